@@ -1,0 +1,65 @@
+# Few labels, whole maps. `make help` lists what there is; nothing has to be installed before.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PROFILE ?= quick
+DATA ?= $(if $(filter published,$(PROFILE)),dubai,synthetic)
+DEVICE ?= auto
+PYTHON ?= python3
+
+# One environment a lock and Python: in the checkout, or shared between checkouts where CI is set.
+LOCK := $(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
+VENV := $(if $(CI),$(HOME)/.cache/fewlabels/venv-$(LOCK),.venv)
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-$(LOCK)-$(shell pwd | cksum | cut -d' ' -f1)
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help setup data report test check lab smoke sync lock clean
+
+help: ## list the targets
+	@echo "make TARGET [DATA=synthetic|dubai] [PROFILE=smoke|quick|full|published] [DEVICE=auto|cpu|cuda|mps]"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+
+setup: $(READY) ## make the Python environment (.venv) from requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}; name another with PYTHON=...")'
+	@echo "setting up $(VENV): about 6 GB, from seconds to some minutes"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python3 -m venv failed; on Debian: apt install python3-venv" >&2; exit 1; }
+	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; then \
+	  $(BIN)/uv pip install --python $(BIN)/python -r requirements.lock && \
+	  $(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps -e .; \
+	else \
+	  echo "uv is not to be had, going on with pip"; \
+	  $(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock && \
+	  $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps -e .; \
+	fi
+	@rm -f $(VENV)/.ready-* && touch $@
+
+data: setup ## fetch and decode DATA
+	@$(BIN)/fewlabels data $(DATA)
+
+report: setup ## execute the notebooks on DATA at PROFILE, build report/_build/report.html and .pdf
+	@$(BIN)/fewlabels report --data $(DATA) --profile $(PROFILE) --device $(DEVICE)
+
+test: setup ## run the tests
+	@$(BIN)/python -m pytest
+
+check: setup ## ruff, and notebook pairs in step
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m fewlabels.report.pairs check
+
+lab: setup ## open JupyterLab on the notebooks
+	@$(BIN)/jupyter lab --notebook-dir=. notebooks
+
+smoke: setup ## the whole chain, tiny: every notebook, every run four steps
+	@$(BIN)/fewlabels report --data $(DATA) --profile smoke --device $(DEVICE)
+
+sync: setup ## bring NN.py and NN.ipynb in step, without outputs
+	@$(BIN)/python -m fewlabels.report.pairs sync
+
+lock: setup ## resolve requirements.in into requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -o requirements.lock requirements.in
+
+clean: ## remove what was built: reports, runs, decoded tiles (data and .venv stay)
+	rm -rf report/_build runs data/cache
