@@ -1,0 +1,78 @@
+"""How anything is written: whole, or not at all.
+
+A folder or file is made beside its final name and renamed into place, so a reader never meets
+half of one, whatever killed the writer.
+"""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fewlabels.types import DiskFullError
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A scratch folder that becomes `target` when the block ends without an error.
+
+    Where `target` is there already (another process was first), it stays and ours is dropped:
+    folders written this way are named by their content.
+
+    Raises:
+        DiskFullError: no space is left; nothing remains of what was written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _naming_a_full_disk(target):
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        try:
+            yield scratch
+            scratch.chmod(0o755)
+            _rename_unless_there(scratch, target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """A scratch file that replaces `target` when the block ends without an error.
+
+    Raises:
+        DiskFullError: no space is left; an earlier `target` is untouched.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _naming_a_full_disk(target):
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        os.close(handle)
+        scratch = Path(name)
+        try:
+            yield scratch
+            scratch.chmod(0o644)
+            os.replace(scratch, target)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+def _rename_unless_there(scratch: Path, target: Path) -> None:
+    try:
+        os.rename(scratch, target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
+@contextmanager
+def _naming_a_full_disk(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        free = shutil.disk_usage(target.parent).free
+        raise DiskFullError(
+            f"no space left while writing '{target}': {free:,} bytes are free on that disk; "
+            "free some and run again, nothing half-written was kept"
+        ) from error

@@ -1,0 +1,37 @@
+"""Where things lie when nobody says otherwise: everything under the checkout, or as the
+environment names it. Library functions take paths as arguments; only notebooks and the command
+line ask here.
+"""
+
+import os
+from pathlib import Path
+
+
+def project_root() -> Path:
+    """The checkout that holds lib/, notebooks/ and report/."""
+    return Path(__file__).resolve().parents[2]
+
+
+def data_root() -> Path:
+    """Folder that holds one folder a data set: DATA_ROOT, else data/ in the checkout."""
+    return Path(os.environ.get("DATA_ROOT") or project_root() / "data")
+
+
+def weights_root() -> Path:
+    """Folder that holds pretrained safetensors: WEIGHTS_ROOT, else data/weights/."""
+    return Path(os.environ.get("WEIGHTS_ROOT") or project_root() / "data" / "weights")
+
+
+def cache_root() -> Path:
+    """Folder of the decoded tile caches: always inside the checkout, DATA_ROOT may be read-only."""
+    return project_root() / "data" / "cache"
+
+
+def runs_root() -> Path:
+    """Folder with one folder a recorded run: RUNS_ROOT, else runs/ in the checkout."""
+    return Path(os.environ.get("RUNS_ROOT") or project_root() / "runs")
+
+
+def published_root() -> Path:
+    """Folder of the committed records of the published study."""
+    return project_root() / "report" / "results"

@@ -1,0 +1,75 @@
+"""Shared by all tests: shapes and types are checked, and tiny copies of the data layouts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jaxtyping import config, install_import_hook
+from PIL import Image
+
+install_import_hook("fewlabels", "typechecker.checked")
+
+COLOURS = [(60, 16, 152), (132, 41, 246), (110, 193, 228), (254, 221, 58), (226, 169, 41)]
+
+
+@pytest.fixture(autouse=True)
+def apart(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the checkout's own runs and tile caches."""
+    from fewlabels import paths
+
+    shared = tmp_path_factory.getbasetemp() / "shared"
+    monkeypatch.setattr(paths, "cache_root", lambda: shared / "cache")
+    monkeypatch.setenv("RUNS_ROOT", str(tmp_path_factory.mktemp("runs")))
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """As outside the tests: arguments of a wrong shape or type reach the function's own checks."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
+
+
+def paint(classes: np.ndarray) -> np.ndarray:
+    """Class indices as Dubai's colours; 5 is its grey, 6 its undocumented black."""
+    return np.array([*COLOURS, (155, 155, 155), (0, 0, 0)], np.uint8)[classes]
+
+
+@pytest.fixture(scope="session")
+def dubai_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generated copy of Dubai's layout: 8 tiles of 9 pairs of 40 x 48 pixels."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for tile in range(1, 9):
+        folder = root / "dubai_aerial" / f"Tile {tile}"
+        (folder / "images").mkdir(parents=True)
+        (folder / "masks").mkdir()
+        for part in range(1, 10):
+            classes = np.kron(rng.integers(0, 5, (5, 6)), np.ones((8, 8), int))
+            classes[:2], classes[2:3] = 5, 6
+            rgb = paint(classes)
+            noisy = np.clip(rgb + rng.normal(0, 12, rgb.shape), 0, 255).astype(np.uint8)
+            Image.fromarray(noisy).save(folder / "images" / f"image_part_00{part}.jpg", quality=95)
+            mask = Image.fromarray(rgb)
+            mask = mask.quantize(8, dither=Image.Dither.NONE) if tile in (2, 4) else mask
+            mask.save(folder / "masks" / f"image_part_00{part}.png")
+    return root
+
+
+@pytest.fixture
+def folder_root(tmp_path: Path) -> Path:
+    """A folder of the user's own: three places, two classes, void 9."""
+    rng = np.random.default_rng(1)
+    (tmp_path / "classes.json").write_text('{"classes": ["water", "land"], "void": [9]}')
+    for place in ("north", "south", "west"):
+        for kind in ("images", "masks"):
+            (tmp_path / kind / place).mkdir(parents=True)
+        mask = rng.integers(0, 2, (20, 30)).astype(np.uint8)
+        mask[0] = 9
+        Image.fromarray(rng.integers(0, 255, (20, 30, 3)).astype(np.uint8)).save(
+            tmp_path / "images" / place / "a.png"
+        )
+        Image.fromarray(mask).save(tmp_path / "masks" / place / "a.png")
+    return tmp_path

@@ -1,0 +1,66 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from fewlabels.files import whole_file, whole_folder
+from fewlabels.types import DiskFullError
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_folder_appears_only_at_the_end(tmp_path: Path):
+    target = tmp_path / "a" / "run"
+    with whole_folder(target) as scratch:
+        (scratch / "x").write_text("1")
+        assert not target.exists()
+    assert (target / "x").read_text() == "1"
+
+
+def test_nothing_is_left_of_a_folder_whose_writer_raised(tmp_path: Path):
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "run") as scratch:
+        (scratch / "x").write_text("half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_of_two_writers_stays(tmp_path: Path):
+    target = tmp_path / "run"
+    with whole_folder(target) as late:
+        (late / "x").write_text("late")
+        with whole_folder(target) as early:
+            (early / "x").write_text("early")
+    assert (target / "x").read_text() == "early"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_failed_file_leaves_the_older_one(tmp_path: Path):
+    target = tmp_path / "file"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), whole_file(target) as scratch:
+        scratch.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    with whole_file(target) as scratch:
+        scratch.write_text("new")
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_folder])
+def test_a_full_disk_is_named_and_leaves_nothing(whole, tmp_path: Path):
+    with pytest.raises(DiskFullError, match=r"'.*run'.*free"), whole(tmp_path / "run"):
+        full_disk()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_of_the_disk_pass_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def denied(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "denied")
+
+    monkeypatch.setattr(os, "rename", denied)
+    with pytest.raises(PermissionError), whole_folder(tmp_path / "run"):
+        pass
