@@ -1,0 +1,173 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import paint
+from PIL import Image
+
+from fewlabels import datasets
+from fewlabels.datasets import cache, dubai, folder
+from fewlabels.types import IGNORE, DataError, UnknownName
+
+
+def load(root: Path, **options):
+    return datasets.load("dubai", root, cache_root=root / "cache", **options)
+
+
+def test_dubai_folds_keep_shared_ground_together(dubai_root: Path):
+    together = [{"tile1", "tile3"}, {"tile4", "tile7", "tile8"}]
+    for fold in range(5):
+        train, test = (set(load(dubai_root, fold=fold, split=s).places) for s in ("train", "test"))
+        assert not train & test
+        assert len(train | test) == 8
+        for group in together:
+            assert group <= train or group <= test
+
+
+def test_dubai_reads_colours_palettes_and_void(dubai_root: Path):
+    tiles = load(dubai_root, split="all")
+    assert len(tiles) == 72
+    assert tiles.classes[0] == "building"
+    for tile in (tiles[0], tiles[9], tiles[27]):  # tiles 2 and 4 are palette PNGs
+        assert (tile.mask[:3] == IGNORE).all()
+        assert set(np.unique(tile.mask[3:])) <= set(range(5))
+        true = paint(np.where(tile.mask == IGNORE, 5, tile.mask))[8:].astype(int)
+        assert np.abs(true - tile.image[8:]).mean() < 25  # the image was painted from its classes
+
+
+def test_dubai_names_an_unknown_colour(tmp_path: Path):
+    rgb = np.zeros((4, 5, 3), np.uint8)
+    rgb[0, :3] = (1, 2, 3)
+    Image.fromarray(rgb).save(tmp_path / "m.png")
+    with pytest.raises(DataError, match=r"m\.png.*#010203 on 3 pixels"):
+        dubai.mask_classes(tmp_path / "m.png")
+
+
+def test_missing_dubai_says_what_to_do(tmp_path: Path):
+    with pytest.raises(DataError, match="found 0 of 72.*fewlabels data dubai.*DATA_ROOT"):
+        load(tmp_path)
+
+
+def test_the_archive_s_own_folder_is_found(dubai_root: Path, tmp_path: Path):
+    (tmp_path / "dubai_aerial").mkdir()
+    (tmp_path / "dubai_aerial" / "Semantic segmentation dataset").symlink_to(
+        dubai_root / "dubai_aerial"
+    )
+    inner = tmp_path / "dubai_aerial" / "Semantic segmentation dataset"
+    assert inner.is_dir()
+    moved = tmp_path / "moved" / "dubai_aerial" / "Semantic segmentation dataset"
+    moved.parent.mkdir(parents=True)
+    import shutil
+
+    shutil.copytree(dubai_root / "dubai_aerial", moved)
+    assert load(tmp_path / "moved").fingerprint == load(dubai_root).fingerprint
+
+
+def test_unknown_names_list_the_known_ones(dubai_root: Path):
+    with pytest.raises(UnknownName, match=r"'mars'; known: .*dubai.*synthetic"):
+        datasets.load("mars")
+    with pytest.raises(UnknownName, match="known: all, test, train"):
+        load(dubai_root, split="val")
+    with pytest.raises(DataError, match="folds 0 to 4, not 5"):
+        load(dubai_root, fold=5)
+
+
+def test_the_grid_shrinks_and_never_enlarges(dubai_root: Path):
+    assert load(dubai_root, grid=24)[0].image.shape == (20, 24, 3)
+    assert load(dubai_root, grid=24)[0].mask.shape == (20, 24)
+    assert load(dubai_root, grid=1000)[0].image.shape == (40, 48, 3)
+
+
+def test_shrunk_masks_hold_no_new_class(dubai_root: Path):
+    assert set(np.unique(load(dubai_root, grid=17)[3].mask)) <= {0, 1, 2, 3, 4, IGNORE}
+
+
+def test_fingerprint_is_of_the_bytes_not_of_the_place(dubai_root: Path, tmp_path: Path):
+    import shutil
+
+    shutil.copytree(dubai_root / "dubai_aerial", tmp_path / "dubai_aerial")
+    before = load(dubai_root).fingerprint
+    assert load(tmp_path).fingerprint == before
+    mask = tmp_path / "dubai_aerial" / "Tile 5" / "masks" / "image_part_003.png"
+    Image.fromarray(paint(np.ones((40, 48), int))).save(mask)
+    changed = load(tmp_path)
+    assert changed.fingerprint != before
+    assert (changed[-1].mask == load(dubai_root)[-1].mask).all()
+    assert (next(t for t in changed if t.id == "tile5-3").mask == 1).all()
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "index"])
+def test_a_damaged_cache_is_an_error_not_data(damage: str, dubai_root: Path, tmp_path: Path):
+    tiles = datasets.load("dubai", dubai_root, cache_root=tmp_path)
+    folder = tiles.tiles.folder
+    file = folder / ("index.json" if damage == "index" else "masks.bin")
+    content = bytearray(file.read_bytes())
+    if damage == "flip":
+        content[5] ^= 1
+    file.write_bytes(content[:-1] if damage != "flip" else content)
+    with pytest.raises(DataError, match="damaged.*delete that folder"):
+        datasets.load("dubai", dubai_root, cache_root=tmp_path, split="all")[0]
+
+
+def test_an_image_and_mask_of_different_size_are_refused(folder_root: Path):
+    Image.fromarray(np.zeros((20, 29), np.uint8)).save(folder_root / "masks" / "north" / "a.png")
+    with pytest.raises(DataError, match=r"north/a.*20 x 30.*20 x 29"):
+        datasets.load("folder", folder_root, cache_root=folder_root / "cache")
+    assert list((folder_root / "cache").iterdir()) == []
+
+
+def test_folder_reads_classes_void_and_places(folder_root: Path):
+    tiles = datasets.load("folder", folder_root, 0, "test", cache_root=folder_root / "cache")
+    assert tiles.classes == ("water", "land")
+    assert tiles.places == ("north",)
+    assert (tiles[0].mask[0] == IGNORE).all()
+    assert set(np.unique(tiles[0].mask[1:])) == {0, 1}
+
+
+def test_folder_refuses_values_that_are_no_class(folder_root: Path):
+    Image.fromarray(np.full((20, 30), 7, np.uint8)).save(folder_root / "masks" / "west" / "a.png")
+    with pytest.raises(DataError, match=r"west/a.*\[7\].*0 to 1 and 255"):
+        datasets.load("folder", folder_root, cache_root=folder_root / "cache")
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [("{", "classes.json"), ('{"classes": ["one"]}', "two different"), ("{}", "classes.json")],
+)
+def test_folder_explains_its_class_file(text: str, match: str, folder_root: Path):
+    (folder_root / "classes.json").write_text(text)
+    with pytest.raises(DataError, match=match):
+        folder.source(folder_root)
+
+
+def test_folder_names_a_missing_mask(folder_root: Path):
+    (folder_root / "masks" / "south" / "a.png").unlink()
+    with pytest.raises(DataError, match=r"south/a\.png.*no mask"):
+        folder.source(folder_root)
+
+
+def test_a_file_that_is_no_image_is_named(folder_root: Path):
+    (folder_root / "images" / "west" / "a.png").write_text("text")
+    with pytest.raises(DataError, match=r"west/a\.png.*does not open"):
+        datasets.load("folder", folder_root, cache_root=folder_root / "cache")
+
+
+def test_tiles_are_views_of_the_cache(dubai_root: Path):
+    tile = load(dubai_root)[0]
+    assert isinstance(tile.image, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        tile.image[0, 0, 0] = 1
+
+
+def test_index_holds_what_the_docstring_says(dubai_root: Path):
+    folder = load(dubai_root).tiles.folder
+    index = json.loads((folder / "index.json").read_text())
+    assert index["format"] == cache.FORMAT
+    assert [t["id"] for t in index["tiles"]][:2] == ["tile1-1", "tile1-2"]
+
+
+def test_every_data_set_has_a_notice(dubai_root: Path):
+    assert "synthetic" in datasets.load("synthetic", split="test").notice
+    assert set(datasets.NAMES) == set(datasets.NOTICES)
+    assert "Dubai" in load(dubai_root).notice
