@@ -1,0 +1,79 @@
+"""Scores from confusion matrices, without torch: everything can be derived again from a record.
+
+Rows of a confusion matrix are truth, columns prediction; pixels whose truth is IGNORE are not in
+it. Scores are computed from the matrix summed over the tiles ("pooled"), so a large tile counts
+for more than a small one, and a pixel as much as any other.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from fewlabels.types import IGNORE, NoLabelsError
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one confusion matrix, as fractions in [0, 1]; NaN where undefined.
+
+    A class that is absent from the truth has IoU, recall and F1 NaN and is left out of `miou`,
+    also where it was predicted; that a model invents it still lowers the precision, recall and
+    IoU of the classes whose pixels it took.
+    """
+
+    iou: Float[np.ndarray, " k"]
+    precision: Float[np.ndarray, " k"]
+    recall: Float[np.ndarray, " k"]
+    f1: Float[np.ndarray, " k"]
+    miou: float
+    accuracy: float
+
+
+def confusion(
+    prediction: UInt8[np.ndarray, "h w"], mask: UInt8[np.ndarray, "h w"], classes: int
+) -> Int[np.ndarray, "k k"]:
+    """Pixels by truth (row) and prediction (column); truth IGNORE is not counted.
+
+    Raises:
+        ValueError: shapes differ, or a value is no class.
+    """
+    if prediction.shape != mask.shape:
+        raise ValueError(f"prediction is {prediction.shape} and mask {mask.shape}; they must agree")
+    here = mask != IGNORE
+    truth, guess = mask[here].astype(np.int64), prediction[here]
+    if truth.size and max(int(truth.max()), int(guess.max())) >= classes:
+        raise ValueError(
+            f"values must be below {classes}; found truth up to {truth.max()}, "
+            f"prediction up to {guess.max()}"
+        )
+    return np.bincount(truth * classes + guess, minlength=classes**2).reshape(classes, classes)
+
+
+def scores(confusion: Int[np.ndarray, "*tiles k k"]) -> Scores:
+    """Per-class and mean scores; leading axes are summed first.
+
+    `iou` = hits / (truth + predicted - hits) of a class, `miou` its mean over the classes present
+    in the truth, `accuracy` = hits of all classes / pixels with a class.
+
+    Raises:
+        NoLabelsError: the matrix is empty, so no score is defined.
+    """
+    pooled = confusion.reshape(-1, *confusion.shape[-2:]).sum(axis=0).astype(float)
+    if pooled.sum() == 0:
+        raise NoLabelsError("no pixel of the tiles scored carries a class; check the test split")
+    hits, truth, predicted = np.diag(pooled), pooled.sum(axis=1), pooled.sum(axis=0)
+    present = truth > 0
+    iou = _share(hits, truth + predicted - hits, present)
+    return Scores(
+        iou=iou,
+        precision=_share(hits, predicted, predicted > 0),
+        recall=_share(hits, truth, present),
+        f1=_share(2 * hits, truth + predicted, present),
+        miou=float(iou[present].mean()),
+        accuracy=float(hits.sum() / pooled.sum()),
+    )
+
+
+def _share(part: np.ndarray, whole: np.ndarray, where: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=where)
