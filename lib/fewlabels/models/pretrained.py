@@ -1,0 +1,156 @@
+"""Pretrained weights, and never anything else under their name.
+
+    none                random
+    imagenet            the library's own ImageNet weights, by the library's own download
+    coco                torchvision's COCO weights of the whole network (`deeplabv3_resnet50`)
+    <file>              <file>.safetensors in `paths.weights_root()`, keys as in torchvision
+
+A network that cannot have the weights asked for is an error; there is no fallback here.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from segmentation_models_pytorch.encoders import get_encoder
+from torch import Tensor, nn
+from torchvision.models import ResNet50_Weights
+from torchvision.models.segmentation import DeepLabV3_ResNet50_Weights
+
+from fewlabels import paths
+from fewlabels.types import WeightsError
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a network's first weights came from.
+
+    Attributes:
+        weights: the name that was asked for.
+        origin: file name or library, `random` for none.
+        sha256: of the file, or of the tensors that a library delivered; empty for random.
+    """
+
+    weights: str
+    origin: str
+    sha256: str
+
+
+RANDOM = Provenance("none", "random", "")
+
+
+def start_smp(net: nn.Module, encoder: str, channels: int, weights: str) -> Provenance:
+    """Load `weights` into the encoder of an smp network, strictly."""
+    if weights == "none":
+        return RANDOM
+    _check_channels(channels, weights)
+    if weights == "imagenet":
+        state = _from_library(
+            f"encoder '{encoder}'",
+            weights,
+            lambda: get_encoder(encoder, weights="imagenet").state_dict(),
+        )
+        return _put(net.encoder, state, weights, "segmentation_models_pytorch")
+    return _put_file(net.encoder, weights, drop=())
+
+
+def start_deeplabv3(net: nn.Module, channels: int, weights: str) -> Provenance:
+    """Load `weights` into torchvision's DeepLabV3: its backbone, or all but the head (`coco`)."""
+    if weights == "none":
+        return RANDOM
+    _check_channels(channels, weights)
+    if weights == "imagenet":
+        state = _from_library(
+            "resnet50",
+            weights,
+            lambda: ResNet50_Weights.IMAGENET1K_V2.get_state_dict(progress=True),
+        )
+        return _put(net.backbone, _without(state, ("fc.",)), weights, "torchvision IMAGENET1K_V2")
+    if weights == "coco":
+        member = DeepLabV3_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1
+        state = _from_library(
+            "deeplabv3_resnet50", weights, lambda: member.get_state_dict(progress=True)
+        )
+        last = {k: v for k, v in net.state_dict().items() if k.startswith("classifier.4.")}
+        kept = _without(state, ("classifier.4.", "aux_classifier."))
+        return _put(net, kept | last, weights, f"torchvision {member.name}")
+    return _put_file(net.backbone, weights, drop=("fc.",))
+
+
+def file_of(weights: str) -> Path:
+    """The safetensors file that a weights name means.
+
+    Raises:
+        WeightsError: there is none; lists those that are there.
+    """
+    folder = paths.weights_root()
+    file = folder / f"{weights.removesuffix('.safetensors')}.safetensors"
+    if not file.is_file():
+        there = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none"
+        raise WeightsError(
+            f"weights '{weights}': '{file}' is not there (in that folder: {there}); put the file "
+            "there or set WEIGHTS_ROOT, or ask for `imagenet` (download) or `none` (random)"
+        )
+    return file
+
+
+def _put_file(module: nn.Module, weights: str, drop: tuple[str, ...]) -> Provenance:
+    file = file_of(weights)
+    try:
+        state = load_file(file)
+    except SafetensorError as error:
+        raise WeightsError(
+            f"weights '{file}' are damaged ({error}); fetch the file again"
+        ) from error
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    return _put(module, _without(state, drop), weights, file.name, sha256)
+
+
+def _put(
+    module: nn.Module,
+    state: dict[str, Tensor],
+    weights: str,
+    origin: str,
+    sha256: str | None = None,
+) -> Provenance:
+    found = sha256 or _hash(state)
+    try:
+        module.load_state_dict(state, strict=True)
+    except (RuntimeError, KeyError) as error:
+        raise WeightsError(
+            f"weights '{weights}' ({origin}) do not fit this network: {error}"
+        ) from error
+    return Provenance(weights, origin, found)
+
+
+def _from_library(what: str, weights: str, download) -> dict[str, Tensor]:
+    try:
+        return download()
+    except (OSError, URLError, KeyError, ValueError) as error:
+        raise WeightsError(
+            f"weights '{weights}' for {what} could not be had ({error}); check the network, or put "
+            "a safetensors file into WEIGHTS_ROOT and ask for it by name, or ask for `none`"
+        ) from error
+
+
+def _without(state: dict[str, Tensor], prefixes: tuple[str, ...]) -> dict[str, Tensor]:
+    return {k: v for k, v in state.items() if not k.startswith(prefixes)} if prefixes else state
+
+
+def _check_channels(channels: int, weights: str) -> None:
+    if channels != 3:
+        raise WeightsError(
+            f"weights '{weights}' were trained on 3 bands, the images have {channels}; use `none`"
+        )
+
+
+def _hash(state: dict[str, Tensor]) -> str:
+    total = hashlib.sha256()
+    for name in sorted(state):
+        total.update(name.encode())
+        total.update(state[name].detach().contiguous().view(-1).to(torch.float64).numpy().tobytes())
+    return total.hexdigest()

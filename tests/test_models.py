@@ -1,0 +1,132 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fewlabels import models, paths
+from fewlabels.models import pretrained
+from fewlabels.types import UnknownName, WeightsError
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one real-shaped file of ResNet-18 weights, as torchvision names them."""
+    from torchvision.models import resnet18
+
+    monkeypatch.setenv("WEIGHTS_ROOT", str(tmp_path))
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        save_file(resnet18().state_dict(), tmp_path / "mine.safetensors")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name", ["smp:Unet:resnet18", "smp:FPN:mobilenet_v2", "deeplabv3_resnet50"]
+)
+@pytest.mark.parametrize("channels", [1, 3, 8])
+def test_every_family_gives_logits_of_the_input_s_size(name: str, channels: int):
+    model = models.build(name, 5, channels=channels).eval()
+    with torch.inference_mode():
+        assert model(torch.zeros(2, channels, 64, 96)).shape == (2, 5, 64, 96)
+
+
+def test_the_seed_and_nothing_else_makes_the_weights():
+    torch.manual_seed(1)
+    one = models.build("smp:Unet:resnet18", 3, seed=4).state_dict()
+    before = torch.random.get_rng_state()
+    torch.manual_seed(2)
+    two = models.build("smp:Unet:resnet18", 3, seed=4).state_dict()
+    other = models.build("smp:Unet:resnet18", 3, seed=5).state_dict()
+    assert all(torch.equal(one[k], two[k]) for k in one)
+    assert any(not torch.equal(one[k], other[k]) for k in one)
+    torch.manual_seed(1)
+    models.build("smp:Unet:resnet18", 3, seed=9)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_weights_from_a_file_are_in_the_encoder_and_named(weights: Path):
+    model, origin = models.build_with_provenance("smp:Unet:resnet18", 3, weights="mine")
+    from safetensors.torch import load_file
+
+    state = load_file(weights / "mine.safetensors")
+    assert torch.equal(model.encoder.conv1.weight, state["conv1.weight"])
+    assert (origin.weights, origin.origin) == ("mine", "mine.safetensors")
+    assert len(origin.sha256) == 64
+
+
+def test_missing_weights_are_an_error_that_lists_those_there(weights: Path):
+    with pytest.raises(
+        WeightsError, match=r"nowhere\.safetensors.*in that folder: mine.*WEIGHTS_ROOT"
+    ):
+        models.build("smp:Unet:resnet18", 3, weights="nowhere")
+
+
+def test_weights_of_another_network_are_refused(weights: Path):
+    with pytest.raises(WeightsError, match="do not fit"):
+        models.build("smp:Unet:resnet34", 3, weights="mine")
+
+
+def test_a_damaged_file_is_refused(weights: Path):
+    (weights / "mine.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(WeightsError, match="damaged"):
+        models.build("smp:Unet:resnet18", 3, weights="mine")
+
+
+def test_pretrained_weights_need_three_bands(weights: Path):
+    with pytest.raises(WeightsError, match="3 bands, the images have 4"):
+        models.build("smp:Unet:resnet18", 3, channels=4, weights="mine")
+
+
+@pytest.mark.parametrize("name", ["smp:Unet:resnet18", "deeplabv3_resnet50"])
+def test_a_download_that_fails_is_an_error_not_random_weights(name: str, monkeypatch):
+    def no_network(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(pretrained, "get_encoder", no_network)
+    monkeypatch.setattr(pretrained.ResNet50_Weights, "get_state_dict", no_network)
+    with pytest.raises(WeightsError, match="could not be had.*no network"):
+        models.build(name, 3, weights="imagenet")
+
+
+def test_coco_weights_replace_all_but_the_last_layer(monkeypatch: pytest.MonkeyPatch):
+    from torchvision.models.segmentation import deeplabv3_resnet50
+
+    source = deeplabv3_resnet50(weights=None, weights_backbone=None, aux_loss=True).state_dict()
+    member = pretrained.DeepLabV3_ResNet50_Weights
+    monkeypatch.setattr(member, "get_state_dict", lambda self, **_: source)
+    model, origin = models.build_with_provenance("deeplabv3_resnet50", 4, weights="coco")
+    state = model.net.state_dict()
+    assert torch.equal(state["classifier.1.weight"], source["classifier.1.weight"])
+    assert state["classifier.4.weight"].shape[0] == 4
+    assert "COCO" in origin.origin
+
+
+@pytest.mark.parametrize("name", ["resnet", "smp:Unet", "smp:Nothing:resnet18", "smp:Unet:nothing"])
+def test_unknown_models_list_the_known_ones(name: str):
+    with pytest.raises(UnknownName, match="known: "):
+        models.build(name, 3)
+
+
+def test_normalise_by_hand():
+    grey = models.normalise(torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)).flatten().tolist()
+    assert grey == pytest.approx(
+        [(1 - m) / s for m, s in zip(models._MEAN, models._STD, strict=True)]
+    )
+    assert models.normalise(torch.zeros(1, 8, 1, 1, dtype=torch.uint8)).shape == (1, 8, 1, 1)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("model", "file"),
+    [
+        ("smp:Unet:resnet18", "resnet18-imagenet-fp16"),
+        ("smp:Unet:mobilenet_v2", "mobilenet_v2-imagenet-fp16"),
+        ("smp:Unet:resnet50", "resnet50-imagenet-pqf-fp16"),
+        ("deeplabv3_resnet50", "resnet50-imagenet-pqf-fp16"),
+    ],
+)
+def test_the_real_encoders_load_strictly(model: str, file: str):
+    if not (paths.weights_root() / f"{file}.safetensors").exists():
+        pytest.skip(f"{file} is not under WEIGHTS_ROOT")
+    assert models.build_with_provenance(model, 5, weights=file)[1].origin == f"{file}.safetensors"
