@@ -1,0 +1,130 @@
+"""Training batches. The label wall stands here: what training gets has no field for a mask."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from fewlabels.augment import Augment
+from fewlabels.ledger import Ledger
+from fewlabels.types import IGNORE, NoLabelsError
+
+
+@dataclass(frozen=True)
+class LabelledTile:
+    """What training may see of a tile: the image and the labels drawn for it."""
+
+    id: str
+    image: UInt8[np.ndarray, "h w c"]
+    labels: UInt8[np.ndarray, "h w"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops of some tiles: bytes, labels in [0, k) or IGNORE, and the tiles' ids."""
+
+    images: UInt8[Tensor, "b c h w"]
+    labels: Int64[Tensor, "b h w"]
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Batches(Sequence[Batch]):
+    """The batches of a whole training; batch s is a pure function of (seed, s).
+
+    Tiles come in rounds, each a new permutation, so all are seen equally often. A crop is placed
+    at random; if it holds no label, it is placed at random around one of the tile's labelled
+    pixels instead. A tile smaller than the crop is mirrored, its labels are not.
+
+    Attributes:
+        crop: side of a crop in pixels.
+        size: crops in a batch.
+        steps: how many batches there are.
+        ledger: where every crop's labels are entered, if given.
+    """
+
+    tiles: Sequence[LabelledTile]
+    crop: int
+    size: int
+    steps: int
+    seed: int
+    augment: Augment
+    ledger: Ledger | None = None
+
+    def __post_init__(self) -> None:
+        for tile in self.tiles:
+            if not (tile.labels != IGNORE).any():
+                raise NoLabelsError(
+                    f"tile '{tile.id}' carries no label, so it cannot train; drop it"
+                )
+        if not self.tiles:
+            raise NoLabelsError("no tile to train on; the training split is empty")
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        if not 0 <= step < self.steps:
+            raise IndexError(f"step {step} of {self.steps}")
+        tiles = [self._tile(step * self.size + i) for i in range(self.size)]
+        rng = np.random.default_rng([self.seed, 1, step])
+        crops = [self._crop(tile, rng) for tile in tiles]
+        images = np.stack([image.transpose(2, 0, 1) for image, _ in crops])
+        labels = np.stack([labels for _, labels in crops]).astype(np.int64)
+        ids = tuple(tile.id for tile in tiles)
+        return Batch(torch.from_numpy(images), torch.from_numpy(labels), ids)
+
+    def ahead(self, start: int = 0) -> Iterator[Batch]:
+        """The batches from `start` on, the next one made while the current one is used."""
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            coming = pool.submit(self.__getitem__, start) if start < self.steps else None
+            for step in range(start + 1, self.steps + 1):
+                batch = coming.result()
+                coming = pool.submit(self.__getitem__, step) if step < self.steps else None
+                yield batch
+
+    def _tile(self, position: int) -> LabelledTile:
+        turn, place = divmod(position, len(self.tiles))
+        order = np.random.default_rng([self.seed, 0, turn]).permutation(len(self.tiles))
+        return self.tiles[order[place]]
+
+    def _crop(
+        self, tile: LabelledTile, rng: np.random.Generator
+    ) -> tuple[UInt8[np.ndarray, "h w c"], UInt8[np.ndarray, "h w"]]:
+        top, left = (self._corner(n, rng) for n in tile.labels.shape)
+        if not (self._window(tile.labels, top, left) != IGNORE).any():
+            pixel = rng.choice(np.flatnonzero(tile.labels != IGNORE))
+            at = np.unravel_index(pixel, tile.labels.shape)
+            top, left = (
+                self._corner(n, rng, int(a)) for n, a in zip(tile.labels.shape, at, strict=True)
+            )
+        labels = self._window(tile.labels, top, left)
+        if self.ledger is not None:
+            self.ledger.enter(tile.id, top, left, labels)
+        image, labels = self._filled(self._window(tile.image, top, left), labels)
+        return self.augment(int(rng.integers(2**32)), image, labels)
+
+    def _corner(self, length: int, rng: np.random.Generator, through: int | None = None) -> int:
+        """Where a crop starts on one axis: anywhere, or anywhere that covers `through`."""
+        last = max(0, length - self.crop)
+        low = 0 if through is None else max(0, through - self.crop + 1)
+        high = last if through is None else min(last, through)
+        return int(rng.integers(low, high + 1))
+
+    def _window(self, array: np.ndarray, top: int, left: int) -> np.ndarray:
+        return array[top : top + self.crop, left : left + self.crop]
+
+    def _filled(
+        self, image: UInt8[np.ndarray, "h w c"], labels: UInt8[np.ndarray, "h w"]
+    ) -> tuple[UInt8[np.ndarray, "side side c"], UInt8[np.ndarray, "side side"]]:
+        pad = [(0, self.crop - n) for n in labels.shape]
+        if not any(more for _, more in pad):
+            return image, labels
+        return (
+            np.pad(image, [*pad, (0, 0)], mode="symmetric"),
+            np.pad(labels, pad, constant_values=IGNORE),
+        )
