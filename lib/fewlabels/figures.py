@@ -1,0 +1,191 @@
+"""Figures in one style: the same class has the same colour everywhere.
+
+Colours are Okabe and Ito's, told apart by readers with any common colour-vision deficiency, with
+greys and one light green; a class that is not listed gets the next colour that is free.
+
+Source: https://jfly.uni-koeln.de/color/
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from jaxtyping import Bool, Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from fewlabels.stats import Interval, interval
+from fewlabels.types import IGNORE
+
+CLASS_COLOURS = {
+    "water": "#0072B2",
+    "road": "#4D4D4D",
+    "building": "#D55E00",
+    "vegetation": "#009E73",
+    "tree": "#009E73",
+    "grass": "#B5E0A0",
+    "field": "#F0E442",
+    "land": "#E69F00",
+    "soil": "#E69F00",
+    "pool": "#56B4E9",
+}
+SPARE = ("#CC79A7", "#000000", "#F0E442", "#56B4E9", "#999999", "#0072B2", "#D55E00", "#009E73")
+VOID = "#DDDDDD"
+LOOK = {
+    "figure.dpi": 110,
+    "savefig.dpi": 160,
+    "figure.constrained_layout.use": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "image.interpolation": "nearest",
+}
+
+
+def style() -> None:
+    """Set the project's look for this process; notebooks call it once."""
+    sns.set_theme(context="notebook", style="ticks", palette="colorblind")
+    mpl.rcParams.update(LOOK)
+
+
+def colours(classes: Sequence[str]) -> list[str]:
+    """One colour a class, in order."""
+    taken = {CLASS_COLOURS[c] for c in classes if c in CLASS_COLOURS}
+    spare = iter([c for c in SPARE if c not in taken])
+    return [CLASS_COLOURS.get(c) or next(spare) for c in classes]
+
+
+def painted(
+    mask: UInt8[np.ndarray, "h w"], classes: Sequence[str], void: str = VOID
+) -> Float[np.ndarray, "h w 3"]:
+    """A mask or labels as an RGB image in [0, 1]."""
+    table = np.tile(np.array(to_rgb(void)), (IGNORE + 1, 1))
+    table[: len(classes)] = [to_rgb(c) for c in colours(classes)]
+    return table[mask]
+
+
+def highlighted(where: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
+    """Dark where true, on light grey."""
+    return np.where(where[..., None], 0.15, 0.93) * np.ones(3)
+
+
+def pictures(
+    panels: Mapping[str, np.ndarray], *, columns: int | None = None, side: float = 2.6
+) -> Figure:
+    """Images side by side, each under its title; no axes, one scale."""
+    columns = columns or len(panels)
+    rows = -(-len(panels) // columns)
+    h, w = next(iter(panels.values())).shape[:2]
+    figure, axes = plt.subplots(
+        rows, columns, squeeze=False, figsize=(side * columns, side * rows * h / w + 0.35 * rows)
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (title, picture) in zip(axes.flat, panels.items(), strict=False):
+        axis.imshow(picture)
+        axis.set_title(title)
+    return figure
+
+
+def dotted(
+    image: UInt8[np.ndarray, "h w c"], labels: UInt8[np.ndarray, "h w"], classes: Sequence[str]
+) -> Float[np.ndarray, "H W 3"]:
+    """Sparse labels as squares over the faded image.
+
+    So that they are seen, a label is drawn wider than its pixel: two fifths of the mean distance
+    between labels, at least the pixel itself. Where squares meet, the later one covers.
+    """
+    big = 3
+    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2) / 255
+    canvas = np.kron(0.4 * grey + 0.55, np.ones((big, big, 1)))
+    at = np.argwhere(labels != IGNORE)
+    reach = round(big * max(0.0, 0.4 * np.sqrt(labels.size / max(1, len(at))) - 1) / 2)
+    paint = np.array([to_rgb(c) for c in colours(classes)])
+    for y, x in at:
+        rows = slice(max(0, big * y - reach), big * (y + 1) + reach)
+        canvas[rows, max(0, big * x - reach) : big * (x + 1) + reach] = paint[labels[y, x]]
+    return canvas
+
+
+def legend(figure: Figure, classes: Sequence[str], *, void: bool = False) -> None:
+    """The classes' colours below a figure."""
+    handles = [Patch(color=c, label=n) for c, n in zip(colours(classes), classes, strict=True)]
+    if void:
+        handles.append(Patch(color=VOID, label="no class"))
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9
+    )
+
+
+def bars(values: pd.DataFrame, classes: Sequence[str], *, label: str) -> Figure:
+    """Grouped horizontal bars: one group a class (row), one bar a column."""
+    named = values.set_axis(list(classes)).rename_axis("class").reset_index()
+    long = named.melt("class", var_name=" ")
+    figure, axis = plt.subplots(figsize=(6.4, 0.4 * len(classes) + 1.0))
+    sns.barplot(long, y="class", x="value", hue=" ", ax=axis, palette="colorblind")
+    axis.set(xlabel=label, ylabel="")
+    if len(values.columns) == 1:
+        axis.get_legend().remove()
+    else:
+        axis.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def curve(history: pd.DataFrame) -> Figure:
+    """Loss a step, and the test score where it was watched."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8))
+    left.plot(history["step"], history["loss"], lw=0.8, color="#999999", label="each step")
+    smooth = history["loss"].rolling(15, min_periods=1).mean()
+    left.plot(history["step"], smooth, color="#0072B2", label="mean of 15 steps")
+    left.set(xlabel="step", ylabel="training loss in nats")
+    left.legend(frameon=False, fontsize=9)
+    watched = history.dropna(subset="miou")
+    right.plot(watched["step"], 100 * watched["miou"], "o-", color="#D55E00", ms=4)
+    right.set(xlabel="step", ylabel="test mIoU in %", ylim=(0, None))
+    return figure
+
+
+def compared(table: pd.DataFrame, cells: Sequence[str], *, bound: str | None = None) -> Figure:
+    """Every run as a dot and each condition's mean with its 95 % interval, in mIoU points.
+
+    Dots are shaped by fold. An interval that n does not allow is left out.
+    """
+    figure, axis = plt.subplots(figsize=(6.8, 0.5 * len(cells) + 1.1))
+    markers = dict(zip(sorted(table["fold"].unique()), "osD^v", strict=False))
+    for y, cell in enumerate(cells):
+        rows = table[table["cell"] == cell]
+        for fold, mine in rows.groupby("fold"):
+            shift = np.linspace(-0.12, 0.12, len(mine)) if len(mine) > 1 else [0]
+            axis.scatter(100 * mine["miou"], y + 0.22 + np.array(shift), s=16, marker=markers[fold],
+                         color="#999999", label=f"fold {fold}" if y == 0 else None)  # fmt: skip
+        mean = interval(rows["miou"].to_numpy(), rows["fold"].to_numpy())
+        _whisker(axis, y, mean, "#000000" if cell == bound else "#0072B2")
+    axis.set(yticks=range(len(cells)), yticklabels=cells, xlabel="test mIoU in %, dense masks")
+    axis.invert_yaxis()
+    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
+    """Mean test mIoU on the way, one line a condition, over its runs."""
+    figure, axis = plt.subplots(figsize=(6.8, 3.2))
+    styles = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
+    for (name, runs), line in zip(histories.items(), styles * 3, strict=False):
+        mean = pd.concat(runs).groupby("step")["miou"].mean()
+        label = f"{name} (n = {len(runs)})"
+        axis.plot(mean.index, 100 * mean, ls=line, marker="o", ms=3, label=label)
+    axis.set(xlabel="step", ylabel="test mIoU in %", ylim=(0, None))
+    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def _whisker(axis: Axes, y: float, mean: Interval, colour: str) -> None:
+    if np.isfinite(mean.low):
+        axis.plot([100 * mean.low, 100 * mean.high], [y, y], color=colour, lw=2)
+    axis.plot(100 * mean.mean, y, "o", color=colour, ms=7)

@@ -1,0 +1,169 @@
+"""Records: what a run was, what it did and what it scored, in one folder, whole or not there.
+
+    runs/<key>/record.json          declaration, data, labels, weights, versions, device, scores
+    runs/<key>/history.csv          one row a step
+    runs/<key>/confusion.npz        tiles [n], confusion i64[n k k]: all scores follow from it
+    runs/<key>/model.safetensors    the last weights
+
+Nothing here needs torch: tables and figures are made from records in seconds, anywhere.
+"""
+
+import csv
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+from safetensors.numpy import save_file
+
+from fewlabels.files import whole_folder
+from fewlabels.metrics import Scores, scores
+from fewlabels.studies import Run
+from fewlabels.types import RecordError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run as it was read back.
+
+    Attributes:
+        facts: everything of record.json besides `run`.
+        history: one row a step, columns as `train.fit` wrote them.
+        tiles: ids of the test tiles, aligned with `confusion`.
+    """
+
+    key: str
+    run: Run
+    facts: Mapping[str, object]
+    history: pd.DataFrame
+    tiles: tuple[str, ...]
+    confusion: Int[np.ndarray, "tiles k k"]
+
+    @property
+    def notice(self) -> str:
+        """One sentence on what the images are; stands wherever a number from them does."""
+        return str(self.facts["data"]["notice"])
+
+    @property
+    def scores(self) -> Scores:
+        """Scores of the last weights, pooled over the test tiles."""
+        return scores(self.confusion)
+
+
+def write(
+    root: Path,
+    key: str,
+    run: Run,
+    facts: Mapping[str, object],
+    history: Sequence[Mapping[str, float | int]],
+    tiles: Sequence[str],
+    confusion: Int[np.ndarray, "tiles k k"],
+    model: Mapping[str, np.ndarray] | None = None,
+) -> Path:
+    """Write one record; if another process was first, theirs stays.
+
+    Raises:
+        DiskFullError: nothing is kept.
+    """
+    with whole_folder(root / key) as folder:
+        text = {"format": FORMAT, "key": key, "run": asdict(run), **facts}
+        (folder / "record.json").write_text(json.dumps(text, indent=1) + "\n")
+        _write_history(folder / "history.csv", history)
+        np.savez_compressed(folder / "confusion.npz", tiles=np.array(tiles), confusion=confusion)
+        if model is not None:
+            save_file(dict(model), folder / "model.safetensors", metadata={"key": key})
+    return root / key
+
+
+def exists(root: Path, key: str) -> bool:
+    """Whether the run has been recorded; folders appear only when they are complete."""
+    return (root / key / "record.json").is_file()
+
+
+def read(root: Path, key: str) -> Record:
+    """One record.
+
+    Raises:
+        RecordError: it is not there, damaged, or of another format.
+    """
+    folder = root / key
+    try:
+        facts = json.loads((folder / "record.json").read_text())
+        if facts.pop("format") != FORMAT or facts.pop("key") != key:
+            raise RecordError(
+                _damaged(folder, f"it is not a record of format {FORMAT} named {key}")
+            )
+        run = Run(**facts.pop("run"))
+        history = pd.read_csv(folder / "history.csv")
+        with np.load(folder / "confusion.npz", allow_pickle=False) as arrays:
+            tiles, confusion = tuple(map(str, arrays["tiles"])), arrays["confusion"]
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise RecordError(_damaged(folder, str(error))) from error
+    if confusion.ndim != 3 or len(confusion) != len(tiles):
+        raise RecordError(_damaged(folder, f"{len(tiles)} tiles but matrices {confusion.shape}"))
+    return Record(key, run, facts, history, tiles, confusion)
+
+
+def read_all(root: Path) -> list[Record]:
+    """Every record under `root`, by key."""
+    return [read(root, file.parent.name) for file in sorted(root.glob("*/record.json"))]
+
+
+def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
+    """One row a run of a study, (cell, fold, pair) -> its factors, scores and costs.
+
+    Columns `miou`, `accuracy` and `iou_<class>` are fractions of the last weights; `best_miou`
+    is the highest on the watched curve, which is chosen on the test tiles and therefore too
+    high; `steps_to_95` is the first watched step from which on the score stays at or above 95 %
+    of the last.
+    """
+    rows = []
+    for (cell, fold, pair), record in named.items():
+        score, watched = record.scores, watched_curve(record)
+        rows.append(
+            {"cell": cell, "fold": fold, "pair": pair, "key": record.key}
+            | {"miou": score.miou, "accuracy": score.accuracy, "best_miou": watched["miou"].max()}
+            | {"steps_to_95": steps_to_share(watched, 0.95)}
+            | {
+                "seconds": record.history["seconds"].iloc[-1],
+                "pixels": record.facts["labels"]["pixels"],
+            }
+            | {
+                f"iou_{c}": v
+                for c, v in zip(record.facts["data"]["classes"], score.iou, strict=True)
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def watched_curve(record: Record) -> pd.DataFrame:
+    """The rows of the history at which the test tiles were scored: `step`, `miou`, `accuracy`."""
+    return record.history.dropna(subset="miou")[["step", "miou", "accuracy"]]
+
+
+def steps_to_share(watched: pd.DataFrame, share: float) -> int:
+    """First watched step from which on mIoU stays at or above `share` of its last value."""
+    below = watched.loc[watched["miou"] < share * watched["miou"].iloc[-1], "step"]
+    return int(
+        watched["step"].iloc[0]
+        if below.empty
+        else watched.loc[watched["step"] > below.max(), "step"].iloc[0]
+    )
+
+
+def _write_history(file: Path, history: Sequence[Mapping[str, float | int]]) -> None:
+    columns = list(dict.fromkeys(name for row in history for name in row))
+    with file.open("w", newline="") as out:
+        writer = csv.DictWriter(out, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def _damaged(folder: Path, what: str) -> str:
+    return f"the record '{folder}' cannot be read: {what}; delete that folder and run again"

@@ -1,0 +1,279 @@
+"""One run from its declaration to its record."""
+
+import ast
+import hashlib
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from fewlabels import (
+    augment,
+    datasets,
+    devices,
+    environment,
+    evaluate,
+    ledger,
+    loaders,
+    losses,
+    metrics,
+    models,
+    paths,
+    records,
+    sparsify,
+    studies,
+    train,
+)
+from fewlabels.studies import Run
+from fewlabels.types import RecordError, unknown
+
+log = logging.getLogger(__name__)
+
+RESULT_MODULES = (
+    augment,
+    evaluate,
+    ledger,
+    loaders,
+    losses,
+    metrics,
+    models,
+    models.pretrained,
+    sparsify,
+    train,
+)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run ready to train: what a notebook may look at before it starts."""
+
+    run: Run
+    train: datasets.Dataset
+    test: datasets.Dataset
+    labelled: tuple[loaders.LabelledTile, ...]
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Labelled pixels of each class, over the training tiles."""
+        return sparsify.counts((t.labels for t in self.labelled), len(self.train.classes))
+
+
+def prepare(run: Run, root: Path | None = None) -> Prepared:
+    """Load the tiles and draw their labels; nothing is trained.
+
+    Raises:
+        UnknownName, DataError, BudgetError, NoLabelsError: as `datasets.load`, `sparsify.draw`.
+    """
+    _check_names(run)
+    load = partial(datasets.load, run.data, root, run.fold, grid=run.grid)
+    tiles, test = load("train"), load("test")
+    labelled = tuple(
+        loaders.LabelledTile(
+            tile.id,
+            tile.image,
+            sparsify.draw(tile.mask, run.sampler, run.amount, seed=run.draw, tile=tile.id),
+        )
+        for tile in tiles
+    )
+    return Prepared(run, tiles, test, labelled)
+
+
+def key(run: Run, root: Path | None = None) -> str:
+    """Twelve hex digits that name a run's record: its declaration, its data and the code that
+    can change its result.
+    """
+    data = datasets.load(run.data, root, run.fold, grid=run.grid).fingerprint
+    text = f"{studies.digest(run)} {data} {code_version()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def execute(
+    run: Run,
+    *,
+    root: Path | None = None,
+    runs: Path | None = None,
+    device: str = "auto",
+    keep_model: bool = True,
+) -> records.Record:
+    """The record of `run`: read if there is one, else trained, evaluated and written.
+
+    Args:
+        root: of the data, see `datasets.load`.
+        runs: folder of the records (default: `paths.runs_root()`).
+        keep_model: whether the last weights are stored too.
+
+    Raises:
+        FewLabelsError: whatever is wrong with data, labels, weights, device or training.
+    """
+    runs = runs or paths.runs_root()
+    name = key(run, root)
+    if not records.exists(runs, name):
+        ready = prepare(run, root)
+        _train_and_record(ready, runs, name, devices.compute(device, run.precision), keep_model)
+    record = records.read(runs, name)
+    if record.run != run:
+        raise RecordError(f"the record '{runs / name}' is of another run; delete that folder")
+    return record
+
+
+def trained(record: records.Record, runs: Path | None = None) -> nn.Module:
+    """The network of a record with its last weights.
+
+    Raises:
+        RecordError: the weights were not kept, are damaged or do not fit.
+    """
+    file = (runs or paths.runs_root()) / record.key / "model.safetensors"
+    model = models.build(record.run.model, len(record.facts["data"]["classes"]), weights="none")
+    try:
+        model.load_state_dict(load_file(file), strict=True)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise RecordError(
+            f"the weights of run '{record.key}' cannot be read from '{file}' ({error}); "
+            "delete that run's folder and run again"
+        ) from error
+    return model
+
+
+@cache
+def code_version() -> str:
+    """SHA-256 over the modules that can change a result, without comments and docstrings."""
+    total = hashlib.sha256()
+    for module in RESULT_MODULES:
+        total.update(_bare(Path(module.__file__).read_text()).encode())
+    return total.hexdigest()
+
+
+def _train_and_record(
+    ready: Prepared, runs: Path, name: str, compute: devices.Compute, keep_model: bool
+) -> None:
+    run, classes = ready.run, len(ready.train.classes)
+    weights = losses.class_weights(ready.counts, run.class_weights)
+    model, provenance = models.build_with_provenance(
+        run.model,
+        classes,
+        channels=ready.labelled[0].image.shape[-1],
+        weights=run.weights,
+        seed=run.seed,
+    )
+    budget = ledger.ledger({t.id: t.labels for t in ready.labelled})
+    batches = loaders.Batches(
+        ready.labelled,
+        run.crop,
+        run.batch,
+        run.steps,
+        run.seed,
+        augment.augmentation(run.augmentation),
+        budget,
+    )
+    history = train.fit(
+        model, batches, _loss(run, weights, compute), _optimisation(run), compute, seed=run.seed,
+        watch=_watcher(ready, compute), watch_at=_evenly(run.steps, run.watch),
+    )  # fmt: skip
+    began = time.perf_counter()
+    confusion = evaluate.confusions(model, ready.test, classes, compute)
+    evaluated = time.perf_counter() - began
+    facts = {
+        "data": _data_facts(ready),
+        "labels": _label_facts(ready, budget),
+        "class_weights": None if weights is None else [round(w, 6) for w in weights.tolist()],
+        "weights": asdict(provenance),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "scores": _score_facts(confusion, ready.train.classes),
+        "cost": {"train_seconds": history[-1]["seconds"], "test_seconds": evaluated},
+        "finished": environment.now(),
+        "environment": environment.facts()
+        | {"device": compute.hardware, "precision": compute.precision, "code": code_version()},
+    }  # fmt: skip
+    state = {k: v.detach().cpu().contiguous().numpy() for k, v in model.state_dict().items()}
+    records.write(
+        runs, name, run, facts, history, ready.test.ids, confusion, state if keep_model else None
+    )
+
+
+def _loss(run: Run, weights, compute: devices.Compute) -> train.Loss:
+    options = {"class_weights": None if weights is None else weights.to(compute.device)}
+    if run.loss == "partial_focal":
+        options |= {"gamma": run.gamma, "alpha": run.alpha}
+    return partial(losses.LOSSES[run.loss], **options)
+
+
+def _optimisation(run: Run) -> train.Optimisation:
+    return train.Optimisation(run.optimiser, run.schedule, run.lr, run.weight_decay)
+
+
+def _watcher(ready: Prepared, compute: devices.Compute) -> train.Watch:
+    def watch(step: int, model: nn.Module) -> Mapping[str, float]:
+        score = metrics.scores(
+            evaluate.confusions(model, ready.test, len(ready.test.classes), compute)
+        )
+        log.info("step %d of %d: test mIoU %.3f", step, ready.run.steps, score.miou)
+        return {"miou": score.miou, "accuracy": score.accuracy}
+
+    return watch
+
+
+def _evenly(steps: int, times: int) -> frozenset[int]:
+    return frozenset(round(steps * (i + 1) / times) for i in range(times)) - {0}
+
+
+def _data_facts(ready: Prepared) -> dict[str, object]:
+    data = ready.train
+    return {
+        "name": data.name,
+        "synthetic": data.synthetic,
+        "notice": data.notice,
+        "fingerprint": data.fingerprint,
+        "classes": list(data.classes),
+        "train_places": sorted(set(data.places)),
+        "test_places": sorted(set(ready.test.places)),
+        "train_tiles": len(data),
+        "test_tiles": len(ready.test),
+    }
+
+
+def _label_facts(ready: Prepared, budget: ledger.Ledger) -> dict[str, object]:
+    counts = ready.counts
+    return {
+        "sha256": sparsify.fingerprint(t.labels for t in ready.labelled),
+        "pixels": int(counts.sum()),
+        "of_pixels": sum(t.labels.size for t in ready.labelled),
+        "per_class": dict(zip(ready.train.classes, counts.tolist(), strict=True)),
+        "seen": budget.touched,
+    }
+
+
+def _score_facts(confusion: np.ndarray, classes: tuple[str, ...]) -> dict[str, object]:
+    score = metrics.scores(confusion)
+    iou = {c: None if np.isnan(v) else float(v) for c, v in zip(classes, score.iou, strict=True)}
+    return {"miou": score.miou, "accuracy": score.accuracy, "iou": iou}
+
+
+def _check_names(run: Run) -> None:
+    tables: Mapping[str, tuple[object, Mapping | tuple]] = {
+        "sampler": (run.sampler, sparsify.SAMPLERS),
+        "loss": (run.loss, losses.LOSSES),
+        "class weighting": (run.class_weights, losses.WEIGHTINGS),
+        "augmentation": (run.augmentation, augment.NAMES),
+    }
+    for kind, (found, known) in tables.items():
+        if found not in known:
+            raise unknown(kind, found, known)
+
+
+def _bare(source: str) -> str:
+    """A module's code without docstrings and comments, so that prose never invalidates a run."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            value = body[0].value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                body[0].value = ast.Constant("")
+    return ast.unparse(tree)

@@ -1,0 +1,255 @@
+"""One tiny run through the whole chain, and everything that can be wrong with its record."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from fewlabels import cli, datasets, metrics, records, run, studies, sweep
+from fewlabels.studies import Run, Scale, Start
+from fewlabels.types import (
+    BudgetError,
+    DiskFullError,
+    RecordError,
+    UnknownName,
+    WeightsError,
+)
+
+TINY = Run(
+    grid=64, crop=32, batch=2, steps=3, watch=2, model="smp:Unet:mobilenet_v2", precision="fp32"
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, records.Record]:
+    root = tmp_path_factory.mktemp("records")
+    return root, run.execute(TINY, runs=root, device="cpu")
+
+
+def test_the_record_says_what_was_done(finished):
+    root, record = finished
+    facts = record.facts
+    assert record.run == TINY
+    assert list(record.history["step"]) == [1, 2, 3]
+    assert record.history["miou"].notna().sum() == 2
+    assert facts["labels"]["pixels"] == sum(facts["labels"]["per_class"].values())
+    assert 0 < facts["labels"]["seen"] <= facts["labels"]["pixels"]
+    assert facts["weights"] == {"weights": "none", "origin": "random", "sha256": ""}
+    assert set(facts["data"]["train_places"]).isdisjoint(facts["data"]["test_places"])
+    assert facts["environment"]["precision"] == "fp32"
+    assert facts["data"]["synthetic"] is True
+    assert sorted(p.name for p in (root / record.key).iterdir()) == [
+        "confusion.npz", "history.csv", "model.safetensors", "record.json",
+    ]  # fmt: skip
+
+
+def test_scores_are_derived_from_the_confusion_of_the_last_weights(finished):
+    _, record = finished
+    test = datasets.load("synthetic", grid=64, split="test")
+    assert record.tiles == test.ids
+    assert record.confusion.shape == (len(test), len(test.classes), len(test.classes))
+    assert record.scores.miou == metrics.scores(record.confusion).miou
+    assert record.facts["scores"]["miou"] == pytest.approx(record.scores.miou, abs=1e-12)
+    assert record.history["miou"].iloc[-1] == pytest.approx(record.scores.miou, abs=1e-12)
+
+
+def test_a_recorded_run_is_not_trained_again(finished, monkeypatch: pytest.MonkeyPatch):
+    root, record = finished
+    monkeypatch.setattr(run.train, "fit", None)
+    assert run.execute(TINY, runs=root).key == record.key
+
+
+def test_the_same_run_twice_is_bit_identical(finished, tmp_path: Path):
+    root, record = finished
+    again = run.execute(TINY, runs=tmp_path, device="cpu")
+    assert again.key == record.key
+    assert (again.confusion == record.confusion).all()
+    assert again.history.drop(columns="seconds").equals(record.history.drop(columns="seconds"))
+    one, two = (run.trained(record, r).state_dict() for r in (root, tmp_path))
+    assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_the_key_follows_declaration_data_and_code(finished, monkeypatch: pytest.MonkeyPatch):
+    _, record = finished
+    assert run.key(TINY) == record.key
+    assert run.key(dataclasses.replace(TINY, seed=1)) != record.key
+    monkeypatch.setattr(run, "code_version", lambda: "other")
+    assert run.key(TINY) != record.key
+
+
+def test_prose_does_not_change_the_code_version_and_code_does():
+    base = 'def f(x):\n    """Says."""\n    return x\n'
+    assert run._bare(base) == run._bare(base.replace("Says", "Tells").replace("x\n", "x  # why\n"))
+    assert run._bare(base) != run._bare(base.replace("return x", "return -x"))
+
+
+def test_the_trained_network_gives_the_recorded_scores(finished):
+    root, record = finished
+    from fewlabels import devices, evaluate
+
+    model = run.trained(record, root)
+    test = datasets.load("synthetic", grid=64, split="test")
+    found = evaluate.confusions(model, test, len(test.classes), devices.compute("cpu", "fp32"))
+    assert (found == record.confusion).all()
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("record.json", b"{"),
+        ("record.json", b'{"format": 99, "key": "x"}'),
+        ("confusion.npz", b"PK\x03\x04 half"),
+        ("history.csv", b""),
+    ],
+)
+def test_a_damaged_record_is_named(file: str, content: bytes, finished, tmp_path: Path):
+    import shutil
+
+    root, record = finished
+    shutil.copytree(root / record.key, tmp_path / record.key)
+    (tmp_path / record.key / file).write_bytes(content)
+    with pytest.raises(RecordError, match=f"{record.key}.*delete that folder"):
+        records.read(tmp_path, record.key)
+
+
+def test_a_record_of_another_run_under_this_key_is_refused(finished, tmp_path: Path):
+    import shutil
+
+    root, record = finished
+    shutil.copytree(root / record.key, tmp_path / record.key)
+    file = tmp_path / record.key / "record.json"
+    text = json.loads(file.read_text())
+    text["run"]["seed"] = 99
+    file.write_text(json.dumps(text))
+    with pytest.raises(RecordError, match="another run"):
+        run.execute(TINY, runs=tmp_path)
+
+
+def test_a_missing_record_and_missing_weights_are_named(finished, tmp_path: Path):
+    _, record = finished
+    with pytest.raises(RecordError, match="nowhere.*cannot be read"):
+        records.read(tmp_path, "nowhere")
+    with pytest.raises(RecordError, match=r"model\.safetensors.*run again"):
+        run.trained(record, tmp_path)
+
+
+def test_a_full_disk_leaves_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    import errno
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(records, "save_file", full)
+    with pytest.raises(DiskFullError, match="no space left"):
+        run.execute(TINY, runs=tmp_path, device="cpu")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        ({"sampler": "clicks"}, UnknownName, "sampler 'clicks'"),
+        ({"loss": "dice"}, UnknownName, "loss 'dice'"),
+        ({"class_weights": "sqrt"}, UnknownName, "class weighting 'sqrt'"),
+        ({"augmentation": "blur"}, UnknownName, "augmentation 'blur'"),
+        ({"model": "resnet"}, UnknownName, "model 'resnet'"),
+        ({"optimiser": "sgd"}, UnknownName, "optimiser 'sgd'"),
+        ({"data": "mars"}, UnknownName, "data set 'mars'"),
+        ({"amount": 0}, BudgetError, "0 pixels"),
+        ({"amount": 10**6}, BudgetError, "1000000 pixels, but only"),
+        ({"weights": "nowhere"}, WeightsError, "nowhere"),
+    ],
+)
+def test_wrong_factors_are_named_and_nothing_is_recorded(change, error, match, tmp_path: Path):
+    with pytest.raises(error, match=match):
+        run.execute(dataclasses.replace(TINY, **change), runs=tmp_path)
+    assert not list(tmp_path.glob("*"))
+
+
+@pytest.fixture
+def small_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    fixed = {f.name: getattr(TINY, f.name) for f in dataclasses.fields(Run)}
+    kept = {k: fixed[k] for k in ("grid", "crop", "batch", "steps", "precision", "watch")}
+    scale = Scale((Start(TINY.model, "none"),), (0,), 2, kept)
+    study = dataclasses.replace(studies.STUDIES["E"], scales={("smoke", "synthetic"): scale})
+    monkeypatch.setattr(studies, "STUDIES", {"E": study})
+
+
+@pytest.mark.usefixtures("small_study")
+def test_a_study_is_run_recorded_and_tabled(tmp_path: Path):
+    with pytest.raises(RecordError, match="0 of 10 runs.*fewlabels run E"):
+        sweep.recorded("E", "smoke", "synthetic", runs=tmp_path)
+    found = sweep.execute("E", "smoke", "synthetic", runs=tmp_path, device="cpu")
+    again = sweep.recorded("E", "smoke", "synthetic", runs=tmp_path)
+    table = records.table(found)
+    assert table.drop(columns="seconds").equals(records.table(again).drop(columns="seconds"))
+    assert len(table) == 10
+    assert table.groupby("cell")["pair"].nunique().eq(2).all()
+    sparse = table[table["cell"] != "dense, PCE"]
+    assert sparse["pixels"].nunique() == 1
+    first = found["random, PCE", 0, 0].facts["labels"]["sha256"]
+    assert found["random, focal", 0, 0].facts["labels"]["sha256"] == first  # the same draw
+    assert found["random, PCE", 0, 1].facts["labels"]["sha256"] != first
+
+
+@pytest.mark.usefixtures("small_study")
+def test_published_records_are_found_by_what_they_declare(tmp_path: Path, monkeypatch):
+    study = studies.STUDIES["E"]
+    scale = study.scales["smoke", "synthetic"]
+    scales = {**study.scales, ("published", "synthetic"): scale}
+    monkeypatch.setattr(studies, "STUDIES", {"E": dataclasses.replace(study, scales=scales)})
+    made = sweep.execute("E", "published", "synthetic", runs=tmp_path, device="cpu")
+    assert not list(tmp_path.rglob("*.safetensors"))
+    monkeypatch.setattr(run, "code_version", lambda: "moved since")
+    monkeypatch.setattr(run.train, "fit", None)
+    for find in (sweep.recorded, sweep.execute):
+        found = find("E", "published", "synthetic", runs=tmp_path)
+        assert {u: r.key for u, r in found.items()} == {u: r.key for u, r in made.items()}
+
+
+def test_the_first_start_that_can_be_had_is_taken(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("WEIGHTS_ROOT", str(tmp_path))
+    wanted, there = Start("smp:Unet:resnet18", "gone"), Start("smp:Unet:resnet18", "none")
+    assert sweep.start_of((wanted, there)) == there
+    with pytest.raises(WeightsError, match="gone"):
+        sweep.start_of((wanted,))
+
+
+def test_the_command_line_names_errors_without_a_traceback(tmp_path: Path):
+    environment = os.environ | {"WEIGHTS_ROOT": str(tmp_path), "DATA_ROOT": str(tmp_path)}
+    command = [sys.executable, "-m", "fewlabels.cli", "data", "mars"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.startswith("UnknownName: unknown data set 'mars'; known: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_the_command_line_shows_what_data_holds(capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["data", "synthetic", "--grid", "64"]) == 0
+    assert "40 tiles" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [[], ["data"], ["run"], ["report"]])
+def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*command, "--help"])
+    assert stop.value.code == 0
+    assert "usage: fewlabels" in capsys.readouterr().out
+
+
+def test_histories_with_gaps_are_read_back(tmp_path: Path):
+    rows = [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25, "miou": 0.1, "accuracy": 0.2}]
+    facts = {"data": {"notice": "x"}}
+    records.write(tmp_path, "k", TINY, facts, rows, ["t"], np.eye(2, dtype=int)[None])
+    record = records.read(tmp_path, "k")
+    assert record.history["loss"].tolist() == [0.5, 0.25]
+    assert pd.isna(record.history["miou"].iloc[0])
+    assert len(records.watched_curve(record)) == 1
+    assert not (tmp_path / "k" / "model.safetensors").exists()

@@ -1,0 +1,111 @@
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fewlabels import stats
+from fewlabels.studies import Claim
+
+CLAIM = Claim("a beats b", "", plus=("a",), minus=("b",))
+
+
+def table(effect: float, *, folds: int = 5, pairs: int = 3, noise: float = 0.0) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    rows = []
+    for fold, pair in product(range(folds), range(pairs)):
+        base = 0.4 + 0.1 * fold
+        rows.append({"cell": "b", "fold": fold, "pair": pair, "miou": base})
+        shifted = base + effect + noise * rng.normal()
+        rows.append({"cell": "a", "fold": fold, "pair": pair, "miou": shifted})
+    return pd.DataFrame(rows)
+
+
+def test_interval_by_hand():
+    got = stats.interval(np.array([1.0, 2.0, 3.0]), np.array([0, 1, 2]))
+    assert got.mean == 2
+    assert got.high - got.mean == pytest.approx(4.302653 * 1 / np.sqrt(3), rel=1e-5)  # t(0.975, 2)
+    assert (got.units, got.blocks) == (3, 3)
+
+
+def test_units_of_one_place_count_as_one_block():
+    values = np.array([1.0, 1.2, 0.8, 3.0, 3.2, 2.8])
+    clustered = stats.interval(values, np.array([0, 0, 0, 1, 1, 1]))
+    assert (clustered.mean, clustered.blocks, clustered.units) == (2.0, 2, 6)
+    assert clustered.high - clustered.mean == pytest.approx(12.7062 * np.sqrt(2) / np.sqrt(2), 1e-4)
+
+
+def test_one_value_has_no_interval():
+    got = stats.interval(np.array([0.5]), np.array([0]))
+    assert np.isnan(got.low)
+    assert got.text() == "50.0 [no interval]"
+
+
+def test_interval_covers_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    hits = 0
+    for _ in range(400):
+        blocks = np.repeat(np.arange(5), 3)
+        values = rng.normal(size=5)[blocks] + 0.3 * rng.normal(size=15)
+        got = stats.interval(values, blocks)
+        hits += got.low <= 0 <= got.high
+    assert 0.92 <= hits / 400 <= 0.98
+
+
+def test_sign_flip_by_hand():
+    assert stats.sign_flip(np.array([1.0, 2.0, 3.0])) == 2 / 8
+    assert stats.sign_flip(np.array([1.0, -1.0])) == 1
+    assert stats.sign_flip(np.array([3.0, 1.0, -1.0])) == 6 / 8
+
+
+def test_sign_flip_errs_as_often_as_it_says():
+    rng = np.random.default_rng(2)
+    small = sum(stats.sign_flip(rng.normal(size=8)) <= 0.05 for _ in range(600))
+    assert 0.02 <= small / 600 <= 0.08
+
+
+def test_many_units_are_flipped_at_random_with_the_same_answer():
+    values = np.array([0.9, -0.2, 0.4, 0.3, -0.5, 0.8, 0.1, 0.2, -0.3, 0.6, 0.2, 0.1, -0.1, 0.4])
+    exact = stats.sign_flip(values)
+    many = stats.sign_flip(np.append(values, [0.0, 0.0]))  # zeros change no sum
+    assert many == pytest.approx(exact, abs=0.005)
+
+
+def test_paired_takes_the_difference_within_each_unit():
+    got = stats.paired(table(0.05), CLAIM)
+    assert got["value"].to_numpy() == pytest.approx(0.05)  # places differ by 0.1, units by nothing
+    share = Claim("", "", ("a",), ("b",), measure="share", threshold=0.5)
+    assert stats.paired(table(0.0), share)["value"].to_numpy() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("effect", "sign", "folds", "expected"),
+    [
+        (0.05, 1, 7, "holds"),
+        (0.05, -1, 7, "does not hold"),
+        (0.001, 1, 7, "holds"),
+        (0.05, 1, 2, "cannot tell (6 of 15 units)"),
+        (0.05, 1, 5, "holds"),
+    ],
+)
+def test_verdicts_by_hand(effect: float, sign: int, folds: int, expected: str):
+    claim = Claim("", "", ("a",), ("b",), sign=sign)
+    got = stats.verdicts(table(effect, folds=folds, noise=1e-4), {"X": claim})
+    assert got["verdict"].item() == expected
+
+
+def test_a_claimed_difference_within_the_margin_does_not_hold():
+    got = stats.verdicts(table(0.0, folds=7, noise=1e-3), {"X": CLAIM})
+    assert got["verdict"].item() == "does not hold"
+
+
+def test_holm_makes_a_family_stricter():
+    few = table(0.05, folds=3, pairs=2, noise=1e-4)
+    one, four = (stats.verdicts(few, dict.fromkeys(names, CLAIM)) for names in ("X", "WXYZ"))
+    assert one["p_holm"].item() == pytest.approx(2 / 64)
+    assert four["p_holm"].to_numpy() == pytest.approx(8 / 64)
+
+
+def test_sizes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="at least one"):
+        stats.interval(np.array([]), np.array([]))

@@ -1,0 +1,94 @@
+from dataclasses import fields, replace
+
+import pytest
+
+from fewlabels import losses, records, sparsify, studies
+from fewlabels.studies import PROFILES, STUDIES, Run, Start
+from fewlabels.types import UnknownName
+
+START = Start("smp:Unet:resnet18", "none")
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_cells_are_the_grid_and_then_the_bounds(name: str):
+    study = STUDIES[name]
+    cells = study.cells()
+    expected = 1
+    for levels in study.varies.values():
+        expected *= len(levels)
+    assert len(cells) == expected + len(study.bounds)
+    assert list(cells)[expected:] == list(study.bounds)
+
+
+def test_system_e_is_two_by_two_and_a_dense_bound():
+    assert list(STUDIES["E"].cells()) == [
+        "random, PCE",
+        "random, focal",
+        "stratified, PCE",
+        "stratified, focal",
+        "dense, PCE",
+    ]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_scale_makes_runs_of_known_factors(name: str):
+    for profile, kind in STUDIES[name].scales:
+        data = "synthetic" if kind == "synthetic" else "dubai"
+        runs = studies.runs(name, profile, data, START)
+        scale = studies.scale(name, profile, data)
+        assert len(runs) == len(STUDIES[name].cells()) * len(scale.folds) * scale.pairs
+        assert len(set(runs.values())) == len(runs)
+        for run in runs.values():
+            assert run.sampler in sparsify.SAMPLERS
+            assert run.loss in losses.LOSSES
+            assert run.data == data
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_conditions_of_a_unit_differ_only_in_what_the_study_varies(name: str):
+    study = STUDIES[name]
+    runs = studies.runs(name, "quick", "synthetic", START)
+    may = set(study.varies) | {f for bound in study.bounds.values() for f in bound}
+    units = {unit[1:] for unit in runs}
+    for unit in units:
+        mine = [run for (_, *of), run in runs.items() if tuple(of) == unit]
+        shared = studies.shared_factors(mine)
+        assert {f.name for f in fields(Run)} - set(shared) <= may
+
+
+def test_claims_name_cells_and_columns_that_exist():
+    columns = {"miou", "best_miou", "accuracy", "steps_to_95"}
+    for study in STUDIES.values():
+        for claim in study.claims.values():
+            assert set(claim.plus) | set(claim.minus) <= set(study.cells())
+            assert claim.metric in columns
+            assert claim.sign in (-1, 1)
+
+
+def test_digest_is_of_the_declaration():
+    assert studies.digest(Run()) == studies.digest(Run())
+    assert studies.digest(Run()) != studies.digest(replace(Run(), seed=1))
+
+
+def test_names_that_are_not_in_the_table_are_refused():
+    with pytest.raises(UnknownName, match="unknown study 'Z'; known: E"):
+        studies.study("Z")
+    with pytest.raises(UnknownName, match="unknown profile 'huge'"):
+        studies.scale("E", "huge", "dubai")
+    with pytest.raises(UnknownName, match="profile for synthetic data 'published'; known: full"):
+        studies.scale("E", "published", "synthetic")
+    with pytest.raises(TypeError, match="budgett"):
+        replace(Run(), budgett=3)
+
+
+def test_every_profile_is_used():
+    assert {p for s in STUDIES.values() for p, _ in s.scales} == set(PROFILES)
+
+
+def test_steps_to_share_needs_the_score_to_stay():
+    import pandas as pd
+
+    curve = pd.DataFrame({"step": [10, 20, 30, 40], "miou": [0.6, 0.3, 0.58, 0.6]})
+    assert records.steps_to_share(curve, 0.95) == 30
+    assert records.steps_to_share(curve, 0.1) == 10
+    assert records.steps_to_share(curve.iloc[-1:], 0.95) == 40
