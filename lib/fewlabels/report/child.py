@@ -1,0 +1,60 @@
+"""The process that executes one notebook: a script that `execute` starts and asks over stdin.
+
+One process a notebook, because papermill's working directory belongs to the whole process. A
+script rather than a module of the package, because importing the package loads torch.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import papermill
+import zmq
+from traitlets.config import Config
+
+from fewlabels.files import whole_file
+
+
+def main() -> None:
+    """Execute what stdin asks for, put the executed copy in place, then write its result file."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    request = json.load(sys.stdin)
+    begun = time.monotonic()
+    papermill.execute_notebook(
+        request["partial"],
+        request["partial"],
+        parameters=request["parameters"],
+        kernel_name="python3",
+        language="python",
+        progress_bar=False,
+        log_output=True,
+        config=_encrypted_sockets(),
+    )
+    target = Path(request["target"])
+    digest = hashlib.sha256(Path(request["partial"]).read_bytes()).hexdigest()
+    os.replace(request["partial"], target)
+    result = {
+        "identity": request["identity"],
+        "sha256": digest,
+        "seconds": round(time.monotonic() - begun, 3),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "parameters": request["parameters"],
+    }
+    with whole_file(target.with_suffix(".json")) as scratch:
+        scratch.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _encrypted_sockets() -> Config:
+    """Encrypt the sockets to the kernel where both sides can; ipykernel warns of plain ones."""
+    return Config(
+        KernelManager={"transport_encryption": "auto" if zmq.has("curve") else "disabled"}
+    )
+
+
+if __name__ == "__main__":
+    main()

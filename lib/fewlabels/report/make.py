@@ -1,0 +1,107 @@
+"""Which notebooks make a report, what they are given, and where it goes."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from fewlabels import datasets, environment, paths, studies, sweep
+from fewlabels.report.build import build
+from fewlabels.report.execute import execute_all
+from fewlabels.report.publish import publish
+
+log = logging.getLogger(__name__)
+
+NOTEBOOKS = (
+    "00_question",
+    "01_data",
+    "02_sparsify",
+    "03_losses",
+    "04_one_run",
+    "14_sampling_loss",
+    "90_analysis",
+)
+TITLE = "Few labels, whole maps"
+SUBTITLE = "Semantic segmentation of remote-sensing imagery from sparse labels"
+ABSTRACT = (
+    "Five small studies asked what a segmentation network can learn when only some pixels carry a "
+    "label, each from one run a condition. This report runs their claims again under one protocol: "
+    "the same label draws, seeds and steps for all conditions compared, splits by place, scores on "
+    "dense masks, intervals over independent places. Every number in it was computed from records "
+    "by the notebooks that it was built from."
+)
+
+
+def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
+    """Execute the notebooks that changed and build the report; the paths of its HTML and PDF.
+
+    `published` trains nothing and writes report/index.html and report/report.pdf from the
+    committed records; every other profile writes under report/_build.
+
+    Raises:
+        FewLabelsError: data that cannot be had, a notebook that raised, a broken reference.
+    """
+    began = time.monotonic()
+    scale = studies.scale("E", profile, data)
+    root = datasets.fetch(data, paths.data_root())
+    fingerprint = datasets.load(data, root).fingerprint
+    stems = [n for n in NOTEBOOKS if profile != "published" or n != "04_one_run"]
+    own = {} if profile == "published" else {"04_one_run": _one_run(scale)}
+    build_root = paths.project_root() / "report" / "_build"
+    executed = execute_all(
+        [paths.project_root() / "notebooks" / f"{stem}.py" for stem in stems],
+        build_root / f"{data}-{profile}",
+        {"data": data, "profile": profile, "device": device},
+        own=own,
+        key=lambda notebook: _state(fingerprint, profile),
+    )
+    out = build_root / profile if profile in ("smoke", "published") else build_root
+    synthetic = data == "synthetic"
+    html, pdf = build(
+        executed, out, _header(data, profile, device, fingerprint, time.monotonic() - began),
+        title=TITLE, subtitle=SUBTITLE, abstract=ABSTRACT,
+        note="Synthetic scenes." if synthetic else "",
+        banner=datasets.NOTICES["synthetic"] if synthetic else "",
+    )  # fmt: skip
+    if profile != "published":
+        return html, pdf
+    return publish(html, pdf, dict(zip(stems, executed, strict=True)), data)
+
+
+def _one_run(scale: studies.Scale) -> dict[str, object]:
+    start = sweep.start_of(scale.starts)
+    factors = asdict(studies.Run()) | dict(scale.fixed)
+    own = {"model": start.model, "weights": start.weights}
+    return own | {name: factors[name] for name in ("steps", "grid", "crop", "watch")}
+
+
+def _header(
+    data: str, profile: str, device: str, fingerprint: str, seconds: float
+) -> Mapping[str, str]:
+    facts = environment.facts()
+    packages = ", ".join(f"{k} {v}" for k, v in facts["packages"].items())
+    return {
+        "Data": f"{data} (hash {fingerprint[:12]})",
+        "Profile": profile,
+        "Device": device,
+        "Commit": str(facts["commit"]),
+        "Versions": f"Python {facts['python']}, {packages}",
+        "Lock": str(facts["lock"]),
+        "Built": f"{environment.now()}, after {seconds:.0f} s of notebooks (unchanged ones kept)",
+    }
+
+
+def _state(fingerprint: str, profile: str) -> str:
+    """What a notebook's result depends on besides itself: library, lock, data, its records."""
+    root = paths.project_root()
+    apart = {"report", "cli.py"}
+    files = [f for f in (root / "lib").rglob("*.py") if not apart & {f.parent.name, f.name}]
+    files += [root / "report" / "reported.csv", root / "requirements.lock"]
+    if profile == "published":
+        files += [f for f in paths.published_root().rglob("*") if f.is_file()]
+    total = hashlib.sha256(fingerprint.encode())
+    for file in sorted(files):
+        total.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
+    return total.hexdigest()

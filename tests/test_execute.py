@@ -1,0 +1,188 @@
+"""Notebooks are executed strictly: a wrong parameter, an error or a death is never success."""
+
+import json
+import os
+import shutil
+import textwrap
+
+import nbformat
+import pytest
+
+from fewlabels.report import execute as execution
+from fewlabels.report import execute_all
+from fewlabels.report.cells import options
+from fewlabels.types import NotebookError
+
+COMMON = {"data": "synthetic", "profile": "smoke", "device": "cpu"}
+
+
+def write(folder, stem, body, parameters=""):
+    """A py:percent notebook that declares COMMON and `parameters`, then runs `body`."""
+    declared = "\n".join(f'{name} = "unset"' for name in COMMON)
+    body, parameters = textwrap.dedent(body).strip(), textwrap.dedent(parameters).strip()
+    source = folder / f"{stem}.py"
+    source.write_text(
+        "# %% [markdown]\n# # A notebook\n\n"
+        f'# %% tags=["parameters"]\n{declared}\n{parameters}\n\n# %%\n{body}\n'
+    )
+    return source
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A notebook executed once, and the call that did it."""
+    folder = tmp_path_factory.mktemp("finished")
+    body = 'import os\nprint(data, steps, os.environ["TQDM_DISABLE"], os.getcwd())'
+    source = write(folder, "00_fine", body, "steps = 1")
+    call = {"own": {"00_fine": {"steps": 7}}, "key": lambda notebook: "library 1"}
+    (target,) = execute_all([source], folder / "out", COMMON, **call)
+    return source, target, call
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The finished notebook in a folder of its own, free to be spoilt."""
+    source, target, call = finished
+    shutil.copytree(target.parent, tmp_path / "out")
+    return source, tmp_path / "out" / target.name, call
+
+
+@pytest.fixture
+def child_runs(monkeypatch):
+    """Counts the processes that would be started; none is."""
+    started = []
+    monkeypatch.setattr(execution, "_run_child", lambda *args: started.append(args) or "counted")
+    return started
+
+
+def test_values_given_replace_values_declared(finished):
+    source, target, _ = finished
+    cells = nbformat.read(target, as_version=4).cells
+    assert cells[-1].outputs[0].text.split() == ["synthetic", "7", "1", str(source.parent)]
+
+
+def test_result_file_says_what_was_run(finished):
+    _, target, _ = finished
+    result = json.loads(target.with_suffix(".json").read_text())
+    assert result["parameters"] == COMMON | {"steps": 7}
+    assert result["seconds"] > 0
+    assert sorted(path.name for path in target.parent.iterdir()) == [
+        "00_fine.ipynb",
+        "00_fine.json",
+        "00_fine.log",
+    ]
+
+
+def test_kernel_is_reached_without_a_warning(finished):
+    _, target, _ = finished
+    assert "warn" not in target.with_suffix(".log").read_text().lower()
+
+
+def test_unchanged_notebook_is_not_executed_again(copied, child_runs):
+    source, target, call = copied
+    assert execute_all([source], target.parent, COMMON, **call) == [target]
+    assert child_runs == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": lambda notebook: "library 2"},
+        {"key": None},
+        {"own": {"00_fine": {"steps": 8}}},
+    ],
+)
+def test_another_key_or_parameter_is_executed_again(copied, child_runs, change):
+    source, target, call = copied
+    with pytest.raises(NotebookError, match="counted"):
+        execute_all([source], target.parent, COMMON, **call | change)
+    assert len(child_runs) == 1
+
+
+def test_another_source_is_executed_again(copied, child_runs, tmp_path):
+    source, target, call = copied
+    edited = tmp_path / source.name
+    edited.write_text(source.read_text() + "\n# edited\n")
+    with pytest.raises(NotebookError, match="counted"):
+        execute_all([edited], target.parent, COMMON, **call)
+
+
+@pytest.mark.parametrize("spoilt", ['{"identity": ', "[]", None])
+def test_result_that_cannot_be_trusted_is_executed_again(copied, child_runs, spoilt):
+    source, target, call = copied
+    result = target.with_suffix(".json")
+    result.write_text(spoilt) if spoilt else result.unlink()
+    with pytest.raises(NotebookError, match="counted"):
+        execute_all([source], target.parent, COMMON, **call)
+    assert not target.exists()
+
+
+def test_executed_copy_that_was_edited_is_executed_again(copied, child_runs):
+    source, target, call = copied
+    target.write_text(target.read_text() + "\n")
+    with pytest.raises(NotebookError, match="counted"):
+        execute_all([source], target.parent, COMMON, **call)
+
+
+def test_unknown_parameter_stops_before_the_first_notebook(tmp_path, child_runs):
+    first, second = write(tmp_path, "00_a", "pass"), write(tmp_path, "01_b", "pass", "steps = 1")
+    with pytest.raises(NotebookError, match=r"01_b\.py.*'stpes'.*data, profile, device, steps"):
+        execute_all([first, second], tmp_path / "out", COMMON, own={"01_b": {"stpes": 3}})
+    assert child_runs == []
+
+
+def test_common_parameter_has_to_be_declared_by_every_notebook(tmp_path, child_runs):
+    source = tmp_path / "00_bare.py"
+    source.write_text("# %%\n1 + 1\n")
+    with pytest.raises(NotebookError, match=r"00_bare\.py.*'data'.*known: none"):
+        execute_all([source], tmp_path / "out", COMMON)
+
+
+def test_parameters_of_a_notebook_that_is_not_there(tmp_path):
+    with pytest.raises(ValueError, match="unknown notebook '99_gone'; known: 00_a"):
+        execute_all([write(tmp_path, "00_a", "pass")], tmp_path, COMMON, own={"99_gone": {}})
+
+
+def test_default_that_follows_another_parameter_is_refused(tmp_path):
+    source = write(tmp_path, "00_derived", "pass", "steps = 2\nwarmup = 2 * steps")
+    with pytest.raises(NotebookError, match=r"warmup = 2 \* steps"):
+        execute_all([source], tmp_path / "out", COMMON)
+
+
+def test_notebook_that_raises_is_named_and_kept(tmp_path):
+    source = write(tmp_path, "00_raises", "rate = 1\nrate / 0")
+    with pytest.raises(NotebookError) as raised:
+        execute_all([source], tmp_path / "out", COMMON, key=lambda notebook: "k")
+    message = str(raised.value)
+    assert "'00_raises.py', cell 3 ('rate = 1'): ZeroDivisionError: division by zero" in message
+    assert str(tmp_path / "out" / "00_raises.failed.ipynb") in message
+    assert sorted(os.listdir(tmp_path / "out")) == ["00_raises.failed.ipynb", "00_raises.log"]
+
+
+def test_killed_kernel_is_an_error(tmp_path):
+    source = write(tmp_path, "00_dies", "import os\nos.kill(os.getpid(), 9)")
+    with pytest.raises(NotebookError, match=r"cell 3 \('import os'\).*[Kk]ernel died"):
+        execute_all([source], tmp_path / "out", COMMON)
+    assert not (tmp_path / "out" / "00_dies.ipynb").exists()
+
+
+def test_killed_process_is_an_error(tmp_path):
+    source = write(tmp_path, "00_killed", "import os\nos.kill(os.getppid(), 9)")
+    with pytest.raises(NotebookError, match="exit code -9"):
+        execute_all([source], tmp_path / "out", COMMON)
+    assert not (tmp_path / "out" / "00_killed.ipynb").exists()
+
+
+def test_notebook_that_takes_too_long_is_an_error(tmp_path):
+    source = write(tmp_path, "00_slow", "pass")
+    with pytest.raises(NotebookError, match=r"longer than 0\.2 s"):
+        execute_all([source], tmp_path / "out", COMMON, timeout=0.2)
+
+
+def test_cell_options_go_on_in_indented_lines():
+    source = '#| label: fig-a\n#| fig-cap: "One: two,\n#|   three."\n\nplot()\n'
+    assert options(source) == ({"label": "fig-a", "fig-cap": "One: two, three."}, "plot()")
+    with pytest.raises(NotebookError, match="fig-captoin"):
+        options("#| fig-captoin: x\nplot()")
+    with pytest.raises(NotebookError, match="echo is true or false"):
+        options("#| echo: no\nplot()")
