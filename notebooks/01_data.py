@@ -1,0 +1,137 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] tags=["setup"]
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fewlabels/fewlabels/blob/main/notebooks/01_data.ipynb)
+
+# %% tags=["setup"]
+# On Colab: fetch the project and install what is missing; torch, numpy and pandas are left alone.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("fewlabels") is None:
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    clone = "git clone --depth 1 https://github.com/fewlabels/fewlabels"
+    subprocess.run(clone.split(), check=True)
+    subprocess.run([*pip, "-r", "fewlabels/requirements-colab.txt"], check=True)
+    sys.path.insert(0, "fewlabels/lib")
+
+# %% [markdown]
+# # The images and their splits {#sec-data}
+#
+# Which images are these, what do their masks hold, and which of them may be compared? A score means
+# something only if no ground that is tested was trained on, so a split here is always by *place*.
+
+# %% tags=["parameters"]
+data = "synthetic"
+profile = "quick"
+device = "auto"
+
+# %%
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+
+from fewlabels import datasets, figures, sparsify
+from fewlabels.studies import scale
+from fewlabels.types import IGNORE
+
+figures.style()
+grid = scale("E", profile, data).fixed.get("grid", datasets.GRID)
+tiles = datasets.load(data, fold=0, split="all", grid=grid)
+display(Markdown(tiles.notice))
+
+# %% [markdown]
+# ## Tiles and places
+#
+# Each fold tests on one group of places and trains on all the others (@tbl-folds). Places that share
+# ground are in one group, so the groups are as large as the data's overlaps demand, not equal.
+
+# %%
+#| label: tbl-folds
+#| tbl-cap: "The leak-free folds: places tested, tiles and pixels that carry a class, on the training grid."
+labelled = {t.id: int((t.mask != IGNORE).sum()) for t in tiles}
+rows = []
+for fold, places in enumerate(tiles.folds):
+    mine = [i for i, p in zip(tiles.ids, tiles.places, strict=True) if p in places]
+    pixels = sum(labelled[i] for i in mine)
+    rows.append(
+        {
+            "fold": fold,
+            "test places": ", ".join(places),
+            "tiles": len(mine),
+            "pixels": f"{pixels:,}",
+        }
+    )
+pd.DataFrame(rows).style.hide(axis="index")
+
+# %% [markdown]
+# ## What the masks hold
+#
+# @fig-tiles shows one tile of each fold with its mask, @fig-shares how the classes are distributed.
+# A rare class decides little of the accuracy and as much of the mean IoU as any other.
+
+# %%
+#| label: fig-tiles
+#| fig-cap: "One tile of each test group (top) and its dense mask (bottom)."
+side = min(min(t.mask.shape) for t in tiles)
+first = [next(t for t in tiles if t.place in places) for places in tiles.folds]
+panels = {f"fold {n}: {t.id}": t.image[:side, :side] for n, t in enumerate(first)}
+panels |= {f"mask of {t.id}": figures.painted(t.mask[:side, :side], tiles.classes) for t in first}
+figure = figures.pictures(panels, columns=len(first), side=2.1)
+figures.legend(figure, tiles.classes, void=True)
+
+# %%
+#| label: fig-shares
+#| fig-cap: "Share of each class among the pixels that carry one, by test group of the five folds."
+shares = {}
+for fold, places in enumerate(tiles.folds):
+    count = sparsify.counts((t.mask for t in tiles if t.place in places), len(tiles.classes))
+    shares[f"fold {fold}"] = 100 * count / count.sum()
+shares = pd.DataFrame(shares, index=tiles.classes)
+figure = figures.bars(shares, tiles.classes, label="% of the pixels with a class")
+
+# %%
+#| echo: false
+total = sparsify.counts((t.mask for t in tiles), len(tiles.classes))
+share = pd.Series(100 * total / total.sum(), tiles.classes).sort_values()
+void = 100 * np.mean(np.concatenate([(t.mask == IGNORE).ravel() for t in tiles]))
+Markdown(
+    f"The commonest class is {share.index[-1]} with {share.iloc[-1]:.1f} % of the pixels, the rarest "
+    f"{share.index[0]} with {share.iloc[0]:.2f} %; {void:.2f} % of all pixels are void and never counted. "
+    f"A map that is {share.index[-1]} everywhere has an accuracy of {share.iloc[-1]:.1f} % and, over "
+    f"{len(share)} classes, a mean IoU of {share.iloc[-1] / len(share):.1f} %."
+)
+
+# %% [markdown]
+# ## Checks
+#
+# No place is in two folds, every place is in one, and training and test of a fold share none.
+
+# %%
+every = [p for places in tiles.folds for p in places]
+assert len(every) == len(set(every))
+assert set(every) == set(tiles.places)
+for fold in range(len(tiles.folds)):
+    train, test = (datasets.load(data, fold=fold, split=s, grid=grid) for s in ("train", "test"))
+    assert not set(train.places) & set(test.places)
+    assert len(train) + len(test) == len(tiles)
+
+# %% [markdown]
+# ## What was not shown
+#
+# How much a split by patch would flatter the scores is not measured here. That masks are truth is an
+# assumption: where two annotators drew the same ground they need not agree.

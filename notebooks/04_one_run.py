@@ -1,0 +1,196 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] tags=["setup"]
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fewlabels/fewlabels/blob/main/notebooks/04_one_run.ipynb)
+
+# %% tags=["setup"]
+# On Colab: fetch the project and install what is missing; torch, numpy and pandas are left alone.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("fewlabels") is None:
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    clone = "git clone --depth 1 https://github.com/fewlabels/fewlabels"
+    subprocess.run(clone.split(), check=True)
+    subprocess.run([*pip, "-r", "fewlabels/requirements-colab.txt"], check=True)
+    sys.path.insert(0, "fewlabels/lib")
+
+# %% [markdown]
+# # One run, from labels to a scored map {#sec-one-run}
+#
+# What happens in one training, and what is left of it afterwards? Change any factor in the parameters
+# cell and run the notebook again; through `papermill -p` it does the same.
+
+# %% tags=["parameters"]
+data = "synthetic"
+profile = "quick"
+device = "auto"
+fold = 0
+model = "smp:Unet:resnet18"
+weights = "none"
+sampler = "random"
+budget = 0.01
+loss = "partial_cross_entropy"
+steps = 160
+grid = 256
+crop = 128
+watch = 10
+seed = 0
+
+# %%
+import json
+
+import pandas as pd
+from IPython.display import Markdown, display
+
+from fewlabels import devices, evaluate, figures, paths, run, studies
+from fewlabels.types import IGNORE
+
+figures.style()
+this = studies.Run(
+    data=data, fold=fold, grid=grid, model=model, weights=weights, sampler=sampler, amount=budget,
+    draw=seed, loss=loss, steps=steps, crop=crop, watch=watch, seed=seed,
+)  # fmt: skip
+
+# %% [markdown]
+# ## The labels
+#
+# The tiles of the training places are loaded and their labels drawn, once. @fig-draw shows one of them.
+
+# %%
+ready = run.prepare(this)
+display(Markdown(ready.train.notice))
+shown = max(ready.labelled, key=lambda t: len(set(t.labels.ravel().tolist())))
+given = pd.Series(ready.counts, ready.train.classes)
+
+# %%
+#| label: fig-draw
+#| fig-cap: "A training tile and what training sees of its mask; labelled pixels are drawn enlarged."
+figure = figures.pictures(
+    {
+        "image": shown.image,
+        "labels": figures.dotted(shown.image, shown.labels, ready.train.classes),
+    },
+    side=3.4,
+)
+figures.legend(figure, ready.train.classes)
+
+# %%
+#| echo: false
+of = sum(t.labels.size for t in ready.labelled)
+Markdown(
+    f"{given.sum():,} labelled pixels on {len(ready.labelled)} training tiles ({100 * given.sum() / of:.2f} % of "
+    f"their pixels), from {given.min():,} ({given.idxmin()}) to {given.max():,} ({given.idxmax()})."
+)
+
+# %% [markdown]
+# ## Training
+#
+# The run is trained unless its record is already there. @fig-curve is its history: the loss on sparse
+# labels, and the score on the dense masks of the test places, which is watched and decides nothing.
+
+# %%
+record = run.execute(this, device=device)
+
+# %%
+#| label: fig-curve
+#| fig-cap: "Training loss on the labelled pixels and test mIoU on dense masks, by step. One run."
+figure = figures.curve(record.history)
+
+# %% [markdown]
+# ## The map
+#
+# The last weights predict whole test images. @fig-map shows the test tile whose own accuracy is the
+# median, not the best one; @fig-iou the IoU of each class over all test tiles.
+
+# %%
+compute = devices.compute(device, this.precision)
+trained = compute.placed(run.trained(record))
+right = [m.trace() / m.sum() for m in record.confusion]
+middle = ready.test[sorted(range(len(right)), key=right.__getitem__)[len(right) // 2]]
+predicted = evaluate.predict(trained, middle.image, compute)
+
+# %%
+#| label: fig-map
+#| fig-cap: "Test tile of median accuracy: image, dense mask, prediction, and where they differ (dark). Void is left out."
+classes = ready.test.classes
+wrong = (predicted != middle.mask) & (middle.mask != IGNORE)
+panels = {
+    "image": middle.image,
+    "dense mask": figures.painted(middle.mask, classes),
+    "prediction": figures.painted(predicted, classes),
+    "wrong": figures.highlighted(wrong),
+}
+figure = figures.pictures(panels, side=2.4)
+figures.legend(figure, classes, void=True)
+
+# %%
+#| label: fig-iou
+#| fig-cap: "IoU of each class on the dense masks of all test tiles, last weights. One run."
+score = record.scores
+figure = figures.bars(pd.DataFrame({"IoU": 100 * score.iou}), classes, label="IoU in %")
+
+# %%
+#| echo: false
+cost = record.facts["cost"]
+Markdown(
+    f"mIoU {100 * score.miou:.1f} %, accuracy {100 * score.accuracy:.1f} %, over {len(record.tiles)} test tiles of "
+    f"fold {fold}; trained in {cost['train_seconds']:.0f} s on {record.facts['environment']['device']}. "
+    "One run is an anecdote: @sec-e has the comparison."
+)
+
+# %% [markdown]
+# ## The record
+#
+# All of this follows from four files in one folder. The confusion matrices give every score again,
+# without a network; the factors, the labels' hash, the weights' origin and the versions say what it was.
+
+# %%
+#| label: tbl-record
+#| tbl-cap: "What the record of this run says (an extract)."
+facts = record.facts
+extract = {
+    "key": record.key,
+    "labelled pixels": facts["labels"]["pixels"],
+    "of which seen": facts["labels"]["seen"],
+    "labels' SHA-256": facts["labels"]["sha256"][:16],
+    "weights": f"{facts['weights']['weights']} ({facts['weights']['origin']})",
+    "parameters": facts["parameters"],
+    "precision": facts["environment"]["precision"],
+    "torch": facts["environment"]["packages"]["torch"],
+    "commit": facts["environment"]["commit"],
+}
+pd.DataFrame({"value": [str(v) for v in extract.values()]}, index=list(extract))
+
+# %% [markdown]
+# ## Checks
+#
+# The scores in the record follow from its matrices, training saw no more labels than were drawn, and
+# the prediction above is the one that was scored.
+
+# %%
+assert abs(facts["scores"]["miou"] - score.miou) < 1e-12
+assert facts["labels"]["seen"] <= facts["labels"]["pixels"] == given.sum()
+at = record.tiles.index(middle.id)
+assert (~wrong & (middle.mask != IGNORE)).sum() == record.confusion[at].trace()
+assert json.loads((paths.runs_root() / record.key / "record.json").read_text())["key"] == record.key
+
+# %% [markdown]
+# ## What was not shown
+#
+# Another draw, another seed and another place would each give another number; a single run says
+# nothing about how far apart they are.

@@ -1,0 +1,156 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] tags=["setup"]
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fewlabels/fewlabels/blob/main/notebooks/90_analysis.ipynb)
+
+# %% tags=["setup"]
+# On Colab: fetch the project and install what is missing; torch, numpy and pandas are left alone.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("fewlabels") is None:
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    clone = "git clone --depth 1 https://github.com/fewlabels/fewlabels"
+    subprocess.run(clone.split(), check=True)
+    subprocess.run([*pip, "-r", "fewlabels/requirements-colab.txt"], check=True)
+    sys.path.insert(0, "fewlabels/lib")
+
+# %% [markdown]
+# # Across the studies {#sec-analysis}
+#
+# What do the runs say together: how close do sparse labels come to dense ones, what does a run cost,
+# and which claims are decided? Everything here is derived from records; nothing is trained.
+
+# %% tags=["parameters"]
+data = "synthetic"
+profile = "quick"
+device = "auto"
+
+# %%
+import pandas as pd
+from IPython.display import Markdown, display
+
+from fewlabels import figures, records, stats, studies, sweep
+
+figures.style()
+found = {name: sweep.recorded(name, profile, data) for name in studies.STUDIES}
+tables = {name: records.table(these) for name, these in found.items()}
+display(Markdown(next(iter(found["E"].values())).notice))
+
+# %% [markdown]
+# ## How much of the dense score
+#
+# For each (fold, pair), @tbl-dense divides a sparse condition's mIoU by that of the network trained on
+# every pixel of the same tiles, for the same steps.
+
+# %%
+#| label: tbl-dense
+#| tbl-cap: "Share of the dense bound's mIoU, in %, mean and 95 % interval over folds (over pairs where there is one fold)."
+wide = tables["E"].pivot(index=["fold", "pair"], columns="cell", values="miou")
+bound = next(iter(studies.study("E").bounds))
+ratio = wide.div(wide[bound], axis=0).drop(columns=bound)
+fold = ratio.index.get_level_values("fold").to_numpy()
+shares = {cell: stats.interval(ratio[cell].to_numpy(), fold) for cell in ratio}
+pd.DataFrame(
+    [{"condition": c, "% of dense mIoU": s.text(digits=0), "n": s.units} for c, s in shares.items()]
+).style.hide(axis="index")
+
+# %% [markdown]
+# ## Between places or between conditions
+#
+# @tbl-spread compares how far the scores move between conditions, between places and between seeds.
+# Where the places differ more than the conditions, a comparison on one split says little.
+
+# %%
+#| label: tbl-spread
+#| tbl-cap: "Range of mean mIoU, in points: over the sparse conditions, over the folds, and (mean) between the pairs of one condition on one fold."
+e = tables["E"][tables["E"]["cell"] != bound]
+reach = {"conditions": e.groupby("cell")["miou"].mean(), "folds": e.groupby("fold")["miou"].mean()}
+spread = {k: 100 * (v.max() - v.min()) for k, v in reach.items()}
+within = e.groupby(["cell", "fold"])["miou"]
+spread["pairs"] = 100 * (within.max() - within.min()).mean()
+pd.DataFrame(
+    [
+        {"between": k, "range in points": f"{v:.1f}", "levels": n}
+        for (k, v), n in zip(
+            spread.items(),
+            (e["cell"].nunique(), e["fold"].nunique(), e["pair"].nunique()),
+            strict=True,
+        )
+    ]
+).style.hide(axis="index")
+
+# %% [markdown]
+# ## What a run costs
+#
+# @tbl-cost sums the time of the runs as recorded, on the device that each names.
+
+# %%
+#| label: tbl-cost
+#| tbl-cap: "Training time of the runs, from their records."
+rows = []
+for name, these in found.items():
+    for device_name in sorted({r.facts["environment"]["device"] for r in these.values()}):
+        mine = [
+            r.facts["cost"]["train_seconds"]
+            for r in these.values()
+            if r.facts["environment"]["device"] == device_name
+        ]
+        rows.append(
+            {
+                "study": name,
+                "device": device_name,
+                "runs": len(mine),
+                "seconds a run": f"{sum(mine) / len(mine):.0f}",
+                "minutes in all": f"{sum(mine) / 60:.1f}",
+            }
+        )
+pd.DataFrame(rows).style.hide(axis="index")
+
+# %% [markdown]
+# ## Claims so far
+#
+# @tbl-verdicts counts the verdicts by study; @sec-e has the effects behind them.
+
+# %%
+#| label: tbl-verdicts
+#| tbl-cap: "Claims by verdict. Studies A to D are declared in later work and have no runs here."
+verdicts = pd.concat(
+    [stats.verdicts(t, studies.study(n).claims).assign(study=n) for n, t in tables.items()]
+)
+verdicts.assign(n=verdicts["units"])[["study", "claim", "n", "verdict"]].style.hide(axis="index")
+
+# %% [markdown]
+# ## Checks
+#
+# No sparse condition is compared with a dense one of other steps or other places.
+
+# %%
+for these in found.values():
+    assert len({r.run.steps for r in these.values()}) == 1
+    assert len({r.facts["data"]["fingerprint"] for r in these.values()}) == 1
+assert set(verdicts["verdict"].str.split(" (", regex=False).str[0]) <= {
+    "holds",
+    "does not hold",
+    "cannot tell",
+}
+
+# %% [markdown]
+# ## What was not shown
+#
+# One study of five is in this table. The budget curve, expansion of labels and the other
+# architectures have no runs yet, so no recipe follows from this page.
