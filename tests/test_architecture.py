@@ -12,7 +12,7 @@ LAYERS = (
     {"types", "paths", "studies", "files"},
     {"datasets", "sparsify", "ledger", "losses", "metrics", "models", "augment", "devices",
      "environment"},
-    {"loaders", "records", "stats", "figures", "evaluate"},
+    {"loaders", "records", "stats", "figures", "evaluate", "baseline"},
     {"train"},
     {"run", "sweep", "report", "cli"},
 )  # fmt: skip

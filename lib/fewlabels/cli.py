@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from fewlabels import paths
+from fewlabels.files import naming_a_full_disk
 from fewlabels.studies import PROFILES, STUDIES
 from fewlabels.types import FewLabelsError
 
@@ -46,8 +47,9 @@ def _run(wanted: argparse.Namespace) -> None:
 def _report(wanted: argparse.Namespace) -> None:
     from fewlabels.report.make import make
 
-    for file in make(wanted.data, wanted.profile, device=wanted.device):
-        print(file)
+    with naming_a_full_disk(paths.project_root() / "report" / "_build"):
+        for file in make(wanted.data, wanted.profile, device=wanted.device):
+            print(file)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -26,7 +26,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
         DiskFullError: no space is left; nothing remains of what was written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _naming_a_full_disk(target):
+    with naming_a_full_disk(target):
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
             yield scratch
@@ -44,7 +44,7 @@ def whole_file(target: Path) -> Iterator[Path]:
         DiskFullError: no space is left; an earlier `target` is untouched.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _naming_a_full_disk(target):
+    with naming_a_full_disk(target):
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         os.close(handle)
         scratch = Path(name)
@@ -65,13 +65,15 @@ def _rename_unless_there(scratch: Path, target: Path) -> None:
 
 
 @contextmanager
-def _naming_a_full_disk(target: Path) -> Iterator[None]:
+def naming_a_full_disk(target: Path) -> Iterator[None]:
+    """Raises DiskFullError for what is written inside the block, with `target` as its name."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        free = shutil.disk_usage(target.parent).free
+        there = next(p for p in target.parents if p.exists())
+        free = shutil.disk_usage(there).free
         raise DiskFullError(
             f"no space left while writing '{target}': {free:,} bytes are free on that disk; "
             "free some and run again, nothing half-written was kept"
