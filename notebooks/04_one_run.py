@@ -40,15 +40,16 @@ data = "synthetic"
 profile = "quick"
 device = "auto"
 fold = 0
-model = "smp:Unet:resnet18"
+model = "smp:Unet:resnet18:3"
 weights = "none"
 sampler = "random"
 budget = 0.01
 loss = "partial_cross_entropy"
-steps = 160
+steps = 300
 grid = 256
 crop = 128
-watch = 10
+watch = 6
+lr = 0.005
 seed = 0
 
 # %%
@@ -63,7 +64,7 @@ from fewlabels.types import IGNORE
 figures.style()
 this = studies.Run(
     data=data, fold=fold, grid=grid, model=model, weights=weights, sampler=sampler, amount=budget,
-    draw=seed, loss=loss, steps=steps, crop=crop, watch=watch, seed=seed,
+    draw=seed, loss=loss, steps=steps, crop=crop, watch=watch, lr=lr, seed=seed,
 )  # fmt: skip
 
 # %% [markdown]

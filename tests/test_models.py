@@ -22,7 +22,8 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["smp:Unet:resnet18", "smp:FPN:mobilenet_v2", "deeplabv3_resnet50"]
+    "name",
+    ["smp:Unet:resnet18", "smp:FPN:mobilenet_v2", "smp:Unet:resnet18:3", "deeplabv3_resnet50"],
 )
 @pytest.mark.parametrize("channels", [1, 3, 8])
 def test_every_family_gives_logits_of_the_input_s_size(name: str, channels: int):
@@ -102,7 +103,10 @@ def test_coco_weights_replace_all_but_the_last_layer(monkeypatch: pytest.MonkeyP
     assert "COCO" in origin.origin
 
 
-@pytest.mark.parametrize("name", ["resnet", "smp:Unet", "smp:Nothing:resnet18", "smp:Unet:nothing"])
+@pytest.mark.parametrize(
+    "name",
+    ["resnet", "smp:Unet", "smp:Nothing:resnet18", "smp:Unet:nothing", "smp:Unet:resnet18:9"],
+)
 def test_unknown_models_list_the_known_ones(name: str):
     with pytest.raises(UnknownName, match="known: "):
         models.build(name, 3)

@@ -1,8 +1,9 @@
 """Segmentation networks by name: images in [0, 255] go through `normalise`, then the network.
 
-`smp:<Architecture>:<encoder>` is any pair of segmentation_models.pytorch, `deeplabv3_resnet50` is
-torchvision's. Every network returns logits f32[b k h w] of the size of its input, whose sides
-must be multiples of `STRIDE`.
+`smp:<Architecture>:<encoder>` is any pair of segmentation_models.pytorch. For its U-Nets a fourth
+part, as in `smp:Unet:resnet18:3`, says how often the encoder halves the image (5); the decoder is
+cut to fit. `deeplabv3_resnet50` is torchvision's. Every network returns logits f32[b k h w] of the
+size of its input, whose sides must be multiples of `STRIDE`.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ STRIDE = 32
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 
+DECODER = (256, 128, 64, 32, 16)  # channels from the deepest level up, as in smp
 SMP_ARCHITECTURES = {a.__name__.lower(): a for a in smp.MODEL_ARCHITECTURES_MAPPING.values()}
 
 
@@ -41,7 +43,7 @@ def build(
     """A network with `classes` outputs, in float32 on the CPU.
 
     Args:
-        name: `smp:<Architecture>:<encoder>` or `deeplabv3_resnet50`.
+        name: `smp:<Architecture>:<encoder>[:<depth>]` or `deeplabv3_resnet50`.
         channels: bands of the input; pretrained weights need 3.
         weights: what the encoder starts from, see `pretrained`; the head is always new.
         seed: of everything that starts at random.
@@ -61,11 +63,11 @@ def build_with_provenance(
 ) -> tuple[nn.Module, Provenance]:
     """`build`, and where the weights came from, for the record."""
     family, *parts = name.split(":")
-    if family not in FAMILIES or len(parts) != FAMILIES[family][1]:
+    if family not in FAMILIES or len(parts) not in FAMILIES[family][1]:
         raise unknown("model", name, MODEL_NAMES)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return FAMILIES[family][0](*parts, classes, channels, weights, **options)
+        return FAMILIES[family][0](parts, classes, channels, weights, **options)
 
 
 def normalise(images: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
@@ -79,8 +81,11 @@ def normalise(images: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
 
 
 def _smp(
-    architecture: str, encoder: str, classes: int, channels: int, weights: str, **options
+    parts: list[str], classes: int, channels: int, weights: str, **options
 ) -> tuple[nn.Module, Provenance]:
+    architecture, encoder, *depth = parts
+    if depth:
+        options = _cut(depth[0]) | options
     if architecture.lower() not in SMP_ARCHITECTURES:
         raise unknown(
             "architecture", architecture, (a.__name__ for a in SMP_ARCHITECTURES.values())
@@ -93,8 +98,15 @@ def _smp(
     return net, pretrained.start_smp(net, encoder, channels, weights)
 
 
+def _cut(depth: str) -> dict[str, object]:
+    if depth not in ("3", "4", "5"):
+        raise unknown("encoder depth", depth, ("3", "4", "5"))
+    halvings = int(depth)
+    return {"encoder_depth": halvings, "decoder_channels": DECODER[-halvings:]}
+
+
 def _deeplabv3(
-    classes: int, channels: int, weights: str, **options
+    parts: list[str], classes: int, channels: int, weights: str, **options
 ) -> tuple[nn.Module, Provenance]:
     net = deeplabv3_resnet50(
         weights=None, weights_backbone=None, num_classes=classes, aux_loss=False, **options
@@ -107,8 +119,8 @@ def _deeplabv3(
     return OnlyLogits(net), pretrained.start_deeplabv3(net, channels, weights)
 
 
-FAMILIES: dict[str, tuple[Callable[..., tuple[nn.Module, Provenance]], int]] = {
-    "smp": (_smp, 2),
-    "deeplabv3_resnet50": (_deeplabv3, 0),
+FAMILIES: dict[str, tuple[Callable[..., tuple[nn.Module, Provenance]], tuple[int, ...]]] = {
+    "smp": (_smp, (2, 3)),
+    "deeplabv3_resnet50": (_deeplabv3, (0,)),
 }
-MODEL_NAMES = ("smp:<Architecture>:<encoder>", "deeplabv3_resnet50")
+MODEL_NAMES = ("smp:<Architecture>:<encoder>[:<depth>]", "deeplabv3_resnet50")

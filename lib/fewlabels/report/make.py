@@ -74,7 +74,7 @@ def _one_run(scale: studies.Scale) -> dict[str, object]:
     start = sweep.start_of(scale.starts)
     factors = asdict(studies.Run()) | dict(scale.fixed)
     own = {"model": start.model, "weights": start.weights}
-    return own | {name: factors[name] for name in ("steps", "grid", "crop", "watch")}
+    return own | {name: factors[name] for name in ("steps", "grid", "crop", "watch", "lr")}
 
 
 def _header(
