@@ -97,7 +97,8 @@ def _to_html(folder: Path, theme: Path) -> None:
 def _to_pdf(folder: Path, theme: Path) -> None:
     """The PDF without code, set in the fonts that typst brings, so that it is the same anywhere."""
     begun = time.monotonic()
-    wanted = ["--to=typst", f"--template={theme / 'report.typ'}", "--syntax-highlighting=idiomatic"]
+    template = f"--template={theme / 'report.typ'}"
+    wanted = ["--to=typst", template, "--toc-depth=1", "--syntax-highlighting=idiomatic"]
     pandoc(folder, theme, [*wanted, "--output=report.typ"])
     try:
         typst.compile(

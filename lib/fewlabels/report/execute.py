@@ -24,6 +24,8 @@ from fewlabels.types import NotebookError, unknown
 log = logging.getLogger(__name__)
 
 Parameters = Mapping[str, object]
+CHILD = Path(__file__).with_name("child.py")
+PROGRESS = "study "  # lines that `sweep` logs, one a finished run
 
 
 def execute_all(
@@ -140,24 +142,48 @@ def _run_child(
         "parameters": dict(values),
         "identity": identity,
     }
-    with target.with_suffix(".log").open("wb") as output:
-        try:
-            child = subprocess.run(
-                [sys.executable, "-P", str(Path(__file__).with_name("child.py"))],
-                input=json.dumps(request).encode(),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=source.resolve().parent,
-                env=os.environ | {"TQDM_DISABLE": "1"},
-                timeout=timeout,
-            )
-        except subprocess.TimeoutExpired:
+    output = target.with_suffix(".log")
+    with output.open("wb") as sink:
+        child = subprocess.Popen(
+            [sys.executable, "-P", str(CHILD)],
+            stdin=subprocess.PIPE,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            cwd=source.resolve().parent,
+            env=os.environ | {"TQDM_DISABLE": "1"},
+        )
+        child.stdin.write(json.dumps(request).encode())
+        child.stdin.close()
+        if not _ended(child, output, timeout):
             return f"took longer than {timeout:g} s"
     if child.returncode == 0 and target.with_suffix(".json").exists():
         return None
     lines = target.with_suffix(".log").read_text(errors="replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "no output")
     return f"its process ended with exit code {child.returncode}: {last}"
+
+
+def _ended(child: subprocess.Popen, output: Path, timeout: float | None) -> bool:
+    """Wait for a child and pass on the progress that its notebook logs; False: it was stopped."""
+    begun, passed = time.monotonic(), 0
+    while True:
+        try:
+            child.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            running = True
+        else:
+            running = False
+        whole = output.read_text(errors="replace").split("\n")[:-1]
+        for line in whole[passed:]:
+            if line.startswith(PROGRESS):
+                log.info("  %s", line)
+        passed = len(whole)
+        if not running:
+            return True
+        if timeout is not None and time.monotonic() - begun > timeout:
+            child.kill()
+            child.wait()
+            return False
 
 
 def _failure(source: Path, target: Path, reason: str) -> NotebookError:
