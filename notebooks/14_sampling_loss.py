@@ -93,11 +93,10 @@ Markdown(
 # %%
 #| label: tbl-e
 #| tbl-cap: "System E at 1 % of the pixels: mean and 95 % interval in %, n = runs. Best is the highest score on the watched test curve, which no honest user could choose; it is shown because the study reported it."
-def over_folds(values: pd.Series, **text) -> str:
-    """Mean with interval of one condition, blocks are folds."""
-    return stats.interval(values.to_numpy(float), table.loc[values.index, "fold"].to_numpy()).text(
-        **text
-    )
+def over_folds(values: pd.Series, scale: float = 100, digits: int = 1) -> str:
+    """Mean of one condition's runs with its interval over folds."""
+    folds = table.loc[values.index, "fold"].to_numpy()
+    return stats.interval(values.to_numpy(float), folds).text(scale, digits)
 
 
 groups = table.groupby("cell", sort=False)
@@ -110,6 +109,7 @@ summary = groups.agg(
     }
 )
 summary["steps to 95 %"] = groups["steps_to_95"].agg(lambda v: over_folds(v, scale=1, digits=0))
+summary["network, weights"] = f"{some.run.model}, {some.run.weights}"
 summary.loc[cells].rename_axis(None)
 
 # %%

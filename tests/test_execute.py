@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import textwrap
 
 import nbformat
@@ -186,3 +188,13 @@ def test_cell_options_go_on_in_indented_lines():
         options("#| fig-captoin: x\nplot()")
     with pytest.raises(NotebookError, match="echo is true or false"):
         options("#| echo: no\nplot()")
+
+
+def test_progress_of_a_study_is_passed_on_and_noise_is_not(tmp_path, caplog):
+    output = tmp_path / "log"
+    code = "print('noise'); print('study E, run 1 of 2: x'); print('study half', end='')"
+    with output.open("wb") as sink:
+        child = subprocess.Popen([sys.executable, "-c", code], stdout=sink)
+        with caplog.at_level("INFO"):
+            assert execution._ended(child, output, timeout=60)
+    assert [record.getMessage().strip() for record in caplog.records] == ["study E, run 1 of 2: x"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from fewlabels import datasets, environment, paths, studies, sweep
+from fewlabels import datasets, devices, environment, paths, studies, sweep
 from fewlabels.report.build import build
 from fewlabels.report.execute import execute_all
 from fewlabels.report.publish import publish
@@ -85,7 +85,7 @@ def _header(
     return {
         "Data": f"{data} (hash {fingerprint[:12]})",
         "Profile": profile,
-        "Device": device,
+        "Device": devices.compute(device).hardware,
         "Commit": str(facts["commit"]),
         "Versions": f"Python {facts['python']}, {packages}",
         "Lock": str(facts["lock"]),
