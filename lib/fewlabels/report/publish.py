@@ -67,8 +67,8 @@ def _results(data: str) -> str:
     what = (
         f"System E on {data}: {some.run.model}, weights `{some.run.weights}`, {some.run.steps} "
         "steps, 1 % of the pixels labelled (dense: all of them), scores on the dense masks of "
-        f"{folds} leak-free test folds, {pairs} pairs of label draw and seed a fold, intervals "
-        "over folds."
+        f"{folds} leak-free test folds, {pairs} pair(s) of label draw and seed a fold, intervals "
+        f"over folds. A verdict needs {stats.UNITS} units (folds x pairs)."
     )
     claims = stats.claims_table(table, study.claims).drop(columns=["p (Holm)"])
     return "\n\n".join([what, _markdown(summary), _markdown(claims)])
