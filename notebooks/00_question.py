@@ -37,8 +37,9 @@ if importlib.util.find_spec("fewlabels") is None:
 # and nothing about the others. How well can a segmentation network learn from them, and which
 # choices matter: the pixels, the loss, the network?
 #
-# Five small studies asked this and answered it from one run a condition. This report implements all
-# five in one library, runs their claims again under one protocol, and says which hold.
+# Five small studies asked this and answered it from one run a condition. They are brought into one
+# library, one after another, and their claims are run again under one protocol. This edition holds
+# one of them, system E.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -59,8 +60,8 @@ display(Markdown(tiles.notice))
 # %% [markdown]
 # ## What a budget looks like
 #
-# @fig-budgets shows one tile four times: its dense mask, and what an annotator would have given us
-# at three budgets. Training sees the image and the labelled pixels; the mask is only for scoring.
+# @fig-budgets shows one tile, its dense mask, and what an annotator would have given us at three
+# budgets. Training sees the image and the labelled pixels; the mask is only for scoring.
 # The tile is the one whose classes are most evenly present, so that most classes are seen.
 
 
@@ -75,7 +76,7 @@ tile = max(tiles, key=evenness)
 
 # %%
 #| label: fig-budgets
-#| fig-cap: "One tile, its dense mask, and three label budgets. A labelled pixel is drawn as a square of two fifths of the mean distance between labels, over the faded image."
+#| fig-cap: "One tile, its dense mask, and three label budgets. Labelled pixels are drawn enlarged over the faded image, the more so the fewer they are."
 budgets = {"10 % of the pixels": 0.1, "1 % of the pixels": 0.01, "10 pixels": 10}
 drawn = {k: sparsify.draw(tile.mask, "random", v, seed=0, tile=tile.id) for k, v in budgets.items()}
 panels = {"image": tile.image, "dense mask": figures.painted(tile.mask, tiles.classes)}

@@ -60,7 +60,9 @@ display(Markdown(tiles.notice))
 #
 # @fig-samplers spends the same number of pixels three ways. *Random* follows the shares of the
 # classes, *stratified* splits the total evenly over the classes present and *per class* gives each
-# class the same number, so its total follows from the number of classes.
+# class the same number, so its total follows from the number of classes. Where every class of a tile
+# can fill its share, the last two are the same draw; where one cannot, only *stratified* passes the
+# rest on.
 
 
 # %%

@@ -78,9 +78,12 @@ pd.DataFrame(rows).style.hide(axis="index")
 # %%
 #| echo: false
 origin = some.facts["weights"]
+first = studies.scale("E", profile, data).starts[0]
+is_first = (some.run.model, some.run.weights) == (first.model, first.weights)
+stand_in = "" if is_first else f", standing in for {first.model} with weights {first.weights}"
 Markdown(
-    f"Network: {some.run.model}, weights: {origin['weights']} ({origin['origin']}). Where this differs from theirs: "
-    f"{study.departs}. Learning rate and steps were fixed in advance for all conditions, not tuned for each."
+    f"Network: {some.run.model}, weights: {origin['weights']} ({origin['origin']}){stand_in}. Theirs was {study.departs}. "
+    "Learning rate and steps were fixed in advance for all conditions, not tuned for each."
 )
 
 # %% [markdown]
@@ -109,7 +112,6 @@ summary = groups.agg(
     }
 )
 summary["steps to 95 %"] = groups["steps_to_95"].agg(lambda v: over_folds(v, scale=1, digits=0))
-summary["network, weights"] = f"{some.run.model}, {some.run.weights}"
 summary.loc[cells].rename_axis(None)
 
 # %%
@@ -134,7 +136,7 @@ there = table[table["fold"] == fold].groupby("cell")["miou"].mean()
 Markdown(
     f"Colour alone reaches {100 * linear:.1f} % mIoU on fold {fold}; the network, on the same tiles, "
     f"{100 * there[cells[-1]]:.1f} % with dense masks and {100 * there[cells[0]]:.1f} % with random labels "
-    f"and cross-entropy (means of {table['pair'].nunique()} pairs)."
+    f"and cross-entropy (n = {table['pair'].nunique()})."
 )
 
 # %% [markdown]

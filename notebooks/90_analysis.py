@@ -77,22 +77,22 @@ pd.DataFrame(
 
 # %%
 #| label: tbl-spread
-#| tbl-cap: "Range of mean mIoU, in points: over the sparse conditions, over the folds, and (mean) between the pairs of one condition on one fold."
+#| tbl-cap: "Range of mean mIoU, in points: over the sparse conditions, over the folds, and, where there are several, between the pairs of one condition on one fold (mean)."
 e = tables["E"][tables["E"]["cell"] != bound]
 reach = {"conditions": e.groupby("cell")["miou"].mean(), "folds": e.groupby("fold")["miou"].mean()}
 spread = {k: 100 * (v.max() - v.min()) for k, v in reach.items()}
 within = e.groupby(["cell", "fold"])["miou"]
-spread["pairs"] = 100 * (within.max() - within.min()).mean()
-pd.DataFrame(
-    [
-        {"between": k, "range in points": f"{v:.1f}", "levels": n}
-        for (k, v), n in zip(
-            spread.items(),
-            (e["cell"].nunique(), e["fold"].nunique(), e["pair"].nunique()),
-            strict=True,
-        )
-    ]
-).style.hide(axis="index")
+if e["pair"].nunique() > 1:
+    spread["pairs"] = 100 * (within.max() - within.min()).mean()
+levels = {
+    "conditions": e["cell"].nunique(),
+    "folds": e["fold"].nunique(),
+    "pairs": e["pair"].nunique(),
+}
+rows = [
+    {"between": k, "range in points": f"{v:.1f}", "levels": levels[k]} for k, v in spread.items()
+]
+pd.DataFrame(rows).style.hide(axis="index")
 
 # %% [markdown]
 # ## What a run costs

@@ -99,13 +99,15 @@ def dotted(
     """Sparse labels as squares over the faded image.
 
     So that they are seen, a label is drawn wider than its pixel: two fifths of the mean distance
-    between labels, at least the pixel itself. Where squares meet, the later one covers.
+    between labels, at least the pixel itself and at most a 25th of the image's side. Where squares
+    meet, the later one covers.
     """
     big = 3
     grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2) / 255
     canvas = np.kron(0.4 * grey + 0.55, np.ones((big, big, 1)))
     at = np.argwhere(labels != IGNORE)
-    reach = round(big * max(0.0, 0.4 * np.sqrt(labels.size / max(1, len(at))) - 1) / 2)
+    side = min(0.4 * np.sqrt(labels.size / max(1, len(at))), max(labels.shape) / 25)
+    reach = round(big * max(0.0, side - 1) / 2)
     paint = np.array([to_rgb(c) for c in colours(classes)])
     for y, x in at:
         rows = slice(max(0, big * y - reach), big * (y + 1) + reach)

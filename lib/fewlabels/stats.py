@@ -35,7 +35,8 @@ class Interval:
 
     def text(self, scale: float = 100, digits: int = 1) -> str:
         """As `mean [low, high]`, multiplied by `scale`."""
-        ends = [f"{scale * v:.{digits}f}" for v in (self.mean, self.low, self.high)]
+        shown = [round(scale * v, digits) + 0.0 for v in (self.mean, self.low, self.high)]  # no -0
+        ends = [f"{v:.{digits}f}" for v in shown]
         inside = ", ".join(ends[1:]) if np.isfinite(self.low) else "no interval"
         return f"{ends[0]} [{inside}]"
 

@@ -196,9 +196,9 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             bounds={"dense, PCE": {"sampler": "all", "loss": "partial_cross_entropy"}},
             claims=_CLAIMS_E,
             departs=(
-                "theirs: DeepLabV3-ResNet-50 with COCO weights, 10 epochs of constant learning "
-                "rate, class weights from the labels, one random split of the images, colours "
-                "decoded wrongly, one run a condition"
+                "DeepLabV3-ResNet-50 with COCO weights, 10 epochs at a constant learning rate, "
+                "class weights from the labels, one random split of the images, colours decoded "
+                "wrongly, one run a condition"
             ),
             scales={
                 ("smoke", "synthetic"): Scale(_SCRATCH, (0,), 2, _SYNTHETIC | _TINY),

@@ -27,10 +27,10 @@ TITLE = "Few labels, whole maps"
 SUBTITLE = "Semantic segmentation of remote-sensing imagery from sparse labels"
 ABSTRACT = (
     "Five small studies asked what a segmentation network can learn when only some pixels carry a "
-    "label, each from one run a condition. This report runs their claims again under one protocol: "
+    "label, each from one run a condition. Their claims are run again here under one protocol: "
     "the same label draws, seeds and steps for all conditions compared, splits by place, scores on "
-    "dense masks, intervals over independent places. Every number in it was computed from records "
-    "by the notebooks that it was built from."
+    "dense masks, intervals over independent places. This edition holds one of the five, system E. "
+    "Every number in it was computed by the notebooks that it was built from."
 )
 
 
