@@ -90,11 +90,11 @@ class Style:
 def paint_ground(rng: Rng, canvas: Canvas, style: Style) -> None:
     """Grass everywhere, with patches of open soil."""
     size = len(canvas.mask)
-    patches = noise(rng, size, 36) + 0.35 * noise(rng, size, 10)
+    patches = noise(rng, size, 44) + 0.25 * noise(rng, size, 12)
     tone = 1 + 0.1 * noise(rng, size, 40)
     canvas.paint(..., GRASS, style.grass * tone[..., None])
     bare = patches > np.quantile(patches, 1 - style.bare)
-    gravel = (tone + 0.07 * noise(rng, size, 2))[bare]
+    gravel = (tone + 0.1 * noise(rng, size, 2))[bare]
     canvas.paint(bare, SOIL, style.soil * gravel[:, None])
 
 
@@ -120,7 +120,7 @@ def paint_parcels(rng: Rng, canvas: Canvas, where: Where, plan: Frame, style: St
     green, ripe = 0.55 * style.grass + (0.11, 0.19, 0.07), 0.5 * style.soil + (0.36, 0.29, 0.13)
     tones = np.stack([green, ripe, 0.82 * style.soil, style.grass, style.soil])[state]
     tones = tones * rng.uniform(0.82, 1.15, (count, 1)) * rng.uniform(0.95, 1.05, (count, 3))
-    depth = np.array([0.1, 0.08, 0.13, 0.015, 0])[state] * rng.uniform(0.6, 1.3, count)
+    depth = np.array([0.15, 0.12, 0.18, 0.015, 0])[state] * rng.uniform(0.6, 1.3, count)
 
     along = np.where((rng.random(count) < 0.8)[number], u, v)
     rows = depth[number] * np.sin(2 * pi * along / rng.uniform(3.6, 6.5, count)[number])
@@ -139,8 +139,8 @@ def paint_water(rng: Rng, canvas: Canvas, depth: Plane, style: Style) -> Plane:
     bank = (depth > -4 + 3 * noise(rng, size, 25)) & (depth <= 0)
     canvas.paint(bank, SOIL, style.soil * 0.9)
     shallow = 0.4 * np.exp(-np.clip(depth, 0, None) / 5)[..., None]
-    ripples = 1 + 0.03 * noise(rng, size, 4) + 0.12 * noise(rng, size, 50)
-    clear = style.water * rng.uniform(0.8, 1.3) * rng.uniform(0.9, 1.1, 3)
+    ripples = 1 + 0.015 * noise(rng, size, 4) + 0.12 * noise(rng, size, 50)
+    clear = style.water * rng.uniform(0.85, 1.2) * rng.uniform(0.95, 1.05, 3)
     colour = ((1 - shallow) * clear + shallow * style.soil) * ripples[..., None]
     canvas.paint(depth > 0, WATER, colour[depth > 0])
     return depth
@@ -182,9 +182,10 @@ def lots(
 ) -> Iterator[tuple[float, int, float]]:
     """(street, side, position along it) of the lots whose front lies in `where`."""
     for street, side in product(streets, (-1, 1)):
-        for v in cuts(rng, plan.size, 24, 40):
+        for v in cuts(rng, plan.size, 27, 38):
             row, column = np.floor(plan.locate(street + side * 14, v)).astype(int)
-            if {row, column} <= set(range(plan.size)) and where[row, column]:
+            inside = min(row, column) >= 0 and max(row, column) < plan.size
+            if inside and where[row, column]:
                 yield street, side, v
 
 
@@ -194,13 +195,13 @@ def paint_village(
     """Buildings on both sides of every street, turned with it, and pools behind some houses."""
     for street, side, v in lots(rng, plan, streets, where):
         block = rng.random() < style.large
-        length, depth = rng.uniform((16, 12), (27, 18)) * (1.7 if block else 1)
+        length, depth = rng.uniform((19, 14), (29, 21)) * (1.7 if block else 1)
         u = street + side * (depth / 2 + rng.uniform(8, 13))
         roof = style.asphalt if block else rng.choice(style.roofs)
         roof = roof * rng.uniform(0.85, 1.2)
         built = paint_building(rng, canvas, plan.axes(u, v), (length, depth), roof, block)
         if built and not block and rng.random() < style.pools:
-            behind = u + side * (depth / 2 + rng.uniform(7, 12))
+            behind = u + side * (depth / 2 + rng.uniform(9, 14))
             paint_pool(rng, canvas, plan.axes(behind, v + rng.uniform(-6, 6)))
 
 
@@ -221,21 +222,21 @@ def paint_building(
     pixels = [box(canvas.mask.shape, *part) for part in parts]
     if not all(map(canvas.free, pixels)):
         return False
-    wall = rng.uniform(9, 16) if block else rng.uniform(5, 8)
+    wall = rng.uniform(9, 16) if block else rng.uniform(6, 9)
     pitch = 0 if block else rng.uniform(0.5, 0.9)
     for (rows, columns), (centre, _, half) in zip(pixels, parts, strict=True):
         width = hypot(*half)
         off = np.abs((rows - centre[0]) * half[0] + (columns - centre[1]) * half[1]) / width
         height = np.maximum(wall + pitch * (width - off), canvas.height[rows, columns])
-        seams = 1 + 0.04 * np.sin(2 * off[:, None])
+        seams = 1 + 0.13 * np.sin(1.6 * off[:, None]) + 0.15 * (off[:, None] < 0.8)
         canvas.paint((rows, columns), BUILDING, roof * seams, height)
     return True
 
 
 def paint_pool(rng: Rng, canvas: Canvas, axes: tuple[Vector, Vector, Vector]) -> None:
-    """A swimming pool, rectangular or oval, clear or murky; none where the ground is taken."""
+    """A swimming pool, clear or murky, with a pale rim; none where the ground is taken."""
     middle, along, across = axes
-    long, short = rng.uniform((5.5, 3.4), (8.5, 5))
+    long, short = rng.uniform((6.5, 4.2), (10, 6.2))
     if rng.random() < 0.5:
         along, across = across, along
     turn, shape = np.arctan2(-along[0], along[1]), canvas.mask.shape
@@ -246,15 +247,14 @@ def paint_pool(rng: Rng, canvas: Canvas, axes: tuple[Vector, Vector, Vector]) ->
         else box(shape, middle, (long - rim) * along, (short - rim) * across)
         for rim in (0, 1)
     )
-    murk = rng.beta(1, 2.2)
+    murk = rng.beta(1.2, 2.2)
+    clear, murky = np.array([0.42, 0.72, 0.8]), np.array([0.22, 0.36, 0.36])
     if canvas.free(pixels):
         canvas.paint(pixels, POOL, 0.78)
-        pixels = inner
-        colour = (1 - murk) * np.array([0.42, 0.72, 0.8]) + murk * np.array([0.22, 0.36, 0.36])
-        canvas.paint(pixels, POOL, colour)
+        canvas.paint(inner, POOL, (1 - murk) * clear + murk * murky)
 
 
-def paint_trees(rng: Rng, canvas: Canvas, chance: Plane, style: Style, cell: int = 10) -> None:
+def paint_trees(rng: Rng, canvas: Canvas, chance: Plane, style: Style, cell: int = 12) -> None:
     """Round crowns: each cell of a jittered grid grows one with the `chance` at its middle."""
     size = len(canvas.mask)
     shape = (size // cell + 3, size // cell + 3)
