@@ -53,7 +53,7 @@ def summary(times: pd.DataFrame, *, against: str) -> pd.DataFrame:
 
 
 def record(name: str, tables: Mapping[str, pd.DataFrame], facts: Mapping[str, object]) -> Path:
-    """Print the tables and write them as bench/results/NAME.json, with the machine they are from."""
+    """Print the tables and write them, with the machine, as bench/results/NAME.json."""
     for title, table in tables.items():
         print(f"\n{title}\n{table.to_string(float_format=lambda v: f'{v:.4g}')}")
     content = {

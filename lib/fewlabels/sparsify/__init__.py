@@ -1,0 +1,174 @@
+"""Sparse labels from a dense mask: a simulated annotator who labels only some pixels.
+
+Every pixel of a tile gets a rank from a counter-based generator keyed on (seed, tile id), and a
+draw keeps the lowest ranks. So a draw is the same on every machine and in every process, does not
+depend on the order of visits, and is nested: a smaller budget's pixels are among a larger one's.
+
+Source: Philox, Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from math import isfinite
+
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from fewlabels.sparsify import cost as costs
+from fewlabels.sparsify import marks, pixels
+from fewlabels.sparsify.cost import Cost
+from fewlabels.sparsify.pixels import Amount, Chosen, even_split, number_of
+from fewlabels.sparsify.scene import Scene, ranks, scene
+from fewlabels.types import IGNORE, BudgetError, unknown
+
+__all__ = ["SAMPLERS", "Cost", "cost", "counts", "draw", "even_split", "fingerprint", "ranks"]
+
+PIXELS: dict[str, Callable[[Scene, Amount], Chosen]] = {
+    "random": pixels.random,
+    "stratified": pixels.stratified,
+    "per_class": pixels.per_class,
+    "grid": pixels.grid,
+    "all": pixels.everything,
+}
+MARKS: dict[str, Callable[[Scene], Iterator[marks.Mark]]] = {
+    "points": marks.points,
+    "objects": marks.objects,
+    "centres": marks.centres,
+    "scribbles": marks.scribbles,
+    "boxes": marks.boxes,
+    "polygons": marks.polygons,
+    "blocks": marks.blocks,
+}
+SAMPLERS = (*PIXELS, *MARKS)
+ONE_EACH = ("objects", "centres", "polygons")  # at most one an object, so fewer where it has fewer
+
+
+def draw(
+    mask: UInt8[np.ndarray, "h w"], how: str, amount: Amount, *, seed: int, tile: str
+) -> UInt8[np.ndarray, "h w"]:
+    """The mask's class at the drawn pixels, IGNORE everywhere else.
+
+    An *object* is a connected piece of one class (corners connect).
+
+    Args:
+        mask: dense truth, or labels that are themselves partial; IGNORE there is never drawn.
+        how: single pixels:
+            `random`: uniform over the pixels that carry a class;
+            `stratified`: the total split evenly over the classes present, and what a class
+            cannot fill goes to the others;
+            `per_class`: that many of each class present, all of a class that has fewer;
+            `grid`: a square lattice with a random start;
+            `all`: every pixel that carries a class (`amount` is not used): the dense bound, or,
+            where people labelled only parts of the image, their labels as given.
+            What a person draws:
+            `points`: clicks at random, on every object once before any twice;
+            `objects`, `centres`: one click an object, at random or at its deepest pixel;
+            `scribbles`: hand-like strokes inside objects;
+            `boxes`: upright rectangles inside objects;
+            `polygons`: one coarse outline an object, at a distance from its border;
+            `blocks`: squares of a lattice, fully labelled.
+        amount: a float in (0, 1] is the fraction of the pixels that carry a class (for
+            `per_class`, of each class's pixels), rounded, at least one; the last mark is cut
+            short to meet it. An int is pixels in this tile (for `per_class`, in each class), or,
+            for what a person draws, how many marks; `objects`, `centres`, `polygons`, which have
+            at most one an object, then give what there is.
+        seed: names the draw; all else equal, another seed is another draw.
+        tile: the tile's id; it keys the draw together with `seed`.
+
+    Raises:
+        UnknownName: no such `how`.
+        BudgetError: the amount is zero, negative, not a number, or more than the mask holds.
+        NoLabelsError: no pixel of the mask carries a class.
+    """
+    labels = np.full(mask.size, IGNORE, np.uint8)
+    for mark in _marks(mask, how, amount, seed=seed, tile=tile):
+        labels[mark] = mask.ravel()[mark]
+    return labels.reshape(mask.shape)
+
+
+def cost(mask: UInt8[np.ndarray, "h w"], how: str, amount: Amount, *, seed: int, tile: str) -> Cost:
+    """What the same call of `draw` would cost an annotator: pixels, marks and seconds.
+
+    Raises:
+        UnknownName, BudgetError, NoLabelsError: as `draw`.
+    """
+    drawn = _marks(mask, how, amount, seed=seed, tile=tile)
+    if how in PIXELS and how != "all":
+        drawn = [pixel for mark in drawn for pixel in mark[:, None]]
+    return costs.of(how, drawn, mask)
+
+
+def counts(labels: Iterable[UInt8[np.ndarray, "h w"]], classes: int) -> Int[np.ndarray, " k"]:
+    """Labelled pixels of each class, summed over tiles."""
+    total = np.zeros(classes, np.int64)
+    for tile in labels:
+        total += np.bincount(tile.ravel(), minlength=IGNORE + 1)[:classes]
+    return total
+
+
+def fingerprint(labels: Iterable[UInt8[np.ndarray, "h w"]]) -> str:
+    """SHA-256 of a whole draw, tile after tile: equal for equal labelled pixels and classes."""
+    total = hashlib.sha256()
+    for tile in labels:
+        total.update(repr(tile.shape).encode())
+        total.update(np.ascontiguousarray(tile))
+    return total.hexdigest()
+
+
+def _marks(
+    mask: UInt8[np.ndarray, "h w"], how: str, amount: Amount, *, seed: int, tile: str
+) -> list[marks.Mark]:
+    if how not in SAMPLERS:
+        raise unknown("sampler", how, SAMPLERS)
+    seen = scene(mask, seed=seed, tile=tile)
+    if how != "all":
+        _check_amount(amount, tile)
+    if how in PIXELS:
+        if isinstance(amount, int) and how not in ("all", "per_class"):
+            _check_enough(amount, len(seen.pixels), "pixels", tile)
+        return [PIXELS[how](seen, amount)]
+    if isinstance(amount, int):
+        drawn = list(islice(MARKS[how](seen), amount))
+        if how not in ONE_EACH:
+            _check_enough(amount, len(drawn), f"marks of '{how}'", tile)
+    else:
+        drawn = list(_until(MARKS[how](seen), number_of(amount, len(seen.pixels))))
+    return drawn or [_some(seen)]
+
+
+def _until(every: Iterator[marks.Mark], budget: int) -> Iterator[marks.Mark]:
+    """Marks until they hold `budget` pixels; the last one is cut short."""
+    for mark in every:
+        yield mark[:budget]
+        budget -= len(mark)
+        if budget <= 0:
+            return
+
+
+def _some(seen: Scene) -> marks.Mark:
+    """Where nothing can be outlined: the pixel that a first click would label."""
+    return next(marks.centres(seen))
+
+
+def _check_amount(amount: Amount, tile: str) -> None:
+    if isinstance(amount, bool) or not isinstance(amount, int | float) or not isfinite(amount):
+        raise BudgetError(
+            f"tile '{tile}': budget {amount!r} is not a number of pixels or a fraction"
+        )
+    if isinstance(amount, float) and not 0 < amount <= 1:
+        raise BudgetError(
+            f"tile '{tile}': budget {amount} is not a fraction in (0, 1]; pixels are an int"
+        )
+    if amount < 1 and isinstance(amount, int):
+        raise BudgetError(
+            f"tile '{tile}': a budget of {amount} pixels draws nothing; ask for 1 or more"
+        )
+
+
+def _check_enough(amount: int, available: int, of_what: str, tile: str) -> None:
+    if amount > available:
+        raise BudgetError(
+            f"tile '{tile}': a budget of {amount} {of_what}, but it holds only {available}; "
+            "ask for fewer, or for `all`"
+        )

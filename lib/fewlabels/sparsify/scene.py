@@ -1,0 +1,137 @@
+"""What a simulated annotator sees of a tile: its classes, its objects, a rank for each pixel."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Int, UInt8, UInt64
+from scipy import ndimage
+from skimage import measure
+
+from fewlabels.types import IGNORE, NoLabelsError
+
+NEIGHBOURS = np.ones((3, 3), bool)  # pixels that touch at a corner belong together
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A dense mask with the random order in which its pixels would be labelled.
+
+    Attributes:
+        rank: one 64-bit number a pixel, row after row; lower is drawn earlier.
+        key: 128 bits that name the draw; whatever else is random is derived from them.
+    """
+
+    mask: UInt8[np.ndarray, "h w"]
+    rank: UInt64[np.ndarray, " n"]
+    key: int
+
+    @cached_property
+    def pixels(self) -> Int[np.ndarray, " m"]:
+        """Indexes of the pixels that carry a class, in order."""
+        return np.flatnonzero(self.mask.ravel() != IGNORE)
+
+    @cached_property
+    def classes(self) -> Mapping[int, Int[np.ndarray, "_"]]:
+        """Class -> indexes of its pixels, in order, for the classes present."""
+        flat = self.mask.ravel()
+        present = np.flatnonzero(np.bincount(flat, minlength=IGNORE + 1)[:IGNORE])
+        return {int(c): np.flatnonzero(flat == c) for c in present}
+
+    @cached_property
+    def components(self) -> Int[np.ndarray, "h w"]:
+        """Number of the object that a pixel belongs to, from 1; 0 where there is no class.
+
+        An object is a connected piece of one class; pixels that touch at a corner are connected.
+        """
+        return measure.label(self.mask, background=IGNORE, connectivity=2)
+
+    @cached_property
+    def objects(self) -> tuple["Object", ...]:
+        """The objects in the order in which they are come upon: that of their first pixel's rank,
+        so a large one tends to be met before a small one.
+        """
+        boxes = ndimage.find_objects(self.components)
+        met = ndimage.minimum(self._order, self.components, np.arange(1, len(boxes) + 1))
+        return tuple(Object(self, int(i) + 1, boxes[i]) for i in np.argsort(met))
+
+    @cached_property
+    def _order(self) -> Int[np.ndarray, "h w"]:
+        """Each pixel's place in the order of all ranks."""
+        order = np.empty(self.rank.size, np.int64)
+        order[np.argsort(self.rank)] = np.arange(self.rank.size)
+        return order.reshape(self.mask.shape)
+
+
+@dataclass(frozen=True)
+class Object:
+    """One connected piece of a class, looked at through its bounding box."""
+
+    scene: Scene
+    number: int
+    box: tuple[slice, slice]
+
+    @cached_property
+    def inside(self) -> np.ndarray:
+        """bool[h w] of the box: where the object is."""
+        return self.scene.components[self.box] == self.number
+
+    @cached_property
+    def depth(self) -> np.ndarray:
+        """int[h w] of the box: steps (also diagonal) to the nearest pixel that is not the object's.
+
+        1 at its border, 0 outside it; beyond the tile's edge nothing is known and nothing counts.
+        """
+        rows, columns = self.box
+        h, w = self.scene.mask.shape
+        edges = (rows.start > 0, rows.stop < h), (columns.start > 0, columns.stop < w)
+        padded = np.pad(self.inside, [tuple(map(int, e)) for e in edges], constant_values=False)
+        if padded.all():  # the whole tile is one object
+            return np.full(padded.shape, max(padded.shape))
+        depth = ndimage.distance_transform_cdt(padded, metric="chessboard")
+        (top, bottom), (left, right) = edges
+        return depth[top : depth.shape[0] - bottom, left : depth.shape[1] - right]
+
+    @cached_property
+    def rank(self) -> np.ndarray:
+        """u64[h w] of the box: the pixels' ranks."""
+        return self.scene.rank.reshape(self.scene.mask.shape)[self.box]
+
+    def first(self, where: np.ndarray) -> tuple[int, int]:
+        """The pixel (row and column in the box) of lowest rank among those where `where` holds."""
+        at = np.flatnonzero(where)
+        row, column = divmod(int(at[self.rank[where].argmin()]), where.shape[1])
+        return row, column
+
+    def indexes(self, where: np.ndarray) -> Int[np.ndarray, " n"]:
+        """Indexes in the tile of the box's pixels where `where` holds, row after row."""
+        rows, columns = np.nonzero(where)
+        width = self.scene.mask.shape[1]
+        return (rows + self.box[0].start) * width + columns + self.box[1].start
+
+
+def scene(mask: UInt8[np.ndarray, "h w"], *, seed: int, tile: str) -> Scene:
+    """The scene of a mask; its ranks are a pure function of (seed, tile).
+
+    Raises:
+        NoLabelsError: no pixel of the mask carries a class.
+    """
+    if not (mask != IGNORE).any():
+        raise NoLabelsError(
+            f"tile '{tile}': 0 of {mask.size} pixels carry a class, so none can be drawn; "
+            "drop the tile from the split (see data/README.md)"
+        )
+    return Scene(mask, ranks(mask.size, seed=seed, tile=tile), key_of(seed, tile))
+
+
+def ranks(pixels: int, *, seed: int, tile: str) -> UInt64[np.ndarray, " n"]:
+    """One 64-bit rank a pixel, a pure function of (seed, tile, position)."""
+    return np.random.Philox(key=key_of(seed, tile)).random_raw(pixels)
+
+
+def key_of(*parts: object) -> int:
+    """128 bits from what names a draw, the same on every machine."""
+    text = "/".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little")
