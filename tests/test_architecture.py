@@ -10,8 +10,8 @@ import pytest
 LIB = Path(__file__).parents[1] / "lib" / "fewlabels"
 LAYERS = (
     {"types", "paths", "studies", "files"},
-    {"datasets", "sparsify", "ledger", "losses", "metrics", "models", "augment", "devices",
-     "environment"},
+    {"datasets", "sparsify", "expand", "ledger", "losses", "metrics", "models", "augment",
+     "devices", "environment"},
     {"loaders", "records", "stats", "figures", "evaluate", "baseline"},
     {"train"},
     {"run", "sweep", "report", "cli"},
