@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from scipy import ndimage
 from skimage import measure
 
 from fewlabels import sparsify
-from fewlabels.sparsify import cost, draw, even_split
+from fewlabels.sparsify import draw, draw_with_cost, even_split
 from fewlabels.types import IGNORE, BudgetError, NoLabelsError, UnknownName
 
 
@@ -326,7 +325,11 @@ def test_labels_as_given_are_all_that_people_gave():
 
 
 def test_the_cost_of_clicks_strokes_and_dense_masks_by_hand():
-    spent = partial(cost, town(), seed=0, tile="t")
+
+    def spent(how: str, amount: float, mask: np.ndarray | None = None) -> sparsify.Cost:
+        mask = town() if mask is None else mask
+        return draw_with_cost(mask, how, amount, seed=0, tile="t")[1]
+
     clicks = spent("objects", 99)
     assert (clicks.pixels, clicks.marks) == (TOWN, TOWN)
     assert clicks.seconds == pytest.approx(4 * 2.4 + 2 * 0.9)  # four classes, six clicks
@@ -336,7 +339,7 @@ def test_the_cost_of_clicks_strokes_and_dense_masks_by_hand():
     assert spent("polygons", 2).seconds == pytest.approx(2 * 79)
     assert spent("all", 1).pixels == number(town())
     big = np.zeros((1024, 2048), np.uint8)
-    assert cost(big, "all", 1, seed=0, tile="t").seconds == pytest.approx(5400)
+    assert spent("all", 1, big).seconds == pytest.approx(5400)
 
 
 def test_the_click_times_give_the_published_total():

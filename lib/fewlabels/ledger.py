@@ -1,17 +1,22 @@
 """The ledger of labels: how many distinct labelled pixels training has really seen.
 
 Public code often draws new labels at every access; after e epochs the network has then seen up to
-e times the budget that is reported. Here every batch is entered, and a run that has touched more
-than it declared fails.
+e times the budget that is reported. Here a draw is made once and kept under its hash, every batch
+is entered, and a run that has touched more than it declared fails.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from fewlabels.types import IGNORE, BudgetError
+from fewlabels.files import whole_file
+from fewlabels.types import IGNORE, BudgetError, RecordError
+
+Labels = Mapping[str, UInt8[np.ndarray, "h w"]]
 
 
 @dataclass(frozen=True)
@@ -20,10 +25,12 @@ class Ledger:
 
     Attributes:
         declared: labelled pixels that each tile may show.
+        derived: pixels of each tile whose label an expansion derived from those; not counted.
         seen: which pixels of each tile have been shown with a label.
     """
 
     declared: Mapping[str, int]
+    derived: Mapping[str, Bool[np.ndarray, "h w"]]
     seen: Mapping[str, Bool[np.ndarray, "h w"]]
 
     def enter(self, tile: str, top: int, left: int, labels: UInt8[np.ndarray, "h w"]) -> None:
@@ -34,7 +41,7 @@ class Ledger:
         """
         h, w = labels.shape
         self.seen[tile][top : top + h, left : left + w] |= labels != IGNORE
-        touched = int(self.seen[tile].sum())
+        touched = self._touched(tile)
         if touched > self.declared[tile]:
             raise BudgetError(
                 f"tile '{tile}': training has seen {touched} distinct labelled pixels, "
@@ -43,13 +50,52 @@ class Ledger:
 
     @property
     def touched(self) -> int:
-        """Distinct labelled pixels seen so far, over all tiles."""
-        return sum(int(seen.sum()) for seen in self.seen.values())
+        """Distinct labelled pixels seen so far, over all tiles, derived ones left out."""
+        return sum(map(self._touched, self.seen))
+
+    def _touched(self, tile: str) -> int:
+        return int((self.seen[tile] & ~self.derived[tile]).sum())
 
 
-def ledger(labels: Mapping[str, UInt8[np.ndarray, "h w"]]) -> Ledger:
-    """An empty ledger that declares exactly the pixels labelled in these tiles."""
+def ledger(drawn: Labels, trained: Labels | None = None) -> Ledger:
+    """An empty ledger that declares exactly the pixels drawn in these tiles.
+
+    Args:
+        trained: the labels that training gets where an expansion has added to those drawn.
+    """
+    trained = trained or drawn
     return Ledger(
-        declared={tile: int((drawn != IGNORE).sum()) for tile, drawn in labels.items()},
-        seen={tile: np.zeros(drawn.shape, bool) for tile, drawn in labels.items()},
+        declared={tile: int((labels != IGNORE).sum()) for tile, labels in drawn.items()},
+        derived={t: (trained[t] != IGNORE) & (labels == IGNORE) for t, labels in drawn.items()},
+        seen={tile: np.zeros(labels.shape, bool) for tile, labels in drawn.items()},
     )
+
+
+def keep(folder: Path, sha256: str, drawn: Labels) -> Path:
+    """Store a draw as `folder`/SHA256.npz, one array a tile; one that is there stays.
+
+    Raises:
+        DiskFullError: it does not fit; nothing of it is kept.
+    """
+    file = folder / f"{sha256}.npz"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as scratch, scratch.open("wb") as out:
+            np.savez_compressed(out, **drawn)
+    return file
+
+
+def kept(folder: Path, sha256: str) -> Labels:
+    """A stored draw, tile by tile in the order in which it was drawn.
+
+    Raises:
+        RecordError: it is not there or cannot be read.
+    """
+    file = folder / f"{sha256}.npz"
+    try:
+        with np.load(file) as stored:
+            return {tile: stored[tile] for tile in stored.files}
+    except (OSError, ValueError, BadZipFile) as error:
+        raise RecordError(
+            f"the draw '{file}' cannot be read ({error}); run its run again"
+        ) from error

@@ -22,7 +22,9 @@ from fewlabels.sparsify.pixels import Amount, Chosen, even_split, number_of
 from fewlabels.sparsify.scene import Scene, ranks, scene
 from fewlabels.types import IGNORE, BudgetError, unknown
 
-__all__ = ["SAMPLERS", "Cost", "cost", "counts", "draw", "even_split", "fingerprint", "ranks"]
+__all__ = [
+    "SAMPLERS", "Cost", "counts", "draw", "draw_with_cost", "even_split", "fingerprint", "ranks",
+]  # fmt: skip
 
 PIXELS: dict[str, Callable[[Scene, Amount], Chosen]] = {
     "random": pixels.random,
@@ -81,22 +83,20 @@ def draw(
         BudgetError: the amount is zero, negative, not a number, or more than the mask holds.
         NoLabelsError: no pixel of the mask carries a class.
     """
-    labels = np.full(mask.size, IGNORE, np.uint8)
-    for mark in _marks(mask, how, amount, seed=seed, tile=tile):
-        labels[mark] = mask.ravel()[mark]
-    return labels.reshape(mask.shape)
+    return draw_with_cost(mask, how, amount, seed=seed, tile=tile)[0]
 
 
-def cost(mask: UInt8[np.ndarray, "h w"], how: str, amount: Amount, *, seed: int, tile: str) -> Cost:
-    """What the same call of `draw` would cost an annotator: pixels, marks and seconds.
-
-    Raises:
-        UnknownName, BudgetError, NoLabelsError: as `draw`.
-    """
+def draw_with_cost(
+    mask: UInt8[np.ndarray, "h w"], how: str, amount: Amount, *, seed: int, tile: str
+) -> tuple[UInt8[np.ndarray, "h w"], Cost]:
+    """`draw`, and what it would cost an annotator: pixels, marks and seconds."""
     drawn = _marks(mask, how, amount, seed=seed, tile=tile)
-    if how in PIXELS and how != "all":
-        drawn = [pixel for mark in drawn for pixel in mark[:, None]]
-    return costs.of(how, drawn, mask)
+    chosen = np.concatenate(drawn)
+    labels = np.full(mask.size, IGNORE, np.uint8)
+    labels[chosen] = mask.ravel()[chosen]
+    single = how in PIXELS and how != "all"
+    spent = costs.of(how, len(chosen) if single else len(drawn), labels[chosen])
+    return labels.reshape(mask.shape), spent
 
 
 def counts(labels: Iterable[UInt8[np.ndarray, "h w"]], classes: int) -> Int[np.ndarray, " k"]:
@@ -126,14 +126,14 @@ def _marks(
         _check_amount(amount, tile)
     if how in PIXELS:
         if isinstance(amount, int) and how not in ("all", "per_class"):
-            _check_enough(amount, len(seen.pixels), "pixels", tile)
+            _check_enough(amount, seen.carrying, "pixels", tile)
         return [PIXELS[how](seen, amount)]
     if isinstance(amount, int):
         drawn = list(islice(MARKS[how](seen), amount))
         if how not in ONE_EACH:
             _check_enough(amount, len(drawn), f"marks of '{how}'", tile)
     else:
-        drawn = list(_until(MARKS[how](seen), number_of(amount, len(seen.pixels))))
+        drawn = list(_until(MARKS[how](seen), number_of(amount, seen.carrying)))
     return drawn or [_some(seen)]
 
 

@@ -12,14 +12,10 @@ which nobody seems to have timed all of these; they are good for orders of magni
   taken as seconds a pixel for whole masks and for blocks.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
-
-from fewlabels.sparsify.marks import Mark
-from fewlabels.types import IGNORE
 
 FIRST_CLICK, NEXT_CLICK = 2.4, 0.9
 SECONDS_A_MARK = {"scribbles": 10.9, "boxes": 7.0, "polygons": 79.0}
@@ -42,18 +38,16 @@ class Cost:
     seconds: float
 
 
-def of(how: str, marks: Sequence[Mark], mask: UInt8[np.ndarray, "h w"]) -> Cost:
-    """The cost of marks drawn with the sampler `how`.
+def of(how: str, marks: int, labelled: UInt8[np.ndarray, " n"]) -> Cost:
+    """The cost of so many marks of the sampler `how`, which gave pixels the classes `labelled`.
 
     A stroke, box or outline costs its full time also where a budget cut it short.
     """
-    pixels = sum(map(len, marks))
     if how in DENSE:
-        seconds = SECONDS_A_PIXEL * pixels
+        seconds = SECONDS_A_PIXEL * len(labelled)
     elif how in SECONDS_A_MARK:
-        seconds = SECONDS_A_MARK[how] * len(marks)
+        seconds = SECONDS_A_MARK[how] * marks
     else:
-        seen = mask.ravel()[np.concatenate([*marks, np.empty(0, int)]).astype(int)]
-        kinds = len(np.unique(seen[seen != IGNORE]))
-        seconds = FIRST_CLICK * kinds + NEXT_CLICK * (len(marks) - kinds)
-    return Cost(pixels, len(marks), seconds)
+        kinds = np.count_nonzero(np.bincount(labelled))
+        seconds = FIRST_CLICK * kinds + NEXT_CLICK * (marks - kinds)
+    return Cost(len(labelled), marks, float(seconds))

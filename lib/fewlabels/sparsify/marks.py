@@ -92,11 +92,12 @@ def blocks(scene: Scene) -> Iterator[Mark]:
     """
     h, w = scene.mask.shape
     side = max(4, min(h, w) // 16)
-    row, column = np.divmod(scene.pixels, w)
+    pixels = np.flatnonzero(scene.known)
+    row, column = np.divmod(pixels, w)
     cell = row // side * -(-w // side) + column // side
     order = np.argsort(cell, kind="stable")
     _, starts = np.unique(cell[order], return_index=True)
-    groups = np.split(scene.pixels[order], starts[1:])
+    groups = np.split(pixels[order], starts[1:])
     first = [int(scene.rank[g].min()) for g in groups]
     for i in sorted(range(len(groups)), key=first.__getitem__):
         yield groups[i]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int, UInt32, UInt64
+from jaxtyping import Bool, Int, UInt64
 
 from fewlabels.sparsify.scene import Scene, key_of
 
@@ -13,26 +13,25 @@ Chosen = Int[np.ndarray, " r"]
 
 def random(scene: Scene, amount: Amount) -> Chosen:
     """Uniformly over the pixels that carry a class."""
-    return lowest(scene.pixels, scene.rank, number_of(amount, len(scene.pixels)))
+    return lowest(scene.known, scene.rank, number_of(amount, scene.carrying))
 
 
 def stratified(scene: Scene, amount: Amount) -> Chosen:
     """The total split evenly over the classes present; what one cannot fill goes to the others."""
     classes, rank = scene.classes, scene.rank
-    total = number_of(amount, len(scene.pixels))
     # The class with the tile's lowest rank is served first, so that a budget of fewer pixels
     # than classes does not always leave out the same ones.
-    order = sorted(classes, key=lambda c: int(rank[classes[c]].min()))
-    quota = even_split(total, [len(classes[c]) for c in order])
-    parts = [lowest(classes[c], rank, n) for c, n in zip(order, quota, strict=True)]
+    order = sorted(classes, key=lambda c: int(rank[lowest(scene.of(c), rank, 1)[0]]))
+    quota = even_split(number_of(amount, scene.carrying), [classes[c] for c in order])
+    parts = [lowest(scene.of(c), rank, n) for c, n in zip(order, quota, strict=True)]
     return np.concatenate(parts)
 
 
 def per_class(scene: Scene, amount: Amount) -> Chosen:
     """That many of each class present, all of a class that has fewer."""
     parts = [
-        lowest(pixels, scene.rank, min(number_of(amount, len(pixels)), len(pixels)))
-        for pixels in scene.classes.values()
+        lowest(scene.of(c), scene.rank, number_of(amount, available))
+        for c, available in scene.classes.items()
     ]
     return np.concatenate(parts)
 
@@ -46,13 +45,12 @@ def grid(scene: Scene, amount: Amount) -> Chosen:
 
     Source: Bayer 1973, the matrix of ordered dithering.
     """
-    total = number_of(amount, len(scene.pixels))
-    return lowest(scene.pixels, _bayer(scene), total)
+    return lowest(scene.known, _bayer(scene), number_of(amount, scene.carrying))
 
 
 def everything(scene: Scene, amount: Amount) -> Chosen:
     """Every pixel that carries a class."""
-    return scene.pixels
+    return np.flatnonzero(scene.known)
 
 
 def even_split(total: int, capacity: Sequence[int]) -> list[int]:
@@ -72,15 +70,33 @@ def even_split(total: int, capacity: Sequence[int]) -> list[int]:
     return shares
 
 
-def lowest(
-    pixels: Int[np.ndarray, " n"], rank: UInt64[np.ndarray, " m"] | UInt32[np.ndarray, " m"],
-    number: int,
-) -> Chosen:  # fmt: skip
-    """The `number` pixels of lowest rank, in order; ranks are unique."""
-    if number >= len(pixels) or not number:
-        return pixels[:number]
-    ranks = rank[pixels]
-    return pixels[ranks <= np.partition(ranks, number - 1)[number - 1]]
+def lowest(where: Bool[np.ndarray, " n"], rank: UInt64[np.ndarray, " n"], number: int) -> Chosen:
+    """The `number` pixels of lowest rank of those where `where` holds, in order; all if fewer.
+
+    Ranks are unique and spread evenly over 64 bits.
+    """
+    available = int(np.count_nonzero(where))
+    if not 0 < number < available:
+        return np.flatnonzero(where)[:number]
+    # The last rank that is taken almost surely lies between these; only there need be sorted.
+    low, high = (
+        _bound((number + slack) / available) for slack in (-_slack(number), _slack(number))
+    )
+    under = where & (rank <= low)
+    middle = rank[where & (rank <= high) & ~under]
+    missing = number - int(np.count_nonzero(under))
+    if not 0 < missing <= len(middle):
+        middle, missing = rank[where], number
+    last = np.partition(middle, missing - 1)[missing - 1]
+    return np.flatnonzero(where & (rank <= last))
+
+
+def _slack(number: int) -> float:
+    return 8 * number**0.5 + 8
+
+
+def _bound(share: float) -> np.uint64:
+    return np.uint64(min(max(0.0, share) * 2.0**64, 2.0**64 - 2**12))
 
 
 def number_of(amount: Amount, available: int) -> int:
@@ -88,21 +104,23 @@ def number_of(amount: Amount, available: int) -> int:
     return amount if isinstance(amount, int) else max(1, round(amount * available))
 
 
-def _bayer(scene: Scene) -> UInt32[np.ndarray, " n"]:
+def _bayer(scene: Scene) -> UInt64[np.ndarray, " n"]:
     h, w = scene.mask.shape
     bits = max(1, (max(h, w) - 1).bit_length())
     top, left = (key_of(scene.key, "grid", axis) % 2**bits for axis in "yx")
-    rows = (np.arange(h, dtype=np.uint32) + top) % 2**bits
-    columns = (np.arange(w, dtype=np.uint32) + left) % 2**bits
+    rows, columns = (np.arange(h) + top) % 2**bits, (np.arange(w) + left) % 2**bits
     spread = _reversed_and_spread(bits)
-    order = spread[rows[:, None] ^ columns] << np.uint32(1) | spread[rows][:, None]
+    order = spread[rows[:, None] ^ columns]
+    order |= spread[rows][:, None] >> np.uint64(1)
     return order.ravel()
 
 
-def _reversed_and_spread(bits: int) -> UInt32[np.ndarray, " n"]:
-    """Of every number below 2^bits: its bits in reverse order, with a zero between neighbours."""
-    numbers = np.arange(2**bits, dtype=np.uint32)
+def _reversed_and_spread(bits: int) -> UInt64[np.ndarray, " n"]:
+    """Of every number below 2^bits: its bits in reverse order from the 64th bit down, with a zero
+    after each.
+    """
+    numbers = np.arange(2**bits, dtype=np.uint64)
     out = np.zeros_like(numbers)
     for bit in range(bits):
-        out |= (numbers >> np.uint32(bit) & np.uint32(1)) << np.uint32(2 * (bits - 1 - bit))
+        out |= (numbers >> np.uint64(bit) & np.uint64(1)) << np.uint64(63 - 2 * bit)
     return out

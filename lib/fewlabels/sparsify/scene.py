@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Int, UInt8, UInt64
+from jaxtyping import Bool, Int, UInt8, UInt64
 from scipy import ndimage
 from skimage import measure
 
@@ -20,25 +20,36 @@ class Scene:
     """A dense mask with the random order in which its pixels would be labelled.
 
     Attributes:
-        rank: one 64-bit number a pixel, row after row; lower is drawn earlier.
-        key: 128 bits that name the draw; whatever else is random is derived from them.
+        key: 128 bits that name the draw; whatever is random about it is derived from them.
     """
 
     mask: UInt8[np.ndarray, "h w"]
-    rank: UInt64[np.ndarray, " n"]
     key: int
 
     @cached_property
-    def pixels(self) -> Int[np.ndarray, " m"]:
-        """Indexes of the pixels that carry a class, in order."""
-        return np.flatnonzero(self.mask.ravel() != IGNORE)
+    def rank(self) -> UInt64[np.ndarray, " n"]:
+        """One 64-bit number a pixel, row after row; lower is drawn earlier."""
+        return _ranks(self.mask.size, self.key)
+
+    @property
+    def known(self) -> Bool[np.ndarray, " n"]:
+        """Which pixels carry a class, row after row."""
+        return self.mask.ravel() != IGNORE
 
     @cached_property
-    def classes(self) -> Mapping[int, Int[np.ndarray, "_"]]:
-        """Class -> indexes of its pixels, in order, for the classes present."""
-        flat = self.mask.ravel()
-        present = np.flatnonzero(np.bincount(flat, minlength=IGNORE + 1)[:IGNORE])
-        return {int(c): np.flatnonzero(flat == c) for c in present}
+    def classes(self) -> Mapping[int, int]:
+        """Class -> its pixels, for the classes present."""
+        count = np.bincount(self.mask.ravel(), minlength=IGNORE + 1)[:IGNORE]
+        return {int(c): int(count[c]) for c in np.flatnonzero(count)}
+
+    @cached_property
+    def carrying(self) -> int:
+        """How many pixels carry a class."""
+        return sum(self.classes.values())
+
+    def of(self, value: int) -> Bool[np.ndarray, " n"]:
+        """Which pixels are of a class, row after row."""
+        return self.mask.ravel() == value
 
     @cached_property
     def components(self) -> Int[np.ndarray, "h w"]:
@@ -123,12 +134,16 @@ def scene(mask: UInt8[np.ndarray, "h w"], *, seed: int, tile: str) -> Scene:
             f"tile '{tile}': 0 of {mask.size} pixels carry a class, so none can be drawn; "
             "drop the tile from the split (see data/README.md)"
         )
-    return Scene(mask, ranks(mask.size, seed=seed, tile=tile), key_of(seed, tile))
+    return Scene(mask, key_of(seed, tile))
 
 
 def ranks(pixels: int, *, seed: int, tile: str) -> UInt64[np.ndarray, " n"]:
     """One 64-bit rank a pixel, a pure function of (seed, tile, position)."""
-    return np.random.Philox(key=key_of(seed, tile)).random_raw(pixels)
+    return _ranks(pixels, key_of(seed, tile))
+
+
+def _ranks(pixels: int, key: int) -> UInt64[np.ndarray, " n"]:
+    return np.random.Philox(key=key).random_raw(pixels)
 
 
 def key_of(*parts: object) -> int:
