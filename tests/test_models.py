@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import pytest
+import segmentation_models_pytorch as smp
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from segmentation_models_pytorch.encoders._utils import patch_first_conv
 
 from fewlabels import models, paths
 from fewlabels.models import pretrained
@@ -48,8 +50,6 @@ def test_the_seed_and_nothing_else_makes_the_weights():
 
 def test_weights_from_a_file_are_in_the_encoder_and_named(weights: Path):
     model, origin = models.build_with_provenance("smp:Unet:resnet18", 3, weights="mine")
-    from safetensors.torch import load_file
-
     state = load_file(weights / "mine.safetensors")
     assert torch.equal(model.encoder.conv1.weight, state["conv1.weight"])
     assert (origin.weights, origin.origin) == ("mine", "mine.safetensors")
@@ -74,9 +74,39 @@ def test_a_damaged_file_is_refused(weights: Path):
         models.build("smp:Unet:resnet18", 3, weights="mine")
 
 
-def test_pretrained_weights_need_three_bands(weights: Path):
-    with pytest.raises(WeightsError, match="3 bands, the images have 4"):
-        models.build("smp:Unet:resnet18", 3, channels=4, weights="mine")
+def test_kernels_for_other_bands_by_hand():
+    red, green, blue = 1.0, 10.0, 100.0
+    kernels = torch.tensor([red, green, blue]).view(1, 3, 1, 1)
+    found = {n: pretrained.fitted(kernels, n).flatten().tolist() for n in (1, 2, 4, 6)}
+    assert found[1] == [111]
+    assert found[2] == pytest.approx([1.5, 15])
+    assert found[4] == pytest.approx([0.75, 7.5, 75, 0.75])
+    assert found[6] == pytest.approx([0.5, 5, 50, 0.5, 5, 50])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+@pytest.mark.parametrize("name", ["smp:Unet:resnet18", "smp:Unet:resnet18:3"])
+def test_the_first_layer_is_fitted_as_smp_does_and_the_record_says_so(
+    weights: Path, channels: int, name: str
+):
+    model, origin = models.build_with_provenance(name, 3, channels=channels, weights="mine")
+    theirs = smp.encoders.get_encoder("resnet18", weights=None)
+    theirs.load_state_dict(load_file(weights / "mine.safetensors"))
+    layers = model.encoder.layer1.state_dict(), theirs.layer1.state_dict()
+    patch_first_conv(theirs, channels)
+    assert torch.allclose(model.encoder.conv1.weight, theirs.conv1.weight)
+    assert all(torch.equal(layers[0][k], layers[1][k]) for k in layers[1])
+    assert origin.origin == f"mine.safetensors, first layer fitted from 3 to {channels} bands"
+
+
+def test_deeplab_s_first_layer_is_fitted_too(monkeypatch: pytest.MonkeyPatch):
+    from torchvision.models import resnet50
+
+    source = resnet50(weights=None).state_dict()
+    monkeypatch.setattr(pretrained.ResNet50_Weights, "get_state_dict", lambda *_, **__: source)
+    model = models.build("deeplabv3_resnet50", 3, channels=1, weights="imagenet")
+    expected = source["conv1.weight"].sum(dim=1, keepdim=True)
+    assert torch.equal(model.net.backbone["conv1"].weight, expected)
 
 
 @pytest.mark.parametrize("name", ["smp:Unet:resnet18", "deeplabv3_resnet50"])

@@ -44,7 +44,7 @@ def build(
 
     Args:
         name: `smp:<Architecture>:<encoder>[:<depth>]` or `deeplabv3_resnet50`.
-        channels: bands of the input; pretrained weights need 3.
+        channels: bands of the input; pretrained kernels are fitted to it, see `pretrained`.
         weights: what the encoder starts from, see `pretrained`; the head is always new.
         seed: of everything that starts at random.
         **options: passed to the library's constructor.
