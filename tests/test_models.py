@@ -23,15 +23,52 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+ARCHITECTURES = sorted(a.__name__ for a in smp.MODEL_ARCHITECTURES_MAPPING.values())
+
+
+def encoder_of(architecture: str) -> str:
+    """DPT is made for vision transformers, the others take any encoder."""
+    return "tu-vit_tiny_patch16_224" if architecture == "DPT" else "resnet18"
+
+
 @pytest.mark.parametrize(
     "name",
-    ["smp:Unet:resnet18", "smp:FPN:mobilenet_v2", "smp:Unet:resnet18:3", "deeplabv3_resnet50"],
+    [
+        "smp:Unet:resnet18",
+        "smp:FPN:mobilenet_v2",
+        "smp:Unet:resnet18:3",
+        "deeplabv3_resnet50",
+    ],
 )
 @pytest.mark.parametrize("channels", [1, 3, 8])
 def test_every_family_gives_logits_of_the_input_s_size(name: str, channels: int):
     model = models.build(name, 5, channels=channels).eval()
     with torch.inference_mode():
         assert model(torch.zeros(2, channels, 64, 96)).shape == (2, 5, 64, 96)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_of_smp_gives_logits_of_the_input_s_size(architecture: str):
+    model = models.build(f"smp:{architecture}:{encoder_of(architecture)}", 3, channels=2).eval()
+    with torch.inference_mode():  # 128: smp's PAN takes nothing smaller
+        assert model(torch.zeros(1, 2, 128, 160)).shape == (1, 3, 128, 160)
+
+
+@pytest.mark.parametrize("depth", [3, 4, 5])
+@pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if a != "DPT"])
+def test_a_shorter_encoder_keeps_the_size_of_the_logits(architecture: str, depth: int):
+    with torch.device("meta"):
+        model = models.build(f"smp:{architecture}:resnet18:{depth}", 3).eval()
+        assert model(torch.zeros(1, 3, 128, 160)).shape == (1, 3, 128, 160)
+
+
+@pytest.mark.parametrize(
+    "encoder", ["mobileone_s0", "densenet121", "efficientnet-b0", "mit_b0", "tu-resnet10t"]
+)
+def test_encoders_of_other_kinds_are_built_by_name(encoder: str):
+    model = models.build(f"smp:Unet:{encoder}", 3, channels=4).eval()
+    with torch.inference_mode():
+        assert model(torch.zeros(1, 4, 64, 64)).shape == (1, 3, 64, 64)
 
 
 def test_the_seed_and_nothing_else_makes_the_weights():
@@ -135,11 +172,54 @@ def test_coco_weights_replace_all_but_the_last_layer(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(
     "name",
-    ["resnet", "smp:Unet", "smp:Nothing:resnet18", "smp:Unet:nothing", "smp:Unet:resnet18:9"],
+    [
+        "resnet",
+        "smp:Unet",
+        "smp:Nothing:resnet18",
+        "smp:Unet:nothing",
+        "smp:Unet:tu-nothing",
+        "smp:Unet:resnet18:9",
+    ],
 )
 def test_unknown_models_list_the_known_ones(name: str):
     with pytest.raises(UnknownName, match="known: "):
         models.build(name, 3)
+
+
+def test_a_misspelt_encoder_of_timm_is_answered_with_its_neighbours():
+    with pytest.raises(UnknownName, match=r"'tu-resnet81'; known: .*tu-resnet18"):
+        models.build("smp:Unet:tu-resnet81", 3)
+
+
+@pytest.mark.parametrize("name", ["smp:Unet:resnet18", "deeplabv3_resnet50"])
+def test_no_option_is_dropped_in_silence(name: str):
+    with pytest.raises(UnknownName, match="option 'decoder_chanels'; known: "):
+        models.build(name, 3, decoder_chanels=(64, 32))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("smp:Linknet:mit_b0", "not supported"),
+        ("smp:DPT:resnet18", "Only Timm encoders"),
+        ("smp:PAN:vgg11", "dilated"),
+    ],
+)
+def test_a_pair_that_smp_cannot_build_is_an_error_with_its_reason(name: str, reason: str):
+    with pytest.raises(models.OptionError, match=f"smp cannot build .*{reason}"):
+        models.build(name, 3)
+
+
+@pytest.mark.parametrize(("key", "value"), [("classes", 0), ("channels", 0), ("channels", -1)])
+def test_a_network_has_at_least_one_band_and_one_class(key: str, value: int):
+    with pytest.raises(models.OptionError, match=f"'{key}' must be .* at least 1, found {value}"):
+        models.build("smp:Unet:resnet18", **{"classes": 3, key: value})
+
+
+@pytest.mark.parametrize("name", ["smp:Unet:resnet18", "deeplabv3_resnet50"])
+def test_an_image_with_other_bands_is_an_error_that_names_both(name: str):
+    with pytest.raises(RuntimeError, match="to have 3 channels, but got 4 channels"):
+        models.build(name, 3).eval()(torch.zeros(1, 4, 64, 64))
 
 
 def test_normalise_by_hand():
