@@ -38,6 +38,8 @@ def encoder_of(architecture: str) -> str:
         "smp:FPN:mobilenet_v2",
         "smp:Unet:resnet18:3",
         "deeplabv3_resnet50",
+        "unet:width=4",
+        "unetpp:width=4",
     ],
 )
 @pytest.mark.parametrize("channels", [1, 3, 8])
@@ -179,6 +181,7 @@ def test_coco_weights_replace_all_but_the_last_layer(monkeypatch: pytest.MonkeyP
         "smp:Unet:nothing",
         "smp:Unet:tu-nothing",
         "smp:Unet:resnet18:9",
+        "unet:depth=4:se",
     ],
 )
 def test_unknown_models_list_the_known_ones(name: str):
@@ -191,7 +194,7 @@ def test_a_misspelt_encoder_of_timm_is_answered_with_its_neighbours():
         models.build("smp:Unet:tu-resnet81", 3)
 
 
-@pytest.mark.parametrize("name", ["smp:Unet:resnet18", "deeplabv3_resnet50"])
+@pytest.mark.parametrize("name", ["smp:Unet:resnet18", "deeplabv3_resnet50", "unet"])
 def test_no_option_is_dropped_in_silence(name: str):
     with pytest.raises(UnknownName, match="option 'decoder_chanels'; known: "):
         models.build(name, 3, decoder_chanels=(64, 32))
@@ -213,13 +216,18 @@ def test_a_pair_that_smp_cannot_build_is_an_error_with_its_reason(name: str, rea
 @pytest.mark.parametrize(("key", "value"), [("classes", 0), ("channels", 0), ("channels", -1)])
 def test_a_network_has_at_least_one_band_and_one_class(key: str, value: int):
     with pytest.raises(models.OptionError, match=f"'{key}' must be .* at least 1, found {value}"):
-        models.build("smp:Unet:resnet18", **{"classes": 3, key: value})
+        models.build("unet", **{"classes": 3, key: value})
 
 
-@pytest.mark.parametrize("name", ["smp:Unet:resnet18", "deeplabv3_resnet50"])
+@pytest.mark.parametrize("name", ["unet:width=4", "smp:Unet:resnet18", "deeplabv3_resnet50"])
 def test_an_image_with_other_bands_is_an_error_that_names_both(name: str):
     with pytest.raises(RuntimeError, match="to have 3 channels, but got 4 channels"):
         models.build(name, 3).eval()(torch.zeros(1, 4, 64, 64))
+
+
+def test_there_are_no_pretrained_weights_for_networks_from_scratch():
+    with pytest.raises(WeightsError, match=r"'imagenet': there are none for 'unetpp'.*`none`"):
+        models.build("unetpp", 3, weights="imagenet")
 
 
 def test_normalise_by_hand():
