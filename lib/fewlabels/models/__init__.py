@@ -1,40 +1,40 @@
 """Segmentation networks by name: images in [0, 255] go through `normalise`, then the network.
 
-`smp:<Architecture>:<encoder>` is any pair of segmentation_models.pytorch. For its U-Nets a fourth
-part, as in `smp:Unet:resnet18:3`, says how often the encoder halves the image (5); the decoder is
-cut to fit. `deeplabv3_resnet50` is torchvision's. Every network returns logits f32[b k h w] of the
-size of its input, whose sides must be multiples of `STRIDE`.
+    unet[:<options>]                             ours, see `unet.unet`
+    unetpp[:<options>]                           ours, see `unetpp.unetpp`
+    smp:<Architecture>:<encoder>[:<depth>]       segmentation_models.pytorch's
+    deeplabv3_resnet50                           torchvision's
+
+`<options>` is text such as `depth=4,se,spatial_dropout=0.1` (grammar: `names`). `<depth>`, 3 to 5,
+says how often the encoder halves the image; the decoder is cut to fit. Every network returns logits
+f32[b k h w] of the size of its input. Ours take any size; the libraries' need sides that are
+multiples of `STRIDE` (smp's PAN at least 128 pixels).
 """
 
 from collections.abc import Callable
 
-import segmentation_models_pytorch as smp
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from torchvision.models.segmentation import deeplabv3_resnet50
 
-from fewlabels.models import pretrained
+from fewlabels.models import libraries, names, pretrained, unet, unetpp
+from fewlabels.models.names import OptionError
 from fewlabels.models.pretrained import Provenance
-from fewlabels.types import unknown
+from fewlabels.types import WeightsError, unknown
+
+__all__ = [
+    "FAMILIES",
+    "MODEL_NAMES",
+    "STRIDE",
+    "OptionError",
+    "build",
+    "build_with_provenance",
+    "normalise",
+]
 
 STRIDE = 32
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
-
-DECODER = (256, 128, 64, 32, 16)  # channels from the deepest level up, as in smp
-SMP_ARCHITECTURES = {a.__name__.lower(): a for a in smp.MODEL_ARCHITECTURES_MAPPING.values()}
-
-
-class OnlyLogits(nn.Module):
-    """torchvision's segmentation networks answer with a dictionary; this keeps its `out`."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
-        return self.net(images)["out"]
 
 
 def build(
@@ -43,14 +43,16 @@ def build(
     """A network with `classes` outputs, in float32 on the CPU.
 
     Args:
-        name: `smp:<Architecture>:<encoder>[:<depth>]` or `deeplabv3_resnet50`.
-        channels: bands of the input; pretrained weights need 3.
+        name: see `MODEL_NAMES`; for ours it may hold options.
+        channels: bands of the input; pretrained kernels are fitted to it, see `pretrained`.
         weights: what the encoder starts from, see `pretrained`; the head is always new.
         seed: of everything that starts at random.
-        **options: passed to the library's constructor.
+        **options: for ours those that the name does not give already, for smp's those of its
+            constructor.
 
     Raises:
-        UnknownName: no such model, architecture or encoder.
+        UnknownName: no such model, architecture, encoder or option.
+        OptionError: a value that an option cannot have, or an option given twice.
         WeightsError: the weights are not there or do not fit; never random weights instead.
     """
     return build_with_provenance(
@@ -65,6 +67,7 @@ def build_with_provenance(
     family, *parts = name.split(":")
     if family not in FAMILIES or len(parts) not in FAMILIES[family][1]:
         raise unknown("model", name, MODEL_NAMES)
+    names.at_least(name, 1, classes=classes, channels=channels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return FAMILIES[family][0](parts, classes, channels, weights, **options)
@@ -80,47 +83,36 @@ def normalise(images: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     return (x - mean) / std
 
 
-def _smp(
-    parts: list[str], classes: int, channels: int, weights: str, **options
-) -> tuple[nn.Module, Provenance]:
-    architecture, encoder, *depth = parts
-    if depth:
-        options = _cut(depth[0]) | options
-    if architecture.lower() not in SMP_ARCHITECTURES:
-        raise unknown(
-            "architecture", architecture, (a.__name__ for a in SMP_ARCHITECTURES.values())
-        )
-    if encoder not in smp.encoders.encoders and not encoder.startswith("tu-"):
-        raise unknown("encoder", encoder, smp.encoders.encoders)
-    net = SMP_ARCHITECTURES[architecture.lower()](
-        encoder_name=encoder, encoder_weights=None, in_channels=channels, classes=classes, **options
-    )
-    return net, pretrained.start_smp(net, encoder, channels, weights)
+Family = Callable[..., tuple[nn.Module, Provenance]]
 
 
-def _cut(depth: str) -> dict[str, object]:
-    if depth not in ("3", "4", "5"):
-        raise unknown("encoder depth", depth, ("3", "4", "5"))
-    halvings = int(depth)
-    return {"encoder_depth": halvings, "decoder_channels": DECODER[-halvings:]}
+def _from_scratch(function: Callable[..., nn.Module]) -> Family:
+    """A function of ours as a family: its options from the name and the arguments, no weights."""
+    name = function.__name__
+
+    def network(
+        parts: list[str], classes: int, channels: int, weights: str, **given
+    ) -> tuple[nn.Module, Provenance]:
+        if weights != "none":
+            raise WeightsError(
+                f"weights '{weights}': there are none for '{name}', which starts at random; "
+                "use `none`"
+            )
+        options = names.options(name, parts[0] if parts else "", given, function)
+        return function(channels, classes, **options), pretrained.RANDOM
+
+    return network
 
 
-def _deeplabv3(
-    parts: list[str], classes: int, channels: int, weights: str, **options
-) -> tuple[nn.Module, Provenance]:
-    net = deeplabv3_resnet50(
-        weights=None, weights_backbone=None, num_classes=classes, aux_loss=False, **options
-    )
-    if channels != 3:
-        first = net.backbone["conv1"]
-        net.backbone["conv1"] = nn.Conv2d(
-            channels, first.out_channels, first.kernel_size, first.stride, first.padding, bias=False
-        )
-    return OnlyLogits(net), pretrained.start_deeplabv3(net, channels, weights)
-
-
-FAMILIES: dict[str, tuple[Callable[..., tuple[nn.Module, Provenance]], tuple[int, ...]]] = {
-    "smp": (_smp, (2, 3)),
-    "deeplabv3_resnet50": (_deeplabv3, (0,)),
+FAMILIES: dict[str, tuple[Family, tuple[int, ...]]] = {
+    "unet": (_from_scratch(unet.unet), (0, 1)),
+    "unetpp": (_from_scratch(unetpp.unetpp), (0, 1)),
+    "smp": (libraries.smp_network, (2, 3)),
+    "deeplabv3_resnet50": (libraries.deeplabv3, (0,)),
 }
-MODEL_NAMES = ("smp:<Architecture>:<encoder>[:<depth>]", "deeplabv3_resnet50")
+MODEL_NAMES = (
+    "unet[:<options>]",
+    "unetpp[:<options>]",
+    "smp:<Architecture>:<encoder>[:<depth>]",
+    "deeplabv3_resnet50",
+)

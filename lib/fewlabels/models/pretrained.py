@@ -6,14 +6,21 @@
     <file>              <file>.safetensors in `paths.weights_root()`, keys as in torchvision
 
 A network that cannot have the weights asked for is an error; there is no fallback here.
+
+Weights are of 3 bands (red, green, blue). For an input of another number of bands the kernels of
+the first layer are fitted by smp's rule, and the record says so: one band gets the sum of the three
+kernels; n bands get red, green, blue, red, ... in turn, times 3 / n. An image that is alike in all
+bands then gives the same response as it did in colour, if n is 1 or a multiple of 3.
 """
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 
 import torch
+from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from segmentation_models_pytorch.encoders import get_encoder
@@ -31,7 +38,8 @@ class Provenance:
 
     Attributes:
         weights: the name that was asked for.
-        origin: file name or library, `random` for none.
+        origin: file name or library, and the number of bands if the first layer was fitted to
+            it; `random` for none.
         sha256: of the file, or of the tensors that a library delivered; empty for random.
     """
 
@@ -47,29 +55,28 @@ def start_smp(net: nn.Module, encoder: str, channels: int, weights: str) -> Prov
     """Load `weights` into the encoder of an smp network, strictly."""
     if weights == "none":
         return RANDOM
-    _check_channels(channels, weights)
     if weights == "imagenet":
         state = _from_library(
             f"encoder '{encoder}'",
             weights,
             lambda: get_encoder(encoder, weights="imagenet").state_dict(),
         )
-        return _put(net.encoder, state, weights, "segmentation_models_pytorch")
-    return _put_file(net.encoder, weights, drop=())
+        return _put(net.encoder, state, channels, weights, "segmentation_models_pytorch")
+    return _put_file(net.encoder, channels, weights, drop=())
 
 
 def start_deeplabv3(net: nn.Module, channels: int, weights: str) -> Provenance:
     """Load `weights` into torchvision's DeepLabV3: its backbone, or all but the head (`coco`)."""
     if weights == "none":
         return RANDOM
-    _check_channels(channels, weights)
     if weights == "imagenet":
         state = _from_library(
             "resnet50",
             weights,
             lambda: ResNet50_Weights.IMAGENET1K_V2.get_state_dict(progress=True),
         )
-        return _put(net.backbone, _without(state, ("fc.",)), weights, "torchvision IMAGENET1K_V2")
+        kept = _without(state, ("fc.",))
+        return _put(net.backbone, kept, channels, weights, "torchvision IMAGENET1K_V2")
     if weights == "coco":
         member = DeepLabV3_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1
         state = _from_library(
@@ -77,8 +84,8 @@ def start_deeplabv3(net: nn.Module, channels: int, weights: str) -> Provenance:
         )
         last = {k: v for k, v in net.state_dict().items() if k.startswith("classifier.4.")}
         kept = _without(state, ("classifier.4.", "aux_classifier."))
-        return _put(net, kept | last, weights, f"torchvision {member.name}")
-    return _put_file(net.backbone, weights, drop=("fc.",))
+        return _put(net, kept | last, channels, weights, f"torchvision {member.name}")
+    return _put_file(net.backbone, channels, weights, drop=("fc.",))
 
 
 def file_of(weights: str) -> Path:
@@ -98,7 +105,15 @@ def file_of(weights: str) -> Path:
     return file
 
 
-def _put_file(module: nn.Module, weights: str, drop: tuple[str, ...]) -> Provenance:
+def fitted(kernels: Float[Tensor, "o 3 kh kw"], channels: int) -> Float[Tensor, "o c kh kw"]:
+    """Kernels of three bands for `channels` bands by the rule above, in float32."""
+    kernels = kernels.float()
+    if channels == 1:
+        return kernels.sum(dim=1, keepdim=True)
+    return kernels[:, [band % 3 for band in range(channels)]] * (3 / channels)
+
+
+def _put_file(module: nn.Module, channels: int, weights: str, drop: tuple[str, ...]) -> Provenance:
     file = file_of(weights)
     try:
         state = load_file(file)
@@ -107,17 +122,21 @@ def _put_file(module: nn.Module, weights: str, drop: tuple[str, ...]) -> Provena
             f"weights '{file}' are damaged ({error}); fetch the file again"
         ) from error
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-    return _put(module, _without(state, drop), weights, file.name, sha256)
+    return _put(module, _without(state, drop), channels, weights, file.name, sha256)
 
 
 def _put(
     module: nn.Module,
     state: dict[str, Tensor],
+    channels: int,
     weights: str,
     origin: str,
     sha256: str | None = None,
 ) -> Provenance:
     found = sha256 or _hash(state)
+    if channels != 3:
+        state = _fitted_state(state, module.state_dict(), channels)
+        origin = f"{origin}, first layer fitted from 3 to {channels} bands"
     try:
         module.load_state_dict(state, strict=True)
     except (RuntimeError, KeyError) as error:
@@ -127,7 +146,9 @@ def _put(
     return Provenance(weights, origin, found)
 
 
-def _from_library(what: str, weights: str, download) -> dict[str, Tensor]:
+def _from_library(
+    what: str, weights: str, download: Callable[[], dict[str, Tensor]]
+) -> dict[str, Tensor]:
     try:
         return download()
     except (OSError, URLError, KeyError, ValueError) as error:
@@ -141,11 +162,16 @@ def _without(state: dict[str, Tensor], prefixes: tuple[str, ...]) -> dict[str, T
     return {k: v for k, v in state.items() if not k.startswith(prefixes)} if prefixes else state
 
 
-def _check_channels(channels: int, weights: str) -> None:
-    if channels != 3:
-        raise WeightsError(
-            f"weights '{weights}' were trained on 3 bands, the images have {channels}; use `none`"
-        )
+def _fitted_state(
+    state: dict[str, Tensor], own: Mapping[str, Tensor], channels: int
+) -> dict[str, Tensor]:
+    """`state` with every kernel of 3 bands fitted where the network's `own` takes `channels`."""
+
+    def of_bands(name: str) -> bool:
+        there, here = state[name].shape, own[name].shape if name in own else ()
+        return len(there) == len(here) == 4 and (there[1], here[1]) == (3, channels)
+
+    return {k: fitted(v, channels) if of_bands(k) else v for k, v in state.items()}
 
 
 def _hash(state: dict[str, Tensor]) -> str:
