@@ -8,6 +8,7 @@ Source: Philox, Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405
 """
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from math import isfinite
@@ -23,7 +24,8 @@ from fewlabels.sparsify.scene import Scene, ranks, scene
 from fewlabels.types import IGNORE, BudgetError, unknown
 
 __all__ = [
-    "SAMPLERS", "Cost", "counts", "draw", "draw_with_cost", "even_split", "fingerprint", "ranks",
+    "SAMPLERS", "Cost", "counts", "draw", "draw_for", "draw_with_cost",
+    "even_split", "fingerprint", "ranks",
 ]  # fmt: skip
 
 PIXELS: dict[str, Callable[[Scene, Amount], Chosen]] = {
@@ -97,6 +99,33 @@ def draw_with_cost(
     single = how in PIXELS and how != "all"
     spent = costs.of(how, len(chosen) if single else len(drawn), labels[chosen])
     return labels.reshape(mask.shape), spent
+
+
+def draw_for(
+    mask: UInt8[np.ndarray, "h w"], how: str, seconds: float, *, seed: int, tile: str
+) -> tuple[UInt8[np.ndarray, "h w"], Cost]:
+    """The largest draw that an annotator makes in so many seconds, and what it costs; at least one
+    mark (for `per_class` one of each class). `all` is what it is.
+
+    Raises:
+        UnknownName, NoLabelsError: as `draw`.
+    """
+
+    def drawn(amount: int) -> tuple[UInt8[np.ndarray, "h w"], Cost]:
+        return draw_with_cost(mask, how, amount, seed=seed, tile=tile)
+
+    def affordable(amount: int) -> bool:
+        try:
+            cost, less = drawn(amount)[1], drawn(amount - 1)[1]
+        except BudgetError:
+            return False  # the tile holds no more
+        return cost.seconds <= seconds and cost != less
+
+    top = 2
+    while affordable(top):
+        top *= 2
+    amount = bisect_left(range(top // 2 + 1, top), True, key=lambda n: not affordable(n))
+    return drawn(top // 2 + amount)
 
 
 def counts(labels: Iterable[UInt8[np.ndarray, "h w"]], classes: int) -> Int[np.ndarray, " k"]:
