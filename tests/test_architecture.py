@@ -12,7 +12,7 @@ LAYERS = (
     {"types", "paths", "studies", "files"},
     {"datasets", "sparsify", "expand", "ledger", "losses", "metrics", "models", "augment",
      "devices", "environment"},
-    {"loaders", "records", "stats", "figures", "evaluate", "baseline"},
+    {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits"},
     {"train"},
     {"run", "sweep", "report", "cli"},
 )  # fmt: skip

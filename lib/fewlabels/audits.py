@@ -4,15 +4,17 @@ Nothing is trained. Masks are used to judge, never to expand.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from fewlabels import expand, sparsify
+from fewlabels import expand, paths, sparsify
+from fewlabels.files import whole_file
 from fewlabels.stats import interval
-from fewlabels.types import Tile
+from fewlabels.types import RecordError, Tile
 
 REACHES: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
@@ -61,6 +63,27 @@ def audited(
     return pd.concat(rows, ignore_index=True)
 
 
+def record(table: pd.DataFrame, data: str) -> Path:
+    """Store an audit of all tiles beside the published study's records."""
+    file = _file(data)
+    with whole_file(file) as scratch:
+        table.to_csv(scratch, index=False, compression={"method": "gzip", "mtime": 0})
+    return file
+
+
+def recorded(data: str) -> pd.DataFrame:
+    """The stored audit of a data set.
+
+    Raises:
+        RecordError: there is none; says how to make it.
+    """
+    if not (file := _file(data)).is_file():
+        raise RecordError(
+            f"the audit of '{data}' is not in '{file}'; make it: `fewlabels audit --data {data}`"
+        )
+    return pd.read_csv(file, compression="gzip")
+
+
 def shares(table: pd.DataFrame, by: Sequence[str] = ("class",)) -> pd.DataFrame:
     """`coverage` and `purity` of every setting, pooled over tiles (and over classes, if `by` is
     empty); denominators as in `expand.audit`.
@@ -102,3 +125,7 @@ def best(added: pd.DataFrame, budget: float, *, right: float = 0.95) -> tuple[st
     mine = added.xs(budget, level="budget")
     mine = mine[mine["right"] >= right]
     return mine["correct"].map(lambda i: i.mean).idxmax() if len(mine) else None
+
+
+def _file(data: str) -> Path:
+    return paths.published_root() / "audit" / f"{data}.csv.gz"

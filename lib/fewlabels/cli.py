@@ -1,4 +1,4 @@
-"""The command line: `fewlabels data | run | report`, each with `--help`."""
+"""The command line: `fewlabels data | run | audit | report`, each with `--help`."""
 
 import argparse
 import logging
@@ -44,6 +44,15 @@ def _run(wanted: argparse.Namespace) -> None:
     print(records.table(found)[columns].round(3).to_string(index=False))
 
 
+def _audit(wanted: argparse.Namespace) -> None:
+    from fewlabels import audits, datasets
+
+    tiles = datasets.load(wanted.data, wanted.root, split="all", grid=wanted.grid)
+    table = audits.audited(tiles, tiles.classes)
+    print(audits.shares(table, by=()).round(4).to_string())
+    print(audits.record(table, wanted.data))
+
+
 def _report(wanted: argparse.Namespace) -> None:
     from fewlabels.report.make import make
 
@@ -54,7 +63,7 @@ def _report(wanted: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fewlabels", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="data | run | report")
+    commands = parser.add_subparsers(required=True, metavar="data | run | audit | report")
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
     data.add_argument("name", help="synthetic, dubai or folder")
@@ -66,14 +75,21 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--runs", type=Path, help="folder of the records (RUNS_ROOT, else runs/)")
     run.set_defaults(command=_run)
 
+    audit = commands.add_parser(
+        "audit", help="hold label expansions of all tiles against the masks"
+    )
+    audit.add_argument("--grid", type=int, default=350, help="longest side in pixels (350)")
+    audit.set_defaults(command=_audit)
+
     report = commands.add_parser("report", help="execute the notebooks and build the report")
     report.set_defaults(command=_report)
 
-    for command in (run, report):
+    for command in (run, audit, report):
         command.add_argument("--data", default="synthetic", help="data set (synthetic)")
+    for command in (run, report):
         command.add_argument("--profile", default="quick", choices=PROFILES)
         command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    for command in (data, run):
+    for command in (data, run, audit):
         command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
     return parser
 

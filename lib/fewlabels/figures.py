@@ -103,8 +103,7 @@ def dotted(
     meet, the later one covers.
     """
     big = 3
-    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2) / 255
-    canvas = np.kron(0.4 * grey + 0.55, np.ones((big, big, 1)))
+    canvas = np.kron(_faded(image), np.ones((big, big, 1)))
     at = np.argwhere(labels != IGNORE)
     side = min(0.4 * np.sqrt(labels.size / max(1, len(at))), max(labels.shape) / 25)
     reach = round(big * max(0.0, side - 1) / 2)
@@ -113,6 +112,14 @@ def dotted(
         rows = slice(max(0, big * y - reach), big * (y + 1) + reach)
         canvas[rows, max(0, big * x - reach) : big * (x + 1) + reach] = paint[labels[y, x]]
     return canvas
+
+
+def overlaid(
+    image: UInt8[np.ndarray, "h w c"], labels: UInt8[np.ndarray, "h w"], classes: Sequence[str]
+) -> Float[np.ndarray, "h w 3"]:
+    """Labels pixel by pixel over the faded image."""
+    known = (labels != IGNORE)[..., None]
+    return np.where(known, painted(labels, classes), _faded(image))
 
 
 def legend(figure: Figure, classes: Sequence[str], *, void: bool = False) -> None:
@@ -136,6 +143,31 @@ def bars(values: pd.DataFrame, classes: Sequence[str], *, label: str) -> Figure:
         axis.get_legend().remove()
     else:
         axis.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def tradeoff(shares: pd.DataFrame) -> Figure:
+    """Purity against coverage, both in %, one panel a budget, one line a method over its reaches.
+
+    Args:
+        shares: `coverage` and `purity` as fractions, indexed by (budget, method, reach).
+    """
+    budgets = shares.index.get_level_values("budget").unique()
+    figure, axes = plt.subplots(
+        1, len(budgets), figsize=(4.2 * len(budgets) + 1, 3.4), sharey=True, squeeze=False
+    )
+    for axis, budget in zip(axes.flat, budgets, strict=True):
+        mine = shares.xs(budget, level="budget")
+        methods = mine.index.get_level_values("method").unique()
+        for method, marker in zip(methods, "*os^Dv", strict=False):
+            at = 100 * mine.xs(method, level="method")[["coverage", "purity"]]
+            axis.plot(at["coverage"], at["purity"], marker=marker, ms=5, lw=1, label=method)
+            for reach, (x, y) in at.iterrows():
+                text = f"{reach:g}" if reach else "drawn"
+                axis.annotate(text, (x, y), (4, 3), textcoords="offset points", fontsize=7)
+        axis.set(xscale="log", xlabel="coverage in %", title=f"{100 * budget:g} % of the pixels")
+    axes[0, 0].set_ylabel("purity in %")
+    axes[0, -1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -185,6 +217,11 @@ def curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
     axis.set(xlabel="step", ylabel="test mIoU in %", ylim=(0, None))
     axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
+
+
+def _faded(image: UInt8[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w 3"]:
+    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2) / 255
+    return 0.4 * grey + 0.55
 
 
 def _whisker(axis: Axes, y: float, mean: Interval, colour: str) -> None:
