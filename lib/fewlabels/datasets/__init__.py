@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import overload
 
 from fewlabels import paths
-from fewlabels.datasets import cache, download, dubai, folder, synthetic
+from fewlabels.datasets import ai4mars, cache, download, dubai, folder, synthetic
 from fewlabels.datasets.source import Source
 from fewlabels.types import DataError, Tile, unknown
 
 SOURCES: dict[str, Callable[[Path], Source]] = {
     "synthetic": lambda root: synthetic.source(),
     "dubai": dubai.source,
+    "ai4mars": ai4mars.source,
     "folder": folder.source,
 }
 NAMES = tuple(SOURCES)
@@ -26,6 +27,10 @@ NOTICES = {
         "well it maps real ground."
     ),
     "dubai": "The images are the 72 Dubai aerial images (Humans in the Loop, MBRSC; CC0).",
+    "ai4mars": (
+        "The images are frames of the Curiosity rover's navigation cameras (AI4Mars; "
+        "NASA/JPL-Caltech), taken on the ground of Mars; people labelled a part of each."
+    ),
     "folder": "The images are from a folder of the user's own.",
 }
 SPLITS = ("train", "test", "all", "fit", "val")
@@ -90,6 +95,8 @@ def fetch(name: str, root: Path) -> Path:
         raise unknown("data set", name, NAMES)
     if name == "dubai":
         download.fetch(download.dubai(), root / dubai.FOLDER)
+    if name == "ai4mars":
+        ai4mars.found(root)
     return root
 
 
