@@ -41,6 +41,8 @@ profile = "quick"
 device = "auto"
 
 # %%
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
@@ -51,56 +53,59 @@ from fewlabels.types import IGNORE
 
 figures.style()
 grid = scale("E", profile, data).fixed.get("grid", datasets.GRID)
-tiles = datasets.load(data, fold=0, split="all", grid=grid)
+load = partial(datasets.load, data, grid=grid)
+tiles = load(split="all")
 display(Markdown(tiles.notice))
 
 # %% [markdown]
 # ## Tiles and places
 #
 # Each fold tests on one group of places and trains on all the others (@tbl-folds). Places that share
-# ground are in one group, so the groups are as large as the data's overlaps demand, not equal.
+# ground are in one group, so the groups are as large as the data's overlaps demand, not equal. A data
+# set that was published with a split keeps it: it has one test group, and a part of the training
+# places is held out as validation.
 
 # %%
 #| label: tbl-folds
-#| tbl-cap: "The leak-free folds: places tested, tiles and pixels that carry a class, on the training grid."
-labelled = {t.id: int((t.mask != IGNORE).sum()) for t in tiles}
+#| tbl-cap: "The leak-free groups: one a fold, or the sides of a published split; their places, tiles and pixels that carry a class, on the training grid."
+groups = {f"fold {fold}": load(fold=fold, split="test") for fold in range(len(tiles.folds))}
+if len(groups) == 1:
+    sides = {"training": "fit", "validation": "val", "test": "test"}
+    groups = {name: load(split=split) for name, split in sides.items()}
 rows = []
-for fold, places in enumerate(tiles.folds):
-    mine = [i for i, p in zip(tiles.ids, tiles.places, strict=True) if p in places]
-    pixels = sum(labelled[i] for i in mine)
-    rows.append(
-        {
-            "fold": fold,
-            "test places": ", ".join(places),
-            "tiles": len(mine),
-            "pixels": f"{pixels:,}",
-        }
-    )
+for name, group in groups.items():
+    places = sorted(set(group.places))
+    some = ", ".join(places) if len(places) < 6 else f"{len(places)}: {places[0]} to {places[-1]}"
+    pixels = sum(int((t.mask != IGNORE).sum()) for t in group)
+    rows.append({"group": name, "places": some, "tiles": len(group), "pixels": f"{pixels:,}"})
 pd.DataFrame(rows).style.hide(axis="index")
 
 # %% [markdown]
 # ## What the masks hold
 #
-# @fig-tiles shows one tile of each fold with its mask, @fig-shares how the classes are distributed.
+# @fig-tiles shows one tile of each group with its mask, @fig-shares how the classes are distributed.
 # A rare class decides little of the accuracy and as much of the mean IoU as any other.
 
 # %%
 #| label: fig-tiles
-#| fig-cap: "One tile of each test group (top) and its dense mask (bottom)."
+#| fig-cap: "The middle tile of each group, in the data's order (top), and its mask (bottom)."
 side = min(min(t.mask.shape) for t in tiles)
-first = [next(t for t in tiles if t.place in places) for places in tiles.folds]
-panels = {f"fold {n}: {t.id}": t.image[:side, :side] for n, t in enumerate(first)}
-panels |= {f"mask of {t.id}": figures.painted(t.mask[:side, :side], tiles.classes) for t in first}
-figure = figures.pictures(panels, columns=len(first), side=2.1)
+shown = {name: group[len(group) // 2] for name, group in groups.items()}
+panels = {f"{n}: {t.place}": t.image[:side, :side] for n, t in shown.items()}
+panels |= {
+    f"mask of {t.place}": figures.painted(t.mask[:side, :side], tiles.classes)
+    for t in shown.values()
+}
+figure = figures.pictures(panels, columns=len(shown), side=2.1)
 figures.legend(figure, tiles.classes, void=True)
 
 # %%
 #| label: fig-shares
-#| fig-cap: "Share of each class among the pixels that carry one, by test group of the five folds."
+#| fig-cap: "Share of each class among the pixels that carry one, by group."
 shares = {}
-for fold, places in enumerate(tiles.folds):
-    count = sparsify.counts((t.mask for t in tiles if t.place in places), len(tiles.classes))
-    shares[f"fold {fold}"] = 100 * count / count.sum()
+for name, group in groups.items():
+    count = sparsify.counts((t.mask for t in group), len(tiles.classes))
+    shares[name] = 100 * count / count.sum()
 shares = pd.DataFrame(shares, index=tiles.classes)
 figure = figures.bars(shares, tiles.classes, label="% of the pixels with a class")
 
@@ -119,14 +124,14 @@ Markdown(
 # %% [markdown]
 # ## Checks
 #
-# No place is in two folds, every place is in one, and training and test of a fold share none.
+# No place is in two groups, every place is in one, and training and test of a fold share none.
 
 # %%
-every = [p for places in tiles.folds for p in places]
+every = [p for group in groups.values() for p in set(group.places)]
 assert len(every) == len(set(every))
 assert set(every) == set(tiles.places)
 for fold in range(len(tiles.folds)):
-    train, test = (datasets.load(data, fold=fold, split=s, grid=grid) for s in ("train", "test"))
+    train, test = (load(fold=fold, split=s) for s in ("train", "test"))
     assert not set(train.places) & set(test.places)
     assert len(train) + len(test) == len(tiles)
 

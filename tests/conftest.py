@@ -58,6 +58,38 @@ def dubai_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def navcam_id(sol: int, stand: int, minute: int) -> str:
+    """An id as AI4Mars has them, of a frame taken some minutes after noon."""
+    clock = round(397_446_666 + 88_775.244 * (sol + 0.5)) + 60 * minute
+    return f"NLB_{clock}EDR_F{stand:07d}NCAM00{minute:03d}M1"
+
+
+@pytest.fixture
+def ai4mars_root(tmp_path: Path) -> Path:
+    """A generated copy of AI4Mars' layout: 18 training and 6 test frames of 32 x 32 pixels.
+
+    Training: sols 1 to 6, two frames on each of 1, 2, 3, 4 and 6 and eight on 5. The rover stood
+    at 20 on sols 2 and 3, and on sol 6 where the test frame of sol 7 was taken. The first frame of
+    sol 1 and the last one of sol 8 hold no label.
+    """
+    stands = {1: 10, 2: 20, 3: 20, 4: 40, 5: 50, 6: 70, 7: 70, 8: 80, 9: 90}
+    frames = {sol: [navcam_id(sol, stands[sol], m) for m in range(2)] for sol in stands}
+    frames[5] += [navcam_id(5, 50, m) for m in range(2, 8)]
+    folder, rng = tmp_path / "ai4mars_msl_256", np.random.default_rng(2)
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for frame in (frame for several in frames.values() for frame in several):
+        classes = np.kron(rng.integers(0, 4, (4, 4)), np.ones((8, 8), int)).astype(np.uint8)
+        grey = (40 + 50 * classes).astype(np.uint8)
+        classes[:16] = 255
+        classes[:] = 255 if frame in (frames[1][0], frames[8][1]) else classes
+        Image.fromarray(grey).convert("RGB").save(folder / "images" / f"{frame}.jpg", quality=95)
+        Image.fromarray(classes).save(folder / "masks" / f"{frame}.png")
+    for name, sols in {"train.txt": range(1, 7), "test_gold.txt": range(7, 10)}.items():
+        (folder / name).write_text("".join(f"{f}\n" for sol in sols for f in frames[sol]))
+    return tmp_path
+
+
 @pytest.fixture
 def folder_root(tmp_path: Path) -> Path:
     """A folder of the user's own: three places, two classes, void 9."""

@@ -25,6 +25,22 @@ def test_dubai_folds_keep_shared_ground_together(dubai_root: Path):
             assert group <= train or group <= test
 
 
+def test_validation_is_the_next_group_and_fit_what_is_left(dubai_root: Path):
+    for fold in range(5):
+        fit, val, train = (load(dubai_root, fold=fold, split=s) for s in ("fit", "val", "train"))
+        assert set(val.places) == set(dubai.FOLDS[(fold + 1) % 5])
+        assert set(fit.places) | set(val.places) == set(train.places)
+        assert len(fit) + len(val) == len(train)
+
+
+def test_two_places_leave_none_to_fit(folder_root: Path):
+    (folder_root / "images" / "west" / "a.png").unlink()
+    options = {"root": folder_root, "cache_root": folder_root / "cache"}
+    assert datasets.load("folder", split="val", **options).places == ("south",)
+    with pytest.raises(DataError, match="of 2 places, 1 are the test.*none is left to fit"):
+        datasets.load("folder", split="fit", **options)
+
+
 def test_dubai_reads_colours_palettes_and_void(dubai_root: Path):
     tiles = load(dubai_root, split="all")
     assert len(tiles) == 72
@@ -67,8 +83,8 @@ def test_the_archive_s_own_folder_is_found(dubai_root: Path, tmp_path: Path):
 def test_unknown_names_list_the_known_ones(dubai_root: Path):
     with pytest.raises(UnknownName, match=r"'mars'; known: .*dubai.*synthetic"):
         datasets.load("mars")
-    with pytest.raises(UnknownName, match="known: all, test, train"):
-        load(dubai_root, split="val")
+    with pytest.raises(UnknownName, match="known: all, fit, test, train, val"):
+        load(dubai_root, split="dev")
     with pytest.raises(DataError, match="folds 0 to 4, not 5"):
         load(dubai_root, fold=5)
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fewlabels import figures
-from fewlabels.datasets import dubai, synthetic
+from fewlabels.datasets import ai4mars, dubai, synthetic
 from fewlabels.types import IGNORE
 
 mpl.use("Agg")
@@ -17,7 +17,24 @@ def closed():
     plt.close("all")
 
 
-@pytest.mark.parametrize("classes", [dubai.CLASSES, synthetic.CLASSES, tuple("abcdefgh")])
+DATA = [dubai.CLASSES, synthetic.CLASSES, ai4mars.CLASSES]
+DEFICIENCIES = {
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("classes", [*DATA, tuple("abcdefgh")])
 def test_every_class_has_a_colour_of_its_own(classes: tuple[str, ...]):
     found = figures.colours(classes)
     assert len(set(found)) == len(classes)
@@ -25,26 +42,38 @@ def test_every_class_has_a_colour_of_its_own(classes: tuple[str, ...]):
 
 
 def test_a_class_has_the_same_colour_in_every_data_set():
-    for name in set(dubai.CLASSES) & set(synthetic.CLASSES):
-        one = figures.colours(dubai.CLASSES)[dubai.CLASSES.index(name)]
-        two = figures.colours(synthetic.CLASSES)[synthetic.CLASSES.index(name)]
-        assert one == two
+    found = {
+        (c, colour)
+        for classes in DATA
+        for c, colour in zip(classes, figures.colours(classes), strict=True)
+    }
+    assert len(found) == len({c for c, _ in found})
 
 
-@pytest.mark.parametrize("classes", [dubai.CLASSES, synthetic.CLASSES])
-def test_colours_stay_apart_for_red_green_blind_readers(classes: tuple[str, ...]):
-    """Distance in CIE Lab after simulating deuteranopia (Viénot 1999), at least 15 units."""
+@pytest.mark.parametrize("classes", DATA)
+@pytest.mark.parametrize("deficiency", DEFICIENCIES)
+def test_colours_stay_apart_for_colour_blind_readers(classes: tuple[str, ...], deficiency: str):
+    """Distance in CIE Lab after simulating a deficiency (Machado 2009), at least 15 units."""
     from skimage.color import rgb2lab
 
-    to_lms = np.array(
-        [[17.8824, 43.5161, 4.11935], [3.45565, 27.1554, 3.86714], [0.0299566, 0.184309, 1.46709]]
-    )
-    flat = np.array([[1, 0, 0], [0.494207, 0, 1.24827], [0, 0, 1]])
     rgb = np.array([mpl.colors.to_rgb(c) for c in figures.colours(classes)])
-    seen = np.clip((np.linalg.inv(to_lms) @ flat @ to_lms @ (rgb**2.2).T).T, 0, 1) ** (1 / 2.2)
+    seen = np.clip(rgb**2.2 @ np.array(DEFICIENCIES[deficiency]).T, 0, 1) ** (1 / 2.2)
     lab = rgb2lab(seen[None])[0]
     apart = np.linalg.norm(lab[:, None] - lab[None], axis=-1)
     assert apart[~np.eye(len(classes), dtype=bool)].min() > 15
+
+
+def test_an_image_of_one_band_is_shown_as_grey():
+    image = np.array([[[0], [100]], [[200], [255]]], np.uint8)
+    figure = figures.pictures({"grey": image})
+    drawn = np.asarray(figure.axes[0].images[0].get_array())
+    assert (drawn == image).all()
+    assert drawn.shape == (2, 2, 3)
+    assert figures.dotted(image, np.full((2, 2), IGNORE, np.uint8), ("soil", "sand")).shape == (
+        6,
+        6,
+        3,
+    )
 
 
 def test_painting_and_dots_show_what_is_there():

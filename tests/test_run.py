@@ -50,6 +50,15 @@ def test_the_record_says_what_was_done(finished):
     ]  # fmt: skip
 
 
+def test_a_run_on_grey_images_trains_and_its_network_comes_back(ai4mars_root: Path, tmp_path: Path):
+    grey = dataclasses.replace(TINY, data="ai4mars", grid=32)
+    record = run.execute(grey, root=ai4mars_root, runs=tmp_path / "runs", device="cpu")
+    assert record.facts["data"]["channels"] == 1
+    assert record.confusion.shape == (5, 4, 4)
+    net = run.trained(record, tmp_path / "runs").eval()
+    assert net(torch.zeros(1, 1, 32, 32)).shape == (1, 4, 32, 32)
+
+
 def test_scores_are_derived_from_the_confusion_of_the_last_weights(finished):
     _, record = finished
     test = datasets.load("synthetic", grid=64, split="test")

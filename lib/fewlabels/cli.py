@@ -29,7 +29,7 @@ def _data(wanted: argparse.Namespace) -> None:
     root = datasets.fetch(wanted.name, wanted.root or paths.data_root())
     tiles = datasets.load(wanted.name, root, split="all", grid=wanted.grid)
     print(f"{wanted.name}: {len(tiles)} tiles of {len(set(tiles.places))} places, "
-          f"{len(tiles.folds)} folds, classes {', '.join(tiles.classes)}")  # fmt: skip
+          f"{len(tiles.folds)} test group(s), classes {', '.join(tiles.classes)}")  # fmt: skip
     print(f"data hash {tiles.fingerprint[:12]}, cache {tiles.tiles.folder}")
 
 
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="data | run | audit | report")
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
-    data.add_argument("name", help="synthetic, dubai or folder")
+    data.add_argument("name", help="synthetic, dubai, ai4mars or folder")
     data.add_argument("--grid", type=int, default=700, help="longest side in pixels (700)")
     data.set_defaults(command=_data)
 

@@ -24,7 +24,7 @@ def predict(
     the model is put into evaluation mode and left so.
     """
     h, w = image.shape[:2]
-    x = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
+    x = torch.from_numpy(image.transpose(2, 0, 1).copy())[None]  # a tile is a read-only view
     x = normalise(x.to(compute.device))
     pad = (0, -w % STRIDE, 0, -h % STRIDE)
     x = F.pad(x, pad, mode="reflect" if min(h, w) > STRIDE else "replicate")

@@ -33,6 +33,9 @@ CLASS_COLOURS = {
     "land": "#E69F00",
     "soil": "#E69F00",
     "pool": "#56B4E9",
+    "bedrock": "#4D4D4D",
+    "sand": "#F0E442",
+    "big rock": "#0072B2",
 }
 SPARE = ("#CC79A7", "#000000", "#F0E442", "#56B4E9", "#999999", "#0072B2", "#D55E00", "#009E73")
 VOID = "#DDDDDD"
@@ -78,7 +81,7 @@ def highlighted(where: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
 def pictures(
     panels: Mapping[str, np.ndarray], *, columns: int | None = None, side: float = 2.6
 ) -> Figure:
-    """Images side by side, each under its title; no axes, one scale."""
+    """Images side by side, each under its title; no axes, one scale. One band is shown as grey."""
     columns = columns or len(panels)
     rows = -(-len(panels) // columns)
     h, w = next(iter(panels.values())).shape[:2]
@@ -88,7 +91,7 @@ def pictures(
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, (title, picture) in zip(axes.flat, panels.items(), strict=False):
-        axis.imshow(picture)
+        axis.imshow(np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture)
         axis.set_title(title)
     return figure
 

@@ -130,7 +130,10 @@ def trained(record: records.Record, runs: Path | None = None) -> nn.Module:
         RecordError: the weights were not kept, are damaged or do not fit.
     """
     file = (runs or paths.runs_root()) / record.key / "model.safetensors"
-    model = models.build(record.run.model, len(record.facts["data"]["classes"]), weights="none")
+    data = record.facts["data"]
+    model = models.build(
+        record.run.model, len(data["classes"]), channels=data.get("channels", 3), weights="none"
+    )
     try:
         model.load_state_dict(load_file(file), strict=True)
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -231,6 +234,7 @@ def _data_facts(ready: Prepared) -> dict[str, object]:
         "notice": data.notice,
         "fingerprint": data.fingerprint,
         "classes": list(data.classes),
+        "channels": ready.labelled[0].image.shape[-1],
         "train_places": sorted(set(data.places)),
         "test_places": sorted(set(ready.test.places)),
         "train_tiles": len(data),

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import overload
 
 from fewlabels import paths
-from fewlabels.datasets import cache, download, dubai, folder, synthetic
+from fewlabels.datasets import ai4mars, cache, download, dubai, folder, synthetic
 from fewlabels.datasets.source import Source
 from fewlabels.types import DataError, Tile, unknown
 
 SOURCES: dict[str, Callable[[Path], Source]] = {
     "synthetic": lambda root: synthetic.source(),
     "dubai": dubai.source,
+    "ai4mars": ai4mars.source,
     "folder": folder.source,
 }
 NAMES = tuple(SOURCES)
@@ -26,9 +27,13 @@ NOTICES = {
         "well it maps real ground."
     ),
     "dubai": "The images are the 72 Dubai aerial images (Humans in the Loop, MBRSC; CC0).",
+    "ai4mars": (
+        "The images are frames of the Curiosity rover's navigation cameras (AI4Mars; "
+        "NASA/JPL-Caltech), taken on the ground of Mars; people labelled a part of each."
+    ),
     "folder": "The images are from a folder of the user's own.",
 }
-SPLITS = ("train", "test", "all")
+SPLITS = ("train", "test", "all", "fit", "val")
 GRID = 700
 
 
@@ -90,6 +95,8 @@ def fetch(name: str, root: Path) -> Path:
         raise unknown("data set", name, NAMES)
     if name == "dubai":
         download.fetch(download.dubai(), root / dubai.FOLDER)
+    if name == "ai4mars":
+        ai4mars.found(root)
     return root
 
 
@@ -108,12 +115,15 @@ def load(
         root: folder that holds the data sets' folders (default: `paths.data_root()`); for
             `folder`, the folder of images and masks itself.
         fold: which group of places is the test.
-        split: `test` is that group, `train` every other place, `all` both.
+        split: `test` is that group, `train` every other place, `all` both. Where something has
+            to be chosen, `val` is a part of the training places, by default the next group, and
+            `fit` is `train` without it.
         grid: longest side of a tile in pixels; larger ones are shrunk, once, when cached.
 
     Raises:
         UnknownName: no such data set or split.
-        DataError: files are missing, damaged or not in the layout; no such fold.
+        DataError: files are missing, damaged or not in the layout; no such fold; no place is
+            left to `fit`.
     """
     if name not in SOURCES:
         raise unknown("data set", name, NAMES)
@@ -123,10 +133,21 @@ def load(
     if fold not in range(len(source.folds)):
         raise DataError(f"{name} has folds 0 to {len(source.folds) - 1}, not {fold}")
     tiles = cache.opened(source, cache_root or paths.cache_root(), grid=grid)
-    test = set(source.folds[fold])
-    wanted = {"test": {True}, "train": {False}, "all": {True, False}}[split]
-    members = tuple(i for i, place in enumerate(source.places) if (place in test) in wanted)
+    wanted = _places(source, fold, split)
+    members = tuple(i for i, place in enumerate(source.places) if place in wanted)
     return Dataset(
         name, source.classes, source.synthetic, source.fingerprint, grid, source.folds, fold, split,
         tiles, members,
     )  # fmt: skip
+
+
+def _places(source: Source, fold: int, split: str) -> set[str]:
+    every, test, val = set(source.places), set(source.folds[fold]), set(source.held_out(fold))
+    train = every - test
+    wanted = {"all": every, "test": test, "train": train, "val": val, "fit": train - val}[split]
+    if not wanted:
+        raise DataError(
+            f"{source.name}: of {len(every)} places, {len(test)} are the test and {len(val)} the "
+            f"validation of fold {fold}, and none is left to fit; add a place"
+        )
+    return wanted

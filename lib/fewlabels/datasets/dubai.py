@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
 
-from fewlabels.datasets.source import Source, fingerprint_files
+from fewlabels.datasets.source import Source, fingerprint_files, opened
 from fewlabels.types import IGNORE, DataError
 
 CLASSES = ("building", "land", "road", "vegetation", "water")
@@ -72,7 +71,7 @@ def mask_classes(file: Path) -> UInt8[np.ndarray, "h w"]:
     Raises:
         DataError: a colour that is none of the seven: says which, where and how often.
     """
-    rgb = np.asarray(_opened(file).convert("RGB")).astype(np.uint32)
+    rgb = np.asarray(opened("dubai", file).convert("RGB")).astype(np.uint32)
     packed = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
     mask = np.full(packed.shape, IGNORE, np.uint8)
     known = np.zeros(packed.shape, bool)
@@ -111,13 +110,4 @@ def _number(image: Path) -> int:
 
 
 def _image(file: Path) -> UInt8[np.ndarray, "h w 3"]:
-    return np.asarray(_opened(file).convert("RGB"))
-
-
-def _opened(file: Path) -> Image.Image:
-    try:
-        image = Image.open(file)
-        image.load()
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"dubai: '{file}' does not open as an image ({error})") from error
-    return image
+    return np.asarray(opened("dubai", file).convert("RGB"))

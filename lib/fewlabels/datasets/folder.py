@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
 
-from fewlabels.datasets.source import Source, fingerprint_files
+from fewlabels.datasets.source import Source, fingerprint_files, opened
 from fewlabels.types import IGNORE, DataError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
@@ -76,7 +75,7 @@ def _mask_of(image: Path, root: Path) -> Path:
 
 
 def _image(file: Path) -> UInt8[np.ndarray, "h w c"]:
-    image = _opened(file)
+    image = opened("folder", file)
     if image.mode not in ("L", "RGB", "RGBA", "P"):
         raise DataError(
             f"folder: '{file}' has pixels of kind {image.mode}; save it as 8-bit RGB or grey"
@@ -85,7 +84,7 @@ def _image(file: Path) -> UInt8[np.ndarray, "h w c"]:
 
 
 def _mask(file: Path, void: tuple[int, ...]) -> UInt8[np.ndarray, "h w"]:
-    image = _opened(file)
+    image = opened("folder", file)
     if image.mode not in ("L", "P", "1"):
         raise DataError(
             f"folder: mask '{file}' has pixels of kind {image.mode}; it must be an 8-bit image of "
@@ -94,12 +93,3 @@ def _mask(file: Path, void: tuple[int, ...]) -> UInt8[np.ndarray, "h w"]:
     mask = np.array(image, dtype=np.uint8)
     mask[np.isin(mask, void)] = IGNORE
     return mask
-
-
-def _opened(file: Path) -> Image.Image:
-    try:
-        image = Image.open(file)
-        image.load()
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"folder: '{file}' does not open as an image ({error})") from error
-    return image

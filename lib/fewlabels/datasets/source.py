@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
+
+from fewlabels.types import DataError
 
 Pair = tuple[UInt8[np.ndarray, "h w c"], UInt8[np.ndarray, "h w"]]
 
@@ -21,9 +24,12 @@ class Source:
         synthetic: True where the images are generated.
         ids: one identity a tile, unique, in the order of `decode`.
         places: the ground each tile shows, aligned with `ids`.
-        folds: the places of each leak-free test group; together they hold every place once.
+        folds: the places of each leak-free test group, no place twice. Cross-validation has them
+            all in some group; a published split is one group, and the other places only train.
         fingerprint: SHA-256 of what the tiles are decoded from: the same bytes, the same text.
         decode: tile index -> (image u8[h w c], mask u8[h w]) at the data's own resolution.
+        validation: for each fold, the training places that are held out where something has to
+            be chosen; not given, they are the next fold's test group.
     """
 
     name: str
@@ -34,6 +40,12 @@ class Source:
     folds: tuple[tuple[str, ...], ...]
     fingerprint: str
     decode: Callable[[int], Pair]
+    validation: tuple[tuple[str, ...], ...] | None = None
+
+    def held_out(self, fold: int) -> tuple[str, ...]:
+        """The places of a fold's validation."""
+        after = (*self.folds[1:], self.folds[0])
+        return (self.validation or after)[fold]
 
 
 def fingerprint_files(files: Iterable[Path], root: Path) -> str:
@@ -43,3 +55,17 @@ def fingerprint_files(files: Iterable[Path], root: Path) -> str:
         content = hashlib.sha256(file.read_bytes()).hexdigest()
         total.update(f"{file.relative_to(root).as_posix()} {content}\n".encode())
     return total.hexdigest()
+
+
+def opened(name: str, file: Path) -> Image.Image:
+    """A file of data set `name`, decoded.
+
+    Raises:
+        DataError: it is no image, or a damaged one.
+    """
+    try:
+        image = Image.open(file)
+        image.load()
+    except (UnidentifiedImageError, OSError) as error:
+        raise DataError(f"{name}: '{file}' does not open as an image ({error})") from error
+    return image
