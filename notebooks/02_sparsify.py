@@ -93,9 +93,9 @@ figures.legend(figure, tiles.classes, void=(tile.mask == IGNORE).any())
 #
 # An annotator's time is the budget that counts. @fig-samplers spends the same time with each sampler
 # and @tbl-cost says what it bought, by published timings of people labelling everyday photographs
-# [@bearman2016point; @papadopoulos2017extreme; @lin2014coco; @cordts2016cityscapes]; aerial images may
-# take longer, and none of these times was measured here. Blocks and the dense mask are charged a
-# time a pixel of this grid, so at full resolution they cost more than is shown.
+# [@bearman2016point; @papadopoulos2017extreme; @lin2014coco]; aerial images may
+# take longer, and none of these times was measured here. The dense mask is charged an outline for each
+# of its objects, a block its share of that.
 
 # %%
 spent = {
@@ -127,14 +127,13 @@ pd.DataFrame(rows).style.hide(axis="index")
 
 # %%
 #| echo: false
-most = max(clicks, key=lambda how: spent[how][1].pixels)
-area = max(
-    (how for how in spent if how not in clicks and how != "all"), key=lambda h: spent[h][1].pixels
-)
+pixels = {how: c.pixels for how, (_, c) in spent.items()}
+drawn = sorted((h for h in pixels if h not in (*clicks, "all")), key=pixels.get, reverse=True)
 Markdown(
-    f"In at most {seconds} s of clicks the most pixels are labelled by *{most}*: {spent[most][1].pixels}. "
-    f"*{area}* label {spent[area][1].pixels:,} in that time. Pixels that lie together say much the "
-    "same thing, so pixels are not what should be compared either; only training tells."
+    f"In {seconds} s clicks label at most {max(pixels[h] for h in clicks)} pixels; "
+    + ", ".join(f"{how} {pixels[how]:,}" for how in drawn)
+    + f". The dense mask takes {spent['all'][1].seconds / 60:.0f} minutes. Pixels that lie together say "
+    "much the same thing, so neither seconds nor pixels alone compare samplers; only training tells."
 )
 
 # %% [markdown]

@@ -10,7 +10,7 @@ from scipy import ndimage
 from skimage import measure
 
 from fewlabels import sparsify
-from fewlabels.sparsify import draw, draw_with_cost, even_split
+from fewlabels.sparsify import draw, draw_for, draw_with_cost, even_split
 from fewlabels.types import IGNORE, BudgetError, NoLabelsError, UnknownName
 
 
@@ -338,8 +338,23 @@ def test_the_cost_of_clicks_strokes_and_dense_masks_by_hand():
     assert spent("boxes", 3).seconds == pytest.approx(3 * 7)
     assert spent("polygons", 2).seconds == pytest.approx(2 * 79)
     assert spent("all", 1).pixels == number(town())
-    big = np.zeros((1024, 2048), np.uint8)
-    assert spent("all", 1, big).seconds == pytest.approx(5400)
+    assert spent("all", 1).seconds == pytest.approx(TOWN * 79)
+    half = spent("blocks", 0.5)
+    assert half.seconds == pytest.approx(TOWN * 79 * half.pixels / number(town()))
+
+
+@pytest.mark.parametrize("how", sorted(set(sparsify.SAMPLERS) - {"all"}))
+def test_a_draw_for_a_time_is_the_largest_that_fits(how: str):
+    labels, spent = draw_for(town(), how, 90, seed=0, tile="t")
+    assert spent.seconds <= 90
+    assert number(labels) == spent.pixels > 0
+    more = draw_with_cost(town(), how, spent.marks + 1, seed=0, tile="t")[1]
+    assert more.seconds > 90 or more == spent or how == "per_class"
+
+
+def test_a_draw_for_less_than_a_mark_takes_is_one_mark():
+    assert draw_for(town(), "scribbles", 1, seed=0, tile="t")[1].marks == 1
+    assert draw_for(town(), "random", 1, seed=0, tile="t")[1].pixels == 1
 
 
 def test_the_click_times_give_the_published_total():

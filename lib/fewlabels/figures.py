@@ -157,17 +157,23 @@ def tradeoff(shares: pd.DataFrame) -> Figure:
     """
     budgets = shares.index.get_level_values("budget").unique()
     figure, axes = plt.subplots(
-        1, len(budgets), figsize=(4.2 * len(budgets) + 1, 3.4), sharey=True, squeeze=False
+        1, len(budgets), figsize=(4.4 * len(budgets) + 1, 4), sharey=True, squeeze=False
     )
     for axis, budget in zip(axes.flat, budgets, strict=True):
         mine = shares.xs(budget, level="budget")
         methods = mine.index.get_level_values("method").unique()
-        for method, marker in zip(methods, "*os^Dv", strict=False):
+        for number, (method, marker) in enumerate(zip(methods, "*os^Dv", strict=False)):
             at = 100 * mine.xs(method, level="method")[["coverage", "purity"]]
             axis.plot(at["coverage"], at["purity"], marker=marker, ms=5, lw=1, label=method)
             for reach, (x, y) in at.iterrows():
                 text = f"{reach:g}" if reach else "drawn"
-                axis.annotate(text, (x, y), (4, 3), textcoords="offset points", fontsize=7)
+                axis.annotate(
+                    text,
+                    (x, y),
+                    (3, -9 if number % 2 else 3),
+                    textcoords="offset points",
+                    fontsize=7,
+                )
         axis.set(xscale="log", xlabel="coverage in %", title=f"{100 * budget:g} % of the pixels")
     axes[0, 0].set_ylabel("purity in %")
     axes[0, -1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))

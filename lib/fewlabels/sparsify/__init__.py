@@ -85,20 +85,16 @@ def draw(
         BudgetError: the amount is zero, negative, not a number, or more than the mask holds.
         NoLabelsError: no pixel of the mask carries a class.
     """
-    return draw_with_cost(mask, how, amount, seed=seed, tile=tile)[0]
+    return _labels(mask, _marks(scene(mask, seed=seed, tile=tile), how, amount, tile))
 
 
 def draw_with_cost(
     mask: UInt8[np.ndarray, "h w"], how: str, amount: Amount, *, seed: int, tile: str
 ) -> tuple[UInt8[np.ndarray, "h w"], Cost]:
     """`draw`, and what it would cost an annotator: pixels, marks and seconds."""
-    drawn = _marks(mask, how, amount, seed=seed, tile=tile)
-    chosen = np.concatenate(drawn)
-    labels = np.full(mask.size, IGNORE, np.uint8)
-    labels[chosen] = mask.ravel()[chosen]
-    single = how in PIXELS and how != "all"
-    spent = costs.of(how, len(chosen) if single else len(drawn), labels[chosen])
-    return labels.reshape(mask.shape), spent
+    seen = scene(mask, seed=seed, tile=tile)
+    drawn = _marks(seen, how, amount, tile)
+    return _labels(mask, drawn), _cost(seen, how, drawn)
 
 
 def draw_for(
@@ -110,22 +106,23 @@ def draw_for(
     Raises:
         UnknownName, NoLabelsError: as `draw`.
     """
+    seen = scene(mask, seed=seed, tile=tile)
 
-    def drawn(amount: int) -> tuple[UInt8[np.ndarray, "h w"], Cost]:
-        return draw_with_cost(mask, how, amount, seed=seed, tile=tile)
+    def spent(amount: int) -> Cost:
+        return _cost(seen, how, _marks(seen, how, amount, tile))
 
     def affordable(amount: int) -> bool:
         try:
-            cost, less = drawn(amount)[1], drawn(amount - 1)[1]
+            return spent(amount).seconds <= seconds and spent(amount) != spent(amount - 1)
         except BudgetError:
             return False  # the tile holds no more
-        return cost.seconds <= seconds and cost != less
 
     top = 2
     while affordable(top):
         top *= 2
-    amount = bisect_left(range(top // 2 + 1, top), True, key=lambda n: not affordable(n))
-    return drawn(top // 2 + amount)
+    more = bisect_left(range(top // 2 + 1, top), True, key=lambda n: not affordable(n))
+    drawn = _marks(seen, how, top // 2 + more, tile)
+    return _labels(mask, drawn), _cost(seen, how, drawn)
 
 
 def counts(labels: Iterable[UInt8[np.ndarray, "h w"]], classes: int) -> Int[np.ndarray, " k"]:
@@ -145,12 +142,22 @@ def fingerprint(labels: Iterable[UInt8[np.ndarray, "h w"]]) -> str:
     return total.hexdigest()
 
 
-def _marks(
-    mask: UInt8[np.ndarray, "h w"], how: str, amount: Amount, *, seed: int, tile: str
-) -> list[marks.Mark]:
+def _labels(mask: UInt8[np.ndarray, "h w"], drawn: list[marks.Mark]) -> UInt8[np.ndarray, "h w"]:
+    chosen = np.concatenate(drawn)
+    labels = np.full(mask.size, IGNORE, np.uint8)
+    labels[chosen] = mask.ravel()[chosen]
+    return labels.reshape(mask.shape)
+
+
+def _cost(seen: Scene, how: str, drawn: list[marks.Mark]) -> Cost:
+    labelled = seen.mask.ravel()[np.concatenate(drawn)]
+    single = how in PIXELS and how != "all"
+    return costs.of(how, len(labelled) if single else len(drawn), labelled, seen)
+
+
+def _marks(seen: Scene, how: str, amount: Amount, tile: str) -> list[marks.Mark]:
     if how not in SAMPLERS:
         raise unknown("sampler", how, SAMPLERS)
-    seen = scene(mask, seed=seed, tile=tile)
     if how != "all":
         _check_amount(amount, tile)
     if how in PIXELS:
