@@ -12,9 +12,9 @@ from torch import Tensor
 
 from fewlabels.types import IGNORE
 
-DENSE = 3 / 8
-"""Share of labelled pixels above which all pixels are computed: on a CPU picking pixels out was
-faster than computing them all at 35 % labels, and slower at 50 % (bench/loss.py)."""
+DENSE = 1 / 4
+"""Share of labelled pixels above which all pixels are computed: on a CPU picking them out is faster
+up to here, takes about as long at 35 % and longer at 50 % (bench/loss.py has the densities)."""
 
 
 class Pixels(NamedTuple):
