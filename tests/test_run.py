@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from fewlabels import cli, datasets, metrics, records, run, studies, sweep
+from fewlabels import cli, datasets, devices, losses, metrics, records, run, studies, sweep
 from fewlabels.studies import Run, Scale, Start
 from fewlabels.types import (
     BudgetError,
@@ -25,6 +25,7 @@ from fewlabels.types import (
 TINY = Run(
     grid=64, crop=32, batch=2, steps=3, watch=2, model="smp:Unet:mobilenet_v2", precision="fp32"
 )
+CPU = devices.compute("cpu", "fp32")
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,49 @@ def test_the_key_follows_declaration_data_and_code(finished, monkeypatch: pytest
     assert run.key(dataclasses.replace(TINY, seed=1)) != record.key
     monkeypatch.setattr(run, "code_version", lambda: "other")
     assert run.key(TINY) != record.key
+
+
+def test_every_module_of_a_package_is_in_the_code_version():
+    names = {str(f).split("fewlabels/")[-1] for f in run.result_files()}
+    assert {"losses/region.py", "losses/labelled.py", "models/pretrained.py", "train.py"} <= names
+    assert all(f.is_file() for f in run.result_files())
+    assert len(set(run.result_files())) == len(run.result_files())
+
+
+def test_the_factors_of_a_run_are_the_arguments_of_its_loss():
+    ready = run.prepare(dataclasses.replace(TINY, left_out=("water",), class_weights="inverse"))
+    water = ready.train.classes.index("water")
+    weights = run._class_weights(ready)
+    assert weights[water] == 1
+    k = len(weights)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, k, 8, 8, generator=generator)
+    labels = torch.randint(0, k, (1, 8, 8), generator=generator)
+    options = {
+        "partial_focal": {"gamma": 2.0, "alpha": None},
+        "partial_tversky": {"alpha": 0.1, "beta": 0.8},
+        "partial_focal_tversky": {"alpha": 0.1, "beta": 0.8, "gamma": 2.5},
+    }
+    for name, loss in losses.LOSSES.items():
+        factors = {"tversky_alpha": 0.1, "tversky_beta": 0.8, "tversky_gamma": 2.5}
+        asked = dataclasses.replace(ready.run, loss=name, **factors)
+        made = run._loss(dataclasses.replace(ready, run=asked), weights, CPU)(logits, labels)
+        expected = loss(
+            logits, labels, class_weights=weights, left_out=(water,), **options.get(name, {})
+        )
+        assert torch.equal(made, expected)
+
+
+def test_a_run_that_leaves_a_class_out_is_read_back_as_declared(tmp_path: Path):
+    asked = dataclasses.replace(
+        TINY, loss="partial_dice", class_weights="inverse", weight_bound=3.0, left_out=("water",)
+    )
+    record = run.execute(asked, runs=tmp_path, device="cpu")
+    assert record.run == asked
+    assert hash(record.run) == hash(asked)
+    weights = dict(zip(record.facts["data"]["classes"], record.facts["class_weights"], strict=True))
+    assert weights.pop("water") == 1
+    assert max(weights.values()) / min(weights.values()) == pytest.approx(3, rel=1e-4)
 
 
 def test_prose_does_not_change_the_code_version_and_code_does():
@@ -166,6 +210,7 @@ def test_a_full_disk_leaves_no_record(tmp_path: Path, monkeypatch: pytest.Monkey
     [
         ({"sampler": "clicks"}, UnknownName, "sampler 'clicks'"),
         ({"loss": "dice"}, UnknownName, "loss 'dice'"),
+        ({"left_out": ("sky",)}, UnknownName, "class to leave out 'sky'; known"),
         ({"class_weights": "sqrt"}, UnknownName, "class weighting 'sqrt'"),
         ({"augmentation": "blur"}, UnknownName, "augmentation 'blur'"),
         ({"model": "resnet"}, UnknownName, "model 'resnet'"),

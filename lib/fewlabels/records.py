@@ -99,7 +99,7 @@ def read(root: Path, key: str) -> Record:
             raise RecordError(
                 _damaged(folder, f"it is not a record of format {FORMAT} named {key}")
             )
-        run = Run(**facts.pop("run"))
+        run = _declared(facts.pop("run"))
         history = pd.read_csv(folder / "history.csv")
         with np.load(folder / "confusion.npz", allow_pickle=False) as arrays:
             tiles, confusion = tuple(map(str, arrays["tiles"])), arrays["confusion"]
@@ -155,6 +155,11 @@ def steps_to_share(watched: pd.DataFrame, share: float) -> int:
         if below.empty
         else watched.loc[watched["step"] > below.max(), "step"].iloc[0]
     )
+
+
+def _declared(stored: Mapping[str, object]) -> Run:
+    """The run of a record: JSON has no tuples, and a run holds nothing that can change."""
+    return Run(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
 
 
 def _write_history(file: Path, history: Sequence[Mapping[str, float | int]]) -> None:

@@ -10,9 +10,10 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from fewlabels import (
     augment,
@@ -44,10 +45,20 @@ RESULT_MODULES = (
     losses,
     metrics,
     models,
-    models.pretrained,
     sparsify,
     train,
 )
+
+OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "partial_focal": {"gamma": "gamma", "alpha": "alpha"},
+    "partial_tversky": {"alpha": "tversky_alpha", "beta": "tversky_beta"},
+    "partial_focal_tversky": {
+        "alpha": "tversky_alpha",
+        "beta": "tversky_beta",
+        "gamma": "tversky_gamma",
+    },
+}
+"""Which factor of a run is which argument of its loss."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,11 @@ class Prepared:
         """Labelled pixels of each class, over the training tiles."""
         return sparsify.counts((t.labels for t in self.labelled), len(self.train.classes))
 
+    @property
+    def left_out(self) -> tuple[int, ...]:
+        """The classes left out of the loss, by number."""
+        return tuple(self.train.classes.index(name) for name in self.run.left_out)
+
 
 def prepare(run: Run, root: Path | None = None) -> Prepared:
     """Load the tiles and draw their labels; nothing is trained.
@@ -74,6 +90,9 @@ def prepare(run: Run, root: Path | None = None) -> Prepared:
     _check_names(run)
     load = partial(datasets.load, run.data, root, run.fold, grid=run.grid)
     tiles, test = load("train"), load("test")
+    for name in run.left_out:
+        if name not in tiles.classes:
+            raise unknown("class to leave out", name, tiles.classes)
     labelled = tuple(
         loaders.LabelledTile(
             tile.id,
@@ -148,16 +167,26 @@ def trained(record: records.Record, runs: Path | None = None) -> nn.Module:
 def code_version() -> str:
     """SHA-256 over the modules that can change a result, without comments and docstrings."""
     total = hashlib.sha256()
-    for module in RESULT_MODULES:
-        total.update(_bare(Path(module.__file__).read_text()).encode())
+    for file in result_files():
+        total.update(_bare(file.read_text()).encode())
     return total.hexdigest()
+
+
+def result_files() -> list[Path]:
+    """The files of RESULT_MODULES; of a package, all of its modules."""
+    files = [Path(module.__file__) for module in RESULT_MODULES]
+    return [
+        part
+        for file in files
+        for part in (sorted(file.parent.rglob("*.py")) if file.stem == "__init__" else [file])
+    ]
 
 
 def _train_and_record(
     ready: Prepared, runs: Path, name: str, compute: devices.Compute, keep_model: bool
 ) -> None:
     run, classes = ready.run, len(ready.train.classes)
-    weights = losses.class_weights(ready.counts, run.class_weights)
+    weights = _class_weights(ready)
     model, provenance = models.build_with_provenance(
         run.model,
         classes,
@@ -176,7 +205,7 @@ def _train_and_record(
         budget,
     )
     history = train.fit(
-        model, batches, _loss(run, weights, compute), _optimisation(run), compute, seed=run.seed,
+        model, batches, _loss(ready, weights, compute), _optimisation(run), compute, seed=run.seed,
         watch=_watcher(ready, compute), watch_at=_evenly(run.steps, run.watch),
     )  # fmt: skip
     began = time.perf_counter()
@@ -200,11 +229,24 @@ def _train_and_record(
     )
 
 
-def _loss(run: Run, weights, compute: devices.Compute) -> train.Loss:
-    options = {"class_weights": None if weights is None else weights.to(compute.device)}
-    if run.loss == "partial_focal":
-        options |= {"gamma": run.gamma, "alpha": run.alpha}
-    return partial(losses.LOSSES[run.loss], **options)
+def _class_weights(ready: Prepared) -> Float[Tensor, " k"] | None:
+    """From the labels that the loss sees: a class left out counts as one without labels."""
+    counts = ready.counts
+    counts[list(ready.left_out)] = 0
+    return losses.class_weights(counts, ready.run.class_weights, bound=ready.run.weight_bound)
+
+
+def _loss(
+    ready: Prepared, weights: Float[Tensor, " k"] | None, compute: devices.Compute
+) -> train.Loss:
+    run = ready.run
+    options = {name: getattr(run, factor) for name, factor in OPTIONS.get(run.loss, {}).items()}
+    return partial(
+        losses.LOSSES[run.loss],
+        class_weights=None if weights is None else weights.to(compute.device),
+        left_out=ready.left_out,
+        **options,
+    )
 
 
 def _optimisation(run: Run) -> train.Optimisation:

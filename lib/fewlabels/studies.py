@@ -23,6 +23,12 @@ class Run:
         grid: longest side of a tile in pixels, on which labels are drawn and scores computed.
         crop, batch: side of a crop in pixels, crops a step.
         gamma, alpha: of `partial_focal`; ignored by the other losses.
+        tversky_alpha, tversky_beta: weight of false positives and of false negatives in
+            `partial_tversky` and `partial_focal_tversky`; ignored by the other losses.
+        tversky_gamma: of `partial_focal_tversky`; ignored by the other losses.
+        weight_bound: how many times another's weight a class may weigh, see
+            `losses.class_weights`.
+        left_out: names of classes whose pixels count as unlabelled in the loss, see `losses`.
         draw: seed of the label draw. Runs that are compared share it.
         seed: of weights, crops and augmentation.
         watch: how many times on the way the test tiles are scored, evenly spaced, the last step
@@ -52,6 +58,11 @@ class Run:
     precision: str = "auto"
     seed: int = 0
     watch: int = 10
+    tversky_alpha: float = 0.3
+    tversky_beta: float = 0.7
+    tversky_gamma: float = 4 / 3
+    weight_bound: float = 10.0
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,7 +143,15 @@ class Study:
         return grid | {name: dict(factors) for name, factors in self.bounds.items()}
 
 
-SHORT = MappingProxyType({"partial_cross_entropy": "PCE", "partial_focal": "focal"})
+SHORT = MappingProxyType(
+    {
+        "partial_cross_entropy": "PCE",
+        "partial_focal": "focal",
+        "partial_dice": "Dice",
+        "partial_tversky": "Tversky",
+        "partial_focal_tversky": "focal Tversky",
+    }
+)
 PROFILES = ("smoke", "quick", "full", "published")
 
 _SCRATCH = (Start("smp:Unet:resnet18:3", "none"),)  # learns from nothing in few steps
