@@ -58,7 +58,7 @@ import json
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import devices, evaluate, figures, paths, run, studies
+from fewlabels import devices, evaluate, figures, paths, prepare, run, studies
 from fewlabels.types import IGNORE
 
 figures.style()
@@ -73,7 +73,7 @@ this = studies.Run(
 # The tiles of the training places are loaded and their labels drawn, once. @fig-draw shows one of them.
 
 # %%
-ready = run.prepare(this)
+ready = prepare.prepare(this)
 display(Markdown(ready.train.notice))
 shown = max(ready.labelled, key=lambda t: len(set(t.labels.ravel().tolist())))
 given = pd.Series(ready.counts, ready.train.classes)

@@ -13,7 +13,7 @@ LAYERS = (
     {"datasets", "sparsify", "expand", "ledger", "losses", "metrics", "models", "augment",
      "devices", "environment"},
     {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits"},
-    {"train"},
+    {"train", "prepare"},
     {"run", "sweep", "report", "cli"},
 )  # fmt: skip
 MODULES = sorted(LIB.rglob("*.py"))

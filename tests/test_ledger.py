@@ -1,8 +1,13 @@
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from fewlabels import ledger, sparsify
-from fewlabels.types import IGNORE, BudgetError
+from fewlabels import expand, ledger, sparsify
+from fewlabels.augment import augmentation
+from fewlabels.loaders import Batches, LabelledTile
+from fewlabels.types import IGNORE, BudgetError, RecordError
 
 
 def labels(seed: int) -> np.ndarray:
@@ -30,3 +35,55 @@ def test_labels_redrawn_each_epoch_are_caught():
     book.enter("t", 0, 0, labels(0))
     with pytest.raises(BudgetError, match=r"'t'.*30 were declared.*drawn again"):
         book.enter("t", 0, 0, labels(1))
+
+
+def test_public_codes_way_is_caught_in_training():
+    """A data set that draws in __getitem__, as public code does: the second epoch fails."""
+
+    class Redrawn(Sequence):
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index: int) -> LabelledTile:
+            if index:
+                raise IndexError
+            self.visits = getattr(self, "visits", -1) + 1
+            return LabelledTile("t", np.zeros((20, 20, 3), np.uint8), labels(self.visits))
+
+    tiles = Redrawn()
+    book = ledger.ledger({"t": tiles[0].labels})
+    batches = Batches(tiles, 20, 1, 5, 0, augmentation("none"), book)
+    with pytest.raises(BudgetError, match="drawn again"):
+        for step in range(5):
+            batches[step]
+
+
+def test_derived_labels_do_not_use_up_the_budget_and_redrawn_ones_still_do():
+    drawn = labels(0)
+    trained = expand.expand(drawn, "disc", radius=2)
+    book = ledger.ledger({"t": drawn}, {"t": trained})
+    book.enter("t", 0, 0, trained)
+    assert book.touched == 30
+    with pytest.raises(BudgetError, match="30 were declared"):
+        book.enter("t", 0, 0, expand.expand(labels(1), "disc", radius=2))
+
+
+def test_a_draw_is_stored_once_and_read_back_as_it_was(tmp_path: Path):
+    drawn = {"north/a": labels(0), "south/b": labels(1)}
+    name = sparsify.fingerprint(drawn.values())
+    file = ledger.keep(tmp_path, name, drawn)
+    written = file.stat().st_mtime_ns
+    assert ledger.keep(tmp_path, name, drawn) == file
+    assert file.stat().st_mtime_ns == written
+    back = ledger.kept(tmp_path, name)
+    assert list(back) == list(drawn)
+    assert sparsify.fingerprint(back.values()) == name
+
+
+def test_a_missing_or_damaged_draw_is_named(tmp_path: Path):
+    with pytest.raises(RecordError, match="abc.npz' cannot be read"):
+        ledger.kept(tmp_path, "abc")
+    name = sparsify.fingerprint([labels(0)])
+    ledger.keep(tmp_path, name, {"t": labels(0)}).write_bytes(b"not a zip file")
+    with pytest.raises(RecordError, match="run its run again"):
+        ledger.kept(tmp_path, name)

@@ -7,7 +7,7 @@ import torch
 from fewlabels import ledger, sparsify
 from fewlabels.augment import augmentation
 from fewlabels.loaders import Batch, Batches, LabelledTile
-from fewlabels.types import IGNORE, NoLabelsError, UnknownName
+from fewlabels.types import IGNORE, DataError, NoLabelsError, UnknownName
 
 
 def tile(name: str, h: int = 40, w: int = 50, amount: float | int = 0.05) -> LabelledTile:
@@ -108,3 +108,9 @@ def test_d4_reaches_all_eight_positions_and_moves_both_alike():
 def test_unknown_augmentations_are_refused():
     with pytest.raises(UnknownName, match="known: d4, none"):
         augmentation("blur")
+
+
+def test_an_image_of_another_size_than_its_labels_is_refused(unchecked):
+    odd = dataclasses.replace(tile("a"), image=np.zeros((40, 51, 3), np.uint8))
+    with pytest.raises(DataError, match=r"'a': its image is \(40, 51\) pixels and its labels"):
+        batches([odd])

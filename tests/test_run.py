@@ -12,9 +12,23 @@ import pandas as pd
 import pytest
 import torch
 
-from fewlabels import cli, datasets, devices, losses, metrics, records, run, studies, sweep
+from fewlabels import (
+    cli,
+    datasets,
+    devices,
+    ledger,
+    losses,
+    metrics,
+    prepare,
+    records,
+    run,
+    sparsify,
+    studies,
+    sweep,
+)  # fmt: skip
 from fewlabels.studies import Run, Scale, Start
 from fewlabels.types import (
+    IGNORE,
     BudgetError,
     DiskFullError,
     RecordError,
@@ -102,7 +116,7 @@ def test_every_module_of_a_package_is_in_the_code_version():
 
 
 def test_the_factors_of_a_run_are_the_arguments_of_its_loss():
-    ready = run.prepare(dataclasses.replace(TINY, left_out=("water",), class_weights="inverse"))
+    ready = prepare.prepare(dataclasses.replace(TINY, left_out=("water",), class_weights="inverse"))
     water = ready.train.classes.index("water")
     weights = run._class_weights(ready)
     assert weights[water] == 1
@@ -123,6 +137,35 @@ def test_the_factors_of_a_run_are_the_arguments_of_its_loss():
             logits, labels, class_weights=weights, left_out=(water,), **options.get(name, {})
         )
         assert torch.equal(made, expected)
+
+
+def test_the_draw_of_a_run_is_stored_under_its_hash(finished):
+    root, record = finished
+    stored = ledger.kept(root / "draws", record.facts["labels"]["sha256"])
+    assert sparsify.fingerprint(stored.values()) == record.facts["labels"]["sha256"]
+    ready = prepare.prepare(TINY)
+    assert all((stored[t.id] == t.labels).all() for t in ready.labelled)
+    assert record.facts["labels"]["annotator_seconds"] > 0
+
+
+def test_an_expansion_changes_what_is_trained_and_not_the_budget(tmp_path: Path):
+    plain = prepare.prepare(TINY)
+    asked = dataclasses.replace(TINY, expansion="disc", reach=3)
+    ready = prepare.prepare(asked)
+    assert ready.sha256 == plain.sha256
+    assert ready.counts.sum() > 3 * plain.counts.sum()
+    for tile in ready.labelled:
+        given = ready.drawn[tile.id] != IGNORE
+        assert (tile.labels[given] == ready.drawn[tile.id][given]).all()
+    labels = run.execute(asked, runs=tmp_path, device="cpu", keep_model=False).facts["labels"]
+    assert 0 < labels["seen"] <= labels["pixels"] == plain.counts.sum()
+    assert labels["trained_pixels"] == ready.counts.sum()
+    assert not (tmp_path / "draws").exists()
+
+
+def test_a_class_without_a_label_is_named(caplog):
+    prepare.prepare(dataclasses.replace(TINY, amount=1))
+    assert "no pixel of class '" in caplog.text
 
 
 def test_a_run_that_leaves_a_class_out_is_read_back_as_declared(tmp_path: Path):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fewlabels.augment import Augment
 from fewlabels.ledger import Ledger
-from fewlabels.types import IGNORE, NoLabelsError
+from fewlabels.types import IGNORE, DataError, NoLabelsError
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ class Batches(Sequence[Batch]):
             if not (tile.labels != IGNORE).any():
                 raise NoLabelsError(
                     f"tile '{tile.id}' carries no label, so it cannot train; drop it"
+                )
+            if tile.image.shape[:2] != tile.labels.shape:
+                raise DataError(
+                    f"tile '{tile.id}': its image is {tile.image.shape[:2]} pixels and its labels "
+                    f"{tile.labels.shape}; they must be of one size"
                 )
         if not self.tiles:
             raise NoLabelsError("no tile to train on; the training split is empty")

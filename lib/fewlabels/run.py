@@ -5,7 +5,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 
@@ -21,30 +21,35 @@ from fewlabels import (
     devices,
     environment,
     evaluate,
+    expand,
     ledger,
     loaders,
     losses,
     metrics,
     models,
     paths,
+    prepare,
     records,
     sparsify,
     studies,
     train,
 )
+from fewlabels.prepare import Prepared
 from fewlabels.studies import Run
-from fewlabels.types import RecordError, unknown
+from fewlabels.types import RecordError
 
 log = logging.getLogger(__name__)
 
 RESULT_MODULES = (
     augment,
     evaluate,
+    expand,
     ledger,
     loaders,
     losses,
     metrics,
     models,
+    prepare,
     sparsify,
     train,
 )
@@ -59,49 +64,6 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Which factor of a run is which argument of its loss."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A run ready to train: what a notebook may look at before it starts."""
-
-    run: Run
-    train: datasets.Dataset
-    test: datasets.Dataset
-    labelled: tuple[loaders.LabelledTile, ...]
-
-    @property
-    def counts(self) -> np.ndarray:
-        """Labelled pixels of each class, over the training tiles."""
-        return sparsify.counts((t.labels for t in self.labelled), len(self.train.classes))
-
-    @property
-    def left_out(self) -> tuple[int, ...]:
-        """The classes left out of the loss, by number."""
-        return tuple(self.train.classes.index(name) for name in self.run.left_out)
-
-
-def prepare(run: Run, root: Path | None = None) -> Prepared:
-    """Load the tiles and draw their labels; nothing is trained.
-
-    Raises:
-        UnknownName, DataError, BudgetError, NoLabelsError: as `datasets.load`, `sparsify.draw`.
-    """
-    _check_names(run)
-    load = partial(datasets.load, run.data, root, run.fold, grid=run.grid)
-    tiles, test = load("train"), load("test")
-    for name in run.left_out:
-        if name not in tiles.classes:
-            raise unknown("class to leave out", name, tiles.classes)
-    labelled = tuple(
-        loaders.LabelledTile(
-            tile.id,
-            tile.image,
-            sparsify.draw(tile.mask, run.sampler, run.amount, seed=run.draw, tile=tile.id),
-        )
-        for tile in tiles
-    )
-    return Prepared(run, tiles, test, labelled)
 
 
 def key(run: Run, root: Path | None = None) -> str:
@@ -126,7 +88,7 @@ def execute(
     Args:
         root: of the data, see `datasets.load`.
         runs: folder of the records (default: `paths.runs_root()`).
-        keep_model: whether the last weights are stored too.
+        keep_model: whether the last weights are stored too, and the draw as `draws`/SHA256.npz.
 
     Raises:
         FewLabelsError: whatever is wrong with data, labels, weights, device or training.
@@ -134,7 +96,7 @@ def execute(
     runs = runs or paths.runs_root()
     name = key(run, root)
     if not records.exists(runs, name):
-        ready = prepare(run, root)
+        ready = prepare.prepare(run, root)
         _train_and_record(ready, runs, name, devices.compute(device, run.precision), keep_model)
     record = records.read(runs, name)
     if record.run != run:
@@ -194,7 +156,7 @@ def _train_and_record(
         weights=run.weights,
         seed=run.seed,
     )
-    budget = ledger.ledger({t.id: t.labels for t in ready.labelled})
+    seen = ready.ledger()
     batches = loaders.Batches(
         ready.labelled,
         run.crop,
@@ -202,7 +164,7 @@ def _train_and_record(
         run.steps,
         run.seed,
         augment.augmentation(run.augmentation),
-        budget,
+        seen,
     )
     history = train.fit(
         model, batches, _loss(ready, weights, compute), _optimisation(run), compute, seed=run.seed,
@@ -212,8 +174,8 @@ def _train_and_record(
     confusion = evaluate.confusions(model, ready.test, classes, compute)
     evaluated = time.perf_counter() - began
     facts = {
-        "data": _data_facts(ready),
-        "labels": _label_facts(ready, budget),
+        "data": prepare.data_facts(ready),
+        "labels": prepare.label_facts(ready, seen),
         "class_weights": None if weights is None else [round(w, 6) for w in weights.tolist()],
         "weights": asdict(provenance),
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -223,6 +185,8 @@ def _train_and_record(
         "environment": environment.facts()
         | {"device": compute.hardware, "precision": compute.precision, "code": code_version()},
     }  # fmt: skip
+    if keep_model:
+        ledger.keep(runs / "draws", ready.sha256, ready.drawn)
     state = {k: v.detach().cpu().contiguous().numpy() for k, v in model.state_dict().items()}
     records.write(
         runs, name, run, facts, history, ready.test.ids, confusion, state if keep_model else None
@@ -268,49 +232,10 @@ def _evenly(steps: int, times: int) -> frozenset[int]:
     return frozenset(round(steps * (i + 1) / times) for i in range(times)) - {0}
 
 
-def _data_facts(ready: Prepared) -> dict[str, object]:
-    data = ready.train
-    return {
-        "name": data.name,
-        "synthetic": data.synthetic,
-        "notice": data.notice,
-        "fingerprint": data.fingerprint,
-        "classes": list(data.classes),
-        "channels": ready.labelled[0].image.shape[-1],
-        "train_places": sorted(set(data.places)),
-        "test_places": sorted(set(ready.test.places)),
-        "train_tiles": len(data),
-        "test_tiles": len(ready.test),
-    }
-
-
-def _label_facts(ready: Prepared, budget: ledger.Ledger) -> dict[str, object]:
-    counts = ready.counts
-    return {
-        "sha256": sparsify.fingerprint(t.labels for t in ready.labelled),
-        "pixels": int(counts.sum()),
-        "of_pixels": sum(t.labels.size for t in ready.labelled),
-        "per_class": dict(zip(ready.train.classes, counts.tolist(), strict=True)),
-        "seen": budget.touched,
-    }
-
-
 def _score_facts(confusion: np.ndarray, classes: tuple[str, ...]) -> dict[str, object]:
     score = metrics.scores(confusion)
     iou = {c: None if np.isnan(v) else float(v) for c, v in zip(classes, score.iou, strict=True)}
     return {"miou": score.miou, "accuracy": score.accuracy, "iou": iou}
-
-
-def _check_names(run: Run) -> None:
-    tables: Mapping[str, tuple[object, Mapping | tuple]] = {
-        "sampler": (run.sampler, sparsify.SAMPLERS),
-        "loss": (run.loss, losses.LOSSES),
-        "class weighting": (run.class_weights, losses.WEIGHTINGS),
-        "augmentation": (run.augmentation, augment.NAMES),
-    }
-    for kind, (found, known) in tables.items():
-        if found not in known:
-            raise unknown(kind, found, known)
 
 
 def _bare(source: str) -> str:

@@ -28,6 +28,8 @@ class Run:
         tversky_gamma: of `partial_focal_tversky`; ignored by the other losses.
         weight_bound: how many times another's weight a class may weigh, see
             `losses.class_weights`.
+        expansion: how drawn labels are expanded for training, see `expand`; scores never are.
+        reach: how far: the distance, radius, size or scale of that method (`expand.METHODS`).
         left_out: names of classes whose pixels count as unlabelled in the loss, see `losses`.
         draw: seed of the label draw. Runs that are compared share it.
         seed: of weights, crops and augmentation.
@@ -63,6 +65,8 @@ class Run:
     tversky_gamma: float = 4 / 3
     weight_bound: float = 10.0
     left_out: tuple[str, ...] = ()
+    expansion: str = "none"
+    reach: float = 5.0
 
 
 @dataclass(frozen=True)

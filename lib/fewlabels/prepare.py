@@ -1,0 +1,137 @@
+"""From a run's declaration to what it trains and tests on: tiles, labels drawn, labels expanded."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from fewlabels import augment, datasets, expand, ledger, loaders, losses, sparsify
+from fewlabels.studies import Run
+from fewlabels.types import unknown
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run ready to train: what a notebook may look at before it starts.
+
+    Attributes:
+        drawn: the labels drawn for each training tile, by its id: the budget.
+        cost: what drawing each of them would cost an annotator.
+        labelled: what training gets: the labels drawn, or those expanded from them.
+    """
+
+    run: Run
+    train: datasets.Dataset
+    test: datasets.Dataset
+    drawn: Mapping[str, UInt8[np.ndarray, "h w"]]
+    cost: Mapping[str, sparsify.Cost]
+    labelled: tuple[loaders.LabelledTile, ...]
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Labelled pixels of each class that training gets, over its tiles."""
+        return sparsify.counts((t.labels for t in self.labelled), len(self.train.classes))
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the labels drawn, tile after tile."""
+        return sparsify.fingerprint(self.drawn.values())
+
+    @property
+    def left_out(self) -> tuple[int, ...]:
+        """The classes left out of the loss, by number."""
+        return tuple(self.train.classes.index(name) for name in self.run.left_out)
+
+    def ledger(self) -> ledger.Ledger:
+        """An empty ledger of the labels drawn."""
+        return ledger.ledger(self.drawn, {t.id: t.labels for t in self.labelled})
+
+
+def prepare(run: Run, root: Path | None = None) -> Prepared:
+    """Load the tiles, draw their labels and expand them; nothing is trained.
+
+    Raises:
+        UnknownName, DataError, BudgetError, NoLabelsError: as `datasets.load`, `sparsify.draw` and
+            `expand.expand`.
+    """
+    _check_names(run)
+    load = partial(datasets.load, run.data, root, run.fold, grid=run.grid)
+    tiles, test = load("train"), load("test")
+    for name in run.left_out:
+        if name not in tiles.classes:
+            raise unknown("class to leave out", name, tiles.classes)
+    drawn, cost, labelled = {}, {}, []
+    for tile in tiles:
+        drawn[tile.id], cost[tile.id] = sparsify.draw_with_cost(
+            tile.mask, run.sampler, run.amount, seed=run.draw, tile=tile.id
+        )
+        labels = expanded(run, drawn[tile.id], tile.image)
+        labelled.append(loaders.LabelledTile(tile.id, tile.image, labels))
+    ready = Prepared(run, tiles, test, drawn, cost, tuple(labelled))
+    for name, pixels in zip(tiles.classes, ready.counts, strict=True):
+        if not pixels:
+            log.warning("no pixel of class '%s' is labelled: it cannot be learned", name)
+    return ready
+
+
+def expanded(
+    run: Run, labels: UInt8[np.ndarray, "h w"], image: UInt8[np.ndarray, "h w c"]
+) -> UInt8[np.ndarray, "h w"]:
+    """A tile's drawn labels as the run's expansion leaves them."""
+    if run.expansion == "none":
+        return labels
+    reach = {expand.METHODS[run.expansion].reach: run.reach}
+    return expand.expand(labels, run.expansion, image=image, **reach)
+
+
+def data_facts(ready: Prepared) -> dict[str, object]:
+    """What a record says of the images."""
+    data = ready.train
+    return {
+        "name": data.name,
+        "synthetic": data.synthetic,
+        "notice": data.notice,
+        "fingerprint": data.fingerprint,
+        "classes": list(data.classes),
+        "channels": ready.labelled[0].image.shape[-1],
+        "train_places": sorted(set(data.places)),
+        "test_places": sorted(set(ready.test.places)),
+        "train_tiles": len(data),
+        "test_tiles": len(ready.test),
+    }
+
+
+def label_facts(ready: Prepared, seen: ledger.Ledger) -> dict[str, object]:
+    """What a record says of the labels: the budget, what it would cost, and what came of it."""
+    counts = sparsify.counts(ready.drawn.values(), len(ready.train.classes))
+    trained = ready.counts
+    return {
+        "sha256": ready.sha256,
+        "pixels": int(counts.sum()),
+        "of_pixels": sum(t.labels.size for t in ready.labelled),
+        "per_class": dict(zip(ready.train.classes, counts.tolist(), strict=True)),
+        "seen": seen.touched,
+        "marks": sum(c.marks for c in ready.cost.values()),
+        "annotator_seconds": round(sum(c.seconds for c in ready.cost.values()), 1),
+        "trained_pixels": int(trained.sum()),
+        "trained_per_class": dict(zip(ready.train.classes, trained.tolist(), strict=True)),
+    }
+
+
+def _check_names(run: Run) -> None:
+    tables: Mapping[str, tuple[object, Mapping | tuple]] = {
+        "sampler": (run.sampler, sparsify.SAMPLERS),
+        "expansion": (run.expansion, expand.NAMES),
+        "loss": (run.loss, losses.LOSSES),
+        "class weighting": (run.class_weights, losses.WEIGHTINGS),
+        "augmentation": (run.augmentation, augment.NAMES),
+    }
+    for kind, (found, known) in tables.items():
+        if found not in known:
+            raise unknown(kind, found, known)
