@@ -40,6 +40,30 @@ def test_a_batch_is_a_pure_function_of_seed_and_step(how: str):
     assert not torch.equal(forward[0].images, batches(how=how, seed=1)[0].images)
 
 
+@pytest.mark.parametrize("workers", [1, 2, 7, 30])
+def test_the_number_of_workers_changes_nothing(workers: int):
+    made = list(batches(how="d4").ahead(3, workers))
+    expected = [batches(how="d4")[s] for s in range(3, 20)]
+    assert [b.ids for b in made] == [b.ids for b in expected]
+    assert all(torch.equal(a.images, b.images) for a, b in zip(made, expected, strict=True))
+    assert all(torch.equal(a.labels, b.labels) for a, b in zip(made, expected, strict=True))
+    assert list(batches().ahead(20, workers)) == []
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_batch_made_ahead_is_entered_only_when_it_is_used(workers: int):
+    def seen(used: int, workers: int) -> int:
+        tiles = [tile("a"), tile("b")]
+        book = ledger.ledger({t.id: t.labels for t in tiles})
+        coming = batches(tiles, book=book).ahead(0, workers)
+        for _ in range(used):
+            next(coming)
+        coming.close()
+        return book.touched
+
+    assert seen(3, workers) == seen(3, 1) < seen(4, 1)
+
+
 @pytest.mark.parametrize("how", ["none", "d4"])
 def test_labels_lie_on_their_pixels(how: str):
     """The image holds its coordinates, so every label can be looked up in the tile it is from."""

@@ -5,6 +5,7 @@ comes from outside the image is IGNORE.
 """
 
 import os
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -35,13 +36,15 @@ def augmentation(name: str) -> Augment:
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks a server otherwise
     import albumentations
 
-    pipeline = albumentations.Compose([albumentations.D4(p=1)])
+    own = threading.local()  # a pipeline holds its random state, so each thread has one
 
     def apply(
         seed: int, image: UInt8[np.ndarray, "h w c"], labels: UInt8[np.ndarray, "h w"]
     ) -> Pair:
-        pipeline.set_random_seed(seed)
-        moved = pipeline(image=image, mask=labels)
+        if not hasattr(own, "pipeline"):
+            own.pipeline = albumentations.Compose([albumentations.D4(p=1)])
+        own.pipeline.set_random_seed(seed)
+        moved = own.pipeline(image=image, mask=labels)
         return moved["image"], moved["mask"]
 
     return apply

@@ -1,8 +1,10 @@
 """Training batches. The label wall stands here: what training gets has no field for a mask."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +32,15 @@ class Batch:
     images: UInt8[Tensor, "b c h w"]
     labels: Int64[Tensor, "b h w"]
     ids: tuple[str, ...]
+
+
+class _Window(NamedTuple):
+    """The labels of a crop before anything is done to them, and its upper left corner."""
+
+    tile: str
+    top: int
+    left: int
+    labels: UInt8[np.ndarray, "h w"]
 
 
 @dataclass(frozen=True)
@@ -75,43 +86,69 @@ class Batches(Sequence[Batch]):
     def __getitem__(self, step: int) -> Batch:
         if not 0 <= step < self.steps:
             raise IndexError(f"step {step} of {self.steps}")
+        return self._entered(*self._made(step))
+
+    def ahead(self, start: int = 0, workers: int = 1) -> Iterator[Batch]:
+        """The batches from `start` on, in order, the next ones made while one is used.
+
+        Labels are entered into the ledger when their batch comes out, so what it holds does not
+        depend on how many are made ahead.
+
+        Args:
+            workers: threads, and how many batches they are ahead at most.
+        """
+        with ThreadPoolExecutor(max_workers=workers) as pool:
+            coming = deque(
+                pool.submit(self._made, step)
+                for step in range(start, min(start + workers, self.steps))
+            )
+            for step in range(start, self.steps):
+                made = coming.popleft().result()
+                if step + workers < self.steps:
+                    coming.append(pool.submit(self._made, step + workers))
+                yield self._entered(*made)
+
+    def _made(self, step: int) -> tuple[Batch, list[_Window]]:
+        """One batch, and the windows of the tiles that it shows."""
         tiles = [self._tile(step * self.size + i) for i in range(self.size)]
         rng = np.random.default_rng([self.seed, 1, step])
-        crops = [self._crop(tile, rng) for tile in tiles]
+        windows, crops = [], []
+        for tile in tiles:
+            top, left = self._placed(tile, rng)
+            windows.append(_Window(tile.id, top, left, self._window(tile.labels, top, left)))
+            image = self._window(tile.image, top, left)
+            image, labels = self._filled(image, windows[-1].labels)
+            crops.append(self.augment(int(rng.integers(2**32)), image, labels))
         images = np.stack([image.transpose(2, 0, 1) for image, _ in crops])
         labels = np.stack([labels for _, labels in crops]).astype(np.int64)
         ids = tuple(tile.id for tile in tiles)
-        return Batch(torch.from_numpy(images), torch.from_numpy(labels), ids)
+        return Batch(torch.from_numpy(images), torch.from_numpy(labels), ids), windows
 
-    def ahead(self, start: int = 0) -> Iterator[Batch]:
-        """The batches from `start` on, the next one made while the current one is used."""
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            coming = pool.submit(self.__getitem__, start) if start < self.steps else None
-            for step in range(start + 1, self.steps + 1):
-                batch = coming.result()
-                coming = pool.submit(self.__getitem__, step) if step < self.steps else None
-                yield batch
+    def _entered(self, batch: Batch, windows: list[_Window]) -> Batch:
+        if self.ledger is not None:
+            for window in windows:
+                self.ledger.enter(*window)
+        return batch
 
     def _tile(self, position: int) -> LabelledTile:
         turn, place = divmod(position, len(self.tiles))
         order = np.random.default_rng([self.seed, 0, turn]).permutation(len(self.tiles))
         return self.tiles[order[place]]
 
-    def _crop(
-        self, tile: LabelledTile, rng: np.random.Generator
-    ) -> tuple[UInt8[np.ndarray, "h w c"], UInt8[np.ndarray, "h w"]]:
+    def _placed(self, tile: LabelledTile, rng: np.random.Generator) -> tuple[int, int]:
+        """Upper left corner of a crop that holds a label."""
         top, left = (self._corner(n, rng) for n in tile.labels.shape)
-        if not (self._window(tile.labels, top, left) != IGNORE).any():
-            pixel = rng.choice(np.flatnonzero(tile.labels != IGNORE))
-            at = np.unravel_index(pixel, tile.labels.shape)
-            top, left = (
-                self._corner(n, rng, int(a)) for n, a in zip(tile.labels.shape, at, strict=True)
-            )
-        labels = self._window(tile.labels, top, left)
-        if self.ledger is not None:
-            self.ledger.enter(tile.id, top, left, labels)
-        image, labels = self._filled(self._window(tile.image, top, left), labels)
-        return self.augment(int(rng.integers(2**32)), image, labels)
+        if (self._window(tile.labels, top, left) != IGNORE).any():
+            return top, left
+        return self._around(tile, int(rng.choice(np.flatnonzero(tile.labels != IGNORE))), rng)
+
+    def _around(self, tile: LabelledTile, pixel: int, rng: np.random.Generator) -> tuple[int, int]:
+        """Upper left corner of a crop placed at random around one pixel of the flattened tile."""
+        at = np.unravel_index(pixel, tile.labels.shape)
+        top, left = (
+            self._corner(n, rng, int(a)) for n, a in zip(tile.labels.shape, at, strict=True)
+        )
+        return top, left
 
     def _corner(self, length: int, rng: np.random.Generator, through: int | None = None) -> int:
         """Where a crop starts on one axis: anywhere, or anywhere that covers `through`."""
