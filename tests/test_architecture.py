@@ -11,8 +11,9 @@ LIB = Path(__file__).parents[1] / "lib" / "fewlabels"
 LAYERS = (
     {"types", "paths", "design", "studies", "files"},
     {"datasets", "sparsify", "expand", "ledger", "losses", "metrics", "models", "augment",
-     "devices", "environment"},
-    {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits"},
+     "devices", "environment", "checkpoint", "optimise"},
+    {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits", "progress",
+     "validate"},
     {"train", "prepare"},
     {"run", "sweep", "report", "cli"},
 )  # fmt: skip

@@ -31,6 +31,11 @@ class Run:
         seed: of weights, crops and augmentation.
         watch: how many times on the way the test tiles are scored, evenly spaced, the last step
             included. The curve is shown, never used to choose.
+        clip, warm_up, ema, patience, keep, plateau_patience, plateau_factor: see
+            `optimise.Optimisation`.
+        validation: what decides where something is chosen (`patience`, `keep`, `plateau`): `none`;
+            or `sparse` or `dense` labels of the validation places, which then do not train. Both
+            scores are recorded, at the watched steps; the test tiles never decide.
     """
 
     data: str = "synthetic"
@@ -63,6 +68,14 @@ class Run:
     left_out: tuple[str, ...] = ()
     expansion: str = "none"
     reach: float = 5.0
+    clip: float | None = None
+    warm_up: int = 0
+    ema: float = 0.0
+    validation: str = "none"
+    patience: int = 0
+    keep: str = "last"
+    plateau_patience: int = 5
+    plateau_factor: float = 0.1
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,16 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
-from fewlabels import augment, datasets, expand, ledger, loaders, losses, sparsify
+from fewlabels import augment, datasets, expand, ledger, loaders, losses, sparsify, validate
 from fewlabels.studies import Run
-from fewlabels.types import unknown
+from fewlabels.types import IGNORE, unknown
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,8 @@ class Prepared:
         drawn: the labels drawn for each training tile, by its id: the budget.
         cost: what drawing each of them would cost an annotator.
         labelled: what training gets: the labels drawn, or those expanded from them.
+        validation: the tiles that something is chosen on, which do not train; None for none.
+        validation_drawn: the labels drawn for each of them, never expanded.
     """
 
     run: Run
@@ -32,6 +34,8 @@ class Prepared:
     drawn: Mapping[str, UInt8[np.ndarray, "h w"]]
     cost: Mapping[str, sparsify.Cost]
     labelled: tuple[loaders.LabelledTile, ...]
+    validation: datasets.Dataset | None = None
+    validation_drawn: Mapping[str, UInt8[np.ndarray, "h w"]] = field(default_factory=dict)
 
     @property
     def counts(self) -> np.ndarray:
@@ -62,7 +66,8 @@ def prepare(run: Run, root: Path | None = None) -> Prepared:
     """
     _check_names(run)
     load = partial(datasets.load, run.data, root, run.fold, grid=run.grid)
-    tiles, test = load("train"), load("test")
+    validation = None if run.validation == "none" else load("val")
+    tiles, test = load("train" if validation is None else "fit"), load("test")
     for name in run.left_out:
         if name not in tiles.classes:
             raise unknown("class to leave out", name, tiles.classes)
@@ -73,7 +78,11 @@ def prepare(run: Run, root: Path | None = None) -> Prepared:
         )
         labels = expanded(run, drawn[tile.id], tile.image)
         labelled.append(loaders.LabelledTile(tile.id, tile.image, labels))
-    ready = Prepared(run, tiles, test, drawn, cost, tuple(labelled))
+    held_out = {
+        tile.id: sparsify.draw(tile.mask, run.sampler, run.amount, seed=run.draw, tile=tile.id)
+        for tile in validation or ()
+    }
+    ready = Prepared(run, tiles, test, drawn, cost, tuple(labelled), validation, held_out)
     for name, pixels in zip(tiles.classes, ready.counts, strict=True):
         if not pixels:
             log.warning("no pixel of class '%s' is labelled: it cannot be learned", name)
@@ -102,6 +111,7 @@ def data_facts(ready: Prepared) -> dict[str, object]:
         "channels": ready.labelled[0].image.shape[-1],
         "train_places": sorted(set(data.places)),
         "test_places": sorted(set(ready.test.places)),
+        "validation_places": sorted(set(ready.validation.places)) if ready.validation else [],
         "train_tiles": len(data),
         "test_tiles": len(ready.test),
     }
@@ -116,6 +126,7 @@ def label_facts(ready: Prepared, seen: ledger.Ledger) -> dict[str, object]:
         "pixels": int(counts.sum()),
         "of_pixels": sum(t.labels.size for t in ready.labelled),
         "per_class": dict(zip(ready.train.classes, counts.tolist(), strict=True)),
+        "validation_pixels": sum(int((v != IGNORE).sum()) for v in ready.validation_drawn.values()),
         "seen": seen.touched,
         "marks": sum(c.marks for c in ready.cost.values()),
         "annotator_seconds": round(sum(c.seconds for c in ready.cost.values()), 1),
@@ -131,6 +142,7 @@ def _check_names(run: Run) -> None:
         "loss": (run.loss, losses.LOSSES),
         "class weighting": (run.class_weights, losses.WEIGHTINGS),
         "augmentation": (run.augmentation, augment.NAMES),
+        "validation": (run.validation, validate.MODES),
     }
     for kind, (found, known) in tables.items():
         if found not in known:

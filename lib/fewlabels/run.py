@@ -5,7 +5,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from functools import cache, partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fewlabels import (
     augment,
+    checkpoint,
     datasets,
     devices,
     environment,
@@ -27,12 +28,15 @@ from fewlabels import (
     losses,
     metrics,
     models,
+    optimise,
     paths,
     prepare,
+    progress,
     records,
     sparsify,
     studies,
     train,
+    validate,
 )
 from fewlabels.prepare import Prepared
 from fewlabels.studies import Run
@@ -49,9 +53,12 @@ RESULT_MODULES = (
     losses,
     metrics,
     models,
+    optimise,
     prepare,
+    progress,
     sparsify,
     train,
+    validate,
 )
 
 OPTIONS: Mapping[str, Mapping[str, str]] = {
@@ -64,6 +71,16 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Which factor of a run is which argument of its loss."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """How a run is carried out: nothing here changes its result, but for the device."""
+
+    compute: devices.Compute
+    keep_model: bool = True
+    checkpoints: checkpoint.Checkpoints | None = None
+    workers: int = 1
 
 
 def key(run: Run, root: Path | None = None) -> str:
@@ -82,25 +99,41 @@ def execute(
     runs: Path | None = None,
     device: str = "auto",
     keep_model: bool = True,
+    checkpoint_every: int | None = None,
+    workers: int = 1,
 ) -> records.Record:
     """The record of `run`: read if there is one, else trained, evaluated and written.
 
     Args:
         root: of the data, see `datasets.load`.
         runs: folder of the records (default: `paths.runs_root()`).
-        keep_model: whether the last weights are stored too, and the draw as `draws`/SHA256.npz.
+        keep_model: whether the weights are stored too, and the draw as `draws`/SHA256.npz.
+        checkpoint_every: steps between two checkpoints, kept in `runs`/.partial-KEY until the
+            record is written; a run that was killed goes on there and ends as if it had not been
+            (only times differ). None keeps none. One process a run at a time.
+        workers: threads that make batches; the record does not depend on it.
 
     Raises:
         FewLabelsError: whatever is wrong with data, labels, weights, device or training.
     """
     runs = runs or paths.runs_root()
     name = key(run, root)
+    every = checkpoint_every
+    partial_run = every and checkpoint.Checkpoints(runs / f".partial-{name}", name, every)
     if not records.exists(runs, name):
         ready = prepare.prepare(run, root)
-        _train_and_record(ready, runs, name, devices.compute(device, run.precision), keep_model)
+        how = Operation(devices.compute(device, run.precision), keep_model, partial_run, workers)
+        _train_and_record(ready, runs, name, how)
     record = records.read(runs, name)
     if record.run != run:
         raise RecordError(f"the record '{runs / name}' is of another run; delete that folder")
+    if record.facts["environment"]["code"] != code_version():
+        raise RecordError(
+            f"the record '{runs / name}' was made by another version of the code; delete that "
+            "folder and run again"
+        )
+    if partial_run:
+        checkpoint.clear(partial_run)
     return record
 
 
@@ -144,10 +177,8 @@ def result_files() -> list[Path]:
     ]
 
 
-def _train_and_record(
-    ready: Prepared, runs: Path, name: str, compute: devices.Compute, keep_model: bool
-) -> None:
-    run, classes = ready.run, len(ready.train.classes)
+def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operation) -> None:
+    run, classes, compute = ready.run, len(ready.train.classes), operation.compute
     weights = _class_weights(ready)
     model, provenance = models.build_with_provenance(
         run.model,
@@ -166,9 +197,11 @@ def _train_and_record(
         augment.augmentation(run.augmentation),
         seen,
     )
+    loss, judge = _loss(ready, weights, compute), _judge(ready, weights, compute)
     history = train.fit(
-        model, batches, _loss(ready, weights, compute), _optimisation(run), compute, seed=run.seed,
-        watch=_watcher(ready, compute), watch_at=_evenly(run.steps, run.watch),
+        model, batches, loss, _optimisation(run), compute, seed=run.seed,
+        watch=_watcher(ready, compute), watch_at=_evenly(run.steps, run.watch), judge=judge,
+        checkpoints=operation.checkpoints, workers=operation.workers,
     )  # fmt: skip
     began = time.perf_counter()
     confusion = evaluate.confusions(model, ready.test, classes, compute)
@@ -180,17 +213,17 @@ def _train_and_record(
         "weights": asdict(provenance),
         "parameters": sum(p.numel() for p in model.parameters()),
         "scores": _score_facts(confusion, ready.train.classes),
+        "kept": _kept_facts(run, judge, history),
         "cost": {"train_seconds": history[-1]["seconds"], "test_seconds": evaluated},
         "finished": environment.now(),
         "environment": environment.facts()
         | {"device": compute.hardware, "precision": compute.precision, "code": code_version()},
     }  # fmt: skip
-    if keep_model:
+    if operation.keep_model:
         ledger.keep(runs / "draws", ready.sha256, ready.drawn)
     state = {k: v.detach().cpu().contiguous().numpy() for k, v in model.state_dict().items()}
-    records.write(
-        runs, name, run, facts, history, ready.test.ids, confusion, state if keep_model else None
-    )
+    stored = state if operation.keep_model else None
+    records.write(runs, name, run, facts, history, ready.test.ids, confusion, stored)
 
 
 def _class_weights(ready: Prepared) -> Float[Tensor, " k"] | None:
@@ -213,8 +246,10 @@ def _loss(
     )
 
 
-def _optimisation(run: Run) -> train.Optimisation:
-    return train.Optimisation(run.optimiser, run.schedule, run.lr, run.weight_decay)
+def _optimisation(run: Run) -> optimise.Optimisation:
+    """The factors of the run that bear the name of a field of `Optimisation`."""
+    names = (f.name for f in fields(optimise.Optimisation))
+    return optimise.Optimisation(**{name: getattr(run, name) for name in names})
 
 
 def _watcher(ready: Prepared, compute: devices.Compute) -> train.Watch:
@@ -226,6 +261,28 @@ def _watcher(ready: Prepared, compute: devices.Compute) -> train.Watch:
         return {"miou": score.miou, "accuracy": score.accuracy}
 
     return watch
+
+
+def _judge(
+    ready: Prepared, weights: Float[Tensor, " k"] | None, compute: devices.Compute
+) -> train.Judge | None:
+    mode, tiles = ready.run.validation, ready.validation
+    if tiles is None:
+        return None
+    loss, drawn = _loss(ready, weights, compute), ready.validation_drawn
+
+    def score(step: int, model: nn.Module) -> Mapping[str, float]:
+        return validate.validate(model, tiles, drawn, len(tiles.classes), loss, mode, compute)
+
+    return train.Judge(score, f"val_{mode}_miou")
+
+
+def _kept_facts(run: Run, judge: train.Judge | None, history: train.History) -> dict[str, object]:
+    """Which weights the record is of: the rule, the step, and what chose it."""
+    if run.keep == "last":
+        return {"rule": "last", "step": len(history)}
+    row = max((row for row in history if judge.by in row), key=lambda row: row[judge.by])
+    return {"rule": "best", "step": row["step"], "by": judge.by, judge.by: row[judge.by]}
 
 
 def _evenly(steps: int, times: int) -> frozenset[int]:
