@@ -24,6 +24,7 @@ FULL = Run(
     grid=64, crop=32, batch=2, steps=12, watch=6, model="unet:depth=2,width=4,dropout=0.2",
     precision="fp32", schedule="plateau", plateau_patience=0, plateau_factor=0.5, clip=1.0,
     warm_up=2, ema=0.9, validation="sparse", keep="best", patience=20, lr=5e-3,
+    augmentation="d4+shift_scale_rotate", cutmix=0.5, rare_below=0.1, rare_times=2,
 )  # fmt: skip
 
 

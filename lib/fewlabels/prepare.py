@@ -52,6 +52,16 @@ class Prepared:
         """The classes left out of the loss, by number."""
         return tuple(self.train.classes.index(name) for name in self.run.left_out)
 
+    @property
+    def rare(self) -> tuple[int, ...]:
+        """The rare classes, by number: those with labels, but with fewer than the run's
+        `rare_below` of the labels drawn for all training tiles, classes left out not counted.
+        """
+        counts = sparsify.counts(self.drawn.values(), len(self.train.classes))
+        counts[list(self.left_out)] = 0
+        found = (counts > 0) & (counts < self.run.rare_below * counts.sum())
+        return tuple(np.flatnonzero(found).tolist())
+
     def ledger(self) -> ledger.Ledger:
         """An empty ledger of the labels drawn."""
         return ledger.ledger(self.drawn, {t.id: t.labels for t in self.labelled})
@@ -61,10 +71,13 @@ def prepare(run: Run, root: Path | None = None) -> Prepared:
     """Load the tiles, draw their labels and expand them; nothing is trained.
 
     Raises:
-        UnknownName, DataError, BudgetError, NoLabelsError: as `datasets.load`, `sparsify.draw` and
-            `expand.expand`.
+        UnknownName, DataError, BudgetError, NoLabelsError: as `datasets.load`, `sparsify.draw`,
+            `expand.expand` and `augment.augmentation`.
+        ValueError: a share that is not between 0 and 1.
     """
     _check_names(run)
+    _check_fractions(run)
+    _augments(run)
     load = partial(datasets.load, run.data, root, run.fold, grid=run.grid)
     validation = None if run.validation == "none" else load("val")
     tiles, test = load("train" if validation is None else "fit"), load("test")
@@ -99,6 +112,26 @@ def expanded(
     return expand.expand(labels, run.expansion, image=image, **reach)
 
 
+def batches(ready: Prepared, seen: ledger.Ledger) -> loaders.Batches:
+    """The batches that a run trains on; their labels are entered into `seen`."""
+    run, (usual, targeted) = ready.run, _augments(ready.run)
+    found = {
+        tile: np.flatnonzero(np.isin(labels, ready.rare)) for tile, labels in ready.drawn.items()
+    }
+    rare = loaders.Rare({t: at for t, at in found.items() if len(at)}, run.rare_times, targeted)
+    return loaders.Batches(
+        ready.labelled,
+        run.crop,
+        run.batch,
+        run.steps,
+        run.seed,
+        usual,
+        seen,
+        rare,
+        run.cutmix,
+    )
+
+
 def data_facts(ready: Prepared) -> dict[str, object]:
     """What a record says of the images."""
     data = ready.train
@@ -126,6 +159,8 @@ def label_facts(ready: Prepared, seen: ledger.Ledger) -> dict[str, object]:
         "pixels": int(counts.sum()),
         "of_pixels": sum(t.labels.size for t in ready.labelled),
         "per_class": dict(zip(ready.train.classes, counts.tolist(), strict=True)),
+        "rare_classes": [ready.train.classes[i] for i in ready.rare],
+        "rare_tiles": sum(bool(np.isin(v, ready.rare).any()) for v in ready.drawn.values()),
         "validation_pixels": sum(int((v != IGNORE).sum()) for v in ready.validation_drawn.values()),
         "seen": seen.touched,
         "marks": sum(c.marks for c in ready.cost.values()),
@@ -141,9 +176,23 @@ def _check_names(run: Run) -> None:
         "expansion": (run.expansion, expand.NAMES),
         "loss": (run.loss, losses.LOSSES),
         "class weighting": (run.class_weights, losses.WEIGHTINGS),
-        "augmentation": (run.augmentation, augment.NAMES),
         "validation": (run.validation, validate.MODES),
     }
     for kind, (found, known) in tables.items():
         if found not in known:
             raise unknown(kind, found, known)
+
+
+def _check_fractions(run: Run) -> None:
+    for factor in ("motion_share", "cutmix", "rare_below"):
+        if not 0 <= getattr(run, factor) <= 1:
+            raise ValueError(f"{factor} must lie in [0, 1], found {getattr(run, factor)}")
+
+
+def _augments(run: Run) -> tuple[augment.Augment, augment.Augment]:
+    """Of the tiles, and of those that hold a rare class."""
+    motion = augment.Motion(run.motion_share, run.rotation, run.shift, run.zoom, run.fill)
+    usual = augment.augmentation(run.augmentation, motion)
+    if run.rare_augmentation == "same":
+        return usual, usual
+    return usual, augment.augmentation(run.rare_augmentation, motion)

@@ -188,18 +188,9 @@ def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operati
         seed=run.seed,
     )
     seen = ready.ledger()
-    batches = loaders.Batches(
-        ready.labelled,
-        run.crop,
-        run.batch,
-        run.steps,
-        run.seed,
-        augment.augmentation(run.augmentation),
-        seen,
-    )
     loss, judge = _loss(ready, weights, compute), _judge(ready, weights, compute)
     history = train.fit(
-        model, batches, loss, _optimisation(run), compute, seed=run.seed,
+        model, prepare.batches(ready, seen), loss, _optimisation(run), compute, seed=run.seed,
         watch=_watcher(ready, compute), watch_at=_evenly(run.steps, run.watch), judge=judge,
         checkpoints=operation.checkpoints, workers=operation.workers,
     )  # fmt: skip
