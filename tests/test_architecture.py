@@ -10,12 +10,12 @@ import pytest
 LIB = Path(__file__).parents[1] / "lib" / "fewlabels"
 LAYERS = (
     {"types", "paths", "design", "studies", "files"},
-    {"datasets", "sparsify", "expand", "ledger", "losses", "metrics", "models", "augment",
-     "devices", "environment", "checkpoint", "optimise"},
+    {"datasets", "sparsify", "expand", "ledger", "losses", "metrics", "boundaries", "calibration",
+     "models", "augment", "devices", "environment", "checkpoint", "optimise"},
     {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits", "progress",
      "validate"},
     {"train", "prepare"},
-    {"run", "sweep", "report", "cli"},
+    {"run", "version", "sweep", "report", "cli"},
 )  # fmt: skip
 MODULES = sorted(LIB.rglob("*.py"))
 NAMES = [str(m.relative_to(LIB)) for m in MODULES]
@@ -69,7 +69,9 @@ def test_the_library_does_not_print_or_swallow(module: Path):
             assert getattr(node.type, "id", "") not in ("Exception", "BaseException")
 
 
-@pytest.mark.parametrize("module", ["records", "stats", "figures", "metrics", "studies"])
+@pytest.mark.parametrize(
+    "module", ["records", "stats", "figures", "metrics", "boundaries", "calibration", "studies"]
+)
 def test_below_the_compute_wall_there_is_no_torch(module: str):
     code = f"import sys, fewlabels.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

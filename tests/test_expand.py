@@ -49,7 +49,7 @@ def linked_one_by_one(labels: np.ndarray, distance: float) -> np.ndarray:
     return joined
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 999), distance=st.sampled_from([1, 2.5, 5, 9, 14.2]))
 def test_linking_equals_drawing_each_line(seed: int, distance: float):
     labels = sparse(seed)
@@ -75,7 +75,7 @@ def test_a_join_does_not_overwrite_a_true_label():
     assert (expand.expand(labels, "link", distance=4) == rows("00100")).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 999),
     radius=st.sampled_from([1, 1.5, 3, 7.3, 60, 200]),
@@ -167,7 +167,7 @@ def test_segments_follow_the_image(how: str, bands: int):
     assert (found != IGNORE).mean() > 0.8
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 999), how=st.sampled_from(expand.NAMES))
 def test_true_labels_are_never_changed_and_the_input_neither(seed: int, how: str):
     labels, image = sparse(seed), picture((24, 30), seed=seed)

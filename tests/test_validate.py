@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from fewlabels import devices, losses, validate
+from fewlabels.models import normalise
 from fewlabels.types import IGNORE, Tile
 
 CPU = devices.compute("cpu", "fp32")
@@ -42,6 +43,6 @@ def test_both_scores_are_counted_and_the_mode_says_what_the_loss_is_of(mode: str
     assert found["val_dense_miou"] == pytest.approx((3 / 5 + 2 / 4) / 2)
     labels = drawn()["t"] if mode == "sparse" else tile().mask
     image = torch.from_numpy(tile().image).permute(2, 0, 1)[None]
-    logits = Fixed()(validate.normalise(image))
+    logits = Fixed()(normalise(image))
     truth = torch.from_numpy(labels[None].astype(np.int64))
     assert found["val_loss"] == pytest.approx(loss(logits, truth).item())

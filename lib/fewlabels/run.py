@@ -1,12 +1,11 @@
 """One run from its declaration to its record."""
 
-import ast
 import hashlib
 import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +15,21 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fewlabels import (
-    augment,
+    boundaries,
+    calibration,
     checkpoint,
     datasets,
     devices,
     environment,
     evaluate,
-    expand,
     ledger,
-    loaders,
     losses,
     metrics,
     models,
     optimise,
     paths,
     prepare,
-    progress,
     records,
-    sparsify,
     studies,
     train,
     validate,
@@ -41,25 +37,9 @@ from fewlabels import (
 from fewlabels.prepare import Prepared
 from fewlabels.studies import Run
 from fewlabels.types import RecordError
+from fewlabels.version import code_version
 
 log = logging.getLogger(__name__)
-
-RESULT_MODULES = (
-    augment,
-    evaluate,
-    expand,
-    ledger,
-    loaders,
-    losses,
-    metrics,
-    models,
-    optimise,
-    prepare,
-    progress,
-    sparsify,
-    train,
-    validate,
-)
 
 OPTIONS: Mapping[str, Mapping[str, str]] = {
     "partial_focal": {"gamma": "gamma", "alpha": "alpha"},
@@ -124,6 +104,19 @@ def execute(
         ready = prepare.prepare(run, root)
         how = Operation(devices.compute(device, run.precision), keep_model, partial_run, workers)
         _train_and_record(ready, runs, name, how)
+    record = recorded(run, runs, name)
+    if partial_run:
+        checkpoint.clear(partial_run)
+    return record
+
+
+def recorded(run: Run, runs: Path, name: str) -> records.Record:
+    """The record called `name`.
+
+    Raises:
+        RecordError: it is not there, damaged, of another run than `run`, or made by another version
+            of the code.
+    """
     record = records.read(runs, name)
     if record.run != run:
         raise RecordError(f"the record '{runs / name}' is of another run; delete that folder")
@@ -132,8 +125,6 @@ def execute(
             f"the record '{runs / name}' was made by another version of the code; delete that "
             "folder and run again"
         )
-    if partial_run:
-        checkpoint.clear(partial_run)
     return record
 
 
@@ -158,25 +149,6 @@ def trained(record: records.Record, runs: Path | None = None) -> nn.Module:
     return model
 
 
-@cache
-def code_version() -> str:
-    """SHA-256 over the modules that can change a result, without comments and docstrings."""
-    total = hashlib.sha256()
-    for file in result_files():
-        total.update(_bare(file.read_text()).encode())
-    return total.hexdigest()
-
-
-def result_files() -> list[Path]:
-    """The files of RESULT_MODULES; of a package, all of its modules."""
-    files = [Path(module.__file__) for module in RESULT_MODULES]
-    return [
-        part
-        for file in files
-        for part in (sorted(file.parent.rglob("*.py")) if file.stem == "__init__" else [file])
-    ]
-
-
 def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operation) -> None:
     run, classes, compute = ready.run, len(ready.train.classes), operation.compute
     weights = _class_weights(ready)
@@ -195,7 +167,7 @@ def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operati
         checkpoints=operation.checkpoints, workers=operation.workers,
     )  # fmt: skip
     began = time.perf_counter()
-    confusion = evaluate.confusions(model, ready.test, classes, compute)
+    found = evaluate.statistics(model, ready.test, classes, compute, left_out=ready.left_out)
     evaluated = time.perf_counter() - began
     facts = {
         "data": prepare.data_facts(ready),
@@ -203,7 +175,7 @@ def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operati
         "class_weights": None if weights is None else [round(w, 6) for w in weights.tolist()],
         "weights": asdict(provenance),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "scores": _score_facts(confusion, ready.train.classes),
+        "scores": _score_facts(found, ready),
         "kept": _kept_facts(run, judge, history),
         "cost": {"train_seconds": history[-1]["seconds"], "test_seconds": evaluated},
         "finished": environment.now(),
@@ -214,7 +186,7 @@ def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operati
         ledger.keep(runs / "draws", ready.sha256, ready.drawn)
     state = {k: v.detach().cpu().contiguous().numpy() for k, v in model.state_dict().items()}
     stored = state if operation.keep_model else None
-    records.write(runs, name, run, facts, history, ready.test.ids, confusion, stored)
+    records.write(runs, name, run, facts, history, ready.test.ids, found, stored)
 
 
 def _class_weights(ready: Prepared) -> Float[Tensor, " k"] | None:
@@ -246,7 +218,8 @@ def _optimisation(run: Run) -> optimise.Optimisation:
 def _watcher(ready: Prepared, compute: devices.Compute) -> train.Watch:
     def watch(step: int, model: nn.Module) -> Mapping[str, float]:
         score = metrics.scores(
-            evaluate.confusions(model, ready.test, len(ready.test.classes), compute)
+            evaluate.confusions(model, ready.test, len(ready.test.classes), compute),
+            ready.left_out,
         )
         log.info("step %d of %d: test mIoU %.3f", step, ready.run.steps, score.miou)
         return {"miou": score.miou, "accuracy": score.accuracy}
@@ -263,7 +236,9 @@ def _judge(
     loss, drawn = _loss(ready, weights, compute), ready.validation_drawn
 
     def score(step: int, model: nn.Module) -> Mapping[str, float]:
-        return validate.validate(model, tiles, drawn, len(tiles.classes), loss, mode, compute)
+        return validate.validate(
+            model, tiles, drawn, len(tiles.classes), loss, mode, compute, left_out=ready.left_out
+        )
 
     return train.Judge(score, f"val_{mode}_miou")
 
@@ -280,19 +255,20 @@ def _evenly(steps: int, times: int) -> frozenset[int]:
     return frozenset(round(steps * (i + 1) / times) for i in range(times)) - {0}
 
 
-def _score_facts(confusion: np.ndarray, classes: tuple[str, ...]) -> dict[str, object]:
-    score = metrics.scores(confusion)
-    iou = {c: None if np.isnan(v) else float(v) for c, v in zip(classes, score.iou, strict=True)}
-    return {"miou": score.miou, "accuracy": score.accuracy, "iou": iou}
+def _score_facts(found: metrics.Statistics, ready: Prepared) -> dict[str, object]:
+    score = metrics.scores(found.confusion, ready.left_out)
+    outline = boundaries.scores(found.boundaries, ready.left_out)
+    means = {
+        "miou": score.miou,
+        "accuracy": score.accuracy,
+        "boundary_iou": outline.mean_iou,
+        "boundary_f1": outline.mean_f1,
+        "ece": calibration.error(found.calibration),
+    }
+    iou = dict(zip(ready.train.classes, map(_known, score.iou), strict=True))
+    return {name: _known(v) for name, v in means.items()} | {"iou": iou}
 
 
-def _bare(source: str) -> str:
-    """A module's code without docstrings and comments, so that prose never invalidates a run."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            value = body[0].value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                body[0].value = ast.Constant("")
-    return ast.unparse(tree)
+def _known(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if np.isnan(value) else float(value)

@@ -111,7 +111,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
                 ("smoke", "synthetic"): Scale(_SCRATCH, (0,), 2, _SYNTHETIC | _TINY | _HOME_D),
                 ("smoke", "real"): Scale(_SCRATCH, (0,), 2, {"grid": 128} | _TINY | _HOME_D),
                 ("quick", "synthetic"): Scale(
-                    _SCRATCH, (0,), 2, _SYNTHETIC | {"steps": 150} | _HOME_D
+                    _SCRATCH, (0,), 2, _SYNTHETIC | {"steps": 120, "watch": 4} | _HOME_D
                 ),
                 ("quick", "real"): Scale(_RESNET18, (0,), 2, _HALF | _HOME_D),
                 ("full", "synthetic"): Scale(

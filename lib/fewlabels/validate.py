@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor, nn
 
+from fewlabels import evaluate
 from fewlabels.devices import Compute
 from fewlabels.metrics import confusion, scores
-from fewlabels.models import STRIDE, normalise
 from fewlabels.types import Tile
 
 MODES = ("none", "sparse", "dense")
@@ -30,6 +29,8 @@ def validate(
     loss: Callable[..., Tensor],
     mode: str,
     compute: Compute,
+    *,
+    left_out: tuple[int, ...] = (),
 ) -> dict[str, float]:
     """Scores of a network on validation tiles, by their sparse labels and by their dense masks.
 
@@ -37,6 +38,7 @@ def validate(
         drawn: the sparse labels of each tile, by its id.
         loss: the one that trains.
         mode: `sparse` or `dense`: which labels `val_loss` is of.
+        left_out: classes left out of both scores; `loss` leaves them out by itself.
 
     Returns:
         `val_sparse_miou`, `val_dense_miou`: mean IoU, as `metrics.scores`, over the labelled
@@ -47,28 +49,14 @@ def validate(
     """
     sparse, dense, values = 0, 0, []
     for tile in tiles:
-        logits, labels = _logits(model, tile.image, compute), drawn[tile.id]
+        logits, labels = evaluate.logits(model, tile.image, compute), drawn[tile.id]
         truth = torch.from_numpy((labels if mode == "sparse" else tile.mask).astype(np.int64))
-        values.append(float(loss(logits, truth[None].to(compute.device))))
-        guess = logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
+        values.append(float(loss(logits[None], truth[None].to(compute.device))))
+        guess = logits.max(dim=0).indices.to(torch.uint8).cpu().numpy()
         sparse = sparse + confusion(guess, labels, classes)
         dense = dense + confusion(guess, tile.mask, classes)
     return {
         "val_loss": sum(values) / len(values),
-        "val_sparse_miou": scores(sparse).miou,
-        "val_dense_miou": scores(dense).miou,
+        "val_sparse_miou": scores(sparse, left_out).miou,
+        "val_dense_miou": scores(dense, left_out).miou,
     }
-
-
-def _logits(
-    model: nn.Module, image: UInt8[np.ndarray, "h w c"], compute: Compute
-) -> Float[Tensor, "1 k h w"]:
-    """Logits of a whole image, mirrored up to the network's stride and cut back."""
-    h, w = image.shape[:2]
-    x = torch.from_numpy(image.transpose(2, 0, 1).copy())[None]
-    x = normalise(x.to(compute.device))
-    pad = (0, -w % STRIDE, 0, -h % STRIDE)
-    x = F.pad(x, pad, mode="reflect" if min(h, w) > STRIDE else "replicate")
-    with compute.autocast():
-        logits = model.eval()(compute.laid_out(x))
-    return logits[..., :h, :w].float()
