@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fewlabels import checkpoint, paths, records, run
+from fewlabels import checkpoint, records, run
 from fewlabels.checkpoint import CheckpointError, Checkpoints, State
 from fewlabels.studies import Run
 from fewlabels.types import DiskFullError, RecordError
@@ -30,7 +30,8 @@ FULL = Run(
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+    """The one that all tests share, see conftest: tiles are decoded once."""
+    return tmp_path_factory.getbasetemp() / "shared" / "cache"
 
 
 def finish(runs: Path, cache: Path, fatal: str | None = None, this: Run = FULL) -> int:
@@ -96,9 +97,8 @@ def newest(runs: Path) -> int:
     return max((int(p.name[5:]) for p in runs.glob(".partial-*/step-*")), default=0)
 
 
-def test_checkpoints_and_workers_change_nothing(whole, cache: Path, tmp_path: Path, monkeypatch):
+def test_checkpoints_and_workers_change_nothing(whole, tmp_path: Path):
     """The processes above had a checkpoint every two steps and two workers; this has none."""
-    monkeypatch.setattr(paths, "cache_root", lambda: cache)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     run.execute(FULL, runs=tmp_path, device="cpu")
@@ -116,11 +116,8 @@ def cut_off(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def interrupted(
-    cut_off: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """A copy of it, and this process decodes no tile again."""
-    monkeypatch.setattr(paths, "cache_root", lambda: cache)
+def interrupted(cut_off: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
     return Path(shutil.copytree(cut_off, tmp_path / cut_off.name))
 
 
@@ -165,8 +162,7 @@ def test_a_checkpoint_of_another_model_is_named(interrupted: Path):
         resumed(moved, other)
 
 
-def test_a_record_of_other_code_is_refused(cache: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(paths, "cache_root", lambda: cache)
+def test_a_record_of_other_code_is_refused(tmp_path: Path):
     small = dataclasses.replace(FULL, steps=1, watch=1, warm_up=0)
     record = run.execute(small, runs=tmp_path, device="cpu")
     file = tmp_path / record.key / "record.json"
