@@ -24,7 +24,7 @@ def child(
 
     Moments: `step` (weights moved, nothing noted), `half` (half of the file with the tensors
     is written), `between` (that file is whole, the other not there), `old` (the checkpoint is
-    whole, the older one still there).
+    whole, the older one still there), `record` (training is done, half of the record is written).
     """
     process = SERVER.Process(target=_execute, args=(run, runs, cache, every, fatal))
     process.start()
@@ -34,19 +34,19 @@ def child(
 def _execute(run: Run, runs: Path, cache: Path, every: int, fatal: str | None) -> None:
     import torch
 
-    from fewlabels import checkpoint, paths, train
+    from fewlabels import checkpoint, paths, records, train
     from fewlabels.run import execute
 
     torch.set_num_threads(1)
     paths.cache_root = lambda: cache
     if fatal is not None:
         step, moment = fatal.split(":")
-        _arm(int(step), moment, train, checkpoint)
+        _arm(int(step), moment, train, checkpoint, records)
     execute(run, runs=runs, device="cpu", checkpoint_every=every, workers=2)
 
 
-def _arm(step: int, moment: str, train: object, checkpoint: object) -> None:
-    def die() -> None:
+def _arm(step: int, moment: str, train: object, checkpoint: object, records: object) -> None:
+    def die(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     stepped, written, removed = train._step, checkpoint.save_file, checkpoint.shutil.rmtree
@@ -73,6 +73,7 @@ def _arm(step: int, moment: str, train: object, checkpoint: object) -> None:
         "step": lambda: setattr(train, "_step", step_and_die),
         "half": lambda: setattr(checkpoint, "save_file", write_and_die),
         "between": lambda: setattr(checkpoint, "save_file", write_and_die),
+        "record": lambda: setattr(records, "_write_history", die),
         "old": lambda: setattr(checkpoint.shutil, "rmtree", remove_and_die),
     }
     places[moment]()

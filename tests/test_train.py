@@ -1,12 +1,14 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from fewlabels import devices, evaluate, losses, sparsify, train
+from fewlabels import checkpoint, devices, evaluate, losses, sparsify, train
 from fewlabels.augment import augmentation
+from fewlabels.checkpoint import Checkpoints
 from fewlabels.loaders import Batches, LabelledTile
 from fewlabels.train import Judge, Optimisation, TrainingError, fit
 from fewlabels.types import IGNORE, Tile, UnknownName
@@ -103,6 +105,46 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_move():
         fit(model, batches(5), broken, Optimisation(), CPU, seed=0)
     assert len(calls) == 1
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("bad", "kept"), [(1, None), (6, 4)])
+def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(bad: int, kept, tmp_path: Path):
+    calls, where = [], Checkpoints(tmp_path / "kept", "me", 2)
+
+    def sometimes(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        scale = math.inf if len(calls) == bad else 1.0
+        return losses.partial_cross_entropy(logits, labels) * scale
+
+    how = Optimisation(lr=0.05)
+    with pytest.raises(TrainingError, match=f"inf at step {bad} of 8") as error:
+        fit(pixelwise(), batches(8), sometimes, how, CPU, seed=0, checkpoints=where)
+    assert (f"the last good checkpoint stays in '{where.folder}'" in str(error.value)) == bool(kept)
+    state = checkpoint.latest(where)
+    assert (state and state.step) == kept
+    again = pixelwise()
+    history = fit(again, batches(8), sometimes, how, CPU, seed=0, checkpoints=where)
+    whole, expected = trained(8)
+    assert [row["loss"] for row in history] == [row["loss"] for row in expected]
+    assert all(torch.equal(again.state_dict()[k], v) for k, v in whole.state_dict().items())
+
+
+def test_a_weight_that_is_not_finite_is_never_written_down(tmp_path: Path, monkeypatch):
+    step = torch.optim.AdamW.step
+
+    def overflowing(optimiser: torch.optim.Optimizer) -> None:
+        step(optimiser)
+        weight = optimiser.param_groups[0]["params"][0]
+        moments = optimiser.state[weight]
+        if moments and moments["step"] == 4:
+            weight.data.fill_(math.inf)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", overflowing)
+    where = Checkpoints(tmp_path / "kept", "me", 2)
+    with pytest.raises(TrainingError, match=r"not finite at step 4 of 8 .*checkpoint stays in"):
+        fit(pixelwise(), batches(8), losses.partial_cross_entropy, Optimisation(), CPU, seed=0,
+            checkpoints=where)  # fmt: skip
+    assert checkpoint.latest(where).step == 2
 
 
 def test_unknown_optimisers_and_schedules_are_refused():

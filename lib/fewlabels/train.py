@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from fewlabels import optimise
+from fewlabels import checkpoint, optimise
 from fewlabels.checkpoint import Checkpoints
 from fewlabels.devices import Compute
 from fewlabels.loaders import Batch, Batches
@@ -178,7 +178,8 @@ def _leave(now: Progress) -> None:
 def _broken(
     what: str, row: Mapping[str, float], batches: Batches, batch: Batch, where: Checkpoints | None
 ) -> TrainingError:
-    kept = "" if where is None else f"; the last good checkpoint stays in '{where.folder}'"
+    there = where is not None and checkpoint.latest(where) is not None
+    kept = f"; the last good checkpoint stays in '{where.folder}'" if there else ""
     return TrainingError(
         f"{what} at step {row['step']} of {len(batches)} (learning rate {row['lr']:.3g}, tiles "
         f"{', '.join(batch.ids)}); lower the learning rate or look at those tiles{kept}"
