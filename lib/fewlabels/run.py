@@ -129,7 +129,7 @@ def recorded(run: Run, runs: Path, name: str) -> records.Record:
 
 
 def trained(record: records.Record, runs: Path | None = None) -> nn.Module:
-    """The network of a record with its last weights.
+    """The network of a record with the weights that were kept.
 
     Raises:
         RecordError: the weights were not kept, are damaged or do not fit.
