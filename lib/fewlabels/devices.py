@@ -83,7 +83,7 @@ class Compute:
             return torch.cuda.get_device_name(self.device)
         if self.device.type == "xla":
             return f"xla on {_xla().runtime.device_type()}"
-        return f"{self.device.type}, {torch.get_num_threads()} threads"
+        return threaded(self.device.type, torch.get_num_threads())
 
 
 def compute(device: str = "auto", precision: str = "auto") -> Compute:
@@ -113,6 +113,11 @@ def compute(device: str = "auto", precision: str = "auto") -> Compute:
     if precision == "auto":
         precision = "bf16" if _has_bf16(name) else "fp32"
     return Compute(torch.device(name), precision)
+
+
+def threaded(kind: str, threads: int) -> str:
+    """What records call a device that computes with this many threads of this process."""
+    return f"{kind}, {threads} threads"
 
 
 def _xla_device() -> torch.device:
