@@ -45,7 +45,7 @@ NOTICES = {
         "NASA/JPL-Caltech), taken on the ground of Mars; people labelled a part of each."
     ),
     "landcoverai": (
-        "The images are chips of 41 aerial orthophotos of Poland (LandCover.ai v1; CC BY-NC-SA 4.0)."
+        "The images are chips of 41 aerial orthophotos of Poland (LandCover.ai v1; CC BY-NC-SA)."
     ),
     "deepglobe": (
         "The images are chips of the 803 satellite images of DeepGlobe Land Cover (2018) that have "

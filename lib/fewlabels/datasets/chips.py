@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from fewlabels.datasets.source import Pair, fingerprint_files, opened
+from fewlabels.datasets.source import Pair, content, opened
 from fewlabels.types import DataError
 
 
@@ -55,7 +55,6 @@ def cut(
     classes: Callable[[UInt8[np.ndarray, "h w *c"], Path], UInt8[np.ndarray, "h w"]],
     *,
     masks: str = "RGB",
-    root: Path,
 ) -> Chips:
     """The whole chips of all sheets, in the order of sheets, rows and columns.
 
@@ -64,7 +63,6 @@ def cut(
         side: of a chip in pixels.
         classes: from a chip of a mask as it is stored, and the mask's file, to class indices.
         masks: how the masks are stored: "RGB", or "L" where a pixel's value is its class.
-        root: folder that the fingerprint's names are relative to.
 
     Raises:
         DataError: a file that does not open, an image and a mask of different size, or an image
@@ -87,13 +85,15 @@ def cut(
         ids=tuple(f"{chip.sheet.id}_r{chip.row:02d}c{chip.column:02d}" for chip in chips),
         places=tuple(chip.sheet.id for chip in chips),
         decode=decode,
-        fingerprint=_fingerprint(sheets, side, root),
+        fingerprint=_fingerprint(sheets, side),
     )
 
 
-def _fingerprint(sheets: Sequence[Sheet], side: int, root: Path) -> str:
-    files = fingerprint_files([file for s in sheets for file in (s.image, s.mask)], root)
-    return hashlib.sha256(f"{files} cut at {side}".encode()).hexdigest()
+def _fingerprint(sheets: Sequence[Sheet], side: int) -> str:
+    total = hashlib.sha256(f"chips of {side}\n".encode())
+    for sheet in sheets:
+        total.update(f"{sheet.id} {content(sheet.image)} {content(sheet.mask)}\n".encode())
+    return total.hexdigest()
 
 
 def _whole(name: str, sheet: Sheet, side: int) -> Iterator[tuple[int, int]]:

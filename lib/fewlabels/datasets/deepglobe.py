@@ -53,7 +53,7 @@ def source(root: Path) -> Source:
         DataError: an image or a mask is missing, or a pair is not of one size.
     """
     sheets = _sheets(root / FOLDER)
-    cut = chips.cut("deepglobe", sheets, CHIP, mask_classes, root=sheets[0].image.parent)
+    cut = chips.cut("deepglobe", sheets, CHIP, mask_classes)
     places = [sheet.id for sheet in sheets]
     return Source(
         name="deepglobe",

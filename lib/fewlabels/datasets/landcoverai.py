@@ -81,10 +81,7 @@ def source(root: Path) -> Source:
     Raises:
         DataError: an orthophoto or a mask is missing, unknown, or not of its pair's size.
     """
-    sheets = _sheets(root / FOLDER)
-    cut = chips.cut(
-        "landcoverai", sheets, CHIP, _classes, masks="L", root=sheets[0].image.parents[1]
-    )
+    cut = chips.cut("landcoverai", _sheets(root / FOLDER), CHIP, _classes, masks="L")
     together = groups(SHEETS)
     return Source(
         name="landcoverai",

@@ -42,7 +42,11 @@ TRAIN = (
     *(f"{row}_{column}" for row in (2, 3, 4, 5) for column in range(10, 13)),
     *(f"{row}_{column}" for row in (6, 7) for column in range(7, 13)),
 )
-TEST = tuple("2_13 2_14 3_13 3_14 4_13 4_14 4_15 5_13 5_14 5_15 6_13 6_14 6_15 7_13".split())
+TEST = (
+    *(f"{row}_{column}" for row in (2, 3) for column in (13, 14)),
+    *(f"{row}_{column}" for row in (4, 5, 6) for column in (13, 14, 15)),
+    "7_13",
+)
 VALIDATION = tuple(patch for patch in TRAIN if patch[-2:] in ("_7", "_8", "_9"))
 
 
@@ -53,7 +57,7 @@ def source(root: Path) -> Source:
         DataError: a patch or its mask is missing, unknown, or not of its pair's size.
     """
     sheets = _sheets(found(root))
-    cut = chips.cut("potsdam", sheets, CHIP, mask_classes, root=root / FOLDER)
+    cut = chips.cut("potsdam", sheets, CHIP, mask_classes)
     return Source(
         name="potsdam",
         classes=CLASSES,

@@ -50,21 +50,24 @@ class Source:
 
 
 def fingerprint_files(files: Iterable[Path], root: Path) -> str:
-    """SHA-256 over the relative names and the bytes of files, in sorted order.
-
-    A file is read once in a process, unless its size or its time has changed.
-    """
+    """SHA-256 over the relative names and the bytes of files, in sorted order."""
     total = hashlib.sha256()
     for file in sorted(files):
-        found = file.stat()
-        content = _content(file.absolute(), found.st_size, found.st_mtime_ns)
-        total.update(f"{file.relative_to(root).as_posix()} {content}\n".encode())
+        total.update(f"{file.relative_to(root).as_posix()} {content(file)}\n".encode())
     return total.hexdigest()
+
+
+def content(file: Path) -> str:
+    """SHA-256 of a file's bytes, read once in a process unless its size or time has changed.
+
+    A large set has gigabytes, and a run asks for their fingerprint three times.
+    """
+    found = file.stat()
+    return _content(file.absolute(), found.st_size, found.st_mtime_ns)
 
 
 @cache
 def _content(file: Path, size: int, time: int) -> str:
-    """SHA-256 of a file's bytes; a large set has gigabytes of them, and a run asks three times."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
