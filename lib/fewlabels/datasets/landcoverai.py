@@ -101,7 +101,7 @@ def cell(sheet: str) -> tuple[int, int]:
     """Row, southwards, and column, eastwards, of a sheet among all sheets of 1:5 000.
 
     A sheet of 1:1 000 000 (a letter for 4 degrees of latitude, a number for 6 of longitude) has 12
-    x 12 sheets of 1:100 000, counted row by row from 1. Each of them is quartered five times, as
+    x 12 sheets of 1:100 000, counted row by row from 1. Each of them is quartered four times, as
     A B / C D, a b / c d and 1 2 / 3 4, down to 1.25 minutes of latitude by 1.875 of longitude.
     """
     band, zone, hundred, *quarters = sheet.split("-")
