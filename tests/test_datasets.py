@@ -6,8 +6,8 @@ import pytest
 from conftest import paint
 from PIL import Image
 
-from fewlabels import datasets
-from fewlabels.datasets import cache, dubai, folder
+from fewlabels import cli, datasets, paths
+from fewlabels.datasets import cache, deepglobe, dubai, folder, landcoverai, potsdam
 from fewlabels.types import IGNORE, DataError, UnknownName
 
 
@@ -187,3 +187,24 @@ def test_every_data_set_has_a_notice(dubai_root: Path):
     assert "synthetic" in datasets.load("synthetic", split="test").notice
     assert set(datasets.NAMES) == set(datasets.NOTICES)
     assert "Dubai" in load(dubai_root).notice
+
+
+@pytest.mark.parametrize("name", datasets.NAMES)
+def test_every_data_set_has_a_card_and_is_named_where_one_is_chosen(name: str, capsys):
+    root = paths.project_root()
+    assert f"\n## {name}\n" in (root / "data" / "README.md").read_text()
+    with pytest.raises(SystemExit):
+        cli.main(["data", "--help"])
+    assert name in capsys.readouterr().out
+    assert name == "folder" or name in (root / "Makefile").read_text()
+
+
+def test_what_a_data_set_holds_is_on_its_card():
+    page = (paths.project_root() / "data" / "README.md").read_text()
+    for home in (landcoverai, deepglobe, potsdam):
+        assert f"{home.CHIP} x {home.CHIP}" in page
+        assert f"`{home.FOLDER}/" in page
+        for name in home.CLASSES:
+            assert name in page
+    for pair in landcoverai.groups(landcoverai.SHEETS):
+        assert len(pair) == 1 or pair[0] in page
