@@ -137,7 +137,9 @@ def load(
     grid: int = GRID,
     cache_root: Path | None = None,
 ) -> Dataset:
-    """The tiles of one split of one leak-free fold.
+    """The tiles of one split of one leak-free fold, but those whose mask is wholly void.
+
+    A tile without any class cannot train, and adds nothing to a confusion matrix.
 
     Args:
         root: folder that holds the data sets' folders (default: `paths.data_root()`); for
@@ -151,7 +153,7 @@ def load(
     Raises:
         UnknownName: no such data set or split.
         DataError: files are missing, damaged or not in the layout; no such fold; no place is
-            left to `fit`.
+            left to `fit`; no tile of the split holds a class.
     """
     if name not in SOURCES:
         raise unknown("data set", name, NAMES)
@@ -162,7 +164,11 @@ def load(
         raise DataError(f"{name} has folds 0 to {len(source.folds) - 1}, not {fold}")
     tiles = cache.opened(source, cache_root or paths.cache_root(), grid=grid)
     wanted = _places(source, fold, split)
-    members = tuple(i for i, place in enumerate(source.places) if place in wanted)
+    members = tuple(
+        i for i, e in enumerate(tiles.entries) if source.places[i] in wanted and e.labelled
+    )
+    if not members:
+        raise DataError(f"{name}: no tile of '{split}' in fold {fold} has a pixel with a class")
     return Dataset(
         name, source.classes, source.synthetic, source.fingerprint, grid, source.folds, fold, split,
         tiles, members,
