@@ -5,7 +5,7 @@ e times the budget that is reported. Here a draw is made once and kept under its
 is entered, and a run that has touched more than it declared fails.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -26,6 +26,7 @@ class Ledger:
     Attributes:
         declared: labelled pixels that each tile may show.
         derived: pixels of each tile whose label an expansion derived from those; not counted.
+            Tiles without any are left out.
         seen: which pixels of each tile have been shown with a label.
     """
 
@@ -54,20 +55,29 @@ class Ledger:
         return sum(map(self._touched, self.seen))
 
     def _touched(self, tile: str) -> int:
-        return int((self.seen[tile] & ~self.derived[tile]).sum())
+        seen = self.seen[tile]
+        return int((seen & ~self.derived[tile] if tile in self.derived else seen).sum())
 
 
-def ledger(drawn: Labels, trained: Labels | None = None) -> Ledger:
+def ledger(
+    drawn: Labels, trained: Labels | None = None, zeros: Callable[..., np.ndarray] = np.zeros
+) -> Ledger:
     """An empty ledger that declares exactly the pixels drawn in these tiles.
 
     Args:
         trained: the labels that training gets where an expansion has added to those drawn.
+        zeros: makes the arrays, as zeros(shape, bool).
     """
-    trained = trained or drawn
+    derived = {}
+    for tile, labels in (trained or {}).items():
+        added = (labels != IGNORE) & (drawn[tile] == IGNORE)
+        if added.any():
+            derived[tile] = zeros(added.shape, bool)
+            derived[tile][:] = added
     return Ledger(
         declared={tile: int((labels != IGNORE).sum()) for tile, labels in drawn.items()},
-        derived={t: (trained[t] != IGNORE) & (labels == IGNORE) for t, labels in drawn.items()},
-        seen={tile: np.zeros(labels.shape, bool) for tile, labels in drawn.items()},
+        derived=derived,
+        seen={tile: zeros(labels.shape, bool) for tile, labels in drawn.items()},
     )
 
 

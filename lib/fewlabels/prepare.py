@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from fewlabels import augment, datasets, expand, ledger, loaders, losses, sparsify, validate
+from fewlabels import augment, datasets, expand, ledger, loaders, losses, paths, sparsify, validate
+from fewlabels.files import Shelf
 from fewlabels.studies import Run
 from fewlabels.types import IGNORE, unknown
 
@@ -26,6 +27,7 @@ class Prepared:
         labelled: what training gets: the labels drawn, or those expanded from them.
         validation: the tiles that something is chosen on, which do not train; None for none.
         validation_drawn: the labels drawn for each of them, never expanded.
+        shelf: where all labels lie, on disk: with many tiles they would not fit the memory.
     """
 
     run: Run
@@ -34,6 +36,7 @@ class Prepared:
     drawn: Mapping[str, UInt8[np.ndarray, "h w"]]
     cost: Mapping[str, sparsify.Cost]
     labelled: tuple[loaders.LabelledTile, ...]
+    shelf: Shelf
     validation: datasets.Dataset | None = None
     validation_drawn: Mapping[str, UInt8[np.ndarray, "h w"]] = field(default_factory=dict)
 
@@ -64,7 +67,8 @@ class Prepared:
 
     def ledger(self) -> ledger.Ledger:
         """An empty ledger of the labels drawn."""
-        return ledger.ledger(self.drawn, {t.id: t.labels for t in self.labelled})
+        trained = {t.id: t.labels for t in self.labelled}
+        return ledger.ledger(self.drawn, trained, self.shelf.zeros)
 
 
 def prepare(run: Run, root: Path | None = None) -> Prepared:
@@ -84,18 +88,20 @@ def prepare(run: Run, root: Path | None = None) -> Prepared:
     for name in run.left_out:
         if name not in tiles.classes:
             raise unknown("class to leave out", name, tiles.classes)
-    drawn, cost, labelled = {}, {}, []
+    shelf = Shelf(paths.cache_root())
+    drawn, cost, labelled, held_out = {}, {}, [], {}
     for tile in tiles:
-        drawn[tile.id], cost[tile.id] = sparsify.draw_with_cost(
+        found, cost[tile.id] = sparsify.draw_with_cost(
             tile.mask, run.sampler, run.amount, seed=run.draw, tile=tile.id
         )
-        labels = expanded(run, drawn[tile.id], tile.image)
+        drawn[tile.id] = labels = _shelved(shelf, found)
+        if run.expansion != "none":
+            labels = _shelved(shelf, expanded(run, labels, tile.image))
         labelled.append(loaders.LabelledTile(tile.id, tile.image, labels))
-    held_out = {
-        tile.id: sparsify.draw(tile.mask, run.sampler, run.amount, seed=run.draw, tile=tile.id)
-        for tile in validation or ()
-    }
-    ready = Prepared(run, tiles, test, drawn, cost, tuple(labelled), validation, held_out)
+    for tile in validation or ():
+        found = sparsify.draw(tile.mask, run.sampler, run.amount, seed=run.draw, tile=tile.id)
+        held_out[tile.id] = _shelved(shelf, found)
+    ready = Prepared(run, tiles, test, drawn, cost, tuple(labelled), shelf, validation, held_out)
     for name, pixels in zip(tiles.classes, ready.counts, strict=True):
         if not pixels:
             log.warning("no pixel of class '%s' is labelled: it cannot be learned", name)
@@ -168,6 +174,12 @@ def label_facts(ready: Prepared, seen: ledger.Ledger) -> dict[str, object]:
         "trained_pixels": int(trained.sum()),
         "trained_per_class": dict(zip(ready.train.classes, trained.tolist(), strict=True)),
     }
+
+
+def _shelved(shelf: Shelf, labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    stored = shelf.zeros(labels.shape)
+    stored[:] = labels
+    return stored
 
 
 def _check_names(run: Run) -> None:
