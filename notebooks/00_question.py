@@ -39,7 +39,7 @@ if importlib.util.find_spec("fewlabels") is None:
 #
 # Five small studies asked this and answered it from one run a condition. They are brought into one
 # library, one after another, and their claims are run again under one protocol. This edition holds
-# one of them, system E.
+# two of them, systems D and E.
 
 # %% tags=["parameters"]
 data = "synthetic"

@@ -61,7 +61,7 @@ display(Markdown(tiles.notice))
 # %% [markdown]
 # ## What a budget looks like
 #
-# @fig-budgets shows what a network gets to see at budgets from one pixel in a hundred down to ten
+# @fig-labels-budgets shows what a network gets to see at budgets from one pixel in a hundred down to ten
 # clicks. The tile is the one with the most classes, of those the one whose rarest class is largest.
 
 
@@ -81,7 +81,7 @@ few = {
 }
 
 # %%
-#| label: fig-budgets
+#| label: fig-labels-budgets
 #| fig-cap: "One tile, its dense mask and four budgets; single pixels are drawn enlarged over the faded image, the more so the fewer they are."
 panels = {"image": tile.image, "dense mask": figures.painted(tile.mask, tiles.classes)}
 panels |= {name: figures.dotted(tile.image, d, tiles.classes) for name, d in few.items()}
@@ -92,7 +92,7 @@ figures.legend(figure, tiles.classes, void=(tile.mask == IGNORE).any())
 # ## Every sampler at one cost
 #
 # An annotator's time is the budget that counts. @fig-samplers spends the same time with each sampler
-# and @tbl-cost says what it bought, by published timings of people labelling everyday photographs
+# and @tbl-labels-cost says what it bought, by published timings of people labelling everyday photographs
 # [@bearman2016point; @papadopoulos2017extreme; @lin2014coco]; aerial images may
 # take longer, and none of these times was measured here. The dense mask is charged an outline for each
 # of its objects, a block its share of that.
@@ -115,7 +115,7 @@ figure = figures.pictures(panels, columns=4, side=2.2)
 figures.legend(figure, tiles.classes)
 
 # %%
-#| label: tbl-cost
+#| label: tbl-labels-cost
 #| tbl-cap: "What the draws of the figure before consist of, and how many of the tile's classes have a label."
 rows = [
     {"sampler": how, "marks": f"{c.marks:,}", "labelled pixels": f"{c.pixels:,}"}
@@ -139,12 +139,12 @@ Markdown(
 # %% [markdown]
 # ## Who gets labels
 #
-# Over all tiles at 1 %, @tbl-shares compares the classes' shares of the labels with their shares of
+# Over all tiles at 1 %, @tbl-label-shares compares the classes' shares of the labels with their shares of
 # the pixels. Random and grid labels must agree with the masks up to chance; that they do is a check
 # that colours were decoded rightly.
 
 # %%
-#| label: tbl-shares
+#| label: tbl-label-shares
 #| tbl-cap: "Share of each class among the pixels and among the labels of four samplers at 1 %, in %, over all tiles."
 counts = {"pixels": sparsify.counts((t.mask for t in tiles), len(tiles.classes))}
 for how in ("random", "grid", "stratified", "scribbles"):

@@ -96,23 +96,9 @@ Markdown(
 # %%
 #| label: tbl-e
 #| tbl-cap: "System E at 1 % of the pixels: mean and 95 % interval in %, n = runs. Best is the highest score on the watched test curve, which no honest user could choose; it is shown because the study reported it."
-def over_folds(values: pd.Series, scale: float = 100, digits: int = 1) -> str:
-    """Mean of one condition's runs with its interval over folds."""
-    folds = table.loc[values.index, "fold"].to_numpy()
-    return stats.interval(values.to_numpy(float), folds).text(scale, digits)
-
-
-groups = table.groupby("cell", sort=False)
-summary = groups.agg(
-    **{
-        "mIoU": ("miou", over_folds),
-        "best": ("best_miou", over_folds),
-        "accuracy": ("accuracy", over_folds),
-        "n": ("miou", "size"),
-    }
-)
-summary["steps to 95 %"] = groups["steps_to_95"].agg(lambda v: over_folds(v, scale=1, digits=0))
-summary.loc[cells].rename_axis(None)
+scores = {"mIoU": ("miou", 100, 1), "best": ("best_miou", 100, 1)}
+scores |= {"accuracy": ("accuracy", 100, 1), "steps to 95 %": ("steps_to_95", 1, 0)}
+stats.summary(table, scores).loc[cells]
 
 # %%
 #| label: fig-e
@@ -155,7 +141,7 @@ figure = figures.curves(curves)
 #| label: fig-e-classes
 #| fig-cap: "IoU of each class, mean over the runs of a condition in which the class is in the test truth."
 classes = some.facts["data"]["classes"]
-by_class = groups[[f"iou_{c}" for c in classes]].mean().loc[cells].T
+by_class = table.groupby("cell")[[f"iou_{c}" for c in classes]].mean().loc[cells].T
 figure = figures.bars(100 * by_class, classes, label="IoU in %")
 
 # %% [markdown]
@@ -187,7 +173,7 @@ Markdown(
 # scenes are not so easy that colour alone comes within 15 points of the network.
 
 # %%
-assert (groups.size() == len(table) // len(cells)).all()
+assert (table["cell"].value_counts() == len(table) // len(cells)).all()
 assert all(r.facts["labels"]["seen"] <= r.facts["labels"]["pixels"] for r in found.values())
 sparse = table[table["cell"] != cells[-1]]
 assert sparse.groupby(["fold", "pair"])["pixels"].nunique().eq(1).all()

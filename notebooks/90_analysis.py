@@ -124,11 +124,11 @@ pd.DataFrame(rows).style.hide(axis="index")
 # %% [markdown]
 # ## Claims so far
 #
-# @tbl-verdicts counts the verdicts by study; @sec-e has the effects behind them.
+# @tbl-verdicts lists the verdicts by study; @sec-d and @sec-e have the effects behind them.
 
 # %%
 #| label: tbl-verdicts
-#| tbl-cap: "Claims by verdict. Studies A to D are declared in later work and have no runs here."
+#| tbl-cap: "Claims by verdict. Studies A to C are declared in later work and have no runs here."
 verdicts = pd.concat(
     [stats.verdicts(t, studies.study(n).claims).assign(study=n) for n, t in tables.items()]
 )
@@ -152,5 +152,5 @@ assert set(verdicts["verdict"].str.split(" (", regex=False).str[0]) <= {
 # %% [markdown]
 # ## What was not shown
 #
-# One study of five is in this table. The budget curve, expansion of labels and the other
+# Two studies of five are in this table. The budget curve, other expansions than joins and the other
 # architectures have no runs yet, so no recipe follows from this page.

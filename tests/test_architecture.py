@@ -9,7 +9,7 @@ import pytest
 
 LIB = Path(__file__).parents[1] / "lib" / "fewlabels"
 LAYERS = (
-    {"types", "paths", "studies", "files"},
+    {"types", "paths", "design", "studies", "files"},
     {"datasets", "sparsify", "expand", "ledger", "losses", "metrics", "models", "augment",
      "devices", "environment"},
     {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits"},

@@ -109,3 +109,15 @@ def test_holm_makes_a_family_stricter():
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="at least one"):
         stats.interval(np.array([]), np.array([]))
+
+
+def test_a_summary_is_a_mean_and_interval_a_condition():
+    table = pd.DataFrame(
+        {"cell": ["b", "b", "a"], "fold": [0, 1, 0], "pair": [0, 0, 0], "miou": [0.4, 0.6, 0.5]}
+    )
+    shown = stats.summary(table, {"mIoU": ("miou", 100, 1)})
+    assert list(shown.index) == ["b", "a"]
+    assert shown["n"].tolist() == [2, 1]
+    half = 12.706 * 10 * 2**0.5 / 2**0.5  # t(0.975, 1 degree) times the deviation over root 2
+    assert shown.loc["b", "mIoU"] == f"50.0 [{50 - half:.1f}, {50 + half:.1f}]"
+    assert shown.loc["a", "mIoU"] == "50.0 [no interval]"

@@ -112,6 +112,26 @@ def verdicts(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def summary(table: pd.DataFrame, columns: Mapping[str, tuple[str, float, int]]) -> pd.DataFrame:
+    """For readers: of each condition (`cell`) the mean of some columns with its 95 % interval over
+    folds, as text, and n, its runs.
+
+    Args:
+        columns: heading -> column of `records.table`, what it is multiplied by, digits.
+    """
+    rows = {
+        cell: {
+            heading: interval(mine[name].to_numpy(float), mine["fold"].to_numpy()).text(
+                scale, digits
+            )
+            for heading, (name, scale, digits) in columns.items()
+        }
+        | {"n": len(mine)}
+        for cell, mine in table.groupby("cell", sort=False)
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
 def claims_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
     """`verdicts` for readers: claim, theirs, ours (effect with interval), p, n and verdict."""
     judged = verdicts(table, claims).set_index("claim")

@@ -20,6 +20,7 @@ NOTEBOOKS = (
     "02_sparsify",
     "03_losses",
     "04_one_run",
+    "13_pixels_linking",
     "14_sampling_loss",
     "90_analysis",
 )
@@ -29,8 +30,8 @@ ABSTRACT = (
     "Five small studies asked what a segmentation network can learn when only some pixels carry a "
     "label, each from one run a condition. Their claims are run again here under one protocol: "
     "the same label draws, seeds and steps for all conditions compared, splits by place, scores on "
-    "dense masks, intervals over independent places. This edition holds one of the five, system E. "
-    "Every number in it was computed by the notebooks that it was built from."
+    "dense masks, intervals over independent places. This edition holds two of the five, systems D "
+    "and E. Every number in it was computed by the notebooks that it was built from."
 )
 
 
