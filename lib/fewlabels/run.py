@@ -98,6 +98,15 @@ def execute(
     if not records.exists(runs, name):
         ready = prepare.prepare(run, root)
         _train_and_record(ready, runs, name, devices.compute(device, run.precision), keep_model)
+    return recorded(run, runs, name)
+
+
+def recorded(run: Run, runs: Path, name: str) -> records.Record:
+    """The record called `name`.
+
+    Raises:
+        RecordError: it is not there, damaged, or of another run than `run`.
+    """
     record = records.read(runs, name)
     if record.run != run:
         raise RecordError(f"the record '{runs / name}' is of another run; delete that folder")
