@@ -14,7 +14,7 @@ LAYERS = (
      "devices", "environment"},
     {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits"},
     {"train", "prepare"},
-    {"run", "sweep", "report", "cli"},
+    {"run", "plan", "sweep", "report", "cli"},
 )  # fmt: skip
 MODULES = sorted(LIB.rglob("*.py"))
 NAMES = [str(m.relative_to(LIB)) for m in MODULES]

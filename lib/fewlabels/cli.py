@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from fewlabels import paths
@@ -34,12 +35,23 @@ def _data(wanted: argparse.Namespace) -> None:
 
 
 def _run(wanted: argparse.Namespace) -> None:
-    from fewlabels import records, sweep
+    from fewlabels import devices, plan, sweep
 
-    found = sweep.execute(
-        wanted.study, wanted.profile, wanted.data, root=wanted.root, runs=wanted.runs,
-        device=wanted.device,
-    )  # fmt: skip
+    made = sweep.planned(**_asked(wanted))
+    print(plan.described(made, devices.compute(wanted.device).hardware))
+    if not wanted.dry_run:
+        _print_scores(sweep.train(made, wanted.device))
+
+
+def _asked(wanted: argparse.Namespace) -> dict[str, object]:
+    """What `run` is told about a study, as `sweep.planned` takes it."""
+    named = {"name": wanted.study, "profile": wanted.profile, "data": wanted.data}
+    return named | {"root": wanted.root, "runs": wanted.runs}
+
+
+def _print_scores(found: Mapping[tuple[str, int, int], object]) -> None:
+    from fewlabels import records
+
     columns = ["cell", "fold", "pair", "miou", "accuracy", "steps_to_95", "seconds", "key"]
     print(records.table(found)[columns].round(3).to_string(index=False))
 
@@ -71,8 +83,6 @@ def _parser() -> argparse.ArgumentParser:
     data.set_defaults(command=_data)
 
     run = commands.add_parser("run", help="train the missing runs of a study and list its scores")
-    run.add_argument("study", choices=sorted(STUDIES))
-    run.add_argument("--runs", type=Path, help="folder of the records (RUNS_ROOT, else runs/)")
     run.set_defaults(command=_run)
 
     audit = commands.add_parser(
@@ -84,6 +94,12 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="execute the notebooks and build the report")
     report.set_defaults(command=_report)
 
+    for command in (run,):
+        command.add_argument("study", choices=sorted(STUDIES))
+        command.add_argument(
+            "--runs", type=Path, help="folder of the records (RUNS_ROOT, or runs/)"
+        )
+        command.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     for command in (run, audit, report):
         command.add_argument("--data", default="synthetic", help="data set (synthetic)")
     for command in (run, report):

@@ -46,7 +46,7 @@ class Compute:
         """The device as a person would name it."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
-        return f"{self.device.type}, {torch.get_num_threads()} threads"
+        return threaded(self.device.type, torch.get_num_threads())
 
 
 def compute(device: str = "auto", precision: str = "auto") -> Compute:
@@ -72,6 +72,11 @@ def compute(device: str = "auto", precision: str = "auto") -> Compute:
     if precision == "auto":
         precision = "bf16" if _has_bf16(name) else "fp32"
     return Compute(torch.device(name), precision)
+
+
+def threaded(kind: str, threads: int) -> str:
+    """What records call a device that computes with this many threads of this process."""
+    return f"{kind}, {threads} threads"
 
 
 def _has_bf16(device: str) -> bool:
