@@ -14,7 +14,7 @@ LAYERS = (
      "devices", "environment"},
     {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits"},
     {"train", "prepare"},
-    {"run", "plan", "sweep", "report", "cli"},
+    {"run", "plan", "sweep", "claims", "parcel", "workers", "distribute", "report", "cli"},
 )  # fmt: skip
 MODULES = sorted(LIB.rglob("*.py"))
 NAMES = [str(m.relative_to(LIB)) for m in MODULES]

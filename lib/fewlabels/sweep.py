@@ -1,4 +1,7 @@
-"""All runs of a study, one after the other; what is recorded is never trained again."""
+"""All runs of a study, one after the other; what is recorded is never trained again.
+
+`distribute` trains them at the same time, in worker processes.
+"""
 
 import logging
 import time
