@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 RESULT = 60  # seconds to wait for the files of a run that has ended before looking at the others
 POLL = 0.2  # seconds between two looks at the workers and at what other sweeps have recorded
 
-Outcome = tuple[Unit, Record | BaseException, float]  # of a run, with the seconds it took
+Outcome = tuple[Unit, Record | BaseException, float | None]
+"""Of a run, with the seconds it took; None where another process took them, or it failed."""
 
 
 def train(plan: Plan, where: Local | str, device: str = "auto") -> dict[Unit, Record]:
@@ -105,10 +106,10 @@ def _came_back(going: _Going) -> Iterator[Outcome]:
         raise _lost(going)
 
 
-def _outcome(going: _Going, job: Any) -> tuple[Record | BaseException, float] | None:
+def _outcome(going: _Going, job: Any) -> tuple[Record | BaseException, float | None] | None:
     """What came of a run that ended; None where its worker died before it sent the files."""
     if job.status == "error":
-        return job.exception(), 0.0
+        return job.exception(), None
     try:
         sent: Parcel = job.result(timeout=RESULT)
     except TimeoutError:
@@ -118,7 +119,7 @@ def _outcome(going: _Going, job: Any) -> tuple[Record | BaseException, float] | 
     try:
         return parcel.unpacked(sent, going.plan.folder), sent.seconds
     except (DiskFullError, RecordError) as error:
-        return error, sent.seconds
+        return error, None
 
 
 def _handed_out(going: _Going) -> Iterator[Outcome]:
@@ -144,7 +145,7 @@ def _handed_out(going: _Going) -> Iterator[Outcome]:
             going.flying[job] = unit, taken
             free -= 1
         else:
-            yield unit, taken, 0.0
+            yield unit, taken, None
 
 
 def _free(going: _Going) -> int:

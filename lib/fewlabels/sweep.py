@@ -75,11 +75,18 @@ def train(plan: Plan, device: str = "auto") -> dict[Unit, Record]:
     return found
 
 
-def log_finished(plan: Plan, unit: Unit, found: Mapping[Unit, Record], seconds: float) -> None:
-    """One line on a run that is recorded now, the last of those in `found`."""
+def log_finished(
+    plan: Plan, unit: Unit, found: Mapping[Unit, Record], seconds: float | None
+) -> None:
+    """One line on a run that is recorded now, the last of those in `found`.
+
+    Args:
+        seconds: that it took here; None where another process has recorded it.
+    """
+    took = "recorded by another process" if seconds is None else f"{seconds:.0f} s"
     log.info(
-        "study %s, run %d of %d: %s, fold %d, pair %d: mIoU %.1f %% (%.0f s)",
-        plan.study, len(found), len(plan.declared), *unit, 100 * found[unit].scores.miou, seconds,
+        "study %s, run %d of %d: %s, fold %d, pair %d: mIoU %.1f %% (%s)",
+        plan.study, len(found), len(plan.declared), *unit, 100 * found[unit].scores.miou, took,
     )  # fmt: skip
 
 
