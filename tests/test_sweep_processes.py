@@ -22,6 +22,7 @@ from fewlabels import cli, distribute, records, studies, sweep, workers
 from fewlabels.studies import Scale, Start
 from fewlabels.workers import SweepError
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
 PROCESSES = multiprocessing.get_context("forkserver")  # that imports once for all of them
@@ -87,11 +88,7 @@ class Outside:
         self.folder, self.cache, self.started = folder, cache, []
 
     def start(self, name: str, target: Callable[..., None], *given: object) -> PROCESSES.Process:
-        environment = {
-            "CACHE_ROOT": str(self.cache),
-            "TQDM_DISABLE": "1",
-            "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "forkserver",
-        }
+        environment = {"CACHE_ROOT": str(self.cache), "TQDM_DISABLE": "1"}
         log = self.folder / f"{name}.log"
         process = PROCESSES.Process(target=as_its_own, args=(environment, log, target, given))
         process.start()
@@ -162,7 +159,7 @@ def exit_code(process: PROCESSES.Process) -> int:
 
 def in_a_run(folder: Path) -> bool:
     """Whether a worker with its scratch in `folder` is training now."""
-    return any(folder.rglob("????????????-*"))
+    return any(re.match(r"[0-9a-f]{12}-", p.name) for p in folder.rglob("*"))
 
 
 def recorded(runs: Path) -> dict[str, int]:
@@ -282,7 +279,8 @@ def test_workers_of_this_machine_are_replaced_when_killed_and_gone_after_ctrl_c(
 
 
 def local_sweep(scratch: Path, cells: Mapping[str, Mapping], runs: Path) -> None:
-    os.environ["DASK_TEMPORARY_DIRECTORY"] = str(scratch)
-    distributed.config["temporary-directory"] = str(scratch)
+    """A sweep with a worker of its own, which is forked so that its replacement starts at once."""
+    method = {"distributed.worker.multiprocessing-method": "forkserver"}
+    dask.config.set({"temporary-directory": str(scratch)} | method)
     multiprocessing.set_forkserver_preload(["fewlabels.distribute"])
     sweep_on(cells, 3, ["--workers", "1", "--runs", str(runs)])
