@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from jaxtyping import config, install_import_hook
 from PIL import Image
 
 install_import_hook("fewlabels", "typechecker.checked")
+settings.register_profile("untimed", deadline=None)  # no test depends on how busy a machine is
+settings.load_profile("untimed")
 
 COLOURS = [(60, 16, 152), (132, 41, 246), (110, 193, 228), (254, 221, 58), (226, 169, 41)]
 

@@ -10,8 +10,8 @@ import pytest
 LIB = Path(__file__).parents[1] / "lib" / "fewlabels"
 LAYERS = (
     {"types", "paths", "design", "studies", "files"},
-    {"datasets", "sparsify", "expand", "ledger", "losses", "metrics", "models", "augment",
-     "devices", "environment"},
+    {"datasets", "sparsify", "expand", "ledger", "losses", "metrics", "boundaries", "calibration",
+     "models", "augment", "devices", "environment"},
     {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits"},
     {"train", "prepare"},
     {"run", "plan", "sweep", "claims", "parcel", "workers", "distribute", "report", "cli"},
@@ -68,7 +68,9 @@ def test_the_library_does_not_print_or_swallow(module: Path):
             assert getattr(node.type, "id", "") not in ("Exception", "BaseException")
 
 
-@pytest.mark.parametrize("module", ["records", "stats", "figures", "metrics", "studies"])
+@pytest.mark.parametrize(
+    "module", ["records", "stats", "figures", "metrics", "boundaries", "calibration", "studies"]
+)
 def test_below_the_compute_wall_there_is_no_torch(module: str):
     code = f"import sys, fewlabels.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -8,10 +8,10 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 from skimage.draw import line
 
-from fewlabels import expand
+from fewlabels import audits, expand
 from fewlabels.expand.nearest import geodesic
 from fewlabels.expand.segments import filled
-from fewlabels.types import IGNORE, DataError, NoLabelsError, UnknownName
+from fewlabels.types import IGNORE, DataError, NoLabelsError, Tile, UnknownName
 
 
 def sparse(seed: int, shape: tuple[int, int] = (24, 30), number: int = 40, classes: int = 3):
@@ -49,7 +49,7 @@ def linked_one_by_one(labels: np.ndarray, distance: float) -> np.ndarray:
     return joined
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 999), distance=st.sampled_from([1, 2.5, 5, 9, 14.2]))
 def test_linking_equals_drawing_each_line(seed: int, distance: float):
     labels = sparse(seed)
@@ -75,7 +75,7 @@ def test_a_join_does_not_overwrite_a_true_label():
     assert (expand.expand(labels, "link", distance=4) == rows("00100")).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 999),
     radius=st.sampled_from([1, 1.5, 3, 7.3, 60, 200]),
@@ -167,7 +167,7 @@ def test_segments_follow_the_image(how: str, bands: int):
     assert (found != IGNORE).mean() > 0.8
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 999), how=st.sampled_from(expand.NAMES))
 def test_true_labels_are_never_changed_and_the_input_neither(seed: int, how: str):
     labels, image = sparse(seed), picture((24, 30), seed=seed)
@@ -201,6 +201,15 @@ def test_the_audit_by_hand():
     assert found["purity"].tolist()[:2] == pytest.approx([2 / 3, 2 / 3])
     assert found["coverage"].isna().tolist() == [False, False, False, True]
     assert found["purity"].isna().tolist() == [False, False, True, True]
+
+
+def test_an_audit_of_many_places_takes_evenly_spaced_ones():
+    tiles = [
+        Tile(f"{i}", f"{i // 2}", np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8))
+        for i in range(20)
+    ]
+    assert [t.id for t in audits.one_a_place(tiles)] == [str(i) for i in range(0, 20, 2)]
+    assert [t.id for t in audits.one_a_place(tiles, most=3)] == ["0", "8", "18"]
 
 
 def test_audits_add_up_over_tiles():

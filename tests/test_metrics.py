@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 
-from fewlabels.metrics import confusion, scores
+from fewlabels.metrics import confusion, scores, without
 from fewlabels.types import IGNORE, NoLabelsError
 
 HAND = np.array([[3, 1, 0], [0, 4, 0], [2, 0, 0]])  # 10 pixels
@@ -37,6 +37,36 @@ def test_constant_prediction_scores_its_frequency_over_k():
 def test_pooling_is_the_sum_not_the_mean_of_tiles():
     small, large = np.array([[1, 0], [0, 1]]), np.array([[0, 98], [0, 0]])
     assert scores(np.stack([small, large])).accuracy == pytest.approx(2 / 100)
+
+
+def test_a_class_left_out_takes_its_pixels_along_and_its_name_is_an_error_elsewhere():
+    matrix = np.array([[6, 2, 1], [0, 4, 3], [5, 5, 5]])
+    s = scores(matrix, left_out=(2,))
+    assert s.iou.tolist()[:2] == pytest.approx([6 / 9, 4 / (7 + 6 - 4)])
+    assert np.isnan([s.iou[2], s.precision[2], s.recall[2], s.f1[2]]).all()
+    assert s.precision.tolist()[:2] == pytest.approx([6 / 6, 4 / 6])
+    assert s.miou == pytest.approx((6 / 9 + 4 / 9) / 2)
+    assert s.accuracy == pytest.approx(10 / 16)
+    assert matrix.sum() == 31  # the matrix given is not changed
+    with pytest.raises(NoLabelsError):
+        scores(matrix, left_out=(0, 1, 2))
+
+
+def test_what_is_predicted_on_a_class_left_out_does_not_matter():
+    matrix = np.array([[6, 2, 1], [0, 4, 3], [5, 5, 5]])
+    other = np.array([[6, 2, 1], [0, 4, 3], [0, 15, 0]])
+    assert scores(matrix, (2,)).iou[:2].tolist() == scores(other, (2,)).iou[:2].tolist()
+    assert without(np.array([[0, 1, 2, IGNORE]], np.uint8), (2,)).tolist() == [[0, 1, 255, 255]]
+
+
+def test_sparse_labels_score_the_labelled_pixels_alone():
+    labels = np.full((3, 4), IGNORE, np.uint8)
+    labels[0, 0], labels[1, 1], labels[2, 3] = 0, 1, 1
+    prediction = np.zeros((3, 4), np.uint8)
+    prediction[2, 3] = 1
+    matrix = confusion(prediction, labels, 2)
+    assert matrix.tolist() == [[1, 0], [1, 1]]
+    assert scores(matrix).miou == pytest.approx((1 / 2 + 1 / 2) / 2)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 6))

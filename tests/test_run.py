@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,46 @@ def test_scores_are_derived_from_the_confusion_of_the_last_weights(finished):
     assert record.scores.miou == metrics.scores(record.confusion).miou
     assert record.facts["scores"]["miou"] == pytest.approx(record.scores.miou, abs=1e-12)
     assert record.history["miou"].iloc[-1] == pytest.approx(record.scores.miou, abs=1e-12)
+
+
+def test_boundary_and_calibration_scores_follow_from_the_record(finished):
+    _, record = finished
+    stored, classes = record.statistics, record.confusion.shape[-1]
+    assert stored.boundaries.shape == (len(record.tiles), classes, 7)
+    assert (stored.calibration[..., 0].sum(axis=1) == record.confusion.sum(axis=(1, 2))).all()
+    assert (
+        stored.calibration[..., 2].sum(axis=1) == record.confusion.trace(axis1=1, axis2=2)
+    ).all()
+    facts = record.facts["scores"]
+    assert 0 <= facts["boundary_iou"] == record.boundary.mean_iou <= 1
+    assert 0 <= facts["boundary_f1"] == record.boundary.mean_f1 <= 1
+    assert 0 < facts["ece"] == record.ece < 1
+    row = records.table({("cell", 0, 0): record}).iloc[0]
+    assert (row["boundary_iou"], row["boundary_f1"], row["ece"]) == (
+        record.boundary.mean_iou, record.boundary.mean_f1, record.ece,
+    )  # fmt: skip
+
+
+def test_a_record_without_boundaries_and_calibration_has_nan_for_them(finished, tmp_path: Path):
+    _, record = finished
+    facts, history = dict(record.facts), record.history.to_dict("records")
+    alone = metrics.Statistics(record.confusion)
+    records.write(tmp_path, record.key, record.run, facts, history, record.tiles, alone)
+    old = records.read(tmp_path, record.key)
+    assert old.scores.miou == record.scores.miou
+    assert np.isnan([old.boundary.mean_iou, old.boundary.mean_f1, old.ece]).all()
+    row = records.table({("cell", 0, 0): old}).iloc[0]
+    assert row[["boundary_iou", "boundary_f1", "ece"]].isna().all()
+
+
+def test_statistics_that_do_not_fit_the_tiles_are_named(finished, tmp_path: Path):
+    root, record = finished
+    folder = tmp_path / record.key
+    shutil.copytree(root / record.key, folder)
+    few = dict(np.load(folder / "confusion.npz")) | {"calibration": np.zeros((1, 15, 3))}
+    np.savez(folder / "confusion.npz", **few)
+    with pytest.raises(RecordError, match=r"tiles but statistics.*calibration.*delete that folder"):
+        records.read(tmp_path, record.key)
 
 
 def test_a_recorded_run_is_not_trained_again(finished, monkeypatch: pytest.MonkeyPatch):
@@ -178,6 +219,16 @@ def test_a_run_that_leaves_a_class_out_is_read_back_as_declared(tmp_path: Path):
     weights = dict(zip(record.facts["data"]["classes"], record.facts["class_weights"], strict=True))
     assert weights.pop("water") == 1
     assert max(weights.values()) / min(weights.values()) == pytest.approx(3, rel=1e-4)
+    water = record.facts["data"]["classes"].index("water")
+    score = metrics.scores(record.confusion, (water,))
+    assert record.left_out == (water,)
+    assert record.scores.miou == score.miou == record.facts["scores"]["miou"]
+    assert record.history["miou"].iloc[-1] == pytest.approx(score.miou, abs=1e-12)
+    assert record.facts["scores"]["iou"]["water"] is None
+    assert record.confusion[:, water].sum() > 0  # kept, for whoever scores it otherwise
+    counted = record.confusion.sum() - record.confusion[:, water].sum()
+    assert record.statistics.calibration[..., 0].sum() == counted
+    assert np.isnan(record.boundary.iou[water])
 
 
 def test_prose_does_not_change_the_code_version_and_code_does():
@@ -206,8 +257,6 @@ def test_the_trained_network_gives_the_recorded_scores(finished):
     ],
 )
 def test_a_damaged_record_is_named(file: str, content: bytes, finished, tmp_path: Path):
-    import shutil
-
     root, record = finished
     shutil.copytree(root / record.key, tmp_path / record.key)
     (tmp_path / record.key / file).write_bytes(content)
@@ -216,8 +265,6 @@ def test_a_damaged_record_is_named(file: str, content: bytes, finished, tmp_path
 
 
 def test_a_record_of_another_run_under_this_key_is_refused(finished, tmp_path: Path):
-    import shutil
-
     root, record = finished
     shutil.copytree(root / record.key, tmp_path / record.key)
     file = tmp_path / record.key / "record.json"
@@ -345,7 +392,8 @@ def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixtur
 def test_histories_with_gaps_are_read_back(tmp_path: Path):
     rows = [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25, "miou": 0.1, "accuracy": 0.2}]
     facts = {"data": {"notice": "x"}}
-    records.write(tmp_path, "k", TINY, facts, rows, ["t"], np.eye(2, dtype=int)[None])
+    counted = metrics.Statistics(np.eye(2, dtype=int)[None])
+    records.write(tmp_path, "k", TINY, facts, rows, ["t"], counted)
     record = records.read(tmp_path, "k")
     assert record.history["loss"].tolist() == [0.5, 0.25]
     assert pd.isna(record.history["miou"].iloc[0])

@@ -30,7 +30,7 @@ def per_class(labels: np.ndarray) -> list[int]:
     return sparsify.counts([labels], 4).tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     how=st.sampled_from(sorted(set(sparsify.PIXELS) - {"all"})),
     amounts=st.one_of(
@@ -190,7 +190,7 @@ def town() -> np.ndarray:
 TOWN = 6  # objects: land above the road, land below it, lake, road, two houses
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     how=st.sampled_from(sorted(sparsify.MARKS)),
     amounts=st.one_of(

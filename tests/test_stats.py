@@ -6,6 +6,7 @@ import pytest
 
 from fewlabels import stats
 from fewlabels.studies import Claim
+from fewlabels.types import UnknownName
 
 CLAIM = Claim("a beats b", "", plus=("a",), minus=("b",))
 
@@ -109,6 +110,34 @@ def test_holm_makes_a_family_stricter():
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="at least one"):
         stats.interval(np.array([]), np.array([]))
+
+
+def test_per_cent_of_the_bound_is_taken_unit_by_unit():
+    found = stats.percent_of_bound(table(-0.1, folds=2, pairs=1), "b")
+    assert list(found.columns) == ["a"]
+    assert found["a"].tolist() == pytest.approx([75, 80])  # 0.3 of 0.4 and 0.4 of 0.5
+    with pytest.raises(UnknownName, match="cell 'dense'; known: a, b"):
+        stats.percent_of_bound(table(0.1), "dense")
+
+
+def test_the_area_under_the_budget_curve_by_hand():
+    budgets, scores = np.array([0.001, 0.01, 1.0]), np.array([0.2, 0.4, 0.6])
+    area = stats.area_under_budget_curve(budgets, scores)
+    assert area == pytest.approx((1 * 0.3 + 2 * 0.5) / 3)
+    shuffled = [2, 0, 1]
+    assert stats.area_under_budget_curve(budgets[shuffled], scores[shuffled]) == area
+    assert stats.area_under_budget_curve(64 * budgets, scores) == pytest.approx(area)
+
+
+def test_a_constant_score_is_its_own_area():
+    budgets = np.array([4.0, 16.0, 50.0, 256.0])
+    assert stats.area_under_budget_curve(budgets, np.full(4, 0.37)) == pytest.approx(0.37)
+
+
+@pytest.mark.parametrize("budgets", [[0.01], [0.0, 1.0], [0.01, 0.01, 1.0]])
+def test_a_curve_that_has_no_area_is_refused(budgets: list[float]):
+    with pytest.raises(ValueError, match="budgets"):
+        stats.area_under_budget_curve(np.array(budgets), np.ones(len(budgets)))
 
 
 def test_a_summary_is_a_mean_and_interval_a_condition():

@@ -3,6 +3,10 @@
 Rows of a confusion matrix are truth, columns prediction; pixels whose truth is IGNORE are not in
 it. Scores are computed from the matrix summed over the tiles ("pooled"), so a large tile counts
 for more than a small one, and a pixel as much as any other.
+
+Sparse labels score like a mask: `confusion(prediction, labels, classes)` counts the labelled pixels
+alone, since all others are IGNORE. That is validation in sparse mode, what a user with few labels
+can know; against the dense mask it is what only an oracle knows. Test scores are always dense.
 """
 
 from dataclasses import dataclass
@@ -11,6 +15,21 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from fewlabels.types import IGNORE, NoLabelsError
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """The counts of each tile that all scores follow from; None where they were not taken.
+
+    Attributes:
+        confusion: see `confusion`.
+        boundaries: see `boundaries.counts`.
+        calibration: see `calibration.bins`.
+    """
+
+    confusion: Int[np.ndarray, "tiles k k"]
+    boundaries: Int[np.ndarray, "tiles k 7"] | None = None
+    calibration: Float[np.ndarray, "tiles 15 3"] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,29 +69,44 @@ def confusion(
     return np.bincount(truth * classes + guess, minlength=classes**2).reshape(classes, classes)
 
 
-def scores(confusion: Int[np.ndarray, "*tiles k k"]) -> Scores:
+def scores(confusion: Int[np.ndarray, "*tiles k k"], left_out: tuple[int, ...] = ()) -> Scores:
     """Per-class and mean scores; leading axes are summed first.
 
     `iou` = hits / (truth + predicted - hits) of a class, `miou` its mean over the classes present
     in the truth, `accuracy` = hits of all classes / pixels with a class.
 
+    Args:
+        left_out: classes left out of the metric, such as a background that means "anything else".
+            Pixels whose truth is such a class do not count, whatever is predicted there; where one
+            is predicted on another pixel, that pixel is missed. Its own scores are NaN.
+
     Raises:
         NoLabelsError: the matrix is empty, so no score is defined.
     """
     pooled = confusion.reshape(-1, *confusion.shape[-2:]).sum(axis=0).astype(float)
+    pooled[list(left_out)] = 0
     if pooled.sum() == 0:
         raise NoLabelsError("no pixel of the tiles scored carries a class; check the test split")
     hits, truth, predicted = np.diag(pooled), pooled.sum(axis=1), pooled.sum(axis=0)
     present = truth > 0
+    claimed = predicted > 0
+    claimed[list(left_out)] = False
     iou = _share(hits, truth + predicted - hits, present)
     return Scores(
         iou=iou,
-        precision=_share(hits, predicted, predicted > 0),
+        precision=_share(hits, predicted, claimed),
         recall=_share(hits, truth, present),
         f1=_share(2 * hits, truth + predicted, present),
         miou=float(iou[present].mean()),
         accuracy=float(hits.sum() / pooled.sum()),
     )
+
+
+def without(mask: UInt8[np.ndarray, "h w"], left_out: tuple[int, ...]) -> UInt8[np.ndarray, "h w"]:
+    """The mask with the pixels of the classes left out as IGNORE."""
+    if not left_out:
+        return mask
+    return np.where(np.isin(mask, left_out), np.uint8(IGNORE), mask)
 
 
 def _share(part: np.ndarray, whole: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -115,7 +115,7 @@ def estimate(runs: Iterable[Run], folder: Path, hardware: str) -> Estimate | Non
 
     A run takes its steps and scores its test tiles, each at the median speed over the records of
     the same data, network and sizes, or over all records where none is. What comes before the
-    first step is left out.
+    first step is left out, and each scoring counts as the last one, which counts more.
 
     Args:
         hardware: the device as records name it, `devices.Compute.hardware`.

@@ -2,8 +2,11 @@
 
     runs/<key>/record.json          declaration, data, labels, weights, versions, device, scores
     runs/<key>/history.csv          one row a step
-    runs/<key>/confusion.npz        tiles [n], confusion i64[n k k]: all scores follow from it
+    runs/<key>/confusion.npz        tiles [n], confusion i64[n k k], boundaries i64[n k 7],
+                                    calibration f64[n 15 3]: all scores follow from it
     runs/<key>/model.safetensors    the last weights
+
+Earlier records hold no boundaries and no calibration: those scores of theirs are NaN.
 
 Nothing here needs torch: tables and figures are made from records in seconds, anywhere.
 """
@@ -20,11 +23,14 @@ import pandas as pd
 from jaxtyping import Int
 from safetensors.numpy import save_file
 
+from fewlabels import boundaries, calibration, metrics
+from fewlabels.boundaries import BoundaryScores
 from fewlabels.files import whole_folder
-from fewlabels.metrics import Scores, scores
+from fewlabels.metrics import Scores, Statistics
 from fewlabels.studies import Run
 from fewlabels.types import RecordError
 
+OPTIONAL = ("boundaries", "calibration")
 FORMAT = 1
 
 
@@ -35,7 +41,7 @@ class Record:
     Attributes:
         facts: everything of record.json besides `run`.
         history: one row a step, columns as `train.fit` wrote them.
-        tiles: ids of the test tiles, aligned with `confusion`.
+        tiles: ids of the test tiles, aligned with `statistics`.
     """
 
     key: str
@@ -43,7 +49,17 @@ class Record:
     facts: Mapping[str, object]
     history: pd.DataFrame
     tiles: tuple[str, ...]
-    confusion: Int[np.ndarray, "tiles k k"]
+    statistics: Statistics
+
+    @property
+    def confusion(self) -> Int[np.ndarray, "tiles k k"]:
+        """Of each test tile: rows truth, columns prediction."""
+        return self.statistics.confusion
+
+    @property
+    def left_out(self) -> tuple[int, ...]:
+        """The classes left out of loss and scores, by number."""
+        return tuple(self.facts["data"]["classes"].index(name) for name in self.run.left_out)
 
     @property
     def notice(self) -> str:
@@ -53,7 +69,21 @@ class Record:
     @property
     def scores(self) -> Scores:
         """Scores of the last weights, pooled over the test tiles."""
-        return scores(self.confusion)
+        return metrics.scores(self.confusion, self.left_out)
+
+    @property
+    def boundary(self) -> BoundaryScores:
+        """Boundary scores, pooled likewise; NaN in a record that holds none."""
+        found = self.statistics.boundaries
+        if found is None:
+            found = np.zeros((self.confusion.shape[-1], len(boundaries.COUNTS)), np.int64)
+        return boundaries.scores(found, self.left_out)
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error, pooled likewise; NaN in a record that holds none."""
+        found = self.statistics.calibration
+        return float("nan") if found is None else calibration.error(found)
 
 
 def write(
@@ -63,7 +93,7 @@ def write(
     facts: Mapping[str, object],
     history: Sequence[Mapping[str, float | int]],
     tiles: Sequence[str],
-    confusion: Int[np.ndarray, "tiles k k"],
+    statistics: Statistics,
     model: Mapping[str, np.ndarray] | None = None,
 ) -> Path:
     """Write one record; if another process was first, theirs stays.
@@ -75,7 +105,8 @@ def write(
         text = {"format": FORMAT, "key": key, "run": asdict(run), **facts}
         (folder / "record.json").write_text(json.dumps(text, indent=1) + "\n")
         _write_history(folder / "history.csv", history)
-        np.savez_compressed(folder / "confusion.npz", tiles=np.array(tiles), confusion=confusion)
+        arrays = {k: v for k, v in vars(statistics).items() if v is not None}
+        np.savez_compressed(folder / "confusion.npz", tiles=np.array(tiles), **arrays)
         if model is not None:
             save_file(dict(model), folder / "model.safetensors", metadata={"key": key})
     return root / key
@@ -102,12 +133,13 @@ def read(root: Path, key: str) -> Record:
         run = _declared(facts.pop("run"))
         history = pd.read_csv(folder / "history.csv")
         with np.load(folder / "confusion.npz", allow_pickle=False) as arrays:
-            tiles, confusion = tuple(map(str, arrays["tiles"])), arrays["confusion"]
+            tiles = tuple(map(str, arrays["tiles"]))
+            there = ["confusion", *(f for f in OPTIONAL if f in arrays)]
+            taken = {name: arrays[name] for name in there}
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise RecordError(_damaged(folder, str(error))) from error
-    if confusion.ndim != 3 or len(confusion) != len(tiles):
-        raise RecordError(_damaged(folder, f"{len(tiles)} tiles but matrices {confusion.shape}"))
-    return Record(key, run, facts, history, tiles, confusion)
+    _check_shapes(folder, len(tiles), {name: array.shape for name, array in taken.items()})
+    return Record(key, run, facts, history, tiles, Statistics(**taken))
 
 
 def read_all(root: Path) -> list[Record]:
@@ -118,17 +150,19 @@ def read_all(root: Path) -> list[Record]:
 def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
     """One row a run of a study, (cell, fold, pair) -> its factors, scores and costs.
 
-    Columns `miou`, `accuracy` and `iou_<class>` are fractions of the last weights; `best_miou`
+    Columns `miou`, `accuracy`, `boundary_iou`, `boundary_f1` (means over classes), `ece` and
+    `iou_<class>` are fractions, of the last weights; NaN where a record holds none. `best_miou`
     is the highest on the watched curve, which is chosen on the test tiles and therefore too
     high; `steps_to_95` is the first watched step from which on the score stays at or above 95 %
     of the last.
     """
     rows = []
     for (cell, fold, pair), record in named.items():
-        score, watched = record.scores, watched_curve(record)
+        score, outline, watched = record.scores, record.boundary, watched_curve(record)
         rows.append(
             {"cell": cell, "fold": fold, "pair": pair, "key": record.key}
             | {"miou": score.miou, "accuracy": score.accuracy, "best_miou": watched["miou"].max()}
+            | {"boundary_iou": outline.mean_iou, "boundary_f1": outline.mean_f1, "ece": record.ece}
             | {"steps_to_95": steps_to_share(watched, 0.95)}
             | {
                 "seconds": record.history["seconds"].iloc[-1],
@@ -160,6 +194,17 @@ def steps_to_share(watched: pd.DataFrame, share: float) -> int:
 def _declared(stored: Mapping[str, object]) -> Run:
     """The run of a record: JSON has no tuples, and a run holds nothing that can change."""
     return Run(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+
+
+def _check_shapes(folder: Path, tiles: int, found: Mapping[str, tuple[int, ...]]) -> None:
+    classes = found["confusion"][-1:]
+    fitting = {
+        "confusion": (tiles, *classes, *classes),
+        "boundaries": (tiles, *classes, len(boundaries.COUNTS)),
+        "calibration": (tiles, calibration.BINS, 3),
+    }
+    if any(shape != fitting[name] for name, shape in found.items()):
+        raise RecordError(_damaged(folder, f"{tiles} tiles but statistics {dict(found)}"))
 
 
 def _write_history(file: Path, history: Sequence[Mapping[str, float | int]]) -> None:

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from fewlabels import (
     augment,
+    boundaries,
+    calibration,
     datasets,
     devices,
     environment,
@@ -42,6 +44,8 @@ log = logging.getLogger(__name__)
 
 RESULT_MODULES = (
     augment,
+    boundaries,
+    calibration,
     evaluate,
     expand,
     ledger,
@@ -180,7 +184,7 @@ def _train_and_record(
         watch=_watcher(ready, compute), watch_at=_evenly(run.steps, run.watch),
     )  # fmt: skip
     began = time.perf_counter()
-    confusion = evaluate.confusions(model, ready.test, classes, compute)
+    found = evaluate.statistics(model, ready.test, classes, compute, left_out=ready.left_out)
     evaluated = time.perf_counter() - began
     facts = {
         "data": prepare.data_facts(ready),
@@ -188,7 +192,7 @@ def _train_and_record(
         "class_weights": None if weights is None else [round(w, 6) for w in weights.tolist()],
         "weights": asdict(provenance),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "scores": _score_facts(confusion, ready.train.classes),
+        "scores": _score_facts(found, ready),
         "cost": {"train_seconds": history[-1]["seconds"], "test_seconds": evaluated},
         "finished": environment.now(),
         "environment": environment.facts()
@@ -198,7 +202,7 @@ def _train_and_record(
         ledger.keep(runs / "draws", ready.sha256, ready.drawn)
     state = {k: v.detach().cpu().contiguous().numpy() for k, v in model.state_dict().items()}
     records.write(
-        runs, name, run, facts, history, ready.test.ids, confusion, state if keep_model else None
+        runs, name, run, facts, history, ready.test.ids, found, state if keep_model else None
     )
 
 
@@ -229,7 +233,8 @@ def _optimisation(run: Run) -> train.Optimisation:
 def _watcher(ready: Prepared, compute: devices.Compute) -> train.Watch:
     def watch(step: int, model: nn.Module) -> Mapping[str, float]:
         score = metrics.scores(
-            evaluate.confusions(model, ready.test, len(ready.test.classes), compute)
+            evaluate.confusions(model, ready.test, len(ready.test.classes), compute),
+            ready.left_out,
         )
         log.info("step %d of %d: test mIoU %.3f", step, ready.run.steps, score.miou)
         return {"miou": score.miou, "accuracy": score.accuracy}
@@ -241,10 +246,23 @@ def _evenly(steps: int, times: int) -> frozenset[int]:
     return frozenset(round(steps * (i + 1) / times) for i in range(times)) - {0}
 
 
-def _score_facts(confusion: np.ndarray, classes: tuple[str, ...]) -> dict[str, object]:
-    score = metrics.scores(confusion)
-    iou = {c: None if np.isnan(v) else float(v) for c, v in zip(classes, score.iou, strict=True)}
-    return {"miou": score.miou, "accuracy": score.accuracy, "iou": iou}
+def _score_facts(found: metrics.Statistics, ready: Prepared) -> dict[str, object]:
+    score = metrics.scores(found.confusion, ready.left_out)
+    outline = boundaries.scores(found.boundaries, ready.left_out)
+    means = {
+        "miou": score.miou,
+        "accuracy": score.accuracy,
+        "boundary_iou": outline.mean_iou,
+        "boundary_f1": outline.mean_f1,
+        "ece": calibration.error(found.calibration),
+    }
+    iou = dict(zip(ready.train.classes, map(_known, score.iou), strict=True))
+    return {name: _known(v) for name, v in means.items()} | {"iou": iou}
+
+
+def _known(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if np.isnan(value) else float(value)
 
 
 def _bare(source: str) -> str:

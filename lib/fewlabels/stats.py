@@ -13,6 +13,7 @@ from scipy.stats import t
 from statsmodels.stats.multitest import multipletests
 
 from fewlabels.studies import Claim
+from fewlabels.types import unknown
 
 UNITS = 15  # below it a comparison decides nothing (3 pairs x 5 folds)
 MARGIN = 0.01  # a difference of 1 mIoU point or less counts as none
@@ -90,6 +91,45 @@ def paired(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     plus, minus = (wide[list(cells)].mean(axis=1) for cells in (claim.plus, claim.minus))
     value = plus - minus if claim.measure == "difference" else plus / minus - claim.threshold
     return value.rename("value").reset_index()
+
+
+def percent_of_bound(table: pd.DataFrame, bound: str, metric: str = "miou") -> pd.DataFrame:
+    """`metric` as per cent of that of the cell `bound`: one row a unit (fold, pair), one column a
+    cell, the bound itself left out.
+
+    Each unit is divided by the bound of its own fold and pair, so that an easy place does not count
+    for more. NaN where a unit lacks a run; `interval` over the rows' folds gives the interval.
+
+    Raises:
+        UnknownName: no such cell.
+    """
+    if bound not in set(table["cell"]):
+        raise unknown("cell", bound, table["cell"].unique())
+    wide = table.pivot(index=["fold", "pair"], columns="cell", values=metric)
+    return 100 * wide.div(wide[bound], axis=0).drop(columns=bound)
+
+
+def area_under_budget_curve(
+    budgets: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
+) -> float:
+    """Mean height of the score over the logarithm of the budget, in the unit of the scores.
+
+    The area under the points joined by straight lines over log10(budget) (the trapezoid rule),
+    divided by the width of that range: a constant score is its own area. Curves are comparable only
+    over the same range of budgets. Points may come in any order.
+
+    Raises:
+        ValueError: fewer than two different budgets, one twice, or one that is not above 0.
+    """
+    order = np.argsort(budgets)
+    if len(budgets) < 2 or len(budgets) != len(scores) or budgets[order[0]] <= 0:
+        raise ValueError(
+            f"budgets {list(budgets)} with {len(scores)} scores; at least two, all above 0"
+        )
+    at = np.log10(budgets[order])
+    if (np.diff(at) == 0).any():
+        raise ValueError(f"budgets {list(budgets)}: each may stand once; average its scores first")
+    return float(np.trapezoid(scores[order], at) / (at[-1] - at[0]))
 
 
 def verdicts(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:

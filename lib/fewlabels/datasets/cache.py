@@ -7,9 +7,11 @@ source or grid makes a new one and an old one is never read for it.
 
 import hashlib
 import json
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +54,20 @@ class Cache:
             DataError: the tile's bytes are not those that were written.
         """
         e = self.entries[index]
-        image = _view(
-            self.folder / "images.bin", e.offset * e.channels, (e.height, e.width, e.channels)
-        )
-        mask = _view(self.folder / "masks.bin", e.offset, (e.height, e.width))
+        image = _piece(self._images, e.offset * e.channels, (e.height, e.width, e.channels))
+        mask = _piece(self._masks, e.offset, (e.height, e.width))
         if (zlib.crc32(image), zlib.crc32(mask)) != (e.image_crc, e.mask_crc):
             raise _corrupt(self.folder, f"tile '{e.id}' has other bytes than were written")
         return image, mask
+
+    # One map a file: a map a tile would run into the system's limit on their number.
+    @cached_property
+    def _images(self) -> UInt8[np.ndarray, " bytes"]:
+        return np.memmap(self.folder / "images.bin", dtype=np.uint8, mode="r")
+
+    @cached_property
+    def _masks(self) -> UInt8[np.ndarray, " bytes"]:
+        return np.memmap(self.folder / "masks.bin", dtype=np.uint8, mode="r")
 
 
 def opened(source: Source, root: Path, *, grid: int) -> Cache:
@@ -145,8 +154,10 @@ def _open(folder: Path) -> Cache:
     return Cache(folder, entries)
 
 
-def _view(file: Path, offset: int, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
-    return np.memmap(file, dtype=np.uint8, mode="r", offset=offset, shape=shape)
+def _piece(
+    flat: UInt8[np.ndarray, " bytes"], offset: int, shape: tuple[int, ...]
+) -> UInt8[np.ndarray, "..."]:
+    return flat[offset : offset + math.prod(shape)].reshape(shape)
 
 
 def _corrupt(folder: Path, what: str) -> DataError:

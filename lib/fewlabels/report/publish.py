@@ -6,6 +6,7 @@ The README's numbers stand between two markers and are written here, from the co
 import base64
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
@@ -49,29 +50,40 @@ def _figure(executed: Path, label: str) -> bytes:
 
 
 def _results(data: str) -> str:
-    found = sweep.recorded("E", "published", data)
-    table, study = records.table(found), studies.study("E")
-    scores = {cell: table[table["cell"] == cell] for cell in study.cells()}
-    summary = pd.DataFrame(
-        {
-            "labels, loss": list(scores),
-            "mIoU in % [95 % interval]": [
-                stats.interval(rows["miou"].to_numpy(), rows["fold"].to_numpy()).text()
-                for rows in scores.values()
-            ],
-            "runs": [len(rows) for rows in scores.values()],
-        }
-    )
-    some = next(iter(found.values()))
-    folds, pairs = table["fold"].nunique(), table["pair"].nunique()
+    found = {
+        name: sweep.recorded(name, "published", data)
+        for name, study in studies.STUDIES.items()
+        if ("published", "real") in study.scales
+    }
+    tables = {name: records.table(these) for name, these in found.items()}
+    scores = {
+        name: stats.summary(table, {"mIoU in % [95 % interval]": ("miou", 100, 1)})
+        for name, table in tables.items()
+    }
+    claims = {name: stats.claims_table(t, studies.study(name).claims) for name, t in tables.items()}
+    every = [record.run for these in found.values() for record in these.values()]
+    folds, pairs = (len({getattr(run, unit) for run in every}) for unit in ("fold", "draw"))
+    kept = studies.shared_factors(every)
     what = (
-        f"System E on {data}: {some.run.model}, weights `{some.run.weights}`, {some.run.steps} "
-        "steps, 1 % of the pixels labelled (dense: all of them), scores on the dense masks of "
-        f"{folds} leak-free test folds, {pairs} pair(s) of label draw and seed a fold, intervals "
-        f"over folds. A verdict needs {stats.UNITS} units (folds x pairs)."
+        f"Real aerial images ({data}, longer side {kept['grid']} pixels), {kept['model']}, weights "
+        f"`{kept['weights']}`, {kept['steps']} steps of {kept['batch']} crops of {kept['crop']}. "
+        f"Scores on the dense masks of {folds} leak-free test folds with {pairs} pairs of label "
+        f"draw and seed each; intervals over folds. A verdict needs {stats.UNITS} units (folds x "
+        "pairs)."
     )
-    claims = stats.claims_table(table, study.claims).drop(columns=["p (Holm)"])
-    return "\n\n".join([what, _markdown(summary), _markdown(claims)])
+    conditions = _stacked(scores).reset_index(names="condition")
+    return "\n\n".join(
+        [
+            what,
+            _markdown(conditions[["study", "condition", *scores[next(iter(scores))]]]),
+            _markdown(_stacked(claims).drop(columns=["study", "p (Holm)"])),
+        ]
+    )
+
+
+def _stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The tables of all studies below one another, with the study's letter."""
+    return pd.concat([table.assign(study=name) for name, table in tables.items()])
 
 
 def _markdown(table: pd.DataFrame) -> str:

@@ -18,12 +18,10 @@ def random(scene: Scene, amount: Amount) -> Chosen:
 
 def stratified(scene: Scene, amount: Amount) -> Chosen:
     """The total split evenly over the classes present; what one cannot fill goes to the others."""
-    classes, rank = scene.classes, scene.rank
-    # The class with the tile's lowest rank is served first, so that a budget of fewer pixels
-    # than classes does not always leave out the same ones.
-    order = sorted(classes, key=lambda c: int(rank[lowest(scene.of(c), rank, 1)[0]]))
-    quota = even_split(number_of(amount, scene.carrying), [classes[c] for c in order])
-    parts = [lowest(scene.of(c), rank, n) for c, n in zip(order, quota, strict=True)]
+    order = _met(scene)
+    capacity = [scene.classes[c] for c in order]
+    quota = even_split(number_of(amount, scene.carrying), capacity)
+    parts = [lowest(scene.of(c), scene.rank, n) for c, n in zip(order, quota, strict=True)]
     return np.concatenate(parts)
 
 
@@ -68,6 +66,19 @@ def even_split(total: int, capacity: Sequence[int]) -> list[int]:
             shares[i] += rounds or 1
         left -= rounds * len(open_) if rounds else left
     return shares
+
+
+def _met(scene: Scene) -> list[int]:
+    """The classes in the order of their lowest ranks.
+
+    Who is served first follows from it, so a budget of fewer pixels than classes does not always
+    leave out the same ones.
+    """
+    rank, flat = scene.rank, scene.mask.ravel()
+    early = lowest(scene.known, rank, 1024)
+    found = list(dict.fromkeys(flat[early[np.argsort(rank[early])]].tolist()))
+    late = [c for c in scene.classes if c not in found]
+    return found + sorted(late, key=lambda c: int(rank[lowest(scene.of(c), rank, 1)[0]]))
 
 
 def lowest(where: Bool[np.ndarray, " n"], rank: UInt64[np.ndarray, " n"], number: int) -> Chosen:

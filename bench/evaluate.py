@@ -1,0 +1,54 @@
+"""Dense evaluation of all Dubai tiles: what the last weights get, what the watch gets, and a plain
+loop in float32 that counts the confusion alone.
+
+    DATA_ROOT=... python bench/evaluate.py [LONGER SIDE IN PIXELS] [REPEATS]
+"""
+
+import sys
+
+import numpy as np
+import torch
+from timing import alternate, record, summary
+from torch import nn
+
+from fewlabels import datasets, devices, evaluate, models
+from fewlabels.datasets import Dataset
+from fewlabels.metrics import confusion
+
+MODEL = "smp:Unet:resnet18"
+
+
+def main(grid: int = 700, repeats: int = 3) -> None:
+    tiles = datasets.load("dubai", grid=grid)
+    classes, compute = len(tiles.classes), devices.compute()
+    torch.manual_seed(0)
+    ours = compute.placed(models.build(MODEL, classes))
+    theirs = models.build(MODEL, classes).to(compute.device).eval()
+    times = alternate(
+        {
+            "plain loop, float32": lambda: plain(theirs, tiles, compute.device),
+            "confusion": lambda: evaluate.confusions(ours, tiles, classes, compute),
+            "all statistics": lambda: evaluate.statistics(ours, tiles, classes, compute),
+        },
+        repeats=repeats,
+    )
+    title = f"{len(tiles)} tiles of Dubai, longer side {grid}, {MODEL}"
+    facts = {"device": compute.hardware, "precision": compute.precision}
+    record("evaluate", {title: summary(times, against="plain loop, float32")}, facts)
+
+
+@torch.inference_mode()
+def plain(model: nn.Module, tiles: Dataset, device: torch.device) -> np.ndarray:
+    """One image at a time, mirrored up to a multiple of 32, as most notebooks do it."""
+    found = []
+    for tile in tiles:
+        h, w = tile.mask.shape
+        x = torch.from_numpy(tile.image.transpose(2, 0, 1).copy())[None].to(device)
+        x = nn.functional.pad(models.normalise(x), (0, -w % 32, 0, -h % 32), mode="reflect")
+        guess = model(x)[0, :, :h, :w].argmax(dim=0).to(torch.uint8).cpu().numpy()
+        found.append(confusion(guess, tile.mask, len(tiles.classes)))
+    return np.stack(found)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
