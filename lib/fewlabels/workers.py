@@ -102,15 +102,13 @@ def _started(here: Local) -> Any:
     As `LocalCluster`, which gives all of its workers one environment.
     """
     distributed = package()
+    private = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
     shared = {
         "nthreads": 1,
         "resources": {DEVICE: 1},
         "memory_limit": 0,  # dask would end a run that takes more than its worker's share
-        "host": "127.0.0.1",
-        "dashboard": False,
         "silence_logs": logging.WARNING,
-    }
-    quiet = {"host": "127.0.0.1", "port": 0, "dashboard": False}
+    } | private
     return distributed.SpecCluster(
         {
             number: {
@@ -119,7 +117,7 @@ def _started(here: Local) -> Any:
             }
             for number in range(here.workers)
         },
-        {"cls": distributed.Scheduler, "options": quiet},
+        {"cls": distributed.Scheduler, "options": private | {"port": 0}},
         silence_logs=logging.WARNING,
     )
 
