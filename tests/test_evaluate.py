@@ -164,13 +164,3 @@ def test_what_is_predicted_on_a_class_left_out_changes_no_score():
     assert a.calibration[..., 0].sum() == 600
     assert a.confusion.sum() == 900
     assert metrics.scores(a.confusion, (2,)).accuracy == 1
-
-
-def test_one_prediction_is_scored_against_sparse_labels_and_against_the_mask():
-    mask = np.kron([[0, 1]], np.ones((10, 10), int)).astype(np.uint8)
-    guess = np.zeros_like(mask)
-    labels = np.full_like(mask, IGNORE)
-    labels[0, 0], labels[5, 15], labels[6, 15] = 0, 1, 1
-    sparse, dense = evaluate.both_modes(Told(2, 1.0), [tile(guess, mask)], {"a": labels}, 2, CPU)
-    assert sparse.tolist() == [[[1, 0], [2, 0]]]
-    assert dense.tolist() == [[[100, 0], [100, 0]]]

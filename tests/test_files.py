@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fewlabels.files import whole_file, whole_folder
+from fewlabels.files import Shelf, whole_file, whole_folder
 from fewlabels.types import DiskFullError
 
 
@@ -64,3 +64,24 @@ def test_other_errors_of_the_disk_pass_unchanged(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(os, "rename", denied)
     with pytest.raises(PermissionError), whole_folder(tmp_path / "run"):
         pass
+
+
+def test_arrays_on_a_shelf_are_zeros_apart_and_leave_no_file(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(Shelf, "PIECE", 100)
+    shelf = Shelf(tmp_path / "new")
+    shapes = [(3, 7), (10, 10), (1,), (40,), (0, 5), (300,)]
+    arrays = [shelf.zeros(shape, bool) for shape in shapes]
+    assert [a.shape for a in arrays] == shapes
+    assert not any(a.any() for a in arrays)
+    for a in arrays:
+        assert not a.any()
+        a[:] = True
+    del shelf
+    assert all(a.all() for a in arrays)
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_shelf_on_a_full_disk_is_named(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(os, "posix_fallocate", full_disk)
+    with pytest.raises(DiskFullError, match="no space left"):
+        Shelf(tmp_path).zeros((5, 5))

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fewlabels import claims, distribute, parcel, run, workers
+from fewlabels import claims, distribute, parcel, run, version, workers
 from fewlabels.parcel import Order, Parcel, WorkerError
 from fewlabels.plan import Plan
 from fewlabels.studies import Run
@@ -23,7 +23,7 @@ TINY = Run(
 
 
 def ordered(**changes: object) -> Order:
-    right = Order(TINY, run.key(TINY), "data", run.code_version(), None, "cpu", keep_model=True)
+    right = Order(TINY, run.key(TINY), "data", version.code_version(), None, "cpu", keep_model=True)
     return dataclasses.replace(right, **changes)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from filelock import BaseFileLock
 from tqdm.auto import tqdm
 
-from fewlabels import claims, datasets, parcel, records, run, workers
+from fewlabels import claims, datasets, parcel, records, run, version, workers
 from fewlabels.parcel import Order, Parcel
 from fewlabels.plan import Plan, Unit
 from fewlabels.records import Record
@@ -182,7 +182,7 @@ def _orders(plan: Plan, device: str) -> Callable[[Unit], Order]:
     any_of_them = next(iter(plan.missing.values()))
     data = datasets.load(any_of_them.data, plan.root, grid=any_of_them.grid)
     return lambda unit: Order(
-        plan.declared[unit], plan.keys[unit], data.fingerprint, run.code_version(), plan.root,
+        plan.declared[unit], plan.keys[unit], data.fingerprint, version.code_version(), plan.root,
         device, plan.keep_model,
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ the two agree only as far as that does not matter to it.
 The watch on the way needs `confusions` alone; the last weights get all of `statistics`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import product
 
 import numpy as np
@@ -67,27 +67,6 @@ def confusions(
     return np.stack(
         [confusion(predict(model, tile.image, compute), tile.mask, classes) for tile in tiles]
     )
-
-
-def both_modes(
-    model: nn.Module,
-    tiles: Iterable[Tile],
-    labels: Mapping[str, UInt8[np.ndarray, "h w"]],
-    classes: int,
-    compute: Compute,
-) -> tuple[Int[np.ndarray, "tiles k k"], Int[np.ndarray, "tiles k k"]]:
-    """Confusion matrices against the sparse labels of each tile (by its id), and against its mask.
-
-    The first is what a user with few labels could know, the second what only an oracle does. Both
-    come from one prediction a tile. Sparse matrices count labelled pixels alone; a tile without a
-    label adds zeros.
-    """
-    sparse, dense = [], []
-    for tile in tiles:
-        prediction = predict(model, tile.image, compute)
-        sparse.append(confusion(prediction, labels[tile.id], classes))
-        dense.append(confusion(prediction, tile.mask, classes))
-    return np.stack(sparse), np.stack(dense)
 
 
 def statistics(

@@ -1,16 +1,19 @@
 """How anything is written: whole, or not at all.
 
 A folder or file is made beside its final name and renamed into place, so a reader never meets
-half of one, whatever killed the writer.
+half of one, whatever killed the writer. What is only needed while a process lives has no name.
 """
 
 import errno
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 from fewlabels.types import DiskFullError
 
@@ -54,6 +57,37 @@ def whole_file(target: Path) -> Iterator[Path]:
             os.replace(scratch, target)
         finally:
             scratch.unlink(missing_ok=True)
+
+
+class Shelf:
+    """Arrays in a file without a name, read and written through memory maps: they take memory only
+    while they are used, and disk until the last of them is gone.
+    """
+
+    PIECE = 2**24  # bytes: a map an array would run into the system's limit on their number
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._free = folder, np.empty(0, np.uint8)
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives with us
+
+    def zeros(self, shape: tuple[int, ...], kind: type = np.uint8) -> np.ndarray:
+        """A new array of zeros, of one byte an element.
+
+        Raises:
+            DiskFullError: it does not fit.
+        """
+        size = math.prod(shape)
+        if size > len(self._free):
+            self._free = self._more(max(size, self.PIECE))
+        taken, self._free = self._free[:size], self._free[size:]
+        return taken.reshape(shape).view(kind)
+
+    def _more(self, size: int) -> np.ndarray:
+        start = os.fstat(self._file.fileno()).st_size
+        with naming_a_full_disk(self._folder / "labels"):
+            os.posix_fallocate(self._file.fileno(), start, size)
+        return np.memmap(self._file, np.uint8, "r+", offset=start, shape=(size,))
 
 
 def _rename_unless_there(scratch: Path, target: Path) -> None:

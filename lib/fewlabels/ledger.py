@@ -5,7 +5,7 @@ e times the budget that is reported. Here a draw is made once and kept under its
 is entered, and a run that has touched more than it declared fails.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -26,6 +26,7 @@ class Ledger:
     Attributes:
         declared: labelled pixels that each tile may show.
         derived: pixels of each tile whose label an expansion derived from those; not counted.
+            Tiles without any are left out.
         seen: which pixels of each tile have been shown with a label.
     """
 
@@ -54,21 +55,48 @@ class Ledger:
         return sum(map(self._touched, self.seen))
 
     def _touched(self, tile: str) -> int:
-        return int((self.seen[tile] & ~self.derived[tile]).sum())
+        seen = self.seen[tile]
+        return int((seen & ~self.derived[tile] if tile in self.derived else seen).sum())
 
 
-def ledger(drawn: Labels, trained: Labels | None = None) -> Ledger:
+def ledger(
+    drawn: Labels, trained: Labels | None = None, zeros: Callable[..., np.ndarray] = np.zeros
+) -> Ledger:
     """An empty ledger that declares exactly the pixels drawn in these tiles.
 
     Args:
         trained: the labels that training gets where an expansion has added to those drawn.
+        zeros: makes the arrays, as zeros(shape, bool).
     """
-    trained = trained or drawn
+    derived = {}
+    for tile, labels in (trained or {}).items():
+        added = (labels != IGNORE) & (drawn[tile] == IGNORE)
+        if added.any():
+            derived[tile] = zeros(added.shape, bool)
+            derived[tile][:] = added
     return Ledger(
         declared={tile: int((labels != IGNORE).sum()) for tile, labels in drawn.items()},
-        derived={t: (trained[t] != IGNORE) & (labels == IGNORE) for t, labels in drawn.items()},
-        seen={tile: np.zeros(labels.shape, bool) for tile, labels in drawn.items()},
+        derived=derived,
+        seen={tile: zeros(labels.shape, bool) for tile, labels in drawn.items()},
     )
+
+
+def packed(ledger: Ledger) -> dict[str, UInt8[np.ndarray, " bytes"]]:
+    """What each tile has shown, eight pixels a byte, row after row."""
+    return {tile: np.packbits(seen) for tile, seen in ledger.seen.items()}
+
+
+def unpack(ledger: Ledger, packed: Mapping[str, UInt8[np.ndarray, " bytes"]]) -> None:
+    """Set what each tile has shown to what `packed` gave.
+
+    Raises:
+        RecordError: it is of other tiles.
+    """
+    sizes = {tile: -(-seen.size // 8) for tile, seen in ledger.seen.items()}
+    if sizes != {tile: bits.size for tile, bits in packed.items()}:
+        raise RecordError("the stored ledger is of other tiles; delete it and run again")
+    for tile, seen in ledger.seen.items():
+        seen[:] = np.unpackbits(packed[tile], count=seen.size).reshape(seen.shape)
 
 
 def keep(folder: Path, sha256: str, drawn: Labels) -> Path:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fewlabels import datasets, paths, run
+from fewlabels import datasets, paths, run, version
 from fewlabels.files import whole_file, whole_folder
 from fewlabels.records import Record
 from fewlabels.studies import Run
@@ -106,7 +106,7 @@ def _agree(order: Order) -> None:
         return
     data = datasets.load(order.run.data, order.root, order.run.fold, grid=order.run.grid)
     compared = {
-        "code version": (run.code_version(), order.code),
+        "code version": (version.code_version(), order.code),
         f"hash of the data '{order.run.data}'": (data.fingerprint, order.fingerprint),
     }
     differ = [

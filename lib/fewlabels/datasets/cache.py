@@ -7,6 +7,7 @@ source or grid makes a new one and an old one is never read for it.
 
 import hashlib
 import json
+import logging
 import math
 import zlib
 from collections.abc import Sequence
@@ -23,12 +24,17 @@ from fewlabels.datasets.source import Pair, Source
 from fewlabels.files import whole_folder
 from fewlabels.types import IGNORE, DataError
 
-FORMAT = 1  # raise it when the files' meaning changes
+log = logging.getLogger(__name__)
+
+FORMAT = 2  # raise it when the files' meaning changes
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one tile lies: offsets are in pixels, the checks are CRC-32 of its bytes."""
+    """Where one tile lies: offsets are in pixels, the checks are CRC-32 of its bytes.
+
+    `labelled` is the number of its mask's pixels that carry a class.
+    """
 
     id: str
     place: str
@@ -38,6 +44,7 @@ class Entry:
     offset: int
     image_crc: int
     mask_crc: int
+    labelled: int
 
 
 @dataclass(frozen=True)
@@ -96,9 +103,11 @@ def _write(source: Source, folder: Path, grid: int) -> None:
             image, mask = _on_grid(*_checked(source, i), grid)
             images.write(image)
             masks.write(mask)
-            crcs = zlib.crc32(image), zlib.crc32(mask)
-            entries.append(Entry(source.ids[i], source.places[i], *image.shape, offset, *crcs))
+            facts = zlib.crc32(image), zlib.crc32(mask), int((mask != IGNORE).sum())
+            entries.append(Entry(source.ids[i], source.places[i], *image.shape, offset, *facts))
             offset += mask.size
+    if void := sum(not entry.labelled for entry in entries):
+        log.info("%s: %d of %d tiles hold no class", source.name, void, len(entries))
     index = {"format": FORMAT, "tiles": [asdict(e) for e in entries]}
     (folder / "index.json").write_text(json.dumps(index, indent=0))
 
