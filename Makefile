@@ -6,6 +6,8 @@ SHELL := /bin/bash
 PROFILE ?= quick
 DATA ?= $(if $(filter published,$(PROFILE)),dubai,synthetic)
 DEVICE ?= auto
+STUDY ?= E
+export SCHEDULER
 PYTHON ?= python3
 
 # One environment a lock and Python: in the checkout, or shared between checkouts where CI is set.
@@ -15,10 +17,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(LOCK)-$(shell pwd | cksum | cut -d' ' -f1)
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup data report test check lab smoke sync lock clean
+.PHONY: help setup data report sweep test check lab smoke sync lock clean
 
 help: ## list the targets
 	@echo "make TARGET [DATA=synthetic|dubai|ai4mars|landcoverai|deepglobe|potsdam] [PROFILE=smoke|quick|full|published] [DEVICE=auto|cpu|cuda|mps]"
+	@echo "make sweep STUDY=D|E [WORKERS=N | SCHEDULER=tcp://HOST:PORT] [the same]"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
 
 setup: $(READY) ## make the Python environment (.venv) from requirements.lock
@@ -42,6 +45,9 @@ data: setup ## fetch and decode DATA
 
 report: setup ## execute the notebooks on DATA at PROFILE, build report/_build/report.html and .pdf
 	@$(BIN)/fewlabels report --data $(DATA) --profile $(PROFILE) --device $(DEVICE)
+
+sweep: setup ## train the missing runs of STUDY at once, here or on the workers of SCHEDULER
+	@$(BIN)/fewlabels sweep $(STUDY) --data $(DATA) --profile $(PROFILE) --device $(DEVICE) $(if $(WORKERS),--workers $(WORKERS))
 
 test: setup ## run the tests
 	@$(BIN)/python -m pytest

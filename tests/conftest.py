@@ -20,10 +20,8 @@ COLOURS = [(60, 16, 152), (132, 41, 246), (110, 193, 228), (254, 221, 58), (226,
 @pytest.fixture(autouse=True)
 def apart(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the checkout's own runs and tile caches."""
-    from fewlabels import paths
-
     shared = tmp_path_factory.getbasetemp() / "shared"
-    monkeypatch.setattr(paths, "cache_root", lambda: shared / "cache")
+    monkeypatch.setenv("CACHE_ROOT", str(shared / "cache"))
     monkeypatch.setenv("RUNS_ROOT", str(tmp_path_factory.mktemp("runs")))
     monkeypatch.setenv("TQDM_DISABLE", "1")
 

@@ -15,7 +15,8 @@ LAYERS = (
     {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits", "progress",
      "validate"},
     {"train", "prepare"},
-    {"run", "version", "sweep", "report", "cli"},
+    {"run", "version", "plan", "sweep", "claims", "parcel", "workers", "distribute", "report",
+     "cli"},
 )  # fmt: skip
 MODULES = sorted(LIB.rglob("*.py"))
 NAMES = [str(m.relative_to(LIB)) for m in MODULES]

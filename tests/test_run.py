@@ -368,7 +368,7 @@ def test_the_command_line_shows_what_data_holds(capsys: pytest.CaptureFixture[st
     assert "40 tiles" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", [[], ["data"], ["run"], ["report"]])
+@pytest.mark.parametrize("command", [[], ["data"], ["run"], ["sweep"], ["report"]])
 def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as stop:
         cli.main([*command, "--help"])

@@ -1,8 +1,11 @@
-"""The command line: `fewlabels data | run | audit | report`, each with `--help`."""
+"""The command line: `fewlabels data | run | sweep | audit | report`, each with `--help`."""
 
 import argparse
 import logging
+import os
+import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from fewlabels import paths
@@ -12,7 +15,9 @@ from fewlabels.types import FewLabelsError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0, or 1 with one line on standard error that says what is wrong."""
+    """Run one command; 0, or 1 with one line on standard error that says what is wrong, or 130
+    where it was interrupted (Ctrl-C, or SIGTERM during a sweep).
+    """
     wanted = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -20,6 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
     except FewLabelsError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped; what is recorded stays, and the next start goes on from there",
+              file=sys.stderr)  # fmt: skip
+        return 130
     return 0
 
 
@@ -34,12 +43,41 @@ def _data(wanted: argparse.Namespace) -> None:
 
 
 def _run(wanted: argparse.Namespace) -> None:
-    from fewlabels import records, sweep
+    from fewlabels import devices, plan, sweep
 
-    found = sweep.execute(
-        wanted.study, wanted.profile, wanted.data, root=wanted.root, runs=wanted.runs,
-        device=wanted.device,
-    )  # fmt: skip
+    made = sweep.planned(**_asked(wanted))
+    print(plan.described(made, devices.compute(wanted.device).hardware))
+    if not wanted.dry_run:
+        _print_scores(sweep.train(made, wanted.device))
+
+
+def _sweep(wanted: argparse.Namespace) -> None:
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    from fewlabels import distribute, plan, sweep, workers
+
+    logging.getLogger(workers.package().__name__).setLevel(logging.WARNING)
+    made, where = sweep.planned(**_asked(wanted)), wanted.scheduler
+    if where:
+        print(plan.described(made, f"the workers of {where}"))
+    else:
+        where = workers.local(wanted.device, len(made.missing), wanted.workers)
+        print(plan.described(made, where.hardware, where.workers))
+    if not wanted.dry_run:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # its workers end with it
+        with logging_redirect_tqdm():
+            _print_scores(distribute.train(made, where, wanted.device))
+
+
+def _asked(wanted: argparse.Namespace) -> dict[str, object]:
+    """What `run` and `sweep` are told about a study, as `sweep.planned` takes it."""
+    named = {"name": wanted.study, "profile": wanted.profile, "data": wanted.data}
+    return named | {"root": wanted.root, "runs": wanted.runs}
+
+
+def _print_scores(found: Mapping[tuple[str, int, int], object]) -> None:
+    from fewlabels import records
+
     columns = ["cell", "fold", "pair", "miou", "accuracy", "steps_to_95", "seconds", "key"]
     print(records.table(found)[columns].round(3).to_string(index=False))
 
@@ -63,7 +101,7 @@ def _report(wanted: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fewlabels", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="data | run | audit | report")
+    commands = parser.add_subparsers(required=True, metavar="data | run | sweep | audit | report")
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
     data.add_argument(
@@ -73,9 +111,16 @@ def _parser() -> argparse.ArgumentParser:
     data.set_defaults(command=_data)
 
     run = commands.add_parser("run", help="train the missing runs of a study and list its scores")
-    run.add_argument("study", choices=sorted(STUDIES))
-    run.add_argument("--runs", type=Path, help="folder of the records (RUNS_ROOT, else runs/)")
     run.set_defaults(command=_run)
+
+    sweep = commands.add_parser("sweep", help="the same at once, over processes or machines")
+    sweep.add_argument("--workers", type=int, help="on this machine (one a GPU, or every 4 cores)")
+    sweep.add_argument(
+        "--scheduler",
+        default=os.environ.get("SCHEDULER"),
+        help="address of a dask scheduler, tcp://HOST:PORT (SCHEDULER, else workers here)",
+    )
+    sweep.set_defaults(command=_sweep)
 
     audit = commands.add_parser(
         "audit", help="hold label expansions of all tiles against the masks"
@@ -86,12 +131,18 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="execute the notebooks and build the report")
     report.set_defaults(command=_report)
 
-    for command in (run, audit, report):
+    for command in (run, sweep):
+        command.add_argument("study", choices=sorted(STUDIES))
+        command.add_argument(
+            "--runs", type=Path, help="folder of the records (RUNS_ROOT, or runs/)"
+        )
+        command.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    for command in (run, sweep, audit, report):
         command.add_argument("--data", default="synthetic", help="data set (synthetic)")
-    for command in (run, report):
+    for command in (run, sweep, report):
         command.add_argument("--profile", default="quick", choices=PROFILES)
         command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    for command in (data, run, audit):
+    for command in (data, run, sweep, audit):
         command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
     return parser
 

@@ -23,8 +23,10 @@ def weights_root() -> Path:
 
 
 def cache_root() -> Path:
-    """Folder of the decoded tile caches: always inside the checkout, DATA_ROOT may be read-only."""
-    return project_root() / "data" / "cache"
+    """Folder of the decoded tile caches: CACHE_ROOT, else data/cache/ in the checkout, never under
+    DATA_ROOT, which may be read-only.
+    """
+    return Path(os.environ.get("CACHE_ROOT") or project_root() / "data" / "cache")
 
 
 def runs_root() -> Path:

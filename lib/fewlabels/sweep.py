@@ -1,23 +1,20 @@
 """All runs of a study, one after the other; what is recorded is never trained again.
 
-The runs of profile `published` live in report/results, without weights, and are found by what
-they declare, since they stay valid when code is moved. All others live in runs/ and must be of
-the present data and code.
+`distribute` trains them at the same time, in worker processes.
 """
 
 import logging
 import time
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 
-from fewlabels import models, paths, records, run, studies
+from fewlabels import models, run, studies
+from fewlabels.plan import Plan, Unit, plan
 from fewlabels.records import Record
-from fewlabels.studies import Run, Start
+from fewlabels.studies import Start
 from fewlabels.types import RecordError, WeightsError
 
 log = logging.getLogger(__name__)
-
-Unit = tuple[str, int, int]  # cell, fold, pair
 
 
 def results(name: str, profile: str, data: str, *, device: str = "auto") -> dict[Unit, Record]:
@@ -46,21 +43,51 @@ def execute(
     Raises:
         FewLabelsError: as `run.execute`; the runs before the one that failed stay recorded.
     """
+    return train(planned(name, profile, data, root=root, runs=runs), device)
+
+
+def planned(
+    name: str, profile: str, data: str, *, root: Path | None = None, runs: Path | None = None
+) -> Plan:
+    """What is recorded and what is missing, from the first start that can be had here.
+
+    Raises:
+        WeightsError: no start of the study can be had.
+        FewLabelsError: as `plan.plan`.
+    """
     start = start_of(studies.scale(name, profile, data).starts)
-    declared = studies.runs(name, profile, data, start)
-    folder = runs or _folder(name, profile)
-    there = _declared_in(folder) if profile == "published" else {}
-    train = partial(run.execute, root=root, runs=folder, device=device)
+    return plan(name, profile, data, start, root=root, runs=runs)
+
+
+def train(plan: Plan, device: str = "auto") -> dict[Unit, Record]:
+    """Every record of a plan, missing runs trained in this process, one after the other.
+
+    Raises:
+        FewLabelsError: as `run.execute`; the runs before the one that failed stay recorded.
+    """
     found = {}
-    for number, (unit, this) in enumerate(declared.items(), 1):
+    for unit, this in plan.declared.items():
         began = time.perf_counter()
-        found[unit] = there.get(this) or train(this, keep_model=profile != "published")
-        score, seconds = found[unit].scores.miou, time.perf_counter() - began
-        log.info(
-            "study %s, run %d of %d: %s, fold %d, pair %d: mIoU %.1f %% (%.0f s)",
-            name, number, len(declared), *unit, 100 * score, seconds,
-        )  # fmt: skip
+        found[unit] = plan.found.get(unit) or run.execute(
+            this, root=plan.root, runs=plan.folder, device=device, keep_model=plan.keep_model
+        )
+        log_finished(plan, unit, found, time.perf_counter() - began)
     return found
+
+
+def log_finished(
+    plan: Plan, unit: Unit, found: Mapping[Unit, Record], seconds: float | None
+) -> None:
+    """One line on a run that is recorded now, the last of those in `found`.
+
+    Args:
+        seconds: that it took here; None where another process has recorded it.
+    """
+    took = "recorded by another process" if seconds is None else f"{seconds:.0f} s"
+    log.info(
+        "study %s, run %d of %d: %s, fold %d, pair %d: mIoU %.1f %% (%s)",
+        plan.study, len(found), len(plan.declared), *unit, 100 * found[unit].scores.miou, took,
+    )  # fmt: skip
 
 
 def recorded(
@@ -71,21 +98,13 @@ def recorded(
     Raises:
         RecordError: runs are missing; says how many and how to make them.
     """
-    folder = runs or _folder(name, profile)
-    there = _declared_in(folder) if profile == "published" else {}
     for start in studies.scale(name, profile, data).starts:
-        declared = studies.runs(name, profile, data, start)
-        if profile != "published":
-            keys = {this: run.key(this, root) for this in declared.values()}
-            there = {
-                r: records.read(folder, k) for r, k in keys.items() if records.exists(folder, k)
-            }
-        found = {unit: there[this] for unit, this in declared.items() if this in there}
-        if len(found) == len(declared):
-            return found
+        there = plan(name, profile, data, start, root=root, runs=runs)
+        if not there.missing:
+            return dict(there.found)
     raise RecordError(
-        f"study {name}, profile {profile}, data {data}: {len(found)} of {len(declared)} runs are "
-        f"recorded in '{folder}'; make them first: "
+        f"study {name}, profile {profile}, data {data}: {len(there.found)} of "
+        f"{len(there.declared)} runs are recorded in '{there.folder}'; make them first: "
         f"`fewlabels run {name} --profile {profile} --data {data}`"
     )
 
@@ -105,11 +124,3 @@ def start_of(starts: tuple[Start, ...]) -> Start:
             return start
     models.build(starts[-1].model, 2, weights=starts[-1].weights)
     return starts[-1]
-
-
-def _folder(name: str, profile: str) -> Path:
-    return paths.published_root() / name if profile == "published" else paths.runs_root()
-
-
-def _declared_in(folder: Path) -> dict[Run, Record]:
-    return {record.run: record for record in records.read_all(folder)}

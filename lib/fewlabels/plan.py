@@ -1,0 +1,187 @@
+"""What a study has recorded, what is still to be trained, and how long that will take here.
+
+The runs of profile `published` live in report/results, without weights, and are found by what
+they declare, since they stay valid when code is moved. All others live in runs/ and must be of
+the present data and code.
+"""
+
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from fewlabels import paths, records, run, studies
+from fewlabels.records import Record
+from fewlabels.studies import Run, Start
+from fewlabels.types import RecordError
+
+Unit = tuple[str, int, int]  # cell, fold, pair
+
+SIZES = ("data", "model", "grid", "crop", "batch")
+"""The factors that decide what a step and what scoring the test tiles costs."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of a study at a profile, in the order in which they are trained.
+
+    That order is pair by pair, fold by fold, all cells of one before the next, so whatever is
+    there when a study is stopped holds whole comparisons.
+
+    Attributes:
+        root: folder of the data; None is DATA_ROOT, on each machine its own.
+        folder: of the records.
+        found: the records that are there.
+    """
+
+    study: str
+    profile: str
+    data: str
+    root: Path | None
+    folder: Path
+    declared: Mapping[Unit, Run]
+    found: Mapping[Unit, Record]
+
+    @cached_property
+    def missing(self) -> dict[Unit, Run]:
+        return {unit: this for unit, this in self.declared.items() if unit not in self.found}
+
+    @cached_property
+    def keys(self) -> dict[Unit, str]:
+        """The name of the record that each missing run will get; needs the data."""
+        return {unit: run.key(this, self.root) for unit, this in self.missing.items()}
+
+    @property
+    def steps(self) -> int:
+        """Training steps still to be done."""
+        return sum(this.steps for this in self.missing.values())
+
+    @property
+    def keep_model(self) -> bool:
+        """Whether the weights are recorded too."""
+        return self.profile != "published"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How long the missing runs take one after the other, and what says so.
+
+    Attributes:
+        records: how many records it comes from.
+        alike: whether every run that is missing has some of its own data, network and sizes.
+    """
+
+    seconds: float
+    records: int
+    alike: bool
+
+
+def plan(
+    name: str,
+    profile: str,
+    data: str,
+    start: Start,
+    *,
+    root: Path | None = None,
+    runs: Path | None = None,
+) -> Plan:
+    """The runs of a study from one start, with the records that are there.
+
+    Args:
+        root: of the data, see `datasets.load`.
+        runs: folder of the records (default: where the profile's records live).
+
+    Raises:
+        RecordError: a record of the study is damaged.
+        FewLabelsError: no such study or profile, or data that cannot be had.
+    """
+    folder = runs or (
+        paths.published_root() / name if profile == "published" else paths.runs_root()
+    )
+    declared = studies.runs(name, profile, data, start)
+    if profile == "published":
+        there = {record.run: record for record in records.read_all(folder)}
+        found = {unit: there[this] for unit, this in declared.items() if this in there}
+    else:
+        keys = {unit: run.key(this, root) for unit, this in declared.items()}
+        there = [unit for unit in declared if records.exists(folder, keys[unit])]
+        found = {unit: run.recorded(declared[unit], folder, keys[unit]) for unit in there}
+    return Plan(name, profile, data, root, folder, declared, found)
+
+
+def estimate(runs: Iterable[Run], folder: Path, hardware: str) -> Estimate | None:
+    """How long `runs` take, from the records that `hardware` has made; None where there are none.
+
+    A run takes its steps and scores its test tiles, each at the median speed over the records of
+    the same data, network and sizes, or over all records where none is. What comes before the
+    first step is left out, and each scoring counts as the last one, which counts more.
+
+    Args:
+        hardware: the device as records name it, `devices.Compute.hardware`.
+    """
+    made = [r for r in _readable(folder) if r.facts["environment"]["device"] == hardware]
+    if not made:
+        return None
+    groups = {}
+    for this in runs:
+        groups.setdefault(_size(this), []).append(this)
+    alike = {size: [r for r in made if _size(r.run) == size] for size in groups}
+    return Estimate(
+        sum(_seconds(these, alike[size] or made) for size, these in groups.items()),
+        len({r.key for found in alike.values() for r in found or made}),
+        all(alike.values()),
+    )
+
+
+def _seconds(runs: Iterable[Run], made: Iterable[Record]) -> float:
+    """Of training and scoring `runs`, at the median speed of the records `made`."""
+    costs = [(record.facts["cost"], record.run.steps) for record in made]
+    a_step = statistics.median(cost["train_seconds"] / steps for cost, steps in costs)
+    scoring = statistics.median(cost["test_seconds"] for cost, _ in costs)
+    return sum(this.steps * a_step + (this.watch + 1) * scoring for this in runs)
+
+
+def described(plan: Plan, hardware: str, workers: int = 1) -> str:
+    """The plan in two lines, for a person who has to decide whether to start it.
+
+    Args:
+        hardware: the device of one worker, as in `estimate`.
+        workers: how many of them train at the same time.
+    """
+    counted = (
+        f"study {plan.study} on {plan.data}, profile {plan.profile}: {len(plan.declared)} runs, "
+        f"{len(plan.found)} recorded, {len(plan.missing)} to train in {plan.steps:,} steps"
+    )
+    if not plan.missing:
+        return counted
+    at_once = max(1, min(workers, len(plan.missing)))
+    who = f"{at_once} workers ({hardware} each)" if at_once > 1 else hardware
+    expected = estimate(plan.missing.values(), plan.folder, hardware)
+    return f"{counted}\nestimated time on {who}: {_time(expected, at_once)}"
+
+
+def _time(expected: Estimate | None, workers: int) -> str:
+    if expected is None:
+        return "unknown, no run is recorded from such a device"
+    seconds = expected.seconds / workers
+    unit, size = next(
+        (u, s) for u, s in (("h", 3600), ("min", 60), ("s", 1)) if seconds >= 2 * s or s == 1
+    )
+    what = "" if expected.alike else " of other networks or sizes"
+    return f"{max(1, round(seconds / size))} {unit} (by {expected.records} record(s) of it{what})"
+
+
+def _size(this: Run) -> tuple[object, ...]:
+    return tuple(getattr(this, factor) for factor in SIZES)
+
+
+def _readable(folder: Path) -> list[Record]:
+    """The records that can be read: a damaged one is named when its run comes, not here."""
+    found = []
+    for file in sorted(folder.glob("*/record.json")):
+        try:
+            found.append(records.read(folder, file.parent.name))
+        except RecordError:
+            continue
+    return found

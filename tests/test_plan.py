@@ -1,0 +1,97 @@
+"""What a plan counts, and the time it expects, against arithmetic by hand."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fewlabels import cli, plan, run, studies, train
+from fewlabels.studies import Run
+
+TINY = Run(
+    grid=64, crop=32, batch=2, steps=3, watch=2, model="smp:Unet:mobilenet_v2", precision="fp32"
+)
+START = studies.Start("smp:Unet:resnet18:3", "none")
+HERE = "cpu of the test"
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("records")
+    return root / run.execute(TINY, runs=root, device="cpu").key
+
+
+def recorded(template: Path, folder: Path, train_seconds: float, **factors: object) -> None:
+    """A record in `folder` of a run with these factors; scoring took 2 seconds."""
+    key = f"{len(list(folder.glob('*'))):012x}"
+    shutil.copytree(template, folder / key)
+    file = folder / key / "record.json"
+    text = json.loads(file.read_text())
+    text["key"] = key
+    text["run"] |= factors
+    text["cost"] = {"train_seconds": train_seconds, "test_seconds": 2.0}
+    text["environment"]["device"] = HERE
+    file.write_text(json.dumps(text))
+
+
+def test_a_run_takes_its_steps_and_its_scorings_at_the_median_speed(template, tmp_path: Path):
+    for seconds in (6.0, 9.0, 300.0):  # 3 steps each: 2, 3 and 100 seconds a step
+        recorded(template, tmp_path, seconds)
+    wanted = [dataclasses.replace(TINY, steps=30, watch=5), dataclasses.replace(TINY, seed=1)]
+    expected = plan.estimate(wanted, tmp_path, HERE)
+    assert expected.seconds == (30 * 3 + 6 * 2) + (3 * 3 + 3 * 2)
+    assert (expected.records, expected.alike) == (3, True)
+
+
+def test_records_of_the_same_sizes_are_preferred_to_others(template, tmp_path: Path):
+    recorded(template, tmp_path, 3.0)
+    recorded(template, tmp_path, 30.0, crop=64)
+    alike = plan.estimate([TINY], tmp_path, HERE)
+    assert (alike.seconds, alike.records, alike.alike) == (3 * 1 + 3 * 2, 1, True)
+    other = plan.estimate([dataclasses.replace(TINY, batch=4)], tmp_path, HERE)
+    assert (other.seconds, other.records, other.alike) == (3 * 5.5 + 3 * 2, 2, False)
+
+
+def test_another_device_and_a_damaged_record_say_nothing(template, tmp_path: Path):
+    recorded(template, tmp_path, 3.0)
+    assert plan.estimate([TINY], tmp_path, "cpu of another") is None
+    next(tmp_path.glob("*/record.json")).write_text("{")
+    assert plan.estimate([TINY], tmp_path, HERE) is None
+
+
+def test_a_plan_counts_what_is_recorded_and_what_is_missing(template, tmp_path: Path, monkeypatch):
+    study = studies.study("E")
+    kept = {k: getattr(TINY, k) for k in ("grid", "crop", "batch", "steps", "precision", "watch")}
+    scale = studies.Scale((START,), (0,), 2, kept)
+    varied = dataclasses.replace(study, scales={("smoke", "synthetic"): scale})
+    monkeypatch.setattr(studies, "STUDIES", {"E": varied})
+    start = studies.Start(TINY.model, "none")
+    shutil.copytree(template, tmp_path / template.name)
+    made = plan.plan("E", "smoke", "synthetic", start, runs=tmp_path)
+    assert list(made.found) == [("random, PCE", 0, 0)]
+    assert made.found["random, PCE", 0, 0].run == TINY
+    assert (len(made.declared), len(made.missing), made.steps) == (10, 9, 27)
+    assert set(made.keys) == set(made.missing)
+    assert plan.described(made, "cpu of another") == (
+        "study E on synthetic, profile smoke: 10 runs, 1 recorded, 9 to train in 27 steps\n"
+        "estimated time on cpu of another: unknown, no run is recorded from such a device"
+    )
+    recorded(template, tmp_path, 300.0)  # 100 s a step, 9 runs of 3 steps and 3 scorings of 2 s
+    assert plan.described(made, HERE, 2).splitlines()[1] == (
+        f"estimated time on 2 workers ({HERE} each): 23 min (by 1 record(s) of it)"
+    )
+
+
+def test_a_published_study_is_planned_without_its_data(tmp_path: Path):
+    made = plan.plan("E", "published", "dubai", START, root=tmp_path, runs=tmp_path / "none")
+    assert len(made.missing) == len(made.declared) > 0
+
+
+def test_a_dry_run_prints_the_plan_and_trains_nothing(capsys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(train, "fit", None)
+    assert cli.main(["run", "D", "--profile", "smoke", "--device", "cpu", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "8 runs, 0 recorded, 8 to train in 32 steps" in said
+    assert "estimated time on cpu, " in said

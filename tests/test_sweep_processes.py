@@ -1,0 +1,292 @@
+"""Sweeps as they run: schedulers, workers and sweeps are processes here, and are killed."""
+
+import asyncio
+import contextlib
+import errno
+import multiprocessing
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from fewlabels import cli, distribute, records, studies, sweep, workers
+from fewlabels.studies import Scale, Start
+from fewlabels.workers import SweepError
+
+dask = pytest.importorskip("dask")
+distributed = pytest.importorskip("distributed")
+
+PROCESSES = multiprocessing.get_context("forkserver")  # that imports once for all of them
+PROCESSES.set_forkserver_preload(["fewlabels.cli", "fewlabels.distribute", "distributed"])
+START = Start("unet:depth=2,width=4", "none")
+CELLS = {
+    "random": {},
+    "stratified": {"sampler": "stratified"},
+    "dense": {"sampler": "all"},
+}
+TOO_MUCH = {"more than there is": {"amount": 10**6}}
+PRIVATE = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+WAIT = 240  # seconds until a test gives up waiting for a process
+
+
+def study(cells: Mapping[str, Mapping], steps: int) -> studies.Study:
+    fixed = {"grid": 64, "crop": 32, "batch": 2, "steps": steps, "watch": 1, "precision": "fp32"}
+    scale = Scale((START,), (0,), 1, fixed)
+    declared = studies.STUDIES["E"]
+    return replace(declared, varies={}, bounds=cells, scales={("smoke", "synthetic"): scale})
+
+
+def serve_scheduler(port: int) -> None:
+    async def serve() -> None:
+        async with distributed.Scheduler(**PRIVATE, port=port) as served:
+            await served.finished()
+
+    asyncio.run(serve())
+
+
+def serve_worker(address: str, scratch: Path) -> None:
+    async def serve() -> None:
+        async with distributed.Worker(
+            address, nthreads=1, resources={workers.DEVICE: 1}, local_directory=scratch, **PRIVATE
+        ) as served:
+            await served.finished()
+
+    torch.set_num_threads(1)
+    asyncio.run(serve())
+
+
+def sweep_on(cells: Mapping[str, Mapping], steps: int, arguments: list[str]) -> None:
+    studies.STUDIES = {"E": study(cells, steps)}
+    command = ["sweep", "E", "--profile", "smoke", "--device", "cpu", *arguments]
+    sys.exit(cli.main(command))
+
+
+def as_its_own(
+    environment: Mapping[str, str], log: Path, target: Callable[..., None], given: tuple
+) -> None:
+    """A process of a test: its own session, as a terminal gives one, and its words in a file."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.update(environment)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream.fileno())
+    target(*given)
+
+
+class Outside:
+    """The world outside a sweep: starts processes, and ends what is left of them."""
+
+    def __init__(self, folder: Path, cache: Path):
+        self.folder, self.cache, self.started = folder, cache, []
+
+    def start(self, name: str, target: Callable[..., None], *given: object) -> PROCESSES.Process:
+        environment = {"CACHE_ROOT": str(self.cache), "TQDM_DISABLE": "1"}
+        log = self.folder / f"{name}.log"
+        process = PROCESSES.Process(target=as_its_own, args=(environment, log, target, given))
+        process.start()
+        self.started.append(process)
+        return process
+
+    def scheduler(self, port: int | None = None) -> tuple[str, PROCESSES.Process]:
+        port = port or free_port()
+        process = self.start("scheduler", serve_scheduler, port)
+        return f"tcp://127.0.0.1:{port}", process
+
+    def worker(self, address: str, name: str) -> PROCESSES.Process:
+        return self.start(name, serve_worker, address, self.folder / name)
+
+    def sweep(
+        self, name: str, runs: Path, *more: str, cells: Mapping = CELLS, steps: int = 3
+    ) -> PROCESSES.Process:
+        return self.start(name, sweep_on, cells, steps, ["--runs", str(runs), *more])
+
+    def said(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    def end(self) -> None:
+        for process in self.started:
+            process.kill()
+            process.join()
+
+
+@pytest.fixture
+def outside(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+    made = Outside(tmp_path, tmp_path_factory.getbasetemp() / "shared" / "cache")
+    yield made
+    made.end()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A scheduler with two workers that no test kills."""
+    cache = tmp_path_factory.getbasetemp() / "shared" / "cache"
+    made = Outside(tmp_path_factory.mktemp("outside"), cache)
+    address, _ = made.scheduler()
+    for name in ("one", "two"):
+        made.worker(address, name)
+    yield address
+    made.end()
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def until(what: Callable[[], object]) -> object:
+    """What `what` returns as soon as that is true."""
+    end = time.monotonic() + WAIT
+    while not (found := what()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+    return found
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether it still runs; one that has ended may wait for its exit code to be read."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def exit_code(process: PROCESSES.Process) -> int:
+    process.join(WAIT)
+    assert process.exitcode is not None, "the process has not ended"
+    return process.exitcode
+
+
+def in_a_run(folder: Path) -> bool:
+    """Whether a worker with its scratch in `folder` is training now."""
+    return any(re.match(r"[0-9a-f]{12}-", p.name) for p in folder.rglob("*"))
+
+
+def recorded(runs: Path) -> dict[str, int]:
+    """When each record was written, by its key; every one of them can be read."""
+    return {r.key: (runs / r.key).stat().st_ctime_ns for r in records.read_all(runs)}
+
+
+def left(runs: Path) -> list[str]:
+    """What stands in a folder of runs besides records and draws: scratch and claims."""
+    hidden = (p for p in runs.rglob("*") if any(part[0] == "." for part in p.parts[-2:]))
+    return sorted(p.name for p in hidden if p.name != ".claims" or any(p.iterdir()))
+
+
+def test_a_run_whose_worker_is_killed_is_trained_by_another(outside: Outside, tmp_path: Path):
+    address, _ = outside.scheduler()
+    victim = outside.worker(address, "victim")
+    swept = outside.sweep("swept", tmp_path / "runs", "--scheduler", address, steps=100)
+    until(lambda: in_a_run(tmp_path / "victim"))
+    victim.kill()
+    assert exit_code(victim) == -signal.SIGKILL
+    outside.worker(address, "another")
+    assert exit_code(swept) == 0, outside.said("swept")
+    assert len(recorded(tmp_path / "runs")) == len(CELLS)
+    assert left(tmp_path / "runs") == []
+
+
+def test_after_the_loss_of_the_scheduler_the_next_sweep_goes_on(outside: Outside, tmp_path: Path):
+    address, scheduler = outside.scheduler()
+    outside.worker(address, "first")
+    given = (tmp_path / "runs", "--scheduler", address)
+    lost = outside.sweep("lost", *given, steps=100)
+    until(lambda: (tmp_path / "runs").exists() and recorded(tmp_path / "runs"))
+    scheduler.kill()
+    assert exit_code(lost) == 1
+    assert f"SweepError: the scheduler at '{address}' is gone" in outside.said("lost")
+    before = recorded(tmp_path / "runs")
+    assert 1 <= len(before) < len(CELLS)
+    assert left(tmp_path / "runs") == []
+
+    outside.scheduler(int(address.split(":")[-1]))
+    outside.worker(address, "second")
+    assert exit_code(outside.sweep("again", *given, steps=100)) == 0, outside.said("again")
+    after = recorded(tmp_path / "runs")
+    assert len(after) == len(CELLS)
+    assert {key: after[key] for key in before} == before
+
+
+def test_two_sweeps_at_once_train_each_run_once(outside: Outside, address: str, tmp_path: Path):
+    names = ("this", "that")
+    both = [outside.sweep(name, tmp_path / "runs", "--scheduler", address) for name in names]
+    assert [exit_code(swept) for swept in both] == [0, 0]
+    said = "".join(map(outside.said, names))
+    trained = re.findall(r"run \d of 3: (.*), fold 0, pair 0: mIoU .* \(\d+ s\)", said)
+    assert sorted(trained) == sorted(CELLS)
+    assert len(recorded(tmp_path / "runs")) == len(CELLS)
+    assert left(tmp_path / "runs") == []
+
+
+def test_a_run_that_raises_is_named_and_the_others_finish(
+    outside: Outside, address: str, tmp_path: Path
+):
+    cells = TOO_MUCH | CELLS
+    swept = outside.sweep("swept", tmp_path / "runs", "--scheduler", address, cells=cells)
+    assert exit_code(swept) == 1
+    said = outside.said("swept")
+    assert "SweepError: study E: 1 of 4 runs failed, 3 are recorded" in said
+    assert re.search(r"more than there is, fold 0, pair 0: BudgetError: .* on worker ", said)
+    assert len(recorded(tmp_path / "runs")) == len(CELLS)
+
+
+def test_a_full_disk_stops_the_sweep_and_the_next_one_goes_on(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write = Path.write_bytes
+
+    def full(file: Path, content: bytes) -> int:
+        if file.name == "model.safetensors":  # two files of the record are written by then
+            raise OSError(errno.ENOSPC, "no space")
+        return write(file, content)
+
+    monkeypatch.setattr(studies, "STUDIES", {"E": study(CELLS, 3)})
+    given = {"root": None, "runs": tmp_path}
+    with workers.connected(address) as client:
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "write_bytes", full)
+            with pytest.raises(SweepError, match=r"DiskFullError: no space left .* nothing half"):
+                distribute.carry_out(sweep.planned("E", "smoke", "synthetic", **given), client)
+        assert recorded(tmp_path) == {}
+        assert left(tmp_path) == []
+        found = distribute.carry_out(sweep.planned("E", "smoke", "synthetic", **given), client)
+    assert [cell for cell, _, _ in found] == list(CELLS)
+    assert len(recorded(tmp_path)) == len(CELLS)
+
+
+def test_workers_of_this_machine_are_replaced_when_killed_and_gone_after_ctrl_c(
+    outside: Outside, tmp_path: Path
+):
+    runs, scratch = tmp_path / "runs", tmp_path / "dask"
+    swept = outside.start(
+        "swept", local_sweep, scratch, dict(CELLS) | {"long": {"steps": 10**6}}, runs
+    )
+    until(lambda: scratch.exists() and in_a_run(scratch))
+    processes = psutil.Process(swept.pid).children(recursive=True)
+    victim = next(p for p in processes if p.parent().pid != swept.pid)
+    victim.kill()
+    until(lambda: runs.exists() and len(recorded(runs)) == len(CELLS))
+    until(lambda: in_a_run(scratch))  # the long one, which would go on for an hour
+    processes += psutil.Process(swept.pid).children(recursive=True)
+    os.killpg(swept.pid, signal.SIGINT)
+    assert exit_code(swept) == 130
+    assert "stopped; what is recorded stays" in outside.said("swept")
+    until(lambda: not any(map(lives, processes)))
+    assert len(recorded(runs)) == len(CELLS)
+    assert left(runs) == []
+
+
+def local_sweep(scratch: Path, cells: Mapping[str, Mapping], runs: Path) -> None:
+    """A sweep with a worker of its own, which is forked so that its replacement starts at once."""
+    method = {"distributed.worker.multiprocessing-method": "forkserver"}
+    dask.config.set({"temporary-directory": str(scratch)} | method)
+    multiprocessing.set_forkserver_preload(["fewlabels.distribute"])
+    sweep_on(cells, 3, ["--workers", "1", "--runs", str(runs)])
