@@ -12,7 +12,7 @@ LAYERS = (
     {"types", "paths", "design", "studies", "files"},
     {"datasets", "sparsify", "expand", "ledger", "losses", "metrics", "boundaries", "calibration",
      "models", "augment", "devices", "environment"},
-    {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits"},
+    {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits", "lint"},
     {"train", "prepare"},
     {"run", "sweep", "report", "cli"},
 )  # fmt: skip
@@ -69,7 +69,8 @@ def test_the_library_does_not_print_or_swallow(module: Path):
 
 
 @pytest.mark.parametrize(
-    "module", ["records", "stats", "figures", "metrics", "boundaries", "calibration", "studies"]
+    "module",
+    ["records", "stats", "figures", "metrics", "boundaries", "calibration", "studies", "lint"],
 )
 def test_below_the_compute_wall_there_is_no_torch(module: str):
     code = f"import sys, fewlabels.{module}; sys.exit('torch' in sys.modules)"
