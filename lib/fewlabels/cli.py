@@ -59,10 +59,9 @@ def _lint(wanted: argparse.Namespace) -> None:
     if wanted.results is None:
         print("\n".join(finding.line() for finding in lint.theirs()))
         return
-    found = {
-        name: lint.units(study, records.read_all(wanted.results / name))
-        for name, study in STUDIES.items()
-    }
+    found = {}
+    for letter, study in STUDIES.items():
+        found |= lint.grouped(letter, study, records.read_all(wanted.results / letter))
     wrong = lint.ours(found)
     explained = lint.settled(wrong, lint.EXPLAINED)["explained"]
     for finding, why in zip(wrong, explained, strict=True):

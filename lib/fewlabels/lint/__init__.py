@@ -7,17 +7,9 @@ own tables and records. A finding in ours fails, unless a sentence explains it (
 from fewlabels.lint.explained import EXPLAINED
 from fewlabels.lint.rules import RULES, Finding
 from fewlabels.lint.systems import final, printed, theirs
-from fewlabels.lint.tables import lint, ours, settled, units
+from fewlabels.lint.tables import grouped, lint, ours, settled
 
 __all__ = [
-    "EXPLAINED",
-    "RULES",
-    "Finding",
-    "final",
-    "lint",
-    "ours",
-    "printed",
-    "settled",
+    "EXPLAINED", "RULES", "Finding", "final", "grouped", "lint", "ours", "printed", "settled",
     "theirs",
-    "units",
-]
+]  # fmt: skip

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 EXPLAINED: Mapping[str, str] = MappingProxyType(
     {
-        "E/majority/stratified, *, fold 2, *": (
+        "E*/majority/stratified, *, fold 2, *": (
             "Labels drawn evenly over the classes make a network predict the largest class less "
             "often than it occurs; on this fold that costs more accuracy than the classes give."
         ),

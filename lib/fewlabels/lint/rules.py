@@ -98,7 +98,9 @@ def constant_predictor(miou: float, classes: int, shares: Sequence[float] = ()) 
     at = [f / classes for f in shares if f > 0]
     if at:
         near = min(at, key=lambda score: abs(score - miou))
-        return (_percent(miou), f"!={_percent(near)}") if abs(miou - near) <= POINT else None
+        return (
+            (_percent(miou), f"!={_percent(near)}") if abs(miou - near) <= POINT + 1e-12 else None
+        )
     return (_percent(miou), f">{_percent(1 / classes)}") if miou <= 1 / classes else None
 
 

@@ -1,7 +1,7 @@
 """Our own tables and records, held against the same rules."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -65,15 +65,40 @@ def settled(found: Sequence[Finding], explained: Mapping[str, str] | None = None
     return pd.DataFrame(rows, columns=columns)
 
 
-def units(study: Study, found: Iterable[Record]) -> dict[Unit, Record]:
-    """(cell, fold, pair) -> record, for those that fit the factors of a cell of the study."""
-    cells = study.cells()
+def grouped(letter: str, study: Study, found: Iterable[Record]) -> dict[str, dict[Unit, Record]]:
+    """The records of a study as `ours` takes them: those that differ only in the cell, fold, draw
+    and seed stand together, by the letter of the study (with the data set, where there are several
+    groups).
+
+    Raises:
+        LintError: a record that fits no cell, or two that fit the same place.
+    """
+    cells, groups = study.cells(), {}
+    varied = {factor for factors in cells.values() for factor in factors} | {"fold", "draw", "seed"}
+    for record in found:
+        shared = tuple((k, v) for k, v in asdict(record.run).items() if k not in varied)
+        unit = (_cell(cells, record), record.run.fold, record.run.draw)
+        runs = groups.setdefault(shared, {})
+        if unit in runs:
+            raise LintError(f"records '{runs[unit].key}' and '{record.key}' are both {unit}")
+        runs[unit] = record
+    if len(groups) == 1:
+        return {letter: next(iter(groups.values()))}
     return {
-        (cell, record.run.fold, record.run.draw): record
-        for record in found
-        for cell, factors in cells.items()
-        if all(getattr(record.run, factor) == level for factor, level in factors.items())
+        f"{letter}-{dict(k)['data']}-{n}": runs for n, (k, runs) in enumerate(groups.items(), 1)
     }
+
+
+def _cell(cells: Mapping[str, Mapping[str, object]], record: Record) -> str:
+    """The cell whose factors a record has; of several the one that names most of them."""
+    fits = [
+        name
+        for name, factors in cells.items()
+        if all(getattr(record.run, factor) == level for factor, level in factors.items())
+    ]
+    if not fits:
+        raise LintError(f"record '{record.key}' fits none of {', '.join(cells)}")
+    return max(fits, key=lambda name: len(cells[name]))
 
 
 def _found(of: str, cases: Iterable[Case]) -> list[Finding]:
