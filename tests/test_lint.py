@@ -188,6 +188,16 @@ def test_scores_that_do_not_follow_from_the_confusion_matrix(published: dict[str
     assert {f.rule for f in found} == {"as-stored", "macro-mean"}
 
 
+def test_every_run_is_held_against_every_rule_that_its_record_allows(published: dict[str, dict]):
+    held = lint.checked(published)
+    each = ("constant-predictor", "majority", "labels-seen", "as-stored")
+    assert {held[rule] for rule in each} == {75}
+    assert held["f1-iou"] == 75 * 5
+    assert held["macro-mean"] == 2 * 75
+    assert held["same-cell"] == 0
+    assert set(held) <= set(lint.RULES)
+
+
 def test_equal_configurations_have_to_agree(published: dict[str, dict]):
     (runs,) = published.values()
     assert not [f for f in lint.ours({"E": runs, "F": runs}) if f.rule == "same-cell"]

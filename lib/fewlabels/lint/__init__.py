@@ -7,9 +7,9 @@ own tables and records. A finding in ours fails, unless a sentence explains it (
 from fewlabels.lint.explained import EXPLAINED
 from fewlabels.lint.rules import RULES, Finding
 from fewlabels.lint.systems import final, printed, theirs
-from fewlabels.lint.tables import grouped, lint, ours, settled
+from fewlabels.lint.tables import checked, grouped, lint, ours, settled
 
 __all__ = [
-    "EXPLAINED", "RULES", "Finding", "final", "grouped", "lint", "ours", "printed", "settled",
-    "theirs",
+    "EXPLAINED", "RULES", "Finding", "checked", "final", "grouped", "lint", "ours", "printed",
+    "settled", "theirs",
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Our own tables and records, held against the same rules."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
@@ -28,21 +29,19 @@ def lint(table: pd.DataFrame, of: str = "table") -> list[Finding]:
     Args:
         of: what findings call the table, such as the letter of a study.
     """
-    cases = [case for row in table.to_dict("records") for case in _of_row(row)]
-    if {"cell", "fold", "val_dense_miou"} <= set(table.columns):
-        cases += _against_validation(table)
-    return _found(of, cases)
+    return _found(of, _of_table(table))
 
 
 def ours(found: Mapping[str, Mapping[Unit, Record]]) -> list[Finding]:
     """What does not add up in the runs of studies: `lint` of their tables; scores as stored against
     those of the confusion matrix; label shares; and equal configurations in several cells.
     """
-    out = []
-    for study, runs in found.items():
-        out += lint(records.table(runs), study)
-        out += _found(study, [*_stored(runs), *_label_shares(runs)])
-    return out + _found("all", _same_cells(found))
+    return [finding for of, cases in _all_cases(found).items() for finding in _found(of, cases)]
+
+
+def checked(found: Mapping[str, Mapping[Unit, Record]]) -> Counter[str]:
+    """How many times `ours` held each rule against something; 0 where nothing could be."""
+    return Counter(rule for cases in _all_cases(found).values() for rule, _, _ in cases)
 
 
 def settled(found: Sequence[Finding], explained: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -99,6 +98,21 @@ def _cell(cells: Mapping[str, Mapping[str, object]], record: Record) -> str:
     if not fits:
         raise LintError(f"record '{record.key}' fits none of {', '.join(cells)}")
     return max(fits, key=lambda name: len(cells[name]))
+
+
+def _all_cases(found: Mapping[str, Mapping[Unit, Record]]) -> dict[str, list[Case]]:
+    of_studies = {
+        study: [*_of_table(records.table(runs)), *_stored(runs), *_label_shares(runs)]
+        for study, runs in found.items()
+    }
+    return of_studies | {"all": list(_same_cells(found))}
+
+
+def _of_table(table: pd.DataFrame) -> list[Case]:
+    cases = [case for row in table.to_dict("records") for case in _of_row(row)]
+    if {"cell", "fold", "val_dense_miou"} <= set(table.columns):
+        cases += _against_validation(table)
+    return cases
 
 
 def _found(of: str, cases: Iterable[Case]) -> list[Finding]:
