@@ -156,7 +156,8 @@ def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
     none. `truth_<class>` is the share of the scored test pixels. `pixels` were drawn as labels,
     `seen` of them were touched in training. `best_miou` is the highest on the watched curve, which
     is chosen on the test tiles and therefore too high; `steps_to_95` is the first watched step from
-    which on the score stays at or above 95 % of the last.
+    which on the score stays at or above 95 % of the last. Of runs with a validation also what
+    `validated` says.
     """
     rows = []
     for (cell, fold, pair), record in named.items():
@@ -169,6 +170,7 @@ def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
             | {"seconds": record.history["seconds"].iloc[-1]}
             | {name: record.facts["labels"][name] for name in ("pixels", "seen")}
             | _by_class(record)
+            | validated(record.history)
         )
     return pd.DataFrame(rows)
 
@@ -184,6 +186,20 @@ def _by_class(record: Record) -> dict[str, float]:
         for column, values in columns.items()
         for name, value in zip(names, values, strict=True)
     }
+
+
+def validated(history: pd.DataFrame) -> dict[str, float]:
+    """What a validation said of a run; nothing where there was none.
+
+    `val_dense_miou`: at the last validation, a fraction. `lowest_loss_elsewhere`: 1 where the
+    lowest validation loss and the highest mIoU on the same places are of different steps, else 0.
+    """
+    if "val_loss" not in history:
+        return {}
+    rows = history.dropna(subset="val_loss").reset_index(drop=True)
+    apart = rows["val_loss"].idxmin() != rows["val_dense_miou"].idxmax()
+    last = rows["val_dense_miou"].iloc[-1]
+    return {"val_dense_miou": float(last), "lowest_loss_elsewhere": float(apart)}
 
 
 def watched_curve(record: Record) -> pd.DataFrame:
