@@ -18,7 +18,7 @@ export PYTHONUNBUFFERED := 1
 .PHONY: help setup data report test check lab smoke sync lock clean
 
 help: ## list the targets
-	@echo "make TARGET [DATA=synthetic|dubai|ai4mars] [PROFILE=smoke|quick|full|published] [DEVICE=auto|cpu|cuda|mps]"
+	@echo "make TARGET [DATA=synthetic|dubai|ai4mars|landcoverai|deepglobe|potsdam] [PROFILE=smoke|quick|full|published] [DEVICE=auto|cpu|cuda|mps]"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
 
 setup: $(READY) ## make the Python environment (.venv) from requirements.lock

@@ -191,7 +191,8 @@ figures.legend(figure, tiles.classes)
 #
 # Held against the dense masks, each rule has a *coverage* (correctly labelled pixels of all pixels
 # that carry a class) and a *purity* (correct ones of those it labels). @fig-audit shows both,
-# @tbl-audit by class. It is made of one tile a place, or, in the published report, of all tiles.
+# @tbl-audit by class. It is made of one tile a place, of at most twelve places, or, in the published
+# report, of all tiles.
 
 # %%
 table = (

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from jaxtyping import config, install_import_hook
 from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 install_import_hook("fewlabels", "typechecker.checked")
 settings.register_profile("untimed", deadline=None)  # no test depends on how busy a machine is
@@ -107,4 +108,97 @@ def folder_root(tmp_path: Path) -> Path:
             tmp_path / "images" / place / "a.png"
         )
         Image.fromarray(mask).save(tmp_path / "masks" / place / "a.png")
+    return tmp_path
+
+
+def geotiff(file: Path, array: np.ndarray, metres: float = 0.25) -> None:
+    """An array as GeoTIFF in the Polish system 1992 (EPSG:2180), its corner at a made-up place."""
+    tags = ImageFileDirectory_v2()
+    doubles = {33550: (metres, metres, 0.0), 33922: (0.0, 0.0, 0.0, 280_307.75, 394_547.0, 0.0)}
+    for tag, values in doubles.items():
+        tags.tagtype[tag] = 12
+        tags[tag] = values
+    tags.tagtype[34735] = 3
+    tags[34735] = (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 2180)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(file, tiffinfo=tags, compression="tiff_lzw")
+
+
+def blocks(rng: np.random.Generator, classes: int, shape: tuple[int, int]) -> np.ndarray:
+    """Classes in blocks of 4 x 4 pixels, cut off at the right and lower edge."""
+    rough = rng.integers(0, classes, (-(-shape[0] // 4), -(-shape[1] // 4)))
+    return np.kron(rough, np.ones((4, 4), int))[: shape[0], : shape[1]].astype(np.uint8)
+
+
+@pytest.fixture
+def landcoverai_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A generated copy of LandCover.ai's layout: 41 orthophotos of 36 x 50, chips of 16 x 16.
+
+    The first band holds the orthophoto's number, the second the class, the third the column.
+    """
+    from fewlabels.datasets import landcoverai
+
+    monkeypatch.setattr(landcoverai, "CHIP", 16)
+    folder, rng = tmp_path / landcoverai.FOLDER, np.random.default_rng(3)
+    for number, name in enumerate(landcoverai.SHEETS):
+        mask = blocks(rng, 5, (36, 50))
+        image = np.stack([np.full_like(mask, number), 50 * mask, mask * 0 + np.arange(50)], axis=-1)
+        geotiff(folder / "images" / f"{name}.tif", image.astype(np.uint8))
+        geotiff(folder / "masks" / f"{name}.tif", mask)
+    for name in ("train.txt", "val.txt", "test.txt", "split.py"):
+        (folder / name).write_text("M-33-20-D-c-4-2_0\n")  # published, not read
+    return tmp_path
+
+
+DEEPGLOBE = [(0, 255, 255), (255, 255, 0), (255, 0, 255), (0, 255, 0), (0, 0, 255), (255,) * 3]
+
+
+@pytest.fixture
+def deepglobe_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A generated copy of DeepGlobe's layout: 12 images of 32 x 32 with masks, chips of 8 x 8."""
+    from fewlabels.datasets import deepglobe
+
+    monkeypatch.setattr(deepglobe, "CHIP", 8)
+    monkeypatch.setattr(deepglobe, "IMAGES", 12)
+    folder, rng = tmp_path / deepglobe.FOLDER, np.random.default_rng(4)
+    for part in ("train", "valid", "test"):
+        (folder / part).mkdir(parents=True)
+    for number in range(12):
+        rgb = np.array([*DEEPGLOBE, (0, 0, 0)], np.uint8)[blocks(rng, 7, (32, 32))]
+        stem = str(1 + 83_737 * number)
+        Image.fromarray(rgb).save(folder / "train" / f"{stem}_sat.jpg", quality=95)
+        unclean = np.where(
+            rgb, 255 - rng.integers(0, 90, rgb.shape), rng.integers(0, 90, rgb.shape)
+        )
+        Image.fromarray(unclean.astype(np.uint8)).save(folder / "train" / f"{stem}_mask.png")
+        Image.fromarray(rgb).save(folder / "valid" / f"{stem}9_sat.jpg")
+    (folder / "class_dict.csv").write_text("name,r,g,b\nurban_land,0,255,255\n")
+    return tmp_path
+
+
+POTSDAM = [(255,) * 3, (0, 0, 255), (0, 255, 255), (0, 255, 0), (255, 255, 0), (255, 0, 0)]
+
+
+@pytest.fixture
+def potsdam_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A generated copy of Potsdam's layout: 38 patches of 40 x 40, chips of 20 x 20.
+
+    Masks 4_12 and 6_7 are unclean as the published ones are said to be.
+    """
+    from fewlabels.datasets import potsdam
+
+    monkeypatch.setattr(potsdam, "CHIP", 20)
+    folder, rng = tmp_path / potsdam.FOLDER, np.random.default_rng(5)
+    for patch in (*potsdam.TRAIN, *potsdam.TEST):
+        classes = blocks(rng, 6, (40, 40))
+        rgb = np.array(POTSDAM, np.uint8)[classes]
+        geotiff(folder / "2_Ortho_RGB" / f"top_potsdam_{patch}_RGB.tif", rgb // 2 + 40, 0.05)
+        if patch == "4_12":
+            rgb = np.where(
+                rgb, rgb - rng.integers(0, 80, rgb.shape), rng.integers(0, 80, rgb.shape)
+            )
+        if patch == "6_7":
+            rgb[classes == 4] = (252, 255, 0)
+        label = folder / "5_Labels_all" / f"top_potsdam_{patch}_label.tif"
+        geotiff(label, rgb.astype(np.uint8), 0.05)
     return tmp_path

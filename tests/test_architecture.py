@@ -11,10 +11,11 @@ LIB = Path(__file__).parents[1] / "lib" / "fewlabels"
 LAYERS = (
     {"types", "paths", "design", "studies", "files"},
     {"datasets", "sparsify", "expand", "ledger", "losses", "metrics", "boundaries", "calibration",
-     "models", "augment", "devices", "environment"},
-    {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits", "lint"},
+     "models", "augment", "devices", "environment", "checkpoint", "optimise"},
+    {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits", "progress",
+     "validate", "lint"},
     {"train", "prepare"},
-    {"run", "sweep", "report", "cli"},
+    {"run", "version", "sweep", "report", "cli"},
 )  # fmt: skip
 MODULES = sorted(LIB.rglob("*.py"))
 NAMES = [str(m.relative_to(LIB)) for m in MODULES]

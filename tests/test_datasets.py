@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -6,8 +7,9 @@ import pytest
 from conftest import paint
 from PIL import Image
 
-from fewlabels import datasets
-from fewlabels.datasets import cache, dubai, folder
+from fewlabels import cli, datasets, paths, prepare
+from fewlabels.datasets import cache, deepglobe, dubai, folder, landcoverai, potsdam
+from fewlabels.studies import Run
 from fewlabels.types import IGNORE, DataError, UnknownName
 
 
@@ -141,6 +143,17 @@ def test_folder_reads_classes_void_and_places(folder_root: Path):
     assert set(np.unique(tiles[0].mask[1:])) == {0, 1}
 
 
+def test_a_tile_without_any_class_is_left_out(folder_root: Path, caplog):
+    void = Image.fromarray(np.full((20, 30), 9, np.uint8))
+    void.save(folder_root / "masks" / "west" / "a.png")
+    ask = partial(datasets.load, "folder", folder_root, cache_root=folder_root / "cache")
+    with caplog.at_level("INFO"):
+        assert ask(split="all").places == ("north", "south")
+    assert "folder: 1 of 3 tiles hold no class" in caplog.text
+    with pytest.raises(DataError, match="no tile of 'test' in fold 2 has a pixel with a class"):
+        ask(2, "test")
+
+
 def test_folder_refuses_values_that_are_no_class(folder_root: Path):
     Image.fromarray(np.full((20, 30), 7, np.uint8)).save(folder_root / "masks" / "west" / "a.png")
     with pytest.raises(DataError, match=r"west/a.*\[7\].*0 to 1 and 255"):
@@ -187,3 +200,33 @@ def test_every_data_set_has_a_notice(dubai_root: Path):
     assert "synthetic" in datasets.load("synthetic", split="test").notice
     assert set(datasets.NAMES) == set(datasets.NOTICES)
     assert "Dubai" in load(dubai_root).notice
+
+
+@pytest.mark.parametrize("name", datasets.NAMES)
+def test_every_data_set_has_a_card_and_is_named_where_one_is_chosen(name: str, capsys):
+    root = paths.project_root()
+    assert f"\n## {name}\n" in (root / "data" / "README.md").read_text()
+    with pytest.raises(SystemExit):
+        cli.main(["data", "--help"])
+    assert name in capsys.readouterr().out
+    assert name == "folder" or name in (root / "Makefile").read_text()
+
+
+def test_what_a_data_set_holds_is_on_its_card():
+    page = (paths.project_root() / "data" / "README.md").read_text()
+    for home in (landcoverai, deepglobe, potsdam):
+        assert f"{home.CHIP} x {home.CHIP}" in page
+        assert f"`{home.FOLDER}/" in page
+        for name in home.CLASSES:
+            assert name in page
+    for pair in landcoverai.groups(landcoverai.SHEETS):
+        assert len(pair) == 1 or pair[0] in page
+
+
+@pytest.mark.parametrize("name", ["landcoverai", "deepglobe", "potsdam"])
+def test_a_run_is_prepared_on_chips(name: str, request: pytest.FixtureRequest):
+    root = request.getfixturevalue(f"{name}_root")
+    ready = prepare.prepare(Run(data=name, grid=16, crop=8, amount=8), root)
+    assert len(ready.labelled) == len(ready.train)
+    assert set(ready.train.places).isdisjoint(ready.test.places)
+    assert all((labels != IGNORE).sum() == 8 for labels in ready.drawn.values())

@@ -22,6 +22,8 @@ from pathlib import Path
 import pytest
 from tqdm import tqdm
 
+from fewlabels import datasets
+from fewlabels.datasets import deepglobe, landcoverai
 from fewlabels.datasets.download import Download, File, dubai, fetch
 from fewlabels.types import DataError
 
@@ -372,6 +374,83 @@ def test_two_that_want_the_same_set_download_it_once(kaggle, target):
         assert list(pool.map(fetch, [DOWNLOAD] * 2, [target] * 2)) == [target] * 2
     assert kaggle.ranges() == [None]
     assert beside(target) == ["set"]
+
+
+def elsewhere(whole: bytes, **changed) -> Download:
+    """A zip file that does not come from Kaggle."""
+    return Download(address=STORAGE, md5=hashlib.md5(whole).hexdigest(), **changed)
+
+
+def test_an_archive_at_an_address_of_its_own_is_put_in_place(kaggle, target):
+    fetch(elsewhere(kaggle.archive, files=DOWNLOAD.files), target)
+    assert all((target / path).read_bytes() == data for path, data in FILES.items())
+    assert {(method, url) for method, url, _, _ in kaggle.seen} == {("GET", STORAGE)}
+    assert beside(target) == ["set"]
+
+
+def test_a_broken_transfer_from_an_address_goes_on(kaggle, target):
+    kaggle.breaks = [len(kaggle.archive), 150_000]  # the first only asks
+    fetch(elsewhere(kaggle.archive), target)
+    first, second = kaggle.ranges()
+    assert first is None
+    assert 0 < int(second[6:-1]) <= 150_000
+
+
+def test_another_archive_than_the_known_one_is_refused_and_not_kept(kaggle, target):
+    known = elsewhere(b"another archive")
+    with pytest.raises(DataError, match=rf"archive has MD5 \w+, not {known.md5}.*by hand") as error:
+        fetch(known, target)
+    assert STORAGE in str(error.value)
+    assert "Kaggle" not in str(error.value)
+    assert beside(target) == []
+
+
+def test_an_address_that_cannot_be_reached_is_named(kaggle, target, monkeypatch):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as closed:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed.server_port}")
+    with pytest.raises(DataError, match=r"no connection to http://storage.example.*by hand"):
+        fetch(elsewhere(kaggle.archive), target)
+
+
+def packed(folder: Path) -> bytes:
+    """What lies in a folder, and the folder itself taken away."""
+    files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    whole = archive({name: path.read_bytes() for name, path in files.items()})
+    shutil.rmtree(folder)
+    return whole
+
+
+def test_deepglobe_is_downloaded_from_kaggle(kaggle, deepglobe_root):
+    before = datasets.load("deepglobe", deepglobe_root).fingerprint
+    kaggle.archive = packed(deepglobe_root / deepglobe.FOLDER)
+    datasets.fetch("deepglobe", deepglobe_root)
+    (asked,) = [json.loads(body) for method, _, _, body in kaggle.seen if method == "POST"]
+    assert asked["ownerSlug"] == "balraj98"
+    assert asked["datasetSlug"] == "deepglobe-land-cover-classification-dataset"
+    assert datasets.load("deepglobe", deepglobe_root).fingerprint == before
+
+
+def test_landcoverai_is_downloaded_from_its_own_site(kaggle, landcoverai_root, monkeypatch):
+    before = datasets.load("landcoverai", landcoverai_root).fingerprint
+    kaggle.archive = packed(landcoverai_root / landcoverai.FOLDER)
+    own = replace(
+        landcoverai.archive(),
+        address="http://landcover.example/v1.zip",
+        md5=hashlib.md5(kaggle.archive).hexdigest(),
+    )
+    _, folder = datasets.ARCHIVES["landcoverai"]
+    monkeypatch.setitem(datasets.ARCHIVES, "landcoverai", (lambda: own, folder))
+    datasets.fetch("landcoverai", landcoverai_root)
+    assert {url for _, url, _, _ in kaggle.seen} == {own.address}
+    assert datasets.load("landcoverai", landcoverai_root).fingerprint == before
+
+
+def test_landcoverai_s_address_is_that_of_version_1_over_https():
+    known = landcoverai.archive()
+    assert known.address.startswith("https://landcover.ai.")
+    assert known.address.endswith("/landcover.ai.v1.zip")
+    assert len(known.md5) == 32
+    assert not known.handle
 
 
 def test_dubai_lists_nine_images_and_nine_masks_in_each_of_eight_tiles():

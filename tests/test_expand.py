@@ -8,10 +8,10 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 from skimage.draw import line
 
-from fewlabels import expand
+from fewlabels import audits, expand
 from fewlabels.expand.nearest import geodesic
 from fewlabels.expand.segments import filled
-from fewlabels.types import IGNORE, DataError, NoLabelsError, UnknownName
+from fewlabels.types import IGNORE, DataError, NoLabelsError, Tile, UnknownName
 
 
 def sparse(seed: int, shape: tuple[int, int] = (24, 30), number: int = 40, classes: int = 3):
@@ -201,6 +201,15 @@ def test_the_audit_by_hand():
     assert found["purity"].tolist()[:2] == pytest.approx([2 / 3, 2 / 3])
     assert found["coverage"].isna().tolist() == [False, False, False, True]
     assert found["purity"].isna().tolist() == [False, False, True, True]
+
+
+def test_an_audit_of_many_places_takes_evenly_spaced_ones():
+    tiles = [
+        Tile(f"{i}", f"{i // 2}", np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8))
+        for i in range(20)
+    ]
+    assert [t.id for t in audits.one_a_place(tiles)] == [str(i) for i in range(0, 20, 2)]
+    assert [t.id for t in audits.one_a_place(tiles, most=3)] == ["0", "8", "18"]
 
 
 def test_audits_add_up_over_tiles():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fewlabels import figures
-from fewlabels.datasets import ai4mars, dubai, synthetic
+from fewlabels.datasets import ai4mars, deepglobe, dubai, landcoverai, potsdam, synthetic
 from fewlabels.types import IGNORE
 
 mpl.use("Agg")
@@ -17,7 +17,8 @@ def closed():
     plt.close("all")
 
 
-DATA = [dubai.CLASSES, synthetic.CLASSES, ai4mars.CLASSES]
+HOMES = (dubai, synthetic, ai4mars, landcoverai, deepglobe, potsdam)
+DATA = [home.CLASSES for home in HOMES]
 DEFICIENCIES = {
     "protanopia": [
         [0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
@@ -39,6 +40,18 @@ def test_every_class_has_a_colour_of_its_own(classes: tuple[str, ...]):
     found = figures.colours(classes)
     assert len(set(found)) == len(classes)
     assert figures.VOID not in found
+
+
+@pytest.mark.parametrize("classes", DATA)
+def test_no_class_of_a_known_data_set_gets_a_spare_colour(classes: tuple[str, ...]):
+    assert set(classes) <= set(figures.CLASS_COLOURS)
+
+
+def test_like_ground_is_painted_alike_across_data_sets():
+    for alike in ({"tree", "woodland", "forest", "vegetation"}, {"building", "urban"},
+                  {"road", "impervious surface"}, {"soil", "land", "barren"},
+                  {"field", "agriculture"}, {"grass", "rangeland", "low vegetation"}):  # fmt: skip
+        assert len({figures.CLASS_COLOURS[name] for name in alike}) == 1
 
 
 def test_a_class_has_the_same_colour_in_every_data_set():

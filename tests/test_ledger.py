@@ -87,3 +87,16 @@ def test_a_missing_or_damaged_draw_is_named(tmp_path: Path):
     ledger.keep(tmp_path, name, {"t": labels(0)}).write_bytes(b"not a zip file")
     with pytest.raises(RecordError, match="run its run again"):
         ledger.kept(tmp_path, name)
+
+
+def test_what_was_seen_is_packed_and_unpacked():
+    """30 of 20 x 19 = 380 pixels, which is no multiple of 8; 48 bytes hold them."""
+    shown = {"t": labels(0)[:, :19], "u": labels(1)}
+    book, again = ledger.ledger(shown), ledger.ledger(shown)
+    book.enter("t", 3, 2, shown["t"][3:17, 2:19])
+    bits = ledger.packed(book)
+    assert bits["t"].shape == (48,)
+    ledger.unpack(again, bits)
+    assert all((again.seen[tile] == book.seen[tile]).all() for tile in shown)
+    with pytest.raises(RecordError, match="of other tiles; delete it"):
+        ledger.unpack(ledger.ledger({"t": labels(0)}), bits)

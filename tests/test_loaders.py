@@ -6,8 +6,8 @@ import torch
 
 from fewlabels import ledger, sparsify
 from fewlabels.augment import augmentation
-from fewlabels.loaders import Batch, Batches, LabelledTile
-from fewlabels.types import IGNORE, DataError, NoLabelsError, UnknownName
+from fewlabels.loaders import Batch, Batches, LabelledTile, Rare
+from fewlabels.types import IGNORE, DataError, NoLabelsError
 
 
 def tile(name: str, h: int = 40, w: int = 50, amount: float | int = 0.05) -> LabelledTile:
@@ -38,6 +38,31 @@ def test_a_batch_is_a_pure_function_of_seed_and_step(how: str):
         assert torch.equal(one.labels, two.labels)
     assert all(torch.equal(a.images, b.images) for a, b in zip(forward[2:], ahead, strict=True))
     assert not torch.equal(forward[0].images, batches(how=how, seed=1)[0].images)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7, 30])
+def test_the_number_of_workers_changes_nothing(workers: int):
+    mixed = dataclasses.replace(batches(how="flips+shift_scale_rotate"), cutmix=0.5)
+    made = list(mixed.ahead(3, workers))
+    expected = [mixed[s] for s in range(3, 20)]
+    assert [b.ids for b in made] == [b.ids for b in expected]
+    assert all(torch.equal(a.images, b.images) for a, b in zip(made, expected, strict=True))
+    assert all(torch.equal(a.labels, b.labels) for a, b in zip(made, expected, strict=True))
+    assert list(batches().ahead(20, workers)) == []
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_batch_made_ahead_is_entered_only_when_it_is_used(workers: int):
+    def seen(used: int, workers: int) -> int:
+        tiles = [tile("a"), tile("b")]
+        book = ledger.ledger({t.id: t.labels for t in tiles})
+        coming = batches(tiles, book=book).ahead(0, workers)
+        for _ in range(used):
+            next(coming)
+        coming.close()
+        return book.touched
+
+    assert seen(3, workers) == seen(3, 1) < seen(4, 1)
 
 
 @pytest.mark.parametrize("how", ["none", "d4"])
@@ -92,25 +117,62 @@ def test_training_without_labels_or_tiles_is_refused():
         batches()[20]
 
 
-def test_d4_reaches_all_eight_positions_and_moves_both_alike():
-    apply = augmentation("d4")
-    image = np.arange(16, dtype=np.uint8).reshape(4, 4, 1).repeat(3, axis=2)
-    labels = np.arange(16, dtype=np.uint8).reshape(4, 4)
-    seen = set()
-    for seed in range(100):
-        moved, with_it = apply(seed, image, labels)
-        assert (moved[..., 0] == with_it).all()
-        seen.add(with_it.tobytes())
-    square = {np.rot90(m, k).tobytes() for m in (labels, labels.T) for k in range(4)}
-    assert seen == square
-
-
-def test_unknown_augmentations_are_refused():
-    with pytest.raises(UnknownName, match="known: d4, none"):
-        augmentation("blur")
-
-
 def test_an_image_of_another_size_than_its_labels_is_refused(unchecked):
     odd = dataclasses.replace(tile("a"), image=np.zeros((40, 51, 3), np.uint8))
     with pytest.raises(DataError, match=r"'a': its image is \(40, 51\) pixels and its labels"):
         batches([odd])
+
+
+def rare_tiles() -> tuple[list[LabelledTile], dict[str, np.ndarray]]:
+    """Tiles a, b, c and d of 40 x 50 pixels; a and c hold two labels each of a class 7."""
+    tiles, pixels = [tile(name) for name in "abcd"], {}
+    for name, place in {0: (3, 5), 2: (31, 44)}.items():
+        y, x = place
+        tiles[name].labels[y, x : x + 2] = 7
+        pixels[tiles[name].id] = np.array([y * 50 + x, y * 50 + x + 1])
+    return tiles, pixels
+
+
+def whitened(seed: int, image: np.ndarray, labels: np.ndarray) -> tuple:
+    return np.full_like(image, 255), labels
+
+
+def test_rare_tiles_come_again_around_a_rare_label_and_have_their_own_augmentation():
+    """Rounds of 4 + 2 (3 - 1) = 8 turns: a and c three times each, twice around a 7."""
+    tiles, pixels = rare_tiles()
+    rare = Rare(pixels, 3, whitened)
+    every = Batches(tiles, 4, 8, 30, 0, augmentation("none"), rare=rare)
+    with_rare = 0
+    for batch in every.ahead():
+        assert sorted(batch.ids) == sorted("abcd" + 2 * "ac")
+        for image, labels, name in zip(batch.images, batch.labels, batch.ids, strict=True):
+            assert bool((image == 255).all()) == (name in "ac")
+            with_rare += int((labels == 7).any())
+    assert 30 * 4 <= with_rare < 30 * 6
+
+
+def test_without_extra_turns_rare_tiles_change_nothing_else():
+    tiles, pixels = rare_tiles()
+    plain = Batches(tiles, 16, 3, 9, 0, augmentation("d4"))
+    rare = Batches(tiles, 16, 3, 9, 0, augmentation("d4"), rare=Rare(pixels, 1, augmentation("d4")))
+    assert all(torch.equal(a.images, b.images) for a, b in zip(plain, rare, strict=True))
+    with pytest.raises(ValueError, match="0 times a round"):
+        Rare(pixels, 0, augmentation("none"))
+
+
+def test_a_box_of_another_crop_brings_its_labels_and_the_ledger_counts_where_they_are_from():
+    tiles = [tile("a"), tile("b"), tile("c")]
+    book = ledger.ledger({t.id: t.labels for t in tiles})
+    mixed = Batches(tiles, 16, 3, 20, 0, augmentation("none"), book, cutmix=1.0)
+    by_letter = {ord(t.id): t.labels for t in tiles}
+    foreign = 0
+    for batch in mixed.ahead():
+        for image, labels, name in zip(batch.images, batch.labels, batch.ids, strict=True):
+            y, x, letter = image.long().numpy()
+            expected = np.choose(letter - ord("a"), [by_letter[ord(n)][y, x] for n in "abc"])
+            assert (expected == labels.numpy()).all()
+            foreign += int((labels.numpy() != IGNORE)[letter != ord(name)].sum())
+    assert foreign > 20
+    windows = ledger.ledger({t.id: t.labels for t in tiles})
+    list(Batches(tiles, 16, 3, 20, 0, augmentation("none"), windows).ahead())
+    assert all((book.seen[n] == windows.seen[n]).all() for n in "abc")

@@ -5,43 +5,169 @@ comes from outside the image is IGNORE.
 """
 
 import os
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 from jaxtyping import UInt8
 
-from fewlabels.types import unknown
+from fewlabels.types import IGNORE, unknown
 
 Pair = tuple[UInt8[np.ndarray, "h w c"], UInt8[np.ndarray, "h w"]]
 Augment = Callable[[int, UInt8[np.ndarray, "h w c"], UInt8[np.ndarray, "h w"]], Pair]
 
-NAMES = ("none", "d4")
+NAMES = ("none", "d4", "flips", "rotate", "shift_scale_rotate")
+FILLS = ("reflect", "black")
 
 
-def augmentation(name: str) -> Augment:
+@dataclass(frozen=True)
+class Motion:
+    """How far `rotate` and `shift_scale_rotate` move a crop, evenly in both directions.
+
+    Attributes:
+        share: of the crops that are moved at all, from 0 to 1.
+        degrees: largest angle.
+        shift: largest shift on each axis, as a fraction of its length.
+        zoom: largest change of size, as a fraction of it, below 1.
+        fill: what the image shows from outside: `reflect` (mirrored) or `black`.
+    """
+
+    share: float = 0.5
+    degrees: float = 45.0
+    shift: float = 0.0625
+    zoom: float = 0.1
+    fill: str = "reflect"
+
+
+def augmentation(name: str, motion: Motion | None = None) -> Augment:
     """A function (seed, image, labels) -> (image, labels), pure: the seed decides everything.
 
     Args:
-        name: `none`, or `d4`: one of the eight flips and quarter turns of a square, which map an
-            image seen from above to one as likely.
+        name: one of these, or several joined by `+` and applied in that order:
+            `none`;
+            `d4`: one of the eight flips and quarter turns of a square, which map an image seen
+            from above to one as likely;
+            `flips`: left and right, up and down, each in half of the crops;
+            `rotate`: by any angle about the centre;
+            `shift_scale_rotate`: that, with a shift and a change of size.
+        motion: of the last two, the default `Motion()`.
+
+    The last two read labels from the nearest pixel, so a lone labelled pixel may vanish or become
+    several. If every label of a crop vanished, the crop stays as it was.
 
     Raises:
-        UnknownName: no such augmentation.
+        UnknownName: no such augmentation or fill.
     """
-    if name not in NAMES:
-        raise unknown("augmentation", name, NAMES)
-    if name == "none":
+    parts, motion = name.split("+"), motion or Motion()
+    for part in parts:
+        if part not in NAMES:
+            raise unknown("augmentation", part, NAMES)
+    if motion.fill not in FILLS:
+        raise unknown("fill", motion.fill, FILLS)
+    if set(parts) == {"none"}:
         return lambda seed, image, labels: (image, labels)
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks a server otherwise
-    import albumentations
-
-    pipeline = albumentations.Compose([albumentations.D4(p=1)])
+    own = threading.local()  # a transform holds its random state, so each thread has its own
 
     def apply(
         seed: int, image: UInt8[np.ndarray, "h w c"], labels: UInt8[np.ndarray, "h w"]
     ) -> Pair:
-        pipeline.set_random_seed(seed)
-        moved = pipeline(image=image, mask=labels)
-        return moved["image"], moved["mask"]
+        if not hasattr(own, "of_image"):
+            own.of_image = _transforms(parts, motion, "image")
+            own.of_labels = _transforms(parts, motion, "labels")
+        with_it = _moved(own.of_labels, seed, labels)
+        if (labels != IGNORE).any() and not (with_it != IGNORE).any():
+            return image, labels
+        return _moved(own.of_image, seed, image), with_it
 
     return apply
+
+
+def cutmix(
+    images: UInt8[np.ndarray, "b c h w"],
+    labels: UInt8[np.ndarray, "b h w"],
+    share: float,
+    rng: np.random.Generator,
+) -> tuple[UInt8[np.ndarray, "b c h w"], UInt8[np.ndarray, "b h w"]]:
+    """Paste into some crops a box of another crop of the batch, with the labels that lie in it.
+
+    A box covers an evenly drawn fraction of the area, before what lies outside is cut off; its
+    centre is anywhere. Where the paste would leave a crop without a label, it is left out.
+
+    Args:
+        share: of the crops that get a box.
+
+    Source: Yun et al. 2019, https://arxiv.org/abs/1905.04899, with alpha = 1; there the labels of
+    whole images are mixed, here those of pixels move with them.
+    """
+    mixed, moved = images.copy(), labels.copy()
+    others = rng.permutation(len(images))
+    for crop, other in enumerate(others):
+        chosen, rows, columns = rng.random() < share, *_box(labels.shape[1:], rng)
+        if not chosen:
+            continue
+        pasted = labels[crop].copy()
+        pasted[rows, columns] = labels[other, rows, columns]
+        if (pasted != IGNORE).any():
+            moved[crop] = pasted
+            mixed[crop, :, rows, columns] = images[other, :, rows, columns]
+    return mixed, moved
+
+
+def _box(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[slice, slice]:
+    side, centre = np.sqrt(rng.random()), rng.random(2)
+    starts = [max(0, round(n * (c - side / 2))) for n, c in zip(shape, centre, strict=True)]
+    stops = [min(n, round(n * (c + side / 2))) for n, c in zip(shape, centre, strict=True)]
+    rows, columns = (slice(*ends) for ends in zip(starts, stops, strict=True))
+    return rows, columns
+
+
+def _moved(transforms: list[Callable], seed: int, array: np.ndarray) -> np.ndarray:
+    """One transform after the other, each with a seed of its own: the library would give all of
+    them the same draws, so that a crop is flipped up and down whenever it is left and right.
+    """
+    seeds = [seed, *np.random.SeedSequence(seed).generate_state(len(transforms) - 1).tolist()]
+    for transform, own in zip(transforms, seeds, strict=True):
+        transform.set_random_seed(own)
+        array = transform(image=array)["image"]
+    return array
+
+
+def _transforms(parts: list[str], motion: Motion, of: str) -> list[Callable]:
+    """The transforms of an image, or of labels: the same draws, other pixels from outside."""
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks a server otherwise
+    import albumentations
+
+    makers: dict[str, Callable[[], list]] = {
+        "none": list,
+        "d4": lambda: [albumentations.D4(p=1)],
+        "flips": lambda: [
+            albumentations.HorizontalFlip(p=0.5),
+            albumentations.VerticalFlip(p=0.5),
+        ],
+        "rotate": lambda: [_affine(albumentations, motion, of, 0.0, 0.0)],
+        "shift_scale_rotate": lambda: [
+            _affine(albumentations, motion, of, motion.shift, motion.zoom)
+        ],
+    }
+    return [albumentations.Compose([each]) for part in parts for each in makers[part]()]
+
+
+def _affine(albumentations: ModuleType, motion: Motion, of: str, shift: float, zoom: float):
+    import cv2
+
+    outside = {"border_mode": cv2.BORDER_REFLECT_101, "interpolation": cv2.INTER_LINEAR}
+    if motion.fill == "black":
+        outside["border_mode"] = cv2.BORDER_CONSTANT
+    if of == "labels":
+        outside = {"border_mode": cv2.BORDER_CONSTANT, "interpolation": cv2.INTER_NEAREST}
+        outside["fill"] = IGNORE
+    return albumentations.Affine(
+        rotate=(-motion.degrees, motion.degrees),
+        translate_percent=(-shift, shift),
+        scale=(1 - zoom, 1 + zoom),
+        keep_ratio=True,
+        p=motion.share,
+        **outside,
+    )

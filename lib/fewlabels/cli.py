@@ -83,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="data | run | audit | lint | report")
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
-    data.add_argument("name", help="synthetic, dubai, ai4mars or folder")
+    data.add_argument(
+        "name", help="synthetic, dubai, ai4mars, landcoverai, deepglobe, potsdam, folder"
+    )
     data.add_argument("--grid", type=int, default=700, help="longest side in pixels (700)")
     data.set_defaults(command=_data)
 

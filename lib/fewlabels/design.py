@@ -33,6 +33,20 @@ class Run:
         seed: of weights, crops and augmentation.
         watch: how many times on the way the test tiles are scored, evenly spaced, the last step
             included. The curve is shown, never used to choose.
+        augmentation: see `augment.augmentation`.
+        motion_share, rotation, shift, zoom, fill: of its `rotate` and `shift_scale_rotate`, see
+            `augment.Motion`.
+        cutmix: share of the crops that get a box of another crop, see `augment.cutmix`.
+        rare_below: a class is rare if it has labels, but fewer than this fraction of those drawn
+            for all training tiles, classes left out not counted; 0 calls none rare.
+        rare_times: how often a tile with a label of a rare class comes in a round of the tiles;
+            from the second on the crop is placed around such a label.
+        rare_augmentation: of those tiles; `same` as the others.
+        clip, warm_up, ema, patience, keep, plateau_patience, plateau_factor: see
+            `optimise.Optimisation`.
+        validation: what decides where something is chosen (`patience`, `keep`, `plateau`): `none`;
+            or `sparse` or `dense` labels of the validation places, which then do not train. Both
+            scores are recorded, at the watched steps; the test tiles never decide.
     """
 
     data: str = "synthetic"
@@ -65,6 +79,23 @@ class Run:
     left_out: tuple[str, ...] = ()
     expansion: str = "none"
     reach: float = 5.0
+    clip: float | None = None
+    warm_up: int = 0
+    ema: float = 0.0
+    validation: str = "none"
+    patience: int = 0
+    keep: str = "last"
+    plateau_patience: int = 5
+    plateau_factor: float = 0.1
+    motion_share: float = 0.5
+    rotation: float = 45.0
+    shift: float = 0.0625
+    zoom: float = 0.1
+    fill: str = "reflect"
+    cutmix: float = 0.0
+    rare_below: float = 0.0
+    rare_times: int = 1
+    rare_augmentation: str = "same"
 
 
 @dataclass(frozen=True)

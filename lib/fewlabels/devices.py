@@ -1,14 +1,18 @@
 """Where and in which number format a network is computed."""
 
+import os
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from importlib.util import find_spec
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
 from fewlabels.types import FewLabelsError, unknown
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICES = ("auto", "cpu", "cuda", "mps", "xla")
 PRECISIONS = ("auto", "bf16", "fp32")
 
 
@@ -41,16 +45,50 @@ class Compute:
         model = model.to(self.device)
         return model.to(memory_format=torch.channels_last) if self.channels_last else model
 
+    def settle(self) -> None:
+        """Make the device compute what it has been asked so far; only XLA puts it off."""
+        if self.device.type == "xla":
+            _xla().sync()
+
+    def seed(self, seed: int) -> None:
+        """Seed the random generators that a network draws from."""
+        torch.manual_seed(seed)
+        if self.device.type == "xla":
+            _xla().manual_seed(seed)
+
+    def generators(self) -> dict[str, Tensor]:
+        """The states of the random generators that a network draws from, by device."""
+        states = {"cpu": torch.get_rng_state()}
+        if self.device.type == "xla":
+            states["xla"] = torch.tensor(_xla().core.xla_model.get_rng_state())
+        elif self.device.type != "cpu":
+            states[self.device.type] = torch.get_device_module(self.device).get_rng_state()
+        return states
+
+    def set_generators(self, states: Mapping[str, Tensor]) -> None:
+        """The inverse of `generators`; a state of another kind of device is left aside."""
+        torch.set_rng_state(states["cpu"])
+        if self.device.type not in states or self.device.type == "cpu":
+            return
+        state = states[self.device.type]
+        if self.device.type == "xla":
+            _xla().core.xla_model.set_rng_state(int(state))
+        else:
+            torch.get_device_module(self.device).set_rng_state(state)
+
     @property
     def hardware(self) -> str:
         """The device as a person would name it."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
-        return f"{self.device.type}, {torch.get_num_threads()} threads"
+        if self.device.type == "xla":
+            return f"xla on {_xla().runtime.device_type()}"
+        return threaded(self.device.type, torch.get_num_threads())
 
 
 def compute(device: str = "auto", precision: str = "auto") -> Compute:
-    """The device and format to use; `auto` takes the fastest that this machine has.
+    """The device and format to use; `auto` takes the fastest that this machine has (never xla,
+    which is not the default build of PyTorch).
 
     Raises:
         UnknownName: no such device or precision.
@@ -65,6 +103,9 @@ def compute(device: str = "auto", precision: str = "auto") -> Compute:
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
+    if device == "xla":
+        precision = "fp32" if precision == "auto" else precision
+        return Compute(_xla_device(), precision, channels_last=False)
     name = next(d for d in ("cuda", "mps", "cpu") if there[d]) if device == "auto" else device
     if not there[name]:
         found = ", ".join(d for d in there if there[d])
@@ -72,6 +113,35 @@ def compute(device: str = "auto", precision: str = "auto") -> Compute:
     if precision == "auto":
         precision = "bf16" if _has_bf16(name) else "fp32"
     return Compute(torch.device(name), precision)
+
+
+def threaded(kind: str, threads: int) -> str:
+    """What records call a device that computes with this many threads of this process."""
+    return f"{kind}, {threads} threads"
+
+
+def _xla_device() -> torch.device:
+    try:
+        return _xla().device()
+    except (RuntimeError, OSError) as error:
+        raise DeviceError(
+            f"device 'xla' cannot be used with PJRT_DEVICE={os.environ.get('PJRT_DEVICE', '')}: "
+            f"{error}"
+        ) from error
+
+
+def _xla() -> ModuleType:
+    """PyTorch/XLA, imported only when it is asked for: it is in an environment of its own."""
+    if find_spec("torch_xla") is None:
+        raise DeviceError(
+            "device 'xla' needs PyTorch/XLA, which is not installed here; make an environment "
+            "from requirements-xla.txt, and set PJRT_DEVICE to TPU or CPU"
+        )
+    import torch_xla
+    import torch_xla.core.xla_model
+    import torch_xla.runtime
+
+    return torch_xla
 
 
 def _has_bf16(device: str) -> bool:

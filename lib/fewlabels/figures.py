@@ -36,6 +36,17 @@ CLASS_COLOURS = {
     "bedrock": "#4D4D4D",
     "sand": "#F0E442",
     "big rock": "#0072B2",
+    "background": "#B5E0A0",
+    "woodland": "#009E73",
+    "urban": "#D55E00",
+    "agriculture": "#F0E442",
+    "rangeland": "#B5E0A0",
+    "forest": "#009E73",
+    "barren": "#E69F00",
+    "impervious surface": "#4D4D4D",
+    "low vegetation": "#B5E0A0",
+    "car": "#F0E442",
+    "clutter": "#CC79A7",
 }
 SPARE = ("#CC79A7", "#000000", "#F0E442", "#56B4E9", "#999999", "#0072B2", "#D55E00", "#009E73")
 VOID = "#DDDDDD"

@@ -71,6 +71,24 @@ def ledger(drawn: Labels, trained: Labels | None = None) -> Ledger:
     )
 
 
+def packed(ledger: Ledger) -> dict[str, UInt8[np.ndarray, " bytes"]]:
+    """What each tile has shown, eight pixels a byte, row after row."""
+    return {tile: np.packbits(seen) for tile, seen in ledger.seen.items()}
+
+
+def unpack(ledger: Ledger, packed: Mapping[str, UInt8[np.ndarray, " bytes"]]) -> None:
+    """Set what each tile has shown to what `packed` gave.
+
+    Raises:
+        RecordError: it is of other tiles.
+    """
+    sizes = {tile: -(-seen.size // 8) for tile, seen in ledger.seen.items()}
+    if sizes != {tile: bits.size for tile, bits in packed.items()}:
+        raise RecordError("the stored ledger is of other tiles; delete it and run again")
+    for tile, seen in ledger.seen.items():
+        seen[:] = np.unpackbits(packed[tile], count=seen.size).reshape(seen.shape)
+
+
 def keep(folder: Path, sha256: str, drawn: Labels) -> Path:
     """Store a draw as `folder`/SHA256.npz, one array a tile; one that is there stays.
 

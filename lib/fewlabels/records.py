@@ -145,7 +145,8 @@ def read(root: Path, key: str) -> Record:
 
 def read_all(root: Path) -> list[Record]:
     """Every record under `root`, by key."""
-    return [read(root, file.parent.name) for file in sorted(root.glob("*/record.json"))]
+    files = sorted(root.glob("[!.]*/record.json"))  # what a killed writer left starts with a dot
+    return [read(root, file.parent.name) for file in files]
 
 
 def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:

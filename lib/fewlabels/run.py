@@ -1,12 +1,11 @@
 """One run from its declaration to its record."""
 
-import ast
 import hashlib
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
-from functools import cache, partial
+from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,47 +15,31 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fewlabels import (
-    augment,
     boundaries,
     calibration,
+    checkpoint,
     datasets,
     devices,
     environment,
     evaluate,
-    expand,
     ledger,
-    loaders,
     losses,
     metrics,
     models,
+    optimise,
     paths,
     prepare,
     records,
-    sparsify,
     studies,
     train,
+    validate,
 )
 from fewlabels.prepare import Prepared
 from fewlabels.studies import Run
 from fewlabels.types import RecordError
+from fewlabels.version import code_version
 
 log = logging.getLogger(__name__)
-
-RESULT_MODULES = (
-    augment,
-    boundaries,
-    calibration,
-    evaluate,
-    expand,
-    ledger,
-    loaders,
-    losses,
-    metrics,
-    models,
-    prepare,
-    sparsify,
-    train,
-)
 
 OPTIONS: Mapping[str, Mapping[str, str]] = {
     "partial_focal": {"gamma": "gamma", "alpha": "alpha"},
@@ -68,6 +51,16 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Which factor of a run is which argument of its loss."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """How a run is carried out: nothing here changes its result, but for the device."""
+
+    compute: devices.Compute
+    keep_model: bool = True
+    checkpoints: checkpoint.Checkpoints | None = None
+    workers: int = 1
 
 
 def key(run: Run, root: Path | None = None) -> str:
@@ -86,30 +79,57 @@ def execute(
     runs: Path | None = None,
     device: str = "auto",
     keep_model: bool = True,
+    checkpoint_every: int | None = None,
+    workers: int = 1,
 ) -> records.Record:
     """The record of `run`: read if there is one, else trained, evaluated and written.
 
     Args:
         root: of the data, see `datasets.load`.
         runs: folder of the records (default: `paths.runs_root()`).
-        keep_model: whether the last weights are stored too, and the draw as `draws`/SHA256.npz.
+        keep_model: whether the weights are stored too, and the draw as `draws`/SHA256.npz.
+        checkpoint_every: steps between two checkpoints, kept in `runs`/.partial-KEY until the
+            record is written; a run that was killed goes on there and ends as if it had not been
+            (only times differ). None keeps none. One process a run at a time.
+        workers: threads that make batches; the record does not depend on it.
 
     Raises:
         FewLabelsError: whatever is wrong with data, labels, weights, device or training.
     """
     runs = runs or paths.runs_root()
     name = key(run, root)
+    every = checkpoint_every
+    partial_run = every and checkpoint.Checkpoints(runs / f".partial-{name}", name, every)
     if not records.exists(runs, name):
         ready = prepare.prepare(run, root)
-        _train_and_record(ready, runs, name, devices.compute(device, run.precision), keep_model)
+        how = Operation(devices.compute(device, run.precision), keep_model, partial_run, workers)
+        _train_and_record(ready, runs, name, how)
+    record = recorded(run, runs, name)
+    if partial_run:
+        checkpoint.clear(partial_run)
+    return record
+
+
+def recorded(run: Run, runs: Path, name: str) -> records.Record:
+    """The record called `name`.
+
+    Raises:
+        RecordError: it is not there, damaged, of another run than `run`, or made by another version
+            of the code.
+    """
     record = records.read(runs, name)
     if record.run != run:
         raise RecordError(f"the record '{runs / name}' is of another run; delete that folder")
+    if record.facts["environment"]["code"] != code_version():
+        raise RecordError(
+            f"the record '{runs / name}' was made by another version of the code; delete that "
+            "folder and run again"
+        )
     return record
 
 
 def trained(record: records.Record, runs: Path | None = None) -> nn.Module:
-    """The network of a record with its last weights.
+    """The network of a record with the weights that were kept.
 
     Raises:
         RecordError: the weights were not kept, are damaged or do not fit.
@@ -129,29 +149,8 @@ def trained(record: records.Record, runs: Path | None = None) -> nn.Module:
     return model
 
 
-@cache
-def code_version() -> str:
-    """SHA-256 over the modules that can change a result, without comments and docstrings."""
-    total = hashlib.sha256()
-    for file in result_files():
-        total.update(_bare(file.read_text()).encode())
-    return total.hexdigest()
-
-
-def result_files() -> list[Path]:
-    """The files of RESULT_MODULES; of a package, all of its modules."""
-    files = [Path(module.__file__) for module in RESULT_MODULES]
-    return [
-        part
-        for file in files
-        for part in (sorted(file.parent.rglob("*.py")) if file.stem == "__init__" else [file])
-    ]
-
-
-def _train_and_record(
-    ready: Prepared, runs: Path, name: str, compute: devices.Compute, keep_model: bool
-) -> None:
-    run, classes = ready.run, len(ready.train.classes)
+def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operation) -> None:
+    run, classes, compute = ready.run, len(ready.train.classes), operation.compute
     weights = _class_weights(ready)
     model, provenance = models.build_with_provenance(
         run.model,
@@ -161,18 +160,11 @@ def _train_and_record(
         seed=run.seed,
     )
     seen = ready.ledger()
-    batches = loaders.Batches(
-        ready.labelled,
-        run.crop,
-        run.batch,
-        run.steps,
-        run.seed,
-        augment.augmentation(run.augmentation),
-        seen,
-    )
+    loss, judge = _loss(ready, weights, compute), _judge(ready, weights, compute)
     history = train.fit(
-        model, batches, _loss(ready, weights, compute), _optimisation(run), compute, seed=run.seed,
-        watch=_watcher(ready, compute), watch_at=_evenly(run.steps, run.watch),
+        model, prepare.batches(ready, seen), loss, _optimisation(run), compute, seed=run.seed,
+        watch=_watcher(ready, compute), watch_at=_evenly(run.steps, run.watch), judge=judge,
+        checkpoints=operation.checkpoints, workers=operation.workers,
     )  # fmt: skip
     began = time.perf_counter()
     found = evaluate.statistics(model, ready.test, classes, compute, left_out=ready.left_out)
@@ -184,17 +176,17 @@ def _train_and_record(
         "weights": asdict(provenance),
         "parameters": sum(p.numel() for p in model.parameters()),
         "scores": _score_facts(found, ready),
+        "kept": _kept_facts(run, judge, history),
         "cost": {"train_seconds": history[-1]["seconds"], "test_seconds": evaluated},
         "finished": environment.now(),
         "environment": environment.facts()
         | {"device": compute.hardware, "precision": compute.precision, "code": code_version()},
     }  # fmt: skip
-    if keep_model:
+    if operation.keep_model:
         ledger.keep(runs / "draws", ready.sha256, ready.drawn)
     state = {k: v.detach().cpu().contiguous().numpy() for k, v in model.state_dict().items()}
-    records.write(
-        runs, name, run, facts, history, ready.test.ids, found, state if keep_model else None
-    )
+    stored = state if operation.keep_model else None
+    records.write(runs, name, run, facts, history, ready.test.ids, found, stored)
 
 
 def _class_weights(ready: Prepared) -> Float[Tensor, " k"] | None:
@@ -217,8 +209,10 @@ def _loss(
     )
 
 
-def _optimisation(run: Run) -> train.Optimisation:
-    return train.Optimisation(run.optimiser, run.schedule, run.lr, run.weight_decay)
+def _optimisation(run: Run) -> optimise.Optimisation:
+    """The factors of the run that bear the name of a field of `Optimisation`."""
+    names = (f.name for f in fields(optimise.Optimisation))
+    return optimise.Optimisation(**{name: getattr(run, name) for name in names})
 
 
 def _watcher(ready: Prepared, compute: devices.Compute) -> train.Watch:
@@ -231,6 +225,30 @@ def _watcher(ready: Prepared, compute: devices.Compute) -> train.Watch:
         return {"miou": score.miou, "accuracy": score.accuracy}
 
     return watch
+
+
+def _judge(
+    ready: Prepared, weights: Float[Tensor, " k"] | None, compute: devices.Compute
+) -> train.Judge | None:
+    mode, tiles = ready.run.validation, ready.validation
+    if tiles is None:
+        return None
+    loss, drawn = _loss(ready, weights, compute), ready.validation_drawn
+
+    def score(step: int, model: nn.Module) -> Mapping[str, float]:
+        return validate.validate(
+            model, tiles, drawn, len(tiles.classes), loss, mode, compute, left_out=ready.left_out
+        )
+
+    return train.Judge(score, f"val_{mode}_miou")
+
+
+def _kept_facts(run: Run, judge: train.Judge | None, history: train.History) -> dict[str, object]:
+    """Which weights the record is of: the rule, the step, and what chose it."""
+    if run.keep == "last":
+        return {"rule": "last", "step": len(history)}
+    row = max((row for row in history if judge.by in row), key=lambda row: row[judge.by])
+    return {"rule": "best", "step": row["step"], "by": judge.by, judge.by: row[judge.by]}
 
 
 def _evenly(steps: int, times: int) -> frozenset[int]:
@@ -254,15 +272,3 @@ def _score_facts(found: metrics.Statistics, ready: Prepared) -> dict[str, object
 def _known(value: float) -> float | None:
     """JSON has no NaN."""
     return None if np.isnan(value) else float(value)
-
-
-def _bare(source: str) -> str:
-    """A module's code without docstrings and comments, so that prose never invalidates a run."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            value = body[0].value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                body[0].value = ast.Constant("")
-    return ast.unparse(tree)

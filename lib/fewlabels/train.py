@@ -1,21 +1,28 @@
 """The only training loop of the project. It counts in steps and knows no data set and no method:
 model, batches and loss are arguments.
+
+Whatever the next step depends on is in a checkpoint (`progress`), so a training that was killed
+goes on to the same weights; on a CPU, with as many threads, to the bit.
 """
 
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from tqdm.auto import tqdm
 
+from fewlabels import checkpoint, optimise
+from fewlabels.checkpoint import Checkpoints
 from fewlabels.devices import Compute
 from fewlabels.loaders import Batch, Batches
 from fewlabels.models import normalise
+from fewlabels.optimise import Optimisation
+from fewlabels.progress import History, Progress, begun, finite, resume, save
 from fewlabels.types import FewLabelsError, unknown
 
 Loss = Callable[[Float[Tensor, "b k h w"], Int[Tensor, "b h w"]], Float[Tensor, ""]]
@@ -27,20 +34,20 @@ class TrainingError(FewLabelsError):
 
 
 @dataclass(frozen=True)
-class Optimisation:
-    """How the weights move.
+class Judge:
+    """The validation of a training: what may end it, lower its rate and choose its weights.
 
     Attributes:
-        optimiser: `adamw` (decoupled weight decay) or `adam` (decay as an L2 penalty).
-        schedule: `one_cycle` (up to `lr` over the first 30 % of the steps, then down to almost 0)
-            or `constant`.
-        lr: the highest learning rate.
+        score: called as score(steps done, model); what it returns joins that step's row.
+        by: the column of it that decides; higher is better.
     """
 
-    optimiser: str = "adamw"
-    schedule: str = "one_cycle"
-    lr: float = 1e-3
-    weight_decay: float = 1e-2
+    score: Watch
+    by: str
+
+    def scores(self, history: History) -> list[float]:
+        """What decided so far, oldest first."""
+        return [row[self.by] for row in history if self.by in row]
 
 
 def fit(
@@ -53,7 +60,10 @@ def fit(
     seed: int,
     watch: Watch | None = None,
     watch_at: frozenset[int] = frozenset(),
-) -> list[dict[str, float | int]]:
+    judge: Judge | None = None,
+    checkpoints: Checkpoints | None = None,
+    workers: int = 1,
+) -> History:
     """Train `model` in place, one step a batch; the history has one row a step.
 
     Args:
@@ -61,70 +71,132 @@ def fit(
         seed: of what is random inside the model (dropout).
         watch: called as watch(steps done, model) after each of the steps `watch_at`; what it
             returns joins that step's row. It decides nothing: training never reads it.
+        judge: the validation, after the same steps; `Optimisation` says what it decides.
+        checkpoints: where this training is written down, and goes on if it was cut off.
+        workers: threads that make batches ahead; the batches do not depend on it.
 
     Returns:
-        Rows of `step` (1 is the first), `loss`, `lr`, `seconds` (training time so far, without
-        the watching) and what `watch` returned.
+        Rows of `step` (1 is the first), `loss`, `lr`, what `watch` and `judge` returned, and
+        `seconds` (training time so far, without the watching); fewer rows than batches where
+        the training ended early. `model` is left with the weights that `how` keeps.
 
     Raises:
-        TrainingError: the loss is not finite; names step, learning rate and tiles.
-        UnknownName: no such optimiser or schedule.
+        TrainingError: the loss or a weight is not finite (names step, learning rate, tiles and
+            the last checkpoint, which stays), or `how` needs a judge and there is none.
+        CheckpointError: the checkpoint is damaged, or of another training or model.
+        UnknownName: no such optimiser, schedule or rule of what is kept.
     """
-    model = compute.placed(model)
-    optimiser = _optimiser(model, how)
-    schedule = _schedule(optimiser, how, len(batches))
-    history, spent = [], 0.0
+    _check(how, judge, watch_at)
+    rates = optimise.rates(how, len(batches))
+    now = begun(model, how, compute, batches.ledger)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        started = time.perf_counter()
-        for step, batch in enumerate(tqdm(batches.ahead(), total=len(batches), unit="step"), 1):
-            lr = optimiser.param_groups[0]["lr"]
-            value = _step(model.train(), batch, loss, optimiser, compute)
-            if not math.isfinite(value):
-                raise TrainingError(
-                    f"the loss is {value} at step {step} of {len(batches)} "
-                    f"(learning rate {lr:.3g}, tiles {', '.join(batch.ids)}); "
-                    "lower the learning rate or look at those tiles"
-                )
-            schedule.step()
-            row = {"step": step, "loss": value, "lr": lr}
-            if watch is not None and step in watch_at:
-                spent += time.perf_counter() - started
-                row |= watch(step, model)
-                started = time.perf_counter()
-            history.append(row | {"seconds": spent + time.perf_counter() - started})
-    return history
+        compute.seed(seed)
+        if checkpoints is not None:
+            resume(now, checkpoints)
+        began = time.perf_counter() - (now.history[-1]["seconds"] if now.history else 0.0)
+        bar = tqdm(initial=now.step, total=len(batches), unit="step")
+        with bar, closing(batches.ahead(now.step, workers)) as coming:
+            while now.step < len(batches) and not _ended(now, how, judge):
+                batch, rate = next(coming), _rate(now, how, judge, rates)
+                value = _step(now, batch, loss, how, rate)
+                row = {"step": now.step + 1, "loss": value, "lr": rate.lr}
+                if not math.isfinite(value):
+                    raise _broken(f"the loss is {value}", row, batches, batch, checkpoints)
+                paused = time.perf_counter()
+                if row["step"] in watch_at:
+                    row |= _scored(now, row["step"], how, watch, judge)
+                now.history.append(row | {"seconds": paused - began})
+                if checkpoints is not None and now.step % checkpoints.every == 0:
+                    if not finite(now.model):
+                        raise _broken("a weight is not finite", row, batches, batch, checkpoints)
+                    save(now, checkpoints)
+                began += time.perf_counter() - paused
+                bar.update()
+    _leave(now)
+    return now.history
 
 
-def _step(
-    model: nn.Module, batch: Batch, loss: Loss, optimiser: torch.optim.Optimizer, compute: Compute
-) -> float:
+def _step(now: Progress, batch: Batch, loss: Loss, how: Optimisation, rate: optimise.Rate) -> float:
     """The loss of one batch; the weights move only where it is finite."""
+    compute, optimiser = now.compute, now.optimiser
     images = compute.laid_out(normalise(batch.images.to(compute.device, non_blocking=True)))
     labels = batch.labels.to(compute.device, non_blocking=True)
+    optimise.set_rate(optimiser, rate)
     optimiser.zero_grad(set_to_none=True)
     with compute.autocast():
-        logits = model(images)
+        logits = now.model.train()(images)
     value = loss(logits.float(), labels)
     if math.isfinite(found := float(value.detach())):
         value.backward()
+        if how.clip is not None:
+            nn.utils.clip_grad_norm_(now.model.parameters(), how.clip)
         optimiser.step()
+        if now.shadow is not None:
+            optimise.average(now.shadow, now.model, how.ema, now.step + 1)
+        compute.settle()
     return found
 
 
-def _optimiser(model: nn.Module, how: Optimisation) -> torch.optim.Optimizer:
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    if how.optimiser not in kinds:
-        raise unknown("optimiser", how.optimiser, kinds)
-    return kinds[how.optimiser](model.parameters(), lr=how.lr, weight_decay=how.weight_decay)
+def _rate(
+    now: Progress, how: Optimisation, judge: Judge | None, rates: list[optimise.Rate]
+) -> optimise.Rate:
+    rate = rates[now.step]
+    scores = judge.scores(now.history) if judge is not None else []
+    return rate._replace(lr=rate.lr * optimise.reduced(how, scores))
 
 
-def _schedule(optimiser: torch.optim.Optimizer, how: Optimisation, steps: int) -> LRScheduler:
-    kinds: dict[str, Callable[[], LRScheduler]] = {
-        "constant": lambda: LambdaLR(optimiser, lambda step: 1.0),
-        # one more than is used: at the last step the rate is small, not yet the end of the cycle
-        "one_cycle": lambda: OneCycleLR(optimiser, max_lr=how.lr, total_steps=steps + 1),
+def _scored(
+    now: Progress, step: int, how: Optimisation, watch: Watch | None, judge: Judge | None
+) -> dict[str, float]:
+    """What watch and judge say of the weights as they are; the best so far are put aside."""
+    found = dict(watch(step, now.shown)) if watch is not None else {}
+    if judge is not None:
+        found |= judge.score(step, now.shown)
+        better = all(found[judge.by] > score for score in judge.scores(now.history))
+        if how.keep == "best" and better:
+            now.best.update({k: v.detach().clone() for k, v in now.shown.state_dict().items()})
+    return found
+
+
+def _ended(now: Progress, how: Optimisation, judge: Judge | None) -> bool:
+    if judge is None or not how.patience:
+        return False
+    return optimise.since_best(judge.scores(now.history)) >= how.patience
+
+
+def _leave(now: Progress) -> None:
+    """Put the weights that are kept into the model."""
+    if now.best or now.shadow is not None:
+        now.model.load_state_dict(now.best or now.shown.state_dict())
+    if not finite(now.model):
+        raise TrainingError(
+            f"a weight is not finite after the last step, {now.step}; lower the learning rate, or "
+            "clip gradients"
+        )
+
+
+def _broken(
+    what: str, row: Mapping[str, float], batches: Batches, batch: Batch, where: Checkpoints | None
+) -> TrainingError:
+    there = where is not None and checkpoint.latest(where) is not None
+    kept = f"; the last good checkpoint stays in '{where.folder}'" if there else ""
+    return TrainingError(
+        f"{what} at step {row['step']} of {len(batches)} (learning rate {row['lr']:.3g}, tiles "
+        f"{', '.join(batch.ids)}); lower the learning rate or look at those tiles{kept}"
+    )
+
+
+def _check(how: Optimisation, judge: Judge | None, watch_at: frozenset[int]) -> None:
+    if how.keep not in optimise.KEEPS:
+        raise unknown("rule of which weights are kept", how.keep, optimise.KEEPS)
+    needs = {
+        "early stopping": how.patience > 0,
+        "keeping the best weights": how.keep == "best",
+        "the plateau schedule": how.schedule == "plateau",
     }
-    if how.schedule not in kinds:
-        raise unknown("schedule", how.schedule, kinds)
-    return kinds[how.schedule]()
+    wanting = " and ".join(name for name, needed in needs.items() if needed)
+    if wanting and (judge is None or not watch_at):
+        raise TrainingError(
+            f"{wanting}: there is no validation score to go by; set `validation` to sparse or "
+            "dense and `watch` to 1 or more"
+        )

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import overload
 
 from fewlabels import paths
-from fewlabels.datasets import ai4mars, cache, download, dubai, folder, synthetic
+from fewlabels.datasets import (
+    ai4mars,
+    cache,
+    deepglobe,
+    download,
+    dubai,
+    folder,
+    landcoverai,
+    potsdam,
+    synthetic,
+)
 from fewlabels.datasets.source import Source
 from fewlabels.types import DataError, Tile, unknown
 
@@ -18,6 +28,9 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "synthetic": lambda root: synthetic.source(),
     "dubai": dubai.source,
     "ai4mars": ai4mars.source,
+    "landcoverai": landcoverai.source,
+    "deepglobe": deepglobe.source,
+    "potsdam": potsdam.source,
     "folder": folder.source,
 }
 NAMES = tuple(SOURCES)
@@ -31,8 +44,22 @@ NOTICES = {
         "The images are frames of the Curiosity rover's navigation cameras (AI4Mars; "
         "NASA/JPL-Caltech), taken on the ground of Mars; people labelled a part of each."
     ),
+    "landcoverai": (
+        "The images are chips of 41 aerial orthophotos of Poland (LandCover.ai v1; CC BY-NC-SA)."
+    ),
+    "deepglobe": (
+        "The images are chips of the 803 satellite images of DeepGlobe Land Cover (2018) that have "
+        "public masks; where they were taken is not published, so no split by place is proven."
+    ),
+    "potsdam": "The images are chips of the 38 aerial patches of ISPRS Potsdam, all of one city.",
     "folder": "The images are from a folder of the user's own.",
 }
+ARCHIVES: dict[str, tuple[Callable[[], download.Download], str]] = {
+    "dubai": (download.dubai, dubai.FOLDER),
+    "landcoverai": (landcoverai.archive, landcoverai.FOLDER),
+    "deepglobe": (deepglobe.archive, deepglobe.FOLDER),
+}
+BY_HAND: dict[str, Callable[[Path], Path]] = {"ai4mars": ai4mars.found, "potsdam": potsdam.found}
 SPLITS = ("train", "test", "all", "fit", "val")
 GRID = 700
 
@@ -93,10 +120,11 @@ def fetch(name: str, root: Path) -> Path:
     """
     if name not in SOURCES:
         raise unknown("data set", name, NAMES)
-    if name == "dubai":
-        download.fetch(download.dubai(), root / dubai.FOLDER)
-    if name == "ai4mars":
-        ai4mars.found(root)
+    if name in ARCHIVES:
+        archive, inside = ARCHIVES[name]
+        download.fetch(archive(), root / inside)
+    if name in BY_HAND:
+        BY_HAND[name](root)
     return root
 
 
@@ -109,7 +137,9 @@ def load(
     grid: int = GRID,
     cache_root: Path | None = None,
 ) -> Dataset:
-    """The tiles of one split of one leak-free fold.
+    """The tiles of one split of one leak-free fold, but those whose mask is wholly void.
+
+    A tile without any class cannot train, and adds nothing to a confusion matrix.
 
     Args:
         root: folder that holds the data sets' folders (default: `paths.data_root()`); for
@@ -123,7 +153,7 @@ def load(
     Raises:
         UnknownName: no such data set or split.
         DataError: files are missing, damaged or not in the layout; no such fold; no place is
-            left to `fit`.
+            left to `fit`; no tile of the split holds a class.
     """
     if name not in SOURCES:
         raise unknown("data set", name, NAMES)
@@ -134,7 +164,11 @@ def load(
         raise DataError(f"{name} has folds 0 to {len(source.folds) - 1}, not {fold}")
     tiles = cache.opened(source, cache_root or paths.cache_root(), grid=grid)
     wanted = _places(source, fold, split)
-    members = tuple(i for i, place in enumerate(source.places) if place in wanted)
+    members = tuple(
+        i for i, e in enumerate(tiles.entries) if source.places[i] in wanted and e.labelled
+    )
+    if not members:
+        raise DataError(f"{name}: no tile of '{split}' in fold {fold} has a pixel with a class")
     return Dataset(
         name, source.classes, source.synthetic, source.fingerprint, grid, source.folds, fold, split,
         tiles, members,

@@ -7,9 +7,12 @@ source or grid makes a new one and an old one is never read for it.
 
 import hashlib
 import json
+import logging
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +24,17 @@ from fewlabels.datasets.source import Pair, Source
 from fewlabels.files import whole_folder
 from fewlabels.types import IGNORE, DataError
 
-FORMAT = 1  # raise it when the files' meaning changes
+log = logging.getLogger(__name__)
+
+FORMAT = 2  # raise it when the files' meaning changes
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one tile lies: offsets are in pixels, the checks are CRC-32 of its bytes."""
+    """Where one tile lies: offsets are in pixels, the checks are CRC-32 of its bytes.
+
+    `labelled` is the number of its mask's pixels that carry a class.
+    """
 
     id: str
     place: str
@@ -36,6 +44,7 @@ class Entry:
     offset: int
     image_crc: int
     mask_crc: int
+    labelled: int
 
 
 @dataclass(frozen=True)
@@ -52,13 +61,20 @@ class Cache:
             DataError: the tile's bytes are not those that were written.
         """
         e = self.entries[index]
-        image = _view(
-            self.folder / "images.bin", e.offset * e.channels, (e.height, e.width, e.channels)
-        )
-        mask = _view(self.folder / "masks.bin", e.offset, (e.height, e.width))
+        image = _piece(self._images, e.offset * e.channels, (e.height, e.width, e.channels))
+        mask = _piece(self._masks, e.offset, (e.height, e.width))
         if (zlib.crc32(image), zlib.crc32(mask)) != (e.image_crc, e.mask_crc):
             raise _corrupt(self.folder, f"tile '{e.id}' has other bytes than were written")
         return image, mask
+
+    # One map a file: a map a tile would run into the system's limit on their number.
+    @cached_property
+    def _images(self) -> UInt8[np.ndarray, " bytes"]:
+        return np.memmap(self.folder / "images.bin", dtype=np.uint8, mode="r")
+
+    @cached_property
+    def _masks(self) -> UInt8[np.ndarray, " bytes"]:
+        return np.memmap(self.folder / "masks.bin", dtype=np.uint8, mode="r")
 
 
 def opened(source: Source, root: Path, *, grid: int) -> Cache:
@@ -87,9 +103,11 @@ def _write(source: Source, folder: Path, grid: int) -> None:
             image, mask = _on_grid(*_checked(source, i), grid)
             images.write(image)
             masks.write(mask)
-            crcs = zlib.crc32(image), zlib.crc32(mask)
-            entries.append(Entry(source.ids[i], source.places[i], *image.shape, offset, *crcs))
+            facts = zlib.crc32(image), zlib.crc32(mask), int((mask != IGNORE).sum())
+            entries.append(Entry(source.ids[i], source.places[i], *image.shape, offset, *facts))
             offset += mask.size
+    if void := sum(not entry.labelled for entry in entries):
+        log.info("%s: %d of %d tiles hold no class", source.name, void, len(entries))
     index = {"format": FORMAT, "tiles": [asdict(e) for e in entries]}
     (folder / "index.json").write_text(json.dumps(index, indent=0))
 
@@ -145,8 +163,10 @@ def _open(folder: Path) -> Cache:
     return Cache(folder, entries)
 
 
-def _view(file: Path, offset: int, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
-    return np.memmap(file, dtype=np.uint8, mode="r", offset=offset, shape=shape)
+def _piece(
+    flat: UInt8[np.ndarray, " bytes"], offset: int, shape: tuple[int, ...]
+) -> UInt8[np.ndarray, "..."]:
+    return flat[offset : offset + math.prod(shape)].reshape(shape)
 
 
 def _corrupt(folder: Path, what: str) -> DataError:

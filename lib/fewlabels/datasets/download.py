@@ -1,9 +1,10 @@
-"""Fetch a public data set from Kaggle, without an account: whole and checked, or not at all.
+"""Fetch a public data set, without an account: whole and checked, or not at all.
 
-The archive is asked for with the request layer of the Kaggle client, `kagglesdk.KaggleClient`,
-which sends no login where none is stored. The layer above it is not imported: without a token
-`import kaggle` prints its login help, makes a folder in the home directory and closes standard
-input (kaggle 2.2.4). So resuming (HTTP Range, tied to the ETag), which that layer has, is here.
+An archive is a zip file at an address of its own, or on Kaggle. Kaggle is asked with the request
+layer of its client, `kagglesdk.KaggleClient`, which sends no login where none is stored. The layer
+above it is not imported: without a token `import kaggle` prints its login help, makes a folder in
+the home directory and closes standard input (kaggle 2.2.4). So resuming (HTTP Range, tied to the
+ETag), which that layer has, is here.
 
 Where the requests go is up to KAGGLE_API_ENVIRONMENT and the proxy variables, as for the client.
 """
@@ -20,6 +21,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path, PureWindowsPath
 
@@ -29,6 +31,7 @@ from tqdm import tqdm
 
 from fewlabels.types import DataError
 
+_md5 = partial(hashlib.md5, usedforsecurity=False)
 TIMEOUT = 30
 """Seconds without an answer after which a connection counts as broken."""
 
@@ -44,18 +47,27 @@ class File:
 
 @dataclass(frozen=True)
 class Download:
-    """A public Kaggle data set and the files that its archive must hold.
+    """A public data set's archive and the files that it must hold.
 
     Attributes:
-        handle: "owner/dataset".
+        handle: "owner/dataset" on Kaggle.
         files: what must be there; the archive may hold more, and may hold all of it in a folder
             of its own. Without files only the archive's checksums are checked.
-        version: number of the data set's version; None is the newest.
+        version: number of the Kaggle data set's version; None is the newest.
+        address: of the zip file, where it does not come from Kaggle.
+        md5: of the zip file, if it is known.
     """
 
-    handle: str
+    handle: str = ""
     files: tuple[File, ...] = ()
     version: int | None = None
+    address: str = ""
+    md5: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Where the archive comes from, in words."""
+        return self.address or f"Kaggle {self.handle}"
 
 
 def dubai() -> Download:
@@ -88,7 +100,7 @@ def fetch(download: Download, target: Path) -> Path:
                     _install(download, target)
     except (DataError, OSError) as error:
         raise DataError(
-            f"data set '{target}' (Kaggle {download.handle}): {error}; or put the files there by "
+            f"data set '{target}' ({download.origin}): {error}; or put the files there by "
             f"hand, or set DATA_ROOT to a folder that holds '{target.name}' (see data/README.md)"
         ) from error
     return target
@@ -126,7 +138,7 @@ def _file_fault(file: File, folder: Path, hashed: bool) -> str | None:
         return f"'{file.path}' is missing"
     if path.stat().st_size != file.size:
         return f"'{file.path}' has {path.stat().st_size} bytes, not {file.size}"
-    md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() if hashed else file.md5
+    md5 = _md5(path.read_bytes()).hexdigest() if hashed else file.md5
     return None if md5 == file.md5 else f"'{file.path}' has MD5 {md5}, not {file.md5}"
 
 
@@ -138,12 +150,22 @@ def _install(download: Download, target: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.unpack-", dir=target.parent) as to:
             content = Path(to) / "content"  # the temporary folder itself is closed to other users
             content.mkdir()
+            _check_archive(download, archive)
             _extract(archive, content)
             if fault := _fault(download, content, hashed=True):
                 raise DataError(f"in the archive {fault}; nothing is kept")
             os.replace(_top(download, content), target)
     finally:
         archive.unlink(missing_ok=True)
+
+
+def _check_archive(download: Download, archive: Path) -> None:
+    with archive.open("rb") as stream:
+        md5 = hashlib.file_digest(stream, _md5).hexdigest() if download.md5 else ""
+    if md5 != download.md5:
+        raise DataError(
+            f"the archive has MD5 {md5}, not {download.md5}; nothing is kept, call again"
+        )
 
 
 def _sweep(target: Path, leftovers: str, keep: Path | None = None) -> None:
@@ -174,7 +196,7 @@ def _room(needed: int, archive: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _connection() -> Iterator[None]:
+def _connection(download: Download) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
@@ -184,16 +206,17 @@ def _connection() -> Iterator[None]:
         advice = "is the set still public, and a stored Kaggle token, if any, still valid?"
         raise DataError(f"the server refuses ({said}); {advice}") from error
     except requests.RequestException as error:
+        where = download.address or "Kaggle"
         advice = "call again when there is one, and a broken transfer goes on"
-        raise DataError(f"no connection to Kaggle ({type(error).__name__}); {advice}") from error
+        raise DataError(f"no connection to {where} ({type(error).__name__}); {advice}") from error
 
 
 def _archive(download: Download, target: Path) -> Path:
     """The zip file beside `target`, every byte there; its name tells whose bytes they are."""
-    with _connection():
+    with _connection(download):
         remote = _ask(download)
         etag, total = remote.headers.get("ETag"), int(remote.headers.get("Content-Length", 0))
-        identity = f"{download.handle} {download.version} {etag} {total}".encode()
+        identity = f"{download.origin} {download.version} {etag} {total}".encode()
         archive = target.with_name(
             f".{target.name}.{hashlib.sha256(identity).hexdigest()[:16]}.partial"
         )
@@ -205,7 +228,15 @@ def _archive(download: Download, target: Path) -> Path:
 
 
 def _ask(download: Download) -> requests.Response:
-    """Kaggle's answer to the request for the archive: address and headers, the body unread."""
+    """The answer to the request for the archive: address and headers, the body unread."""
+    if not download.address:
+        return _ask_kaggle(download)
+    with requests.get(download.address, stream=True, timeout=TIMEOUT) as response:
+        response.raise_for_status()
+    return response
+
+
+def _ask_kaggle(download: Download) -> requests.Response:
     from kagglesdk import KaggleClient
     from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest
     from kagglesdk.kaggle_env import get_endpoint, get_env
@@ -244,7 +275,7 @@ def _receive(remote: requests.Response, archive: Path, total: int) -> None:
 
 
 def _append(remote: requests.Response, archive: Path, total: int) -> None:
-    """One connection: repeat the request that Kaggle led to, for the bytes still missing."""
+    """One connection: repeat the request that was answered, for the bytes still missing."""
     asked, have = remote.request, _size(archive)
     headers = {**asked.headers, "Accept-Encoding": "identity"}
     if have:

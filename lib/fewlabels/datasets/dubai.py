@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from fewlabels.datasets import colours
 from fewlabels.datasets.source import Source, fingerprint_files, opened
 from fewlabels.types import IGNORE, DataError
 
@@ -71,23 +72,7 @@ def mask_classes(file: Path) -> UInt8[np.ndarray, "h w"]:
     Raises:
         DataError: a colour that is none of the seven: says which, where and how often.
     """
-    rgb = np.asarray(opened("dubai", file).convert("RGB")).astype(np.uint32)
-    packed = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
-    mask = np.full(packed.shape, IGNORE, np.uint8)
-    known = np.zeros(packed.shape, bool)
-    for (r, g, b), value in COLOURS.items():
-        here = packed == (r << 16 | g << 8 | b)
-        mask[here] = value
-        known |= here
-    if not known.all():
-        colours, counts = np.unique(packed[~known], return_counts=True)
-        most = int(counts.argmax())
-        raise DataError(
-            f"dubai: mask '{file}' holds {len(colours)} unknown colours; the commonest is "
-            f"#{int(colours[most]):06X} on {int(counts[most]):,} pixels; "
-            "the masks must be the published files, not re-coloured or re-compressed copies"
-        )
-    return mask
+    return colours.indices(_image(file), COLOURS, "dubai", file)
 
 
 def _images(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -52,20 +53,35 @@ def fingerprint_files(files: Iterable[Path], root: Path) -> str:
     """SHA-256 over the relative names and the bytes of files, in sorted order."""
     total = hashlib.sha256()
     for file in sorted(files):
-        content = hashlib.sha256(file.read_bytes()).hexdigest()
-        total.update(f"{file.relative_to(root).as_posix()} {content}\n".encode())
+        total.update(f"{file.relative_to(root).as_posix()} {content(file)}\n".encode())
     return total.hexdigest()
 
 
-def opened(name: str, file: Path) -> Image.Image:
-    """A file of data set `name`, decoded.
+def content(file: Path) -> str:
+    """SHA-256 of a file's bytes, read once in a process unless its size or time has changed.
+
+    A large set has gigabytes, and a run asks for their fingerprint three times.
+    """
+    found = file.stat()
+    return _content(file.absolute(), found.st_size, found.st_mtime_ns)
+
+
+@cache
+def _content(file: Path, size: int, time: int) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def opened(name: str, file: Path, *, pixels: bool = True) -> Image.Image:
+    """A file of data set `name`, decoded; without `pixels` only its header is read.
 
     Raises:
         DataError: it is no image, or a damaged one.
     """
     try:
-        image = Image.open(file)
-        image.load()
+        with Image.open(file) as image:
+            if pixels:
+                image.load()
+            return image
     except (UnidentifiedImageError, OSError) as error:
         raise DataError(f"{name}: '{file}' does not open as an image ({error})") from error
-    return image

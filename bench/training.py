@@ -1,0 +1,157 @@
+"""Training, end to end: ours against TorchGeo's task under its trainer at its defaults, and against
+a plain loop; and what real data through augmentation cost.
+
+    DATA_ROOT=... python bench/training.py [STEPS A CALL] [REPEATS]
+
+All sides have the same network, weights at the start, crops and steps, in one process, turn about.
+TorchGeo is in bench/requirements.txt; without it the other sides are measured. Its warnings about
+too few workers and so on are silenced, nothing else is changed.
+"""
+
+import copy
+import logging
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from importlib.util import find_spec
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from timing import alternate, record, summary
+from torch import nn
+from torch.utils.data import DataLoader
+
+from fewlabels import devices, models, prepare, train
+from fewlabels.ledger import Ledger
+from fewlabels.loaders import Batch, Batches
+from fewlabels.losses import partial_cross_entropy
+from fewlabels.models import normalise
+from fewlabels.optimise import Optimisation
+from fewlabels.studies import Run
+from fewlabels.types import IGNORE
+
+RUN = Run(data="dubai", model="smp:Unet:resnet18", grid=700, crop=256, batch=8, amount=0.01)
+
+
+@dataclass(frozen=True)
+class Preloaded:
+    """Batches that are in memory: what `train.fit` asks of its batches."""
+
+    made: list[Batch]
+    ledger: Ledger | None = None
+
+    def __len__(self) -> int:
+        return len(self.made)
+
+    def ahead(self, start: int = 0, workers: int = 1) -> Iterator[Batch]:
+        yield from self.made[start:]
+
+
+def main(steps: int = 8, repeats: int = 7) -> None:
+    ready = prepare.prepare(replace(RUN, steps=steps))
+    live = prepare.batches(ready, ready.ledger())
+    loaded = Preloaded([live[step] for step in range(steps)])
+    one = Preloaded([loaded.made[0]] * steps)
+    classes, compute = len(ready.train.classes), devices.compute()
+    torch.manual_seed(0)
+    model = models.build(RUN.model, classes)
+    sides = {
+        "plain loop, float32, channels_last": lambda: plain(model, loaded, compute.device),
+        "ours": lambda: ours(model, loaded, compute),
+    }
+    if find_spec("torchgeo"):
+        sides = {"TorchGeo": torchgeo_task(model, loaded, classes)} | sides
+    against = next(iter(sides))
+    loading = {
+        "one preloaded batch": lambda: ours(model, one, compute),
+        "real data, augmented": lambda: ours(model, live, compute),
+    }
+    tables = {
+        f"{steps} steps of {RUN.batch} crops of {RUN.crop}": (sides, against),
+        "as seen from the plain loop": (dict(list(sides.items())[-2:]), list(sides)[-2]),
+        "what the data cost": (loading, "one preloaded batch"),
+    }
+    found = {
+        title: with_rate(summary(alternate(these, repeats=repeats), against=base), steps)
+        for title, (these, base) in tables.items()
+    }
+    facts = {"device": compute.hardware, "precision": compute.precision, "steps": steps}
+    facts |= {"torchgeo": version("torchgeo") if find_spec("torchgeo") else None}
+    if compute.device.type == "cuda":
+        facts |= {"peak MiB, ours": peak(lambda: ours(model, loaded, compute))}
+    record("training", found, facts)
+
+
+def ours(model: nn.Module, batches: Batches | Preloaded, compute: devices.Compute) -> None:
+    how = Optimisation(schedule="constant")
+    train.fit(copy.deepcopy(model), batches, partial_cross_entropy, how, compute, seed=0)
+    waited(compute.device)
+
+
+def plain(model: nn.Module, batches: Preloaded, device: torch.device) -> None:
+    """What a careful person writes in a notebook."""
+    net = copy.deepcopy(model).to(device, memory_format=torch.channels_last).train()
+    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-2)
+    for batch in batches.made:
+        x = normalise(batch.images.to(device)).contiguous(memory_format=torch.channels_last)
+        loss = F.cross_entropy(net(x), batch.labels.to(device), ignore_index=IGNORE)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        loss.item()
+    waited(device)
+
+
+def torchgeo_task(model: nn.Module, batches: Preloaded, classes: int) -> Callable[[], None]:
+    """A call that trains TorchGeo's task on the same crops, one a sample, as a data loader gives
+    them.
+    """
+    import lightning
+    from torchgeo.trainers import SemanticSegmentationTask
+
+    warnings.filterwarnings("ignore")
+    for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    samples = [
+        {"image": image, "mask": mask}
+        for batch in batches.made
+        for image, mask in zip(normalise(batch.images), batch.labels, strict=True)
+    ]
+    # Twice as many as are used: at an epoch's end its schedule would ask for a validation.
+    loader = DataLoader(samples * 2, batch_size=RUN.batch)
+
+    def call() -> None:
+        _, architecture, encoder = RUN.model.split(":")
+        task = SemanticSegmentationTask(
+            model=architecture.lower(), backbone=encoder, num_classes=classes, ignore_index=IGNORE
+        )
+        task.model.load_state_dict(model.state_dict())
+        with tempfile.TemporaryDirectory() as folder:
+            trainer = lightning.Trainer(max_steps=len(batches), default_root_dir=folder)
+            trainer.fit(task, loader)
+
+    return call
+
+
+def with_rate(table: pd.DataFrame, steps: int) -> pd.DataFrame:
+    """The summary, with images a second."""
+    return table.assign(**{"images/s": steps * RUN.batch / table["median s"]})
+
+
+def waited(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def peak(call: Callable[[], None]) -> int:
+    torch.cuda.reset_peak_memory_stats()
+    call()
+    return torch.cuda.max_memory_allocated() // 2**20
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,52 @@
+from importlib.util import find_spec
+
+import pytest
+import torch
+
+from fewlabels import devices
+from fewlabels.devices import DeviceError
+from fewlabels.types import UnknownName
+
+
+def test_names_that_are_no_device_or_precision_are_refused():
+    with pytest.raises(UnknownName, match="known: auto, cpu, cuda, mps, xla"):
+        devices.compute("tpu")
+    with pytest.raises(UnknownName, match="known: auto, bf16, fp32"):
+        devices.compute("cpu", "fp16")
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_named(name: str, monkeypatch: pytest.MonkeyPatch):
+    for module in (torch.cuda, torch.backends.mps):
+        monkeypatch.setattr(module, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match=f"'{name}' is not on this machine; there are: cpu"):
+        devices.compute(name)
+    assert devices.compute("auto").device.type == "cpu"
+
+
+@pytest.mark.skipif(find_spec("torch_xla") is not None, reason="PyTorch/XLA is installed")
+def test_a_missing_xla_says_where_to_get_it():
+    with pytest.raises(
+        DeviceError, match=r"not installed here.*requirements-xla\.txt.*PJRT_DEVICE"
+    ):
+        devices.compute("xla")
+
+
+def test_random_generators_are_set_back_and_states_of_other_devices_left_aside():
+    cpu = devices.compute("cpu")
+    with torch.random.fork_rng(devices=[]):
+        cpu.seed(3)
+        torch.rand(5)
+        states = cpu.generators()
+        first = torch.rand(4)
+        cpu.set_generators(states | {"cuda": torch.zeros(16, dtype=torch.uint8)})
+        assert torch.equal(torch.rand(4), first)
+    assert set(states) == {"cpu"}
+
+
+def test_bf16_computes_under_autocast_and_fp32_does_not():
+    layer, x = torch.nn.Conv2d(3, 2, 1), torch.zeros(1, 3, 4, 4)
+    for precision, kind in {"bf16": torch.bfloat16, "fp32": torch.float32}.items():
+        compute = devices.compute("cpu", precision)
+        with compute.autocast():
+            assert compute.placed(layer)(compute.laid_out(x)).dtype == kind

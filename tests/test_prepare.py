@@ -1,0 +1,96 @@
+"""What a run trains on, before it is trained."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fewlabels import prepare
+from fewlabels.studies import Run
+from fewlabels.types import IGNORE, UnknownName
+
+TINY = Run(grid=64, crop=32, batch=2, steps=3, sampler="per_class", amount=20)
+
+
+def ready(**factors: object) -> prepare.Prepared:
+    return prepare.prepare(dataclasses.replace(TINY, **factors))
+
+
+@pytest.fixture(scope="module")
+def shares() -> dict[str, float]:
+    """Of the drawn labels, by class, counted one by one."""
+    plain = ready()
+    values = np.concatenate([v[v != IGNORE] for v in plain.drawn.values()])
+    return {name: (values == i).sum() / len(values) for i, name in enumerate(plain.train.classes)}
+
+
+def test_a_class_is_rare_by_its_share_of_the_drawn_labels(shares: dict[str, float]):
+    below = min(shares.values()) + 1e-9
+    found = ready(rare_below=below)
+    expected = [name for name, share in shares.items() if 0 < share < below]
+    assert [found.train.classes[i] for i in found.rare] == expected
+    facts = prepare.label_facts(found, found.ledger())
+    assert facts["rare_classes"] == expected
+    holding = sum(np.isin(v, found.rare).any() for v in found.drawn.values())
+    assert 0 < facts["rare_tiles"] == holding < len(found.drawn)
+    assert ready().rare == ()
+
+
+def test_masks_and_expansions_do_not_say_what_is_rare(shares: dict[str, float]):
+    below = min(shares.values()) + 1e-9
+    plain, grown = ready(rare_below=below), ready(rare_below=below, expansion="disc", reach=3)
+    assert plain.rare == grown.rare
+    pixels = [prepare.batches(r, r.ledger()).rare.pixels for r in (plain, grown)]
+    assert list(pixels[0]) == list(pixels[1])
+    assert all((pixels[0][tile] == pixels[1][tile]).all() for tile in pixels[0])
+    for tile, at in pixels[0].items():
+        assert np.isin(plain.drawn[tile].flat[at], plain.rare).all()
+
+
+def test_classes_left_out_are_neither_rare_nor_counted(shares: dict[str, float]):
+    least = min((s, name) for name, s in shares.items() if s)[1]
+    assert ready(rare_below=shares[least] + 1e-9).rare
+    assert ready(rare_below=shares[least] + 1e-9, left_out=(least,)).rare == ()
+
+
+def test_the_factors_reach_the_batches():
+    found = ready(rare_below=1.0, rare_times=2, cutmix=0.4, rare_augmentation="flips")
+    made = prepare.batches(found, found.ledger())
+    assert (made.rare.times, made.cutmix) == (2, 0.4)
+    assert set(made.rare.pixels) == set(found.drawn)  # every class is below the whole
+    assert made.rare.augment is not made.augment
+    same = prepare.batches(ready(), ready().ledger())
+    assert same.rare.augment is same.augment
+    assert same.rare.pixels == {}
+
+
+def test_validation_places_do_not_train_and_keep_their_own_draw():
+    plain, split = ready(), ready(validation="sparse", expansion="disc")
+    held_out = set(split.validation.places)
+    assert held_out
+    assert held_out.isdisjoint(split.train.places)
+    assert held_out.isdisjoint(split.test.places)
+    assert set(plain.train.places) == set(split.train.places) | held_out
+    for tile, labels in split.validation_drawn.items():
+        assert (labels == plain.drawn[tile]).all()
+    facts = prepare.label_facts(split, split.ledger())
+    assert facts["validation_pixels"] == sum(
+        (v != IGNORE).sum() for v in split.validation_drawn.values()
+    )
+
+
+@pytest.mark.parametrize(
+    ("factors", "error", "match"),
+    [
+        ({"augmentation": "d4+blur"}, UnknownName, "augmentation 'blur'"),
+        ({"rare_augmentation": "more"}, UnknownName, "augmentation 'more'"),
+        ({"fill": "white"}, UnknownName, "fill 'white'"),
+        ({"validation": "test"}, UnknownName, "validation 'test'; known: dense, none, sparse"),
+        ({"cutmix": 1.5}, ValueError, r"cutmix must lie in \[0, 1\], found 1.5"),
+        ({"rare_below": -0.1}, ValueError, "rare_below must lie"),
+    ],
+)
+def test_wrong_factors_are_named_before_anything_is_loaded(factors, error, match, monkeypatch):
+    monkeypatch.setattr(prepare.datasets, "load", None)
+    with pytest.raises(error, match=match):
+        ready(**factors)
