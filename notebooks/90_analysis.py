@@ -141,10 +141,11 @@ declared.style.hide(axis="index").format({"smallest p": "{:.2g}"})
 # ## Claims so far
 #
 # @tbl-verdicts lists the verdicts with what they rest on; @sec-d and @sec-e have the runs behind
-# them. The interval of the effect decides; it is Student's over places. The bootstrap of whole
-# places stands beside it and does not decide: resampling five places cannot reach beyond them, so it
-# is too narrow. d_z is the effect over the spread of its units. Detectable is the true effect that
-# the interval would tell from none in 80 % of such studies: a smaller one is not to be seen here.
+# them. The interval of the effect decides; it is Student's over places (over pairs where a profile
+# has one place). The bootstrap of whole places stands beside it and does not decide: resampling few
+# places cannot reach beyond them, so it is too narrow. d_z is the effect over the spread of its
+# units. Detectable is the true effect that the interval would tell from none in 80 % of such
+# studies: a smaller one is not to be seen here.
 
 # %%
 #| label: tbl-verdicts
