@@ -47,10 +47,9 @@ profile = "quick"
 device = "auto"
 
 # %%
-import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import datasets, figures, paths, sparsify
+from fewlabels import datasets, figures, lint, sparsify
 from fewlabels.types import IGNORE
 
 figures.style()
@@ -103,12 +102,13 @@ Markdown(
 #| label: tbl-reported
 #| tbl-cap: "Final figures of the five studies as they printed them, one run each (losses in nats, IoU in %)."
 #| data: reported
-reported = pd.read_csv(paths.project_root() / "report" / "reported.csv", dtype=str)
+reported = lint.final()
 reported.style.hide(axis="index")
 
 # %% [markdown]
 # Within system E the same configuration (stratified labels, cross-entropy) ended at two very
-# different scores in two of its experiments: the check below finds them. @sec-e runs that grid again.
+# different scores in two of its experiments: the check below finds them, @sec-analysis what else does
+# not add up. @sec-e runs that grid again.
 
 # %%
 e = reported[reported["system"] == "E"].set_index("condition")["value"].astype(float)

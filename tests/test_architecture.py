@@ -13,7 +13,7 @@ LAYERS = (
     {"datasets", "sparsify", "expand", "ledger", "losses", "metrics", "boundaries", "calibration",
      "models", "augment", "devices", "environment", "checkpoint", "optimise"},
     {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits", "progress",
-     "validate"},
+     "validate", "lint"},
     {"train", "prepare"},
     {"run", "version", "plan", "sweep", "claims", "parcel", "workers", "distribute", "report",
      "cli"},
@@ -71,7 +71,8 @@ def test_the_library_does_not_print_or_swallow(module: Path):
 
 
 @pytest.mark.parametrize(
-    "module", ["records", "stats", "figures", "metrics", "boundaries", "calibration", "studies"]
+    "module",
+    ["records", "stats", "figures", "metrics", "boundaries", "calibration", "studies", "lint"],
 )
 def test_below_the_compute_wall_there_is_no_torch(module: str):
     code = f"import sys, fewlabels.{module}; sys.exit('torch' in sys.modules)"

@@ -92,3 +92,14 @@ def test_steps_to_share_needs_the_score_to_stay():
     assert records.steps_to_share(curve, 0.95) == 30
     assert records.steps_to_share(curve, 0.1) == 10
     assert records.steps_to_share(curve.iloc[-1:], 0.95) == 40
+
+
+def test_a_validation_says_whether_loss_and_score_agree_on_the_step():
+    import pandas as pd
+
+    history = pd.DataFrame({"step": [1, 2, 3], "val_loss": [0.4, None, 0.3]})
+    rising = history.assign(val_dense_miou=[0.5, None, 0.6])
+    falling = history.assign(val_dense_miou=[0.6, None, 0.5])
+    assert records.validated(rising) == {"val_dense_miou": 0.6, "lowest_loss_elsewhere": 0}
+    assert records.validated(falling) == {"val_dense_miou": 0.5, "lowest_loss_elsewhere": 1}
+    assert records.validated(history[["step"]]) == {}

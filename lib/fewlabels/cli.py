@@ -1,4 +1,4 @@
-"""The command line: `fewlabels data | run | sweep | audit | report`, each with `--help`."""
+"""The command line: `fewlabels data | run | sweep | audit | lint | report`, each with `--help`."""
 
 import argparse
 import logging
@@ -91,6 +91,23 @@ def _audit(wanted: argparse.Namespace) -> None:
     print(audits.record(table, wanted.data))
 
 
+def _lint(wanted: argparse.Namespace) -> None:
+    from fewlabels import lint, records
+
+    if wanted.results is None:
+        print("\n".join(finding.line() for finding in lint.theirs()))
+        return
+    found = {}
+    for letter, study in STUDIES.items():
+        found |= lint.grouped(letter, study, records.read_all(wanted.results / letter))
+    wrong = lint.ours(found)
+    explained = lint.settled(wrong, lint.EXPLAINED)["explained"]
+    for finding, why in zip(wrong, explained, strict=True):
+        print(f"{finding.line()} (explained: {why})")
+    counted = ", ".join(f"{name} {len(runs)}" for name, runs in found.items())
+    print(f"records: {counted}; findings: {len(wrong)}, all explained")
+
+
 def _report(wanted: argparse.Namespace) -> None:
     from fewlabels.report.make import make
 
@@ -101,7 +118,9 @@ def _report(wanted: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fewlabels", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="data | run | sweep | audit | report")
+    commands = parser.add_subparsers(
+        required=True, metavar="data | run | sweep | audit | lint | report"
+    )
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
     data.add_argument(
@@ -127,6 +146,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     audit.add_argument("--grid", type=int, default=350, help="longest side in pixels (350)")
     audit.set_defaults(command=_audit)
+
+    lint = commands.add_parser(
+        "lint", help="numbers that do not add up: those that the five systems printed, or our own"
+    )
+    lint.add_argument(
+        "--results", type=Path, nargs="?", const=paths.published_root(), metavar="FOLDER",
+        help="our records instead (report/results); a finding that nobody explained is an error",
+    )  # fmt: skip
+    lint.set_defaults(command=_lint)
 
     report = commands.add_parser("report", help="execute the notebooks and build the report")
     report.set_defaults(command=_report)

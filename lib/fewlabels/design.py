@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from itertools import product
 from types import MappingProxyType
 
+from fewlabels.types import unknown
+
 
 @dataclass(frozen=True)
 class Run:
@@ -122,6 +124,19 @@ class Scale:
     fixed: Mapping[str, object] = field(default_factory=dict)
 
 
+MEASURES = MappingProxyType(
+    {
+        "difference": "{plus} - {minus} {side} 0",
+        "share": "{plus} / {minus} {side} {threshold:.3g}",
+        "ratio": "{plus} / {minus} {side} {threshold:.3g}",
+        "interaction": "({plus}) - ({minus}) {side} 0",
+        "equivalence": "|{plus} - {minus}| < {margin:g}",
+        "largest": "{plus} - {minus} {side} each of {rivals}",
+        "property": "share of the runs of {plus} {side} {threshold:.3g}",
+    }
+)
+
+
 @dataclass(frozen=True)
 class Claim:
     """One sentence of the earlier study as a measurable contrast, declared before any run.
@@ -131,17 +146,56 @@ class Claim:
         plus, minus: cells whose means are compared, unit by unit.
         metric: column of `records.table`.
         sign: +1 where the claim says plus is higher, -1 where it says lower.
-        measure: `difference` of the two means, or `share`: their quotient less `threshold`.
+        measure: `difference` of the two means; `share` or `ratio`: their quotient, held against
+            `threshold` (a share is shown in %, a ratio as times); `interaction`: the first of plus
+            less its second, less the same of minus; `equivalence`: a difference that the claim says
+            is none; `largest`: the difference is a gain that exceeds the gain of every rival;
+            `property`: the share of the runs of plus whose `metric` is 1 and not 0, held against
+            `threshold`.
+        margin: up to it a difference counts as none: 1 mIoU point. Asked of differences of mIoU
+            and of `equivalence`.
+        rivals: for `largest`, the other gains: (cell with, cell without).
+
+    Raises:
+        UnknownName: no such measure.
+        ValueError: an interaction without two cells on either side, a largest without rivals.
     """
 
     text: str
     theirs: str
     plus: tuple[str, ...]
-    minus: tuple[str, ...]
+    minus: tuple[str, ...] = ()
     metric: str = "miou"
     sign: int = 1
     measure: str = "difference"
     threshold: float = 0.0
+    margin: float = 0.01
+    rivals: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.measure not in MEASURES:
+            raise unknown("measure", self.measure, MEASURES)
+        if self.measure == "interaction" and not len(self.plus) == len(self.minus) == 2:
+            raise ValueError(f"'{self.text}': an interaction has two cells on either side")
+        if (self.measure == "largest") != bool(self.rivals):
+            raise ValueError(f"'{self.text}': rivals are what `largest`, and only it, is held to")
+
+    @property
+    def rule(self) -> str:
+        """The declaration as one line: metric, contrast, direction, margin or threshold."""
+        plus, minus = (self._side(cells) for cells in (self.plus, self.minus))
+        rivals = "; ".join(f"[{w}] - [{without}]" for w, without in self.rivals)
+        said = MEASURES[self.measure].format(
+            plus=plus, minus=minus, rivals=rivals, side="><"[self.sign < 0],
+            threshold=self.threshold, margin=self.margin,
+        )  # fmt: skip
+        return f"{self.metric}: {said}"
+
+    def _side(self, cells: tuple[str, ...]) -> str:
+        named = [f"[{cell}]" for cell in cells]
+        if self.measure == "interaction":
+            return " - ".join(named)
+        return f"mean({', '.join(named)})" if len(named) > 1 else "".join(named)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from fewlabels.types import RecordError
 
 OPTIONAL = ("boundaries", "calibration")
 FORMAT = 1
+UNIT = ("cell", "fold", "pair")
 
 
 @dataclass(frozen=True)
@@ -151,11 +152,13 @@ def read_all(root: Path) -> list[Record]:
 def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
     """One row a run of a study, (cell, fold, pair) -> its factors, scores and costs.
 
-    Columns `miou`, `accuracy`, `boundary_iou`, `boundary_f1` (means over classes), `ece` and
-    `iou_<class>` are fractions, of the last weights; NaN where a record holds none. `best_miou`
-    is the highest on the watched curve, which is chosen on the test tiles and therefore too
-    high; `steps_to_95` is the first watched step from which on the score stays at or above 95 %
-    of the last.
+    Columns `miou`, `accuracy`, `boundary_iou`, `boundary_f1` (means over classes), `ece`,
+    `iou_<class>` and `f1_<class>` are fractions, of the last weights; NaN where a record holds
+    none. `truth_<class>` is the share of the scored test pixels. `pixels` were drawn as labels,
+    `seen` of them were touched in training. `best_miou` is the highest on the watched curve, which
+    is chosen on the test tiles and therefore too high; `steps_to_95` is the first watched step from
+    which on the score stays at or above 95 % of the last. Of runs with a validation also what
+    `validated` says.
     """
     rows = []
     for (cell, fold, pair), record in named.items():
@@ -165,16 +168,39 @@ def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
             | {"miou": score.miou, "accuracy": score.accuracy, "best_miou": watched["miou"].max()}
             | {"boundary_iou": outline.mean_iou, "boundary_f1": outline.mean_f1, "ece": record.ece}
             | {"steps_to_95": steps_to_share(watched, 0.95)}
-            | {
-                "seconds": record.history["seconds"].iloc[-1],
-                "pixels": record.facts["labels"]["pixels"],
-            }
-            | {
-                f"iou_{c}": v
-                for c, v in zip(record.facts["data"]["classes"], score.iou, strict=True)
-            }
+            | {"seconds": record.history["seconds"].iloc[-1]}
+            | {name: record.facts["labels"][name] for name in ("pixels", "seen")}
+            | _by_class(record)
+            | validated(record.history)
         )
     return pd.DataFrame(rows)
+
+
+def _by_class(record: Record) -> dict[str, float]:
+    """`iou_<class>`, `f1_<class>` and `truth_<class>` of a run."""
+    truth = record.confusion.sum(axis=(0, 2)).astype(float)
+    truth[list(record.left_out)] = 0
+    columns = {"iou": record.scores.iou, "f1": record.scores.f1, "truth": truth / truth.sum()}
+    names = record.facts["data"]["classes"]
+    return {
+        f"{column}_{name}": float(value)
+        for column, values in columns.items()
+        for name, value in zip(names, values, strict=True)
+    }
+
+
+def validated(history: pd.DataFrame) -> dict[str, float]:
+    """What a validation said of a run; nothing where there was none.
+
+    `val_dense_miou`: at the last validation, a fraction. `lowest_loss_elsewhere`: 1 where the
+    lowest validation loss and the highest mIoU on the same places are of different steps, else 0.
+    """
+    if "val_loss" not in history:
+        return {}
+    rows = history.dropna(subset="val_loss").reset_index(drop=True)
+    apart = rows["val_loss"].idxmin() != rows["val_dense_miou"].idxmax()
+    last = rows["val_dense_miou"].iloc[-1]
+    return {"val_dense_miou": float(last), "lowest_loss_elsewhere": float(apart)}
 
 
 def watched_curve(record: Record) -> pd.DataFrame:

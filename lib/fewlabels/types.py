@@ -56,6 +56,10 @@ class NotebookError(FewLabelsError):
     """A notebook that raised, died or was given a parameter it does not declare."""
 
 
+class LintError(FewLabelsError):
+    """A number of a table that does not add up, and that nobody has explained."""
+
+
 class UnknownName(FewLabelsError, ValueError):
     """A name that no table holds."""
 

@@ -99,7 +99,7 @@ def _state(fingerprint: str, profile: str) -> str:
     root = paths.project_root()
     apart = {"report", "cli.py"}
     files = [f for f in (root / "lib").rglob("*.py") if not apart & {f.parent.name, f.name}]
-    files += [root / "report" / "reported.csv", root / "requirements.lock"]
+    files += [root / "lib" / "fewlabels" / "lint" / "printed.csv", root / "requirements.lock"]
     if profile == "published":
         files += [f for f in paths.published_root().rglob("*") if f.is_file()]
     total = hashlib.sha256(fingerprint.encode())

@@ -1,0 +1,33 @@
+"""From units to verdicts. A unit is one (pair, fold). Units of one fold share their ground, so the
+interval is over folds, the independent blocks; the permutation test is over units.
+"""
+
+from fewlabels.stats.contrasts import contrasts, paired
+from fewlabels.stats.intervals import Interval, block_bootstrap, interval
+from fewlabels.stats.judge import (
+    Evidence,
+    claims_table,
+    declared,
+    evidence,
+    evidence_table,
+    verdict,
+    verdicts,
+)  # fmt: skip
+from fewlabels.stats.significance import (
+    UNITS,
+    binomial,
+    equivalence,
+    proportion,
+    sign_flip,
+    smallest_p,
+)  # fmt: skip
+from fewlabels.stats.sizes import Spread, cliffs_delta, d_z, smallest_effect, spread
+from fewlabels.stats.summaries import area_under_budget_curve, percent_of_bound, summary
+
+__all__ = [
+    "UNITS", "Evidence", "Interval", "Spread", "area_under_budget_curve", "binomial",
+    "block_bootstrap", "claims_table", "cliffs_delta", "contrasts", "d_z", "declared",
+    "equivalence", "evidence", "evidence_table", "interval", "paired", "percent_of_bound",
+    "proportion", "sign_flip", "smallest_effect", "smallest_p", "spread", "summary", "verdict",
+    "verdicts",
+]  # fmt: skip

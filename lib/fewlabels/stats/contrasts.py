@@ -1,0 +1,43 @@
+"""A claim's value for each unit, from a table of runs. A unit is one (pair, fold)."""
+
+import pandas as pd
+
+from fewlabels.design import Claim
+
+
+def paired(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
+    """A claim's value for each unit: columns `fold`, `pair`, `plus`, `minus`, `value`.
+
+    `plus` and `minus` are the two sides whose equality would leave nothing of the claim: means of
+    `claim.metric` over cells, gains, or a threshold. `value` is their difference; for `share` and
+    `ratio` it is the quotient of the means less the threshold. For `largest`, the rival with the
+    smallest mean lead. Units that lack a value are left out.
+    """
+    return min(contrasts(table, claim), key=lambda units: units["value"].mean())
+
+
+def contrasts(table: pd.DataFrame, claim: Claim) -> list[pd.DataFrame]:
+    """As `paired`: one table a rival for `largest`, a single one for all other measures."""
+    wide = table.pivot(index=["fold", "pair"], columns="cell", values=claim.metric).astype(float)
+    plus, minus = (wide[list(cells)].mean(axis=1) for cells in (claim.plus, claim.minus))
+    match claim.measure:
+        case "share" | "ratio":
+            at = claim.threshold
+            return [_units(plus, at * minus, plus / minus - at)]
+        case "property":
+            return [_units(plus, plus * 0 + claim.threshold)]
+        case "interaction":
+            return [_units(*(_gain(wide, *cells) for cells in (claim.plus, claim.minus)))]
+        case "largest":
+            return [_units(plus - minus, _gain(wide, *rival)) for rival in claim.rivals]
+        case _:
+            return [_units(plus, minus)]
+
+
+def _gain(wide: pd.DataFrame, cell: str, without: str) -> pd.Series:
+    return wide[cell] - wide[without]
+
+
+def _units(plus: pd.Series, minus: pd.Series, value: pd.Series | None = None) -> pd.DataFrame:
+    value = plus - minus if value is None else value
+    return pd.DataFrame({"plus": plus, "minus": minus, "value": value}).dropna().reset_index()

@@ -1,0 +1,96 @@
+"""How far a mean may be off: the interval over independent places, and its bootstrap twin.
+
+Units of one place share their ground, so both count places (blocks), not units.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Shaped
+from scipy.stats import bootstrap, t
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its interval, in the unit of the values; NaN ends where n allows none.
+
+    Attributes:
+        units: values that went in.
+        blocks: independent means that the interval is over.
+    """
+
+    mean: float
+    low: float
+    high: float
+    units: int
+    blocks: int
+
+    def text(self, scale: float = 100, digits: int = 1) -> str:
+        """As `mean [low, high]`, multiplied by `scale`."""
+        shown = [round(scale * v, digits) + 0.0 for v in (self.mean, self.low, self.high)]  # no -0
+        ends = [f"{v:.{digits}f}" for v in shown]
+        inside = ", ".join(ends[1:]) if np.isfinite(self.low) else "no interval"
+        return f"{ends[0]} [{inside}]"
+
+
+def interval(
+    values: Float[np.ndarray, " n"], blocks: Shaped[np.ndarray, " n"], level: float = 0.95
+) -> Interval:
+    """Mean of the block means with Student's t interval over blocks: the interval that decides.
+
+    With a single block the units stand in for blocks: the interval then covers label draws and
+    seeds on that one place, not other places.
+
+    Raises:
+        ValueError: no values, or as many blocks as values are not given.
+    """
+    over = block_means(values, blocks)
+    mean, n = float(over.mean()), len(over)
+    if n < 2:
+        return Interval(mean, np.nan, np.nan, len(values), n)
+    half = float(t.ppf((1 + level) / 2, n - 1) * over.std(ddof=1) / np.sqrt(n))
+    return Interval(mean, mean - half, mean + half, len(values), n)
+
+
+def block_bootstrap(
+    values: Float[np.ndarray, " n"],
+    blocks: Shaped[np.ndarray, " n"],
+    level: float = 0.95,
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Interval:
+    """Mean of the block means with the percentile bootstrap of whole blocks.
+
+    Reported beside `interval`, never deciding: means of 5 resampled blocks spread by the deviation
+    over n where the unbiased one is over n - 1, and have the tails of a normal where Student's t is
+    due. At 5 places x 3 pairs it covers about 84 % at a stated 95 %, `interval` 95 %
+    (`tests/test_stats.py` has both by simulation).
+
+    Raises:
+        ValueError: as `interval`.
+    """
+    over = block_means(values, blocks)
+    mean, n = float(over.mean()), len(over)
+    if n < 2:
+        return Interval(mean, np.nan, np.nan, len(values), n)
+    drawn = bootstrap(
+        (over,), np.mean, confidence_level=level, n_resamples=resamples, method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval  # fmt: skip
+    return Interval(mean, float(drawn.low), float(drawn.high), len(values), n)
+
+
+def block_means(
+    values: Float[np.ndarray, " n"], blocks: Shaped[np.ndarray, " n"]
+) -> Float[np.ndarray, " m"]:
+    """The mean of each block; with a single block the values themselves, as float64.
+
+    Raises:
+        ValueError: no values, or as many blocks as values are not given.
+    """
+    if len(values) == 0 or len(values) != len(blocks):
+        raise ValueError(f"{len(values)} values, {len(blocks)} block names; one each, at least one")
+    means = pd.Series(values).groupby(np.asarray(blocks)).mean().to_numpy()
+    return means if len(means) > 1 else np.asarray(values, float)

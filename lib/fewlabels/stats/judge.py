@@ -1,0 +1,209 @@
+"""From units to verdicts: the decision rule for a family of claims, and its tables for readers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+
+from fewlabels.design import Claim
+from fewlabels.stats.contrasts import contrasts, paired
+from fewlabels.stats.intervals import Interval, block_bootstrap, interval
+from fewlabels.stats.significance import (
+    UNITS,
+    binomial,
+    equivalence,
+    proportion,
+    sign_flip,
+    smallest_p,
+)  # fmt: skip
+from fewlabels.stats.sizes import cliffs_delta, d_z, smallest_effect, spread
+
+ALPHA = 0.05
+SHOWN = {"steps_to_95": (1, 0, " steps"), "seconds": (1, 0, " s")}  # else points: (100, 1)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is measured of one claim, before the correction for its family.
+
+    Attributes:
+        effect: the interval that decides, over blocks.
+        bootstrap: the block bootstrap's, reported only.
+        p: of the test of the claim's measure; for `equivalence`, that it is within the margin.
+        p_none: that the effect is within the margin; NaN where the measure has none.
+        d_z, delta: effect sizes; Cliff's delta compares the sides of `paired`.
+        detectable: `smallest_effect` at this spread, these blocks and units.
+    """
+
+    effect: Interval
+    bootstrap: Interval
+    p: float
+    p_none: float
+    d_z: float
+    delta: float
+    detectable: float
+
+
+def evidence(table: pd.DataFrame, claim: Claim) -> Evidence:
+    """What the units of a claim say.
+
+    For `largest` the effect is the lead over the closest rival: of all rivals the smallest mean,
+    low and high end, each rival's interval at 1 - 0.05 / rivals so that together they cover, and
+    the largest p, since every rival has to be beaten.
+    """
+    units = paired(table, claim)
+    values, blocks = units["value"].to_numpy(), units["fold"].to_numpy()
+    bounded = claim.measure == "equivalence" or _of_miou(claim)
+    p_none = equivalence(values, blocks, claim.margin) if bounded else np.nan
+    effect, p = _tested(table, claim, p_none)
+    return Evidence(
+        effect=effect,
+        bootstrap=block_bootstrap(values, blocks),
+        p=p,
+        p_none=p_none,
+        d_z=d_z(values),
+        delta=cliffs_delta(units["plus"].to_numpy(), units["minus"].to_numpy()),
+        detectable=_detectable(units, units["fold"].nunique(), len(units)),
+    )
+
+
+def _tested(table: pd.DataFrame, claim: Claim, p_none: float) -> tuple[Interval, float]:
+    """The deciding interval and the p that goes with it."""
+    every = [(u["value"].to_numpy(), u["fold"].to_numpy()) for u in contrasts(table, claim)]
+    if claim.measure == "property":
+        values, blocks = every[0]
+        at = claim.threshold
+        share = proportion(values + at, blocks)
+        effect = replace(share, mean=share.mean - at, low=share.low - at, high=share.high - at)
+        return effect, binomial(values + at, at)
+    found = [interval(values, blocks, 1 - ALPHA / len(every)) for values, blocks in every]
+    ends = (min(getattr(i, end) for i in found) for end in ("mean", "low", "high"))
+    effect = Interval(*ends, found[0].units, found[0].blocks)
+    return effect, p_none if claim.measure == "equivalence" else max(sign_flip(v) for v, _ in every)
+
+
+def verdicts(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
+    """One row a claim: `claim`, what `Evidence` holds, `p_holm` over these claims, `units` and
+    `verdict`.
+    """
+    found = {name: evidence(table, claim) for name, claim in claims.items()}
+    tests = [1.0 if np.isnan(e.p) else e.p for e in found.values()]
+    holm = dict(zip(claims, multipletests(tests, method="holm")[1], strict=True))
+    rows = [
+        {"claim": name, **vars(mine), "p_holm": holm[name], "units": mine.effect.units}
+        | {"verdict": verdict(claims[name], mine.effect, holm[name], mine.p_none)}
+        for name, mine in found.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def verdict(claim: Claim, effect: Interval, p_holm: float, p_none: float = np.nan) -> str:
+    """The decision rule for one claim.
+
+    *holds*: Holm p below 0.05 and the whole interval on the claimed side of 0 (`equivalence`:
+    within the margin). *does not hold*: the interval on the other side (`equivalence`: beyond the
+    margin), or equivalence shown where a difference of mIoU was claimed. *cannot tell*: otherwise,
+    and always below 15 units or without an interval.
+    """
+    if effect.units < UNITS or not np.isfinite([effect.low, effect.high]).all():
+        return f"cannot tell ({effect.units} of {UNITS} units)"
+    low, high = sorted((claim.sign * effect.low, claim.sign * effect.high))
+    if claim.measure == "equivalence":
+        holds, fails = max(-low, high) < claim.margin, low > claim.margin or high < -claim.margin
+    else:
+        holds, fails = low > 0, high < 0 or (_of_miou(claim) and p_none < ALPHA)
+    if holds and p_holm < ALPHA:
+        return "holds"
+    return "does not hold" if fails else "cannot tell"
+
+
+def declared(
+    claims: Mapping[str, Claim], folds: int, pairs: int, pilot: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """What is fixed before the runs, one row a claim: `claim`, `rule`, `units`, the `smallest p`
+    that the units can give after Holm, and the effect that is `detectable` at the pilot's spread.
+
+    Equivalence is tested by t, which has no smallest p: NaN. Detectable is in the unit of the
+    value, for 80 % of studies; NaN without a pilot of two places.
+    """
+    units, rows = folds * pairs, []
+    for name, claim in claims.items():
+        least = np.nan if claim.measure == "equivalence" else smallest_p(units) * len(claims)
+        mine = None if pilot is None else paired(pilot, claim)
+        seen = np.nan if mine is None else _detectable(mine, folds, units)
+        rows.append(
+            {"claim": name, "rule": claim.rule, "units": units}
+            | {"smallest p": min(least, 1), "detectable": seen}
+        )
+    return pd.DataFrame(rows)
+
+
+def claims_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
+    """`verdicts` for readers: claim, theirs, ours (effect with interval), p, n and verdict."""
+    judged = verdicts(table, claims)
+    return pd.DataFrame(
+        {
+            "claim": [f"{name}: {claim.text}" for name, claim in claims.items()],
+            "theirs": [claim.theirs for claim in claims.values()],
+            "ours": [
+                _in_words(*pair) for pair in zip(claims.values(), judged["effect"], strict=True)
+            ],
+            "p (Holm)": [f"{p:.2f}" for p in judged["p_holm"]],
+            "n": judged["units"].to_list(),
+            "verdict": judged["verdict"].to_list(),
+        }
+    )
+
+
+def evidence_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
+    """`verdicts` for readers who want to check them: effect with its interval, the bootstrap's,
+    effect sizes, the smallest detectable effect, p, n and verdict.
+    """
+    rows = [
+        {
+            "claim": mine.claim,
+            "effect [95 %]": _in_words(claims[mine.claim], mine.effect),
+            "bootstrap": _in_words(claims[mine.claim], mine.bootstrap).split(" ", 1)[1],
+            "d_z": f"{mine.d_z:.2f}",
+            "Cliff's delta": f"{mine.delta:.2f}",
+            "detectable": _amount(claims[mine.claim], mine.detectable),
+            "p (Holm)": f"{mine.p_holm:.3f}",
+            "n": mine.units,
+            "verdict": mine.verdict,
+        }
+        for mine in verdicts(table, claims).itertuples()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _detectable(units: pd.DataFrame, folds: int, n: int) -> float:
+    """The smallest effect that `n` units in `folds` places can see, at the spread of `units`."""
+    if units["fold"].nunique() < 2:
+        return np.nan
+    return smallest_effect(spread(units["value"].to_numpy(), units["fold"].to_numpy()), folds, n)
+
+
+def _of_miou(claim: Claim) -> bool:
+    """Whether the claim says that mIoU differs, so that the margin applies to it."""
+    differs = claim.measure in ("difference", "interaction", "largest")
+    return differs and claim.metric.endswith("miou")
+
+
+def _shown(claim: Claim) -> tuple[float, int, str]:
+    """What a claim's value is multiplied by for readers, its digits, and its unit."""
+    by_measure = {"share": (100, 0, " %"), "property": (100, 0, " %"), "ratio": (1, 2, " times")}
+    return by_measure.get(claim.measure) or SHOWN.get(claim.metric, (100, 1, " points"))
+
+
+def _in_words(claim: Claim, effect: Interval) -> str:
+    at = claim.threshold if claim.measure in ("share", "ratio", "property") else 0.0
+    moved = replace(effect, mean=effect.mean + at, low=effect.low + at, high=effect.high + at)
+    scale, digits, unit = _shown(claim)
+    return moved.text(scale, digits) + unit
+
+
+def _amount(claim: Claim, value: float) -> str:
+    scale, digits, unit = _shown(claim)
+    return f"{scale * value:.{digits}f}{unit}" if np.isfinite(value) else "-"

@@ -1,0 +1,172 @@
+"""Each measure of a claim: its value by hand, its verdicts, and how often the rule errs."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fewlabels import stats
+from fewlabels.studies import Claim
+from fewlabels.types import UnknownName
+
+FOLDS, PAIRS = 5, 3
+
+
+def table(cells: dict[str, float], *, noise: float = 1e-4, metric: str = "miou") -> pd.DataFrame:
+    """15 units: each cell's value plus what the place and chance add."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "cell": cell,
+            "fold": fold,
+            "pair": pair,
+            metric: mean + 0.02 * fold + noise * rng.normal(),
+        }
+        for fold, pair in product(range(FOLDS), range(PAIRS))
+        for cell, mean in cells.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def judged(cells: dict[str, float], claim: Claim, **options: object) -> pd.Series:
+    return stats.verdicts(table(cells, **options), {"X": claim}).iloc[0]
+
+
+GAINS = {"a": 0.5, "b": 0.4, "c": 0.5, "d": 0.45}
+INTERACTION = Claim("", "", ("a", "b"), ("c", "d"), measure="interaction")
+NOTHING = Claim("", "", ("a",), ("b",), measure="equivalence")
+LARGEST = Claim("", "", ("a",), ("b",), measure="largest", rivals=(("c", "d"), ("c", "b")))
+
+
+def test_an_interaction_is_a_gain_less_a_gain():
+    assert judged(GAINS, INTERACTION).effect.mean == pytest.approx(0.05, abs=1e-3)
+    assert judged(GAINS, INTERACTION).verdict == "holds"
+    assert judged(GAINS | {"d": 0.35}, INTERACTION).verdict == "does not hold"
+    assert judged(GAINS | {"d": 0.4}, INTERACTION).verdict == "does not hold"  # no interaction
+    assert judged(GAINS, INTERACTION, noise=0.2).verdict == "cannot tell"
+
+
+@pytest.mark.parametrize(
+    ("a", "noise", "expected"),
+    [
+        (0.402, 1e-4, "holds"),
+        (0.45, 1e-4, "does not hold"),
+        (0.35, 1e-4, "does not hold"),
+        (0.41, 1e-3, "cannot tell"),
+        (0.402, 0.05, "cannot tell"),
+    ],
+)
+def test_a_claim_of_no_difference_needs_the_margin(a: float, noise: float, expected: str):
+    assert judged({"a": a, "b": 0.4}, NOTHING, noise=noise).verdict == expected
+
+
+def test_a_wider_margin_is_a_weaker_claim():
+    wide = Claim("", "", ("a",), ("b",), measure="equivalence", margin=0.1)
+    assert judged({"a": 0.45, "b": 0.4}, wide).verdict == "holds"
+
+
+def test_the_largest_gain_has_to_beat_every_rival():
+    cells = {"a": 0.5, "b": 0.4, "c": 0.45, "d": 0.42}  # gain 10 points; rivals 3 and 5
+    found = judged(cells, LARGEST)
+    assert found.effect.mean == pytest.approx(0.05, abs=1e-3)
+    assert found.verdict == "holds"
+    assert judged(cells | {"c": 0.55}, LARGEST).verdict == "does not hold"  # a rival gains 15
+    assert judged(cells | {"c": 0.5}, LARGEST).verdict == "does not hold"  # a tie is no lead
+
+
+def test_largest_covers_all_rivals_at_once():
+    one = Claim("", "", ("a",), ("b",), measure="largest", rivals=(("c", "b"),))
+    two = Claim("", "", ("a",), ("b",), measure="largest", rivals=(("c", "b"), ("c", "b")))
+    narrow, wide = (judged(GAINS, c, noise=0.01).effect for c in (one, two))
+    assert narrow.mean == wide.mean
+    assert wide.high - wide.low > narrow.high - narrow.low
+
+
+def test_a_ratio_of_costs_is_held_against_its_threshold():
+    claim = Claim("", "", ("a",), ("b",), metric="seconds", measure="ratio", threshold=1.5)
+    found = table({"a": 200.0, "b": 100.0}, metric="seconds")
+    shown = stats.claims_table(found, {"B4": claim}).iloc[0]
+    assert (shown["ours"], shown["verdict"]) == ("2.00 [2.00, 2.00] times", "holds")
+    slower = Claim("", "", ("a",), ("b",), metric="seconds", measure="ratio", threshold=2.5)
+    assert stats.verdicts(found, {"B4": slower})["verdict"].item() == "does not hold"
+
+
+@pytest.mark.parametrize(
+    ("ones", "expected"), [(15, "holds"), (13, "holds"), (9, "cannot tell"), (1, "does not hold")]
+)
+def test_a_property_is_the_share_of_runs_that_have_it(ones: int, expected: str):
+    found = table({"a": 0.0}, metric="miou")
+    spread = np.argsort(np.arange(15) * 7 % 15)  # over the places
+    found["elsewhere"] = np.isin(np.arange(15), spread[:ones])
+    claim = Claim("", "", ("a",), metric="elsewhere", measure="property", threshold=0.5)
+    got = stats.verdicts(found, {"B5": claim}).iloc[0]
+    assert got["effect"].mean == pytest.approx(ones / 15 - 0.5)
+    assert got["verdict"] == expected
+    shown = stats.claims_table(found, {"B5": claim})["ours"].item()
+    assert shown.startswith(f"{100 * ones / 15:.0f} [")
+
+
+def test_units_without_the_metric_are_left_out():
+    found = table({"a": 0.5, "b": 0.4})
+    found.loc[found["fold"] == 2, "miou"] = np.nan
+    got = stats.verdicts(found, {"X": Claim("", "", ("a",), ("b",))}).iloc[0]
+    assert (got["units"], got["verdict"]) == (12, "cannot tell (12 of 15 units)")
+
+
+def test_no_verdict_without_an_interval():
+    claim, point = Claim("", "", ("a",), ("b",)), stats.Interval(0.1, np.nan, np.nan, 15, 1)
+    assert stats.verdict(claim, point, 1e-5).startswith("cannot tell")
+
+
+def test_the_declaration_is_one_line():
+    assert INTERACTION.rule == "miou: ([a] - [b]) - ([c] - [d]) > 0"
+    assert NOTHING.rule == "miou: |[a] - [b]| < 0.01"
+    assert LARGEST.rule == "miou: [a] - [b] > each of [c] - [d]; [c] - [b]"
+    two = Claim("", "", ("a", "c"), ("b",), sign=-1, measure="share", threshold=2 / 3)
+    assert two.rule == "miou: mean([a], [c]) / [b] < 0.667"
+
+
+def test_claims_that_say_nothing_are_refused():
+    with pytest.raises(UnknownName, match="unknown measure 'quotient'"):
+        Claim("", "", ("a",), ("b",), measure="quotient")
+    with pytest.raises(ValueError, match="two cells on either side"):
+        Claim("gains", "", ("a",), ("b",), measure="interaction")
+    with pytest.raises(ValueError, match="rivals"):
+        Claim("best", "", ("a",), ("b",), measure="largest")
+
+
+def test_what_is_declared_before_the_runs():
+    claims = {"A": INTERACTION, "B": NOTHING}
+    plan = stats.declared(claims, 5, 3, table(GAINS, noise=0.01)).set_index("claim")
+    assert plan.loc["A", "units"] == 15
+    assert plan.loc["A", "smallest p"] == 2 * 2 / 2**15
+    assert np.isnan(plan.loc["B", "smallest p"])
+    found = stats.verdicts(table(GAINS, noise=0.01), claims).set_index("claim")
+    assert plan.loc["A", "detectable"] == found.loc["A", "detectable"]
+    assert stats.declared(claims, 5, 3)["detectable"].isna().all()
+
+
+def test_the_table_of_evidence_says_all_of_it():
+    shown = stats.evidence_table(table(GAINS, noise=0.01), {"A4": INTERACTION}).iloc[0]
+    assert shown["effect [95 %]"].endswith("] points")
+    assert shown["bootstrap"].startswith("[")
+    assert shown["detectable"].endswith(" points")
+    assert (shown["n"], shown["verdict"]) == (15, "holds")
+
+
+def test_the_rule_seldom_decides_what_is_not_so():
+    """Places that differ as much as seeds: no effect is called one in 5 % of studies at most, and
+    an effect of the margin is called none in 5 % at most.
+    """
+    rng, blocks = np.random.default_rng(7), np.repeat(np.arange(FOLDS), PAIRS)
+    claim, said = Claim("", "", ("a",), ("b",)), {0.0: [], 0.01: []}
+    for mean, verdicts in said.items():
+        for _ in range(300):
+            noise = 0.008 * rng.normal(size=FOLDS)[blocks] + 0.008 * rng.normal(size=15)
+            effect = stats.interval(mean + noise, blocks)
+            p = stats.sign_flip(mean + noise), stats.equivalence(mean + noise, blocks, claim.margin)
+            verdicts.append(stats.verdict(claim, effect, *p))
+    assert said[0.0].count("holds") / 300 <= 0.05
+    assert said[0.01].count("does not hold") / 300 <= 0.07
+    assert said[0.01].count("holds") > 30
