@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,12 +36,27 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Parcel:
     return made
 
 
-def test_a_run_is_claimed_once_and_again_when_it_is_dropped(tmp_path: Path):
+def test_a_run_is_claimed_once_and_again_when_it_is_released(tmp_path: Path):
     held = claims.claimed(tmp_path, "k")
     assert claims.claimed(tmp_path, "k") is None
     assert claims.claimed(tmp_path, "other") is not None
-    claims.dropped(held)
+    held.release()
     assert claims.claimed(tmp_path, "k") is not None
+
+
+def test_who_needs_a_claim_waits_for_it(tmp_path: Path):
+    first, order = claims.claimed(tmp_path, "k"), []
+
+    def second() -> None:
+        with claims.held(tmp_path, "k"):
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    waiting.start()
+    order.append("first")
+    first.release()
+    waiting.join()
+    assert order == ["first", "second"]
 
 
 def test_a_claim_ends_with_its_process(tmp_path: Path):

@@ -1,10 +1,14 @@
 """Which missing runs another process is training, so that two sweeps share a study's work.
 
 A claim is a lock on a file beside the records. The system drops it when its holder ends, however it
-ends, so a claim never outlives its sweep. Records need no claim to stay whole: where two processes
-train the same run after all, the first record stays.
+ends, so a claim never outlives its process; the empty file stays, since a file that is taken away
+could be locked twice. Records need no claim to stay whole: where two processes train the same run
+after all, the first record stays.
 """
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -12,6 +16,7 @@ from filelock import FileLock, Timeout
 from fewlabels.files import naming_a_full_disk
 
 FOLDER = ".claims"
+POLL = 0.2  # seconds between two looks at a claim that another process holds
 
 
 def claimed(runs: Path, key: str) -> FileLock | None:
@@ -31,7 +36,16 @@ def claimed(runs: Path, key: str) -> FileLock | None:
     return lock
 
 
-def dropped(lock: FileLock) -> None:
-    """Take a claim's file away and release it: whoever waits for it looks for the record next."""
-    Path(lock.lock_file).unlink(missing_ok=True)
-    lock.release()
+@contextmanager
+def held(runs: Path, key: str) -> Iterator[None]:
+    """The claim of a run for the time of the block, once no other process holds it.
+
+    Raises:
+        DiskFullError: as `claimed`.
+    """
+    while (lock := claimed(runs, key)) is None:
+        time.sleep(POLL)
+    try:
+        yield
+    finally:
+        lock.release()

@@ -169,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--data", default="synthetic", help="data set (synthetic)")
     for command in (run, sweep, report):
         command.add_argument("--profile", default="quick", choices=PROFILES)
-        command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+        command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
     for command in (data, run, sweep, audit):
         command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
     return parser

@@ -76,7 +76,7 @@ def carry_out(plan: Plan, client: Any, device: str = "auto") -> dict[Unit, Recor
                 time.sleep(POLL)
     finally:
         for _, claim in going.flying.values():
-            claims.dropped(claim)
+            claim.release()
     if failed:
         raise SweepError(_report(plan, found, failed))
     return {unit: found[unit] for unit in plan.declared}
@@ -100,7 +100,7 @@ def _came_back(going: _Going) -> Iterator[Outcome]:
         if ended is None:
             continue
         unit, claim = going.flying.pop(job)
-        claims.dropped(claim)
+        claim.release()
         yield unit, *ended
     if going.client.status != "running":
         raise _lost(going)
@@ -164,7 +164,7 @@ def _taken(plan: Plan, unit: Unit) -> BaseFileLock | Record | None:
         claim = claims.claimed(plan.folder, key)
         if claim is None or not records.exists(plan.folder, key):
             return claim
-        claims.dropped(claim)
+        claim.release()
     return run.recorded(plan.declared[unit], plan.folder, key)
 
 

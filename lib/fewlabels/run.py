@@ -18,6 +18,7 @@ from fewlabels import (
     boundaries,
     calibration,
     checkpoint,
+    claims,
     datasets,
     devices,
     environment,
@@ -41,6 +42,7 @@ from fewlabels.version import code_version
 
 log = logging.getLogger(__name__)
 
+CHECKPOINT_EVERY = 100  # steps, unless something else is asked for
 OPTIONS: Mapping[str, Mapping[str, str]] = {
     "partial_focal": {"gamma": "gamma", "alpha": "alpha"},
     "partial_tversky": {"alpha": "tversky_alpha", "beta": "tversky_beta"},
@@ -79,7 +81,7 @@ def execute(
     runs: Path | None = None,
     device: str = "auto",
     keep_model: bool = True,
-    checkpoint_every: int | None = None,
+    checkpoint_every: int | None = CHECKPOINT_EVERY,
     workers: int = 1,
 ) -> records.Record:
     """The record of `run`: read if there is one, else trained, evaluated and written.
@@ -90,7 +92,7 @@ def execute(
         keep_model: whether the weights are stored too, and the draw as `draws`/SHA256.npz.
         checkpoint_every: steps between two checkpoints, kept in `runs`/.partial-KEY until the
             record is written; a run that was killed goes on there and ends as if it had not been
-            (only times differ). None keeps none. One process a run at a time.
+            (only times differ). None keeps none.
         workers: threads that make batches; the record does not depend on it.
 
     Raises:
@@ -101,9 +103,11 @@ def execute(
     every = checkpoint_every
     partial_run = every and checkpoint.Checkpoints(runs / f".partial-{name}", name, every)
     if not records.exists(runs, name):
-        ready = prepare.prepare(run, root)
-        how = Operation(devices.compute(device, run.precision), keep_model, partial_run, workers)
-        _train_and_record(ready, runs, name, how)
+        compute, ready = devices.compute(device, run.precision), prepare.prepare(run, root)
+        how = Operation(compute, keep_model, partial_run, workers)
+        with claims.held(runs, name):
+            if not records.exists(runs, name):  # else another process has trained it meanwhile
+                _train_and_record(ready, runs, name, how)
     record = recorded(run, runs, name)
     if partial_run:
         checkpoint.clear(partial_run)
