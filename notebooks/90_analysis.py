@@ -51,6 +51,21 @@ found = {name: sweep.recorded(name, profile, data) for name in studies.STUDIES}
 tables = {name: records.table(these) for name, these in found.items()}
 display(Markdown(next(iter(found["E"].values())).notice))
 
+# %%
+#| label: tbl-runs
+#| tbl-cap: "The runs that this report holds, of those that were declared. A (place, pair) is in only with all of its conditions."
+rows = []
+for name, these in found.items():
+    run = next(iter(these.values())).run
+    declared = studies.runs(name, profile, data, studies.Start(run.model, run.weights))
+    places, pairs = ({unit[i] for unit in these} for i in (1, 2))
+    rows.append(
+        {"study": name, "conditions": len(studies.study(name).cells()), "places": len(places)}
+        | {"pairs": len(pairs), "runs": len(these), "declared": len(declared)}
+        | {"still missing": len(declared) - len(these)}
+    )
+pd.DataFrame(rows).style.hide(axis="index")
+
 # %% [markdown]
 # ## How much of the dense score
 #

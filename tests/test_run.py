@@ -345,6 +345,12 @@ def test_published_records_are_found_by_what_they_declare(tmp_path: Path, monkey
     for find in (sweep.recorded, sweep.execute):
         found = find("E", "published", "synthetic", runs=tmp_path)
         assert {u: r.key for u, r in found.items()} == {u: r.key for u, r in made.items()}
+    shutil.rmtree(tmp_path / made["dense, PCE", 0, 1].key)  # a comparison is whole or left out
+    left = sweep.recorded("E", "published", "synthetic", runs=tmp_path)
+    assert set(left) == {unit for unit in made if unit[2] == 0}
+    shutil.rmtree(tmp_path / made["dense, PCE", 0, 0].key)
+    with pytest.raises(RecordError, match="8 of 10 runs are recorded"):
+        sweep.recorded("E", "published", "synthetic", runs=tmp_path)
 
 
 def test_the_first_start_that_can_be_had_is_taken(tmp_path: Path, monkeypatch):

@@ -95,18 +95,29 @@ def recorded(
 ) -> dict[Unit, Record]:
     """Every record of a study at a profile, read only.
 
+    Of the published study, which grows over many days, those of whole comparisons: every cell of a
+    (fold, pair) is recorded, or none of it is returned.
+
     Raises:
-        RecordError: runs are missing; says how many and how to make them.
+        RecordError: runs are missing (of the published study: there is no whole comparison); says
+            how many and how to make them.
     """
     for start in studies.scale(name, profile, data).starts:
         there = plan(name, profile, data, start, root=root, runs=runs)
-        if not there.missing:
-            return dict(there.found)
+        found = whole(there) if profile == "published" else there.found
+        if found and (profile == "published" or not there.missing):
+            return dict(found)
     raise RecordError(
         f"study {name}, profile {profile}, data {data}: {len(there.found)} of "
         f"{len(there.declared)} runs are recorded in '{there.folder}'; make them first: "
         f"`fewlabels run {name} --profile {profile} --data {data}`"
     )
+
+
+def whole(plan: Plan) -> dict[Unit, Record]:
+    """The records of those (fold, pair) of which every cell is recorded."""
+    broken = {unit[1:] for unit in plan.missing}
+    return {unit: record for unit, record in plan.found.items() if unit[1:] not in broken}
 
 
 def start_of(starts: tuple[Start, ...]) -> Start:
