@@ -123,3 +123,15 @@ def test_the_start_of_a_run_is_found_again():
     assert studies.start_of("A", "quick", "dubai", run) == second
     with pytest.raises(UnknownName, match="start of study A"):
         studies.start_of("A", "quick", "dubai", Run())
+
+
+def test_the_table_of_factors_shows_what_varies_and_what_is_not_as_usual():
+    start = studies.scale("B", "quick", "synthetic").starts[0]
+    rows = {r["factor"]: r for r in studies.factors("B", "quick", "synthetic", start)}
+    assert rows["network"]["value"] == "unet, unetpp"
+    assert rows["beside the grid"]["value"] == "U-Net, dense"
+    assert (rows["lr"]["value"], rows["validation"]["value"]) == ("0.005", "dense")
+    assert not {"tversky_gamma", "cutmix", "model"} & set(rows)
+    start = studies.scale("A", "quick", "synthetic").starts[0]
+    of_a = studies.factors("A", "quick", "synthetic", start)
+    assert "beside the grid" not in {row["factor"] for row in of_a}

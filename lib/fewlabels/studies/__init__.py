@@ -17,6 +17,11 @@ __all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "St
 
 
 PROFILES = ("smoke", "quick", "full", "published")
+SHOWN = (
+    "data", "grid", "model", "weights", "sampler", "amount", "loss", "augmentation", "steps",
+    "batch", "crop", "optimiser", "schedule", "lr", "weight_decay",
+)  # fmt: skip
+"""The factors of a run that a reader always wants to see."""
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {"A": a.STUDY, "B": b.STUDY, "D": d.STUDY, "E": e.STUDY}
 )
@@ -83,16 +88,17 @@ def shared_factors(runs: Iterable[Run]) -> dict[str, object]:
 
 
 def factors(name: str, profile: str, data: str, start: Start) -> list[dict[str, str]]:
-    """Rows `factor`, `kind` (varies, units or fixed) and `value` of a study at a profile."""
-    chosen, asked = scale(name, profile, data), study(name)
+    """Rows `factor`, `kind` (varies, units or fixed) and `value` of a study at a profile.
+
+    Of the fixed factors those in SHOWN and those that are not as `Run` has them.
+    """
+    chosen, asked, usual = scale(name, profile, data), study(name), asdict(Run())
     shared = shared_factors(runs(name, profile, data, start).values())
-    units = f"{len(chosen.folds)} x {chosen.pairs}"
-    rows = [(factor, "varies", ", ".join(map(str, v))) for factor, v in asked.varies.items()]
-    rows += [
-        ("beside the grid" if asked.varies else "conditions", "varies", "; ".join(asked.bounds)),
-        ("folds x pairs", "units", units),
-    ]
-    rows += [(factor, "fixed", str(value)) for factor, value in shared.items()]
+    beside = {"beside the grid" if asked.varies else "conditions": "; ".join(asked.bounds)}
+    varied = {k: ", ".join(map(str, v)) for k, v in asked.varies.items()}
+    rows = [(k, "varies", v) for k, v in (varied | (beside if asked.bounds else {})).items()]
+    rows.append(("folds x pairs", "units", f"{len(chosen.folds)} x {chosen.pairs}"))
+    rows += [(k, "fixed", str(v)) for k, v in shared.items() if k in SHOWN or v != usual[k]]
     return [dict(zip(("factor", "kind", "value"), row, strict=True)) for row in rows]
 
 
