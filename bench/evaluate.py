@@ -19,7 +19,7 @@ MODEL = "smp:Unet:resnet18"
 
 
 def main(grid: int = 700, repeats: int = 3) -> None:
-    tiles = datasets.load("dubai", grid=grid)
+    tiles = datasets.load("dubai", split="all", grid=grid)
     classes, compute = len(tiles.classes), devices.compute()
     torch.manual_seed(0)
     ours = compute.placed(models.build(MODEL, classes))
