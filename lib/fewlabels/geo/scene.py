@@ -1,5 +1,6 @@
 """A scene: a GeoTIFF of any size, band count and number format, read in windows."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,11 @@ class Scene:
     def system(self) -> str:
         """The coordinate reference system in words."""
         return named(self.crs)
+
+    @property
+    def pixel(self) -> float:
+        """Side of a pixel in the unit of the coordinates: the root of its area."""
+        return math.sqrt(abs(self.transform.determinant))
 
 
 def named(crs: CRS | None) -> str:
