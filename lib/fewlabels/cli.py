@@ -120,7 +120,7 @@ def _report(wanted: argparse.Namespace) -> None:
 
 
 def _train(wanted: argparse.Namespace) -> None:
-    from fewlabels.own import fit, recipe, score, stored
+    from fewlabels.own import fit, recipe, score
 
     names = (field.name for field in fields(recipe.Recipe))
     how = recipe.Recipe(**{n: getattr(wanted, n) for n in names if getattr(wanted, n) is not None})
@@ -130,10 +130,15 @@ def _train(wanted: argparse.Namespace) -> None:
     )
     about = fit.fit(
         wanted.scene, labels, wanted.out, how,
-        device=wanted.device, licence=wanted.licence or stored.UNSTATED,
+        bands=wanted.bands, device=wanted.device, licence=wanted.licence,
     )  # fmt: skip
     print("\n".join(score.told(about.record["scores"])))
     print(f"{wanted.out}, after {about.record['cost']['all_seconds']:.0f} s")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """`1,2,4` as numbers."""
+    return tuple(int(part) for part in text.split(","))
 
 
 def _predict(wanted: argparse.Namespace) -> None:
@@ -228,6 +233,9 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     train.add_argument("--layer", help="of a file with several")
     train.add_argument("--labels-crs", help="where the file does not say: EPSG:CODE, or scene")
     train.add_argument("--no-label", type=int, help="value of a label image that means no class")
+    train.add_argument(
+        "--bands", type=_numbers, help="those to use, such as 1,2,3,4 (all but alpha bands)"
+    )
     train.add_argument("--licence", help="under which terms the model may be used, in words")
     recipe = train.add_argument_group("recipe (defaults: fewlabels.own.recipe)")
     texts = {"model": "network", "weights": "what it starts from", "loss": "partial loss",

@@ -9,7 +9,7 @@ from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 import rasterio
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Shaped
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
@@ -28,7 +28,8 @@ class Scene:
     """What a GeoTIFF's header says.
 
     Attributes:
-        bands: its bands that hold data, counted from 1; an alpha band only says where.
+        bands: its bands that hold data, counted from 1.
+        alpha: its bands that only say where there are data; they count unless one is in `bands`.
         names: their descriptions, `band 1` and so on where the file has none.
         kind: their number format.
         transform: pixel (column, row) to coordinates; it may turn the scene.
@@ -39,6 +40,7 @@ class Scene:
     height: int
     width: int
     bands: tuple[int, ...]
+    alpha: tuple[int, ...]
     names: tuple[str, ...]
     kind: str
     transform: Affine
@@ -60,15 +62,20 @@ def named(crs: CRS | None) -> str:
     return crs.to_string() if crs else "none"
 
 
-def opened(file: Path) -> Scene:
+def opened(file: Path, bands: tuple[int, ...] = ()) -> Scene:
     """The scene in `file`; no pixel is read.
 
+    Args:
+        bands: those to use, counted from 1, in this order; all but alpha bands if empty. GDAL marks
+            the fourth of four 8-bit bands as alpha unless told otherwise, so an infrared band may
+            have to be asked for.
+
     Raises:
-        DataError: it is not there, not a GeoTIFF, of complex numbers, without a band of data, or
-            placed by ground control points, which are no grid.
+        DataError: it is not there, not a GeoTIFF, of complex numbers, without a band of data or one
+            that was asked for, or placed by ground control points, which are no grid.
     """
     with dataset(file, "GeoTIFF") as source:
-        return _described(file, source)
+        return _described(file, source, bands)
 
 
 def dataset(file: Path, what: str) -> DatasetReader:
@@ -85,7 +92,7 @@ def dataset(file: Path, what: str) -> DatasetReader:
             raise DataError(f"'{file}' does not open as a {what} ({error})") from error
 
 
-def _described(file: Path, source: DatasetReader) -> Scene:
+def _described(file: Path, source: DatasetReader, wanted: tuple[int, ...]) -> Scene:
     if source.driver != "GTiff":
         raise DataError(
             f"'{file}' is {source.driver}, a scene must be a GeoTIFF; "
@@ -96,11 +103,11 @@ def _described(file: Path, source: DatasetReader) -> Scene:
             f"'{file}' is placed by {len(source.gcps[0])} ground control points and has no grid; "
             "`gdalwarp IN OUT.tif` gives it one"
         )
-    bands = tuple(
-        number
-        for number, meaning in zip(source.indexes, source.colorinterp, strict=True)
-        if meaning != ColorInterp.alpha
-    )
+    meanings = dict(zip(source.indexes, source.colorinterp, strict=True))
+    alpha = tuple(number for number in meanings if meanings[number] == ColorInterp.alpha)
+    bands = wanted or tuple(number for number in meanings if number not in alpha)
+    if absent := [number for number in bands if number not in meanings]:
+        raise DataError(f"'{file}' has {len(meanings)} bands and no band {absent[0]}")
     kinds = {source.dtypes[number - 1] for number in bands}
     if not bands or any(kind.startswith("complex") for kind in kinds):
         raise DataError(
@@ -109,9 +116,8 @@ def _described(file: Path, source: DatasetReader) -> Scene:
         )
     names = tuple(source.descriptions[number - 1] or f"band {number}" for number in bands)
     kind = "/".join(sorted(kinds))
-    return Scene(
-        file, source.height, source.width, bands, names, kind, source.transform, source.crs
-    )
+    place = source.transform, source.crs
+    return Scene(file, source.height, source.width, bands, alpha, names, kind, *place)
 
 
 @contextmanager
@@ -130,7 +136,7 @@ def reading(scene: Scene) -> Iterator[Read]:
             window = Window.from_slices(rows, columns)
             try:
                 values = source.read(scene.bands, window=window, out_dtype="float32")
-                masks = source.read_masks(scene.bands, window=window)
+                masks = _masks(source, scene, values, window)
             except RasterioError as error:
                 raise DataError(
                     f"'{scene.file}': rows {rows.start} to {rows.stop}, columns {columns.start} to "
@@ -140,3 +146,16 @@ def reading(scene: Scene) -> Iterator[Read]:
             return np.ascontiguousarray(values.transpose(1, 2, 0)), valid
 
         yield read
+
+
+def _masks(
+    source: DatasetReader, scene: Scene, values: Float32[np.ndarray, "c h w"], window: Window
+) -> Shaped[np.ndarray, "c h w"]:
+    """Above 0 where a band has a value; an alpha band that holds data masks nothing."""
+    if not set(scene.alpha) & set(scene.bands):
+        return source.read_masks(scene.bands, window=window)
+    nodata = [source.nodatavals[number - 1] for number in scene.bands]
+    return np.stack([
+        np.ones(band.shape, bool) if value is None else band != np.float32(value)
+        for band, value in zip(values, nodata, strict=True)
+    ])  # fmt: skip

@@ -51,13 +51,18 @@ def fit(
     folder: Path,
     how: Recipe,
     *,
+    bands: tuple[int, ...] = (),
     device: str = "auto",
-    licence: str = stored.UNSTATED,
+    licence: str = "",
 ) -> stored.About:
     """Train on all labels, score the recipe on held-out ones, and write the model folder.
 
     A training that was cut off goes on where it was, if it is started again with the same scene,
     labels and recipe.
+
+    Args:
+        bands: see `scene.opened`.
+        licence: under which terms the model may be used; `stored.UNSTATED` if empty.
 
     Raises:
         ModelError: `folder` is there already.
@@ -69,7 +74,10 @@ def fit(
     if folder.exists():
         raise stored.ModelError(f"'{folder}' is there already; name another folder or delete it")
     recipe.check(how)
-    compute, ground_scene = devices.compute(device), scenes.opened(scene)
+    compute, ground_scene = devices.compute(device), scenes.opened(scene, bands)
+    if ground_scene.alpha and not bands:
+        log.warning("band %s is marked as alpha and holds no data; say which bands to use if it "
+                    "does", ", ".join(map(str, ground_scene.alpha)))  # fmt: skip
     given = labelled(labels, ground_scene)
     how = replace(how, unit=_unit(how, given))
     scratch = folder.parent / f".{folder.name}.partial"
@@ -87,7 +95,7 @@ def fit(
         log.info("training on all labels: %d steps", how.steps)
         learned = learn.learn(ground, [piece.labels for piece in cut.pieces], "all")
     seconds = time.perf_counter() - began
-    about = _about(ground_scene, given, ground, learned, found, scores, seconds, licence)
+    about = _about(ground_scene, given, ground, learned, found, scores, seconds, bands, licence)
     stored.write(folder, about, learned.network)
     shutil.rmtree(scratch, ignore_errors=True)
     return about
@@ -201,7 +209,7 @@ def _owner(scene: Scene, cut: Cut, classes: tuple[str, ...], how: Recipe) -> str
     """What a checkpoint of this training must say: of other labels or settings it is refused."""
     total = hashlib.sha256(json.dumps([asdict(how), classes], sort_keys=True).encode())
     there = scene.file.stat()
-    total.update(f"{scene.file.name} {there.st_size} {there.st_mtime_ns}".encode())
+    total.update(f"{scene.file.name} {there.st_size} {there.st_mtime_ns} {scene.bands}".encode())
     total.update(_labels_sha256(cut.pieces).encode())
     return total.hexdigest()[:16]
 
@@ -222,6 +230,7 @@ def _about(
     found: Mapping[str, object],
     scores: Mapping[str, object],
     seconds: float,
+    asked: tuple[int, ...],
     licence: str,
 ) -> stored.About:
     record = {
@@ -242,6 +251,7 @@ def _about(
         network=ground.recipe.model,
         classes=given.classes,
         colours=tuple(maps.colours(len(given.classes))),
+        asked=asked,
         bands=scene.names,
         kind=scene.kind,
         ranges=learned.ranges,
@@ -249,5 +259,5 @@ def _about(
         system=scene.system,
         window=ground.recipe.window,
         record=record,
-        licence=licence,
+        licence=licence or stored.UNSTATED,
     )

@@ -76,7 +76,8 @@ def predict(
     targets += [out.with_suffix(".gpkg")] if polygons else []
     for file in targets:
         maps.free(file)
-    about, ground = stored.about(model), scenes.opened(scene)
+    about = stored.about(model)
+    ground = scenes.opened(scene, about.asked)
     fits(ground, about, model)
     how = stream.plan(ground, window or about.window, overlap)
     compute = devices.compute(device)

@@ -38,7 +38,8 @@ class About:
     Attributes:
         network: see `models.build`.
         colours: RGB of each class.
-        bands: names of the bands, in the order in which the network gets them.
+        asked: the bands of a scene to use, counted from 1; all but alpha bands if empty.
+        bands: names of those, in the order in which the network gets them.
         kind: number format of the scene that it was trained on.
         pixel: side of its pixels in the unit of its coordinates (root of a pixel's area).
         system: its coordinate reference system.
@@ -50,6 +51,7 @@ class About:
     network: str
     classes: tuple[str, ...]
     colours: tuple[tuple[int, int, int], ...]
+    asked: tuple[int, ...]
     bands: tuple[str, ...]
     kind: str
     ranges: Ranges
@@ -87,7 +89,7 @@ def about(folder: Path) -> About:
         if text.pop("format") != FORMAT:
             raise ModelError(f"the model '{folder}' is of a format other than {FORMAT}")
         ends = {name: tuple(map(float, values)) for name, values in text.pop("ranges").items()}
-        lists: Sequence[str] = ("classes", "bands")
+        lists: Sequence[str] = ("classes", "asked", "bands")
         tuples = {name: tuple(text.pop(name)) for name in lists}
         colours = tuple(tuple(colour) for colour in text.pop("colours"))
         found = About(ranges=Ranges(**ends), colours=colours, **tuples, **text)
