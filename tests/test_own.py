@@ -15,10 +15,10 @@ from rasters import GRID, UTM, halves, labels, pixels, scene
 from shapely.geometry import Point
 from torch import nn
 
-from fewlabels import cli, evaluate, models
+from fewlabels import cli, evaluate, models, paths
 from fewlabels.checkpoint import CheckpointError
 from fewlabels.devices import compute
-from fewlabels.geo import maps
+from fewlabels.geo import burn, maps
 from fewlabels.geo import scene as scenes
 from fewlabels.geo.bands import Ranges, to_bytes
 from fewlabels.own import fit, holdout, pieces, score, stored, stream
@@ -488,3 +488,25 @@ def test_bytes_of_a_scene_follow_the_ranges_of_training(ground):
     about = stored.about(ground / "model")
     values = np.array(about.ranges.high, np.float32)[None, None]
     assert (to_bytes(values, np.ones((1, 1), bool), about.ranges) == 255).all()
+
+
+@pytest.mark.real
+def test_the_hand_drawn_polygons_of_a_real_scene_fall_on_the_pixels_that_came_with_them(tmp_path):
+    folder = paths.data_root() / "real_sparse_polygons"
+    if not folder.is_dir():
+        pytest.skip("real_sparse_polygons is not under DATA_ROOT")
+    stored_with = np.load(folder / "landsat7_022049_1999_2002.npz")
+    corner = Affine(30, 0, 462_405, 0, -30, 1_741_815)
+    file = scene(tmp_path / "scene.tif", stored_with["bands_1999"], transform=corner)
+    given = fit.Labels(folder / "landsat7_022049_polygons.geojson", column="id")
+    found = fit.labelled(given, scenes.opened(file))
+    with scenes.reading(scenes.opened(file)) as read:
+        burnt = burn.burning(found)(slice(0, 250), slice(0, 250))
+        assert read(slice(0, 250), slice(0, 250))[0].shape == (250, 250, 8)
+    assert np.array_equal(np.where(burnt.labels == IGNORE, 0, burnt.labels + 1),
+                          stored_with["labels"])  # fmt: skip
+    assert np.array_equal(burnt.units + 1, stored_with["poly"])
+    assert found.report["doubtful"] == [
+        "label 7: id is '5' and class is 'barren'",
+        "label 9: id is '4' and class is 'urban'",
+    ]

@@ -18,7 +18,7 @@ from fewlabels.types import DataError
 NODATA = 255
 """Value of both maps where the scene has no valid pixel."""
 TILE = 256  # side of the blocks inside a written file
-CACHE = 64  # megabytes that GDAL may keep of a file being written
+CACHE = 64 * 2**20  # bytes that GDAL may keep of a file being written
 Strip = UInt8[np.ndarray, "_ w"]
 
 

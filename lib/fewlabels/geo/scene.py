@@ -19,6 +19,7 @@ from rasterio.windows import Window
 
 from fewlabels.types import DataError
 
+CACHE = 256 * 2**20  # bytes that GDAL may keep of a scene: without a limit, 5 % of the memory
 Pixels = tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]
 Read = Callable[[slice, slice], Pixels]
 
@@ -130,7 +131,7 @@ def reading(scene: Scene) -> Iterator[Read]:
     Raises:
         DataError: a part of the file cannot be read.
     """
-    with dataset(scene.file, "GeoTIFF") as source:
+    with rasterio.Env(GDAL_CACHEMAX=CACHE), dataset(scene.file, "GeoTIFF") as source:
 
         def read(rows: slice, columns: slice) -> Pixels:
             window = Window.from_slices(rows, columns)
