@@ -135,7 +135,7 @@ def test_nodata_stays_nodata_and_is_not_computed(tmp_path):
 
 def test_windows_that_cannot_be_are_refused():
     for window, overlap in ((0, 0), (8, 8), (8, -1)):
-        with pytest.raises(ValueError, match=f"window {window} with an overlap of {overlap}"):
+        with pytest.raises(RecipeError, match=f"window {window} with an overlap of {overlap}"):
             stream.Plan(20, 20, window, overlap)
 
 
@@ -481,7 +481,10 @@ def test_the_command_line_trains_and_maps(ground, tmp_path, capsys):
     assert cli.main(["predict", *made, "--device", "cpu"]) == 0
     assert "100.0 % of the pixels have a class" in capsys.readouterr().out
     assert cli.main(["predict", *made, "--device", "cpu"]) == 1
-    assert "DataError" in capsys.readouterr().err
+    assert "there already" in capsys.readouterr().err
+    made[-1] = str(tmp_path / "other.tif")
+    assert cli.main(["predict", *made, "--window", "8", "--overlap", "8"]) == 1
+    assert "RecipeError" in capsys.readouterr().err
 
 
 def test_bytes_of_a_scene_follow_the_ranges_of_training(ground):

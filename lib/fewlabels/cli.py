@@ -234,9 +234,9 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     train.add_argument("--labels-crs", help="where the file does not say: EPSG:CODE, or scene")
     train.add_argument("--no-label", type=int, help="value of a label image that means no class")
     train.add_argument(
-        "--bands", type=_numbers, help="those to use, such as 1,2,3,4 (all but alpha bands)"
+        "--bands", type=_numbers, default=(), help="such as 1,2,3,4 (all that are not alpha)"
     )
-    train.add_argument("--licence", help="under which terms the model may be used, in words")
+    train.add_argument("--licence", default="", help="terms the model may be used under, in words")
     recipe = train.add_argument_group("recipe (defaults: fewlabels.own.recipe)")
     texts = {"model": "network", "weights": "what it starts from", "loss": "partial loss",
              "class-weights": "weighting of classes", "augmentation": "of crops",

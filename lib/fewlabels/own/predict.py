@@ -70,7 +70,7 @@ def predict(
     Raises:
         DataError: the scene cannot be read, has other bands than the model, or a map is there.
         ModelError: as `stored.about` and `stored.network`.
-        ValueError: as `stream.plan`.
+        RecipeError: as `stream.plan`.
     """
     targets = [out.with_name(f"{out.stem}_confidence.tif"), out]
     targets += [out.with_suffix(".gpkg")] if polygons else []

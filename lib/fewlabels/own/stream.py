@@ -18,6 +18,7 @@ from fewlabels.devices import Compute
 from fewlabels.geo.bands import Ranges, to_bytes
 from fewlabels.geo.maps import NODATA
 from fewlabels.geo.scene import Read, Scene
+from fewlabels.own.recipe import RecipeError
 
 ROWS = 64  # decided at once
 
@@ -33,7 +34,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.window < 1 or not 0 <= self.overlap < self.window:
-            raise ValueError(
+            raise RecipeError(
                 f"window {self.window} with an overlap of {self.overlap}: a window has at least 1 "
                 "pixel and windows share fewer than it has"
             )
@@ -81,7 +82,7 @@ def plan(scene: Scene, window: int, overlap: int | None = None) -> Plan:
         overlap: a quarter of the window if None.
 
     Raises:
-        ValueError: a window without pixels, or an overlap that is not smaller than the window.
+        RecipeError: a window without pixels, or an overlap that is not smaller than the window.
     """
     shared = window // 4 if overlap is None else overlap
     return Plan(scene.height, scene.width, window, shared)
