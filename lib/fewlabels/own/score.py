@@ -40,7 +40,8 @@ def held_out(ground: Ground, seed: int) -> Held | None:
     """Every unit predicted by a network that was trained without it and without what lies within
     the gap of it. None where no two units can be told apart, or no class has two.
 
-    Only the pieces that hold labels are predicted, so pixels at a piece's edge see less than they
+    Training may see the image of held-out ground beside other labels, never its labels. Only the
+    pieces that hold labels are predicted, so pixels at a piece's edge see less than they
     would in a map.
     """
     recipe, classes = ground.recipe, len(ground.classes)
