@@ -38,8 +38,7 @@ if importlib.util.find_spec("fewlabels") is None:
 # choices matter: the pixels, the loss, the network?
 #
 # Five small studies asked this and answered it from one run a condition. They are brought into one
-# library, one after another, and their claims are run again under one protocol. This edition holds
-# two of them, systems D and E.
+# library, one after another, and their claims are run again under one protocol.
 
 # %% tags=["parameters"]
 data = "synthetic"

@@ -73,7 +73,7 @@ display(Markdown(some.notice))
 # %%
 #| label: tbl-factors-d
 #| tbl-cap: "What varied between the runs of system D, and what all of them shared."
-start = studies.Start(some.run.model, some.run.weights)
+start = studies.start_of("D", profile, data, some.run)
 pd.DataFrame(studies.factors("D", profile, data, start)).style.hide(axis="index")
 
 # %%

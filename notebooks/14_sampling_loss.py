@@ -71,7 +71,7 @@ display(Markdown(some.notice))
 # %%
 #| label: tbl-factors
 #| tbl-cap: "What varied between the runs of system E, and what all of them shared."
-start = studies.Start(some.run.model, some.run.weights)
+start = studies.start_of("E", profile, data, some.run)
 rows = studies.factors("E", profile, data, start)
 pd.DataFrame(rows).style.hide(axis="index")
 

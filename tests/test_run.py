@@ -345,14 +345,26 @@ def test_published_records_are_found_by_what_they_declare(tmp_path: Path, monkey
     for find in (sweep.recorded, sweep.execute):
         found = find("E", "published", "synthetic", runs=tmp_path)
         assert {u: r.key for u, r in found.items()} == {u: r.key for u, r in made.items()}
+    shutil.rmtree(tmp_path / made["dense, PCE", 0, 1].key)  # a comparison is whole or left out
+    left = sweep.recorded("E", "published", "synthetic", runs=tmp_path)
+    assert set(left) == {unit for unit in made if unit[2] == 0}
+    shutil.rmtree(tmp_path / made["dense, PCE", 0, 0].key)
+    with pytest.raises(RecordError, match="8 of 10 runs are recorded"):
+        sweep.recorded("E", "published", "synthetic", runs=tmp_path)
 
 
 def test_the_first_start_that_can_be_had_is_taken(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("WEIGHTS_ROOT", str(tmp_path))
     wanted, there = Start("smp:Unet:resnet18", "gone"), Start("smp:Unet:resnet18", "none")
-    assert sweep.start_of((wanted, there)) == there
+    study = studies.STUDIES["E"]
+    for starts, expected in (((wanted, there), there), ((there, wanted), there)):
+        scales = {("smoke", "synthetic"): studies.Scale(starts, (0,), 1)}
+        monkeypatch.setattr(studies, "STUDIES", {"E": dataclasses.replace(study, scales=scales)})
+        assert sweep.start_of("E", "smoke", "synthetic") == expected
+    scales = {("smoke", "synthetic"): studies.Scale((wanted,), (0,), 1)}
+    monkeypatch.setattr(studies, "STUDIES", {"E": dataclasses.replace(study, scales=scales)})
     with pytest.raises(WeightsError, match="gone"):
-        sweep.start_of((wanted,))
+        sweep.start_of("E", "smoke", "synthetic")
 
 
 def test_the_command_line_names_errors_without_a_traceback(tmp_path: Path):

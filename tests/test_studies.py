@@ -34,8 +34,8 @@ def test_system_e_is_two_by_two_and_a_dense_bound():
 def test_every_scale_makes_runs_of_known_factors(name: str):
     for profile, kind in STUDIES[name].scales:
         data = "synthetic" if kind == "synthetic" else "dubai"
-        runs = studies.runs(name, profile, data, START)
         scale = studies.scale(name, profile, data)
+        runs = studies.runs(name, profile, data, scale.starts[0])
         assert len(runs) == len(STUDIES[name].cells()) * len(scale.folds) * scale.pairs
         assert len(set(runs.values())) == len(runs)
         for run in runs.values():
@@ -47,8 +47,10 @@ def test_every_scale_makes_runs_of_known_factors(name: str):
 @pytest.mark.parametrize("name", STUDIES)
 def test_conditions_of_a_unit_differ_only_in_what_the_study_varies(name: str):
     study = STUDIES[name]
-    runs = studies.runs(name, "quick", "synthetic", START)
+    start = studies.scale(name, "quick", "synthetic").starts[0]
+    runs = studies.runs(name, "quick", "synthetic", start)
     may = set(study.varies) | {f for bound in study.bounds.values() for f in bound}
+    may |= {"model", "weights"} if may & {"encoder", "network"} else set()
     units = {unit[1:] for unit in runs}
     for unit in units:
         mine = [run for (_, *of), run in runs.items() if tuple(of) == unit]
@@ -57,7 +59,7 @@ def test_conditions_of_a_unit_differ_only_in_what_the_study_varies(name: str):
 
 
 def test_claims_name_cells_and_columns_that_exist():
-    columns = {"miou", "best_miou", "accuracy", "steps_to_95"}
+    columns = {"miou", "accuracy", "steps_to_95", "seconds", "lowest_loss_elsewhere"}
     for study in STUDIES.values():
         for claim in study.claims.values():
             assert set(claim.plus) | set(claim.minus) <= set(study.cells())
@@ -71,7 +73,7 @@ def test_digest_is_of_the_declaration():
 
 
 def test_names_that_are_not_in_the_table_are_refused():
-    with pytest.raises(UnknownName, match="unknown study 'Z'; known: D, E"):
+    with pytest.raises(UnknownName, match="unknown study 'Z'; known: A, B, D, E"):
         studies.study("Z")
     with pytest.raises(UnknownName, match="unknown profile 'huge'"):
         studies.scale("E", "huge", "dubai")
@@ -103,3 +105,33 @@ def test_a_validation_says_whether_loss_and_score_agree_on_the_step():
     assert records.validated(rising) == {"val_dense_miou": 0.6, "lowest_loss_elsewhere": 0}
     assert records.validated(falling) == {"val_dense_miou": 0.5, "lowest_loss_elsewhere": 1}
     assert records.validated(history[["step"]]) == {}
+
+
+def test_a_cell_fills_the_places_in_a_models_name_and_leads_to_its_weights():
+    start = Start("smp:Unet:{encoder}", "none", {"resnet50": "ours"})
+    cell = {"encoder": "resnet50", "amount": 0.2}
+    named = {"model": "smp:Unet:resnet50", "weights": "ours"}
+    assert start.filled(cell) == named | {"amount": 0.2}
+    assert start.filled({"encoder": "resnet18"})["weights"] == "none"
+    with pytest.raises(KeyError, match="encoder"):
+        start.filled({"amount": 0.2})
+
+
+def test_the_start_of_a_run_is_found_again():
+    _, second = studies.scale("A", "quick", "dubai").starts
+    run = next(iter(studies.runs("A", "quick", "dubai", second).values()))
+    assert studies.start_of("A", "quick", "dubai", run) == second
+    with pytest.raises(UnknownName, match="start of study A"):
+        studies.start_of("A", "quick", "dubai", Run())
+
+
+def test_the_table_of_factors_shows_what_varies_and_what_is_not_as_usual():
+    start = studies.scale("B", "quick", "synthetic").starts[0]
+    rows = {r["factor"]: r for r in studies.factors("B", "quick", "synthetic", start)}
+    assert rows["network"]["value"] == "unet, unetpp"
+    assert rows["beside the grid"]["value"] == "U-Net, dense"
+    assert (rows["lr"]["value"], rows["validation"]["value"]) == ("0.005", "dense")
+    assert not {"tversky_gamma", "cutmix", "model"} & set(rows)
+    start = studies.scale("A", "quick", "synthetic").starts[0]
+    of_a = studies.factors("A", "quick", "synthetic", start)
+    assert "beside the grid" not in {row["factor"] for row in of_a}

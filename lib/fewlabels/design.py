@@ -7,6 +7,7 @@ scales (how much of it a profile can afford).
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
+from string import Formatter
 from types import MappingProxyType
 
 from fewlabels.types import unknown
@@ -100,10 +101,23 @@ class Run:
 
 @dataclass(frozen=True)
 class Start:
-    """A model with the weights it starts from."""
+    """A model with the weights it starts from.
+
+    Attributes:
+        model: may have places, as in `smp:Unet:{encoder}`, that the factors of a cell fill.
+        weights_of: the weights of what fills a place, instead of `weights`.
+    """
 
     model: str
     weights: str
+    weights_of: Mapping[str, str] = field(default_factory=dict)
+
+    def filled(self, factors: Mapping[str, object]) -> dict[str, object]:
+        """Factors of a run: those of a cell, with the model and weights that they lead to."""
+        places = {key: factors[key] for _, key, _, _ in Formatter().parse(self.model) if key}
+        weights = [self.weights_of[v] for v in places.values() if v in self.weights_of]
+        named = {"model": self.model.format(**places), "weights": [*weights, self.weights][0]}
+        return named | {k: v for k, v in factors.items() if k not in places}
 
 
 @dataclass(frozen=True)
@@ -203,7 +217,8 @@ class Study:
     """A question, the conditions it compares, and what each profile affords.
 
     Attributes:
-        varies: factor -> its levels; the cells are all their combinations.
+        varies: factor -> its levels; the cells are all their combinations. A factor is one of `Run`
+            or a place in the name of the scale's model.
         bounds: cells beside the grid, by name, such as the dense bound.
         claims: what the earlier study concluded, by its id.
         departs: where our setting differs from theirs, besides what the table of factors shows.
@@ -235,5 +250,13 @@ SHORT = MappingProxyType(
         "partial_dice": "Dice",
         "partial_tversky": "Tversky",
         "partial_focal_tversky": "focal Tversky",
+        "resnet18": "ResNet-18",
+        "resnet50": "ResNet-50",
+        "unet": "U-Net",
+        "unetpp": "U-Net++",
+        "0.1": "10 %",
+        "0.15": "15 %",
+        "0.2": "20 %",
+        "0.5": "50 %",
     }
 )

@@ -235,6 +235,7 @@ def curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
         label = f"{name} (n = {len(runs)})"
         axis.plot(mean.index, 100 * mean, ls=line, marker="o", ms=3, label=label)
     axis.set(xlabel="step", ylabel="test mIoU in %", ylim=(0, None))
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 

@@ -55,7 +55,7 @@ def planned(
         WeightsError: no start of the study can be had.
         FewLabelsError: as `plan.plan`.
     """
-    start = start_of(studies.scale(name, profile, data).starts)
+    start = start_of(name, profile, data)
     return plan(name, profile, data, start, root=root, runs=runs)
 
 
@@ -95,13 +95,18 @@ def recorded(
 ) -> dict[Unit, Record]:
     """Every record of a study at a profile, read only.
 
+    Of the published study, which grows over many days, those of whole comparisons: every cell of a
+    (fold, pair) is recorded, or none of it is returned.
+
     Raises:
-        RecordError: runs are missing; says how many and how to make them.
+        RecordError: runs are missing (of the published study: there is no whole comparison); says
+            how many and how to make them.
     """
     for start in studies.scale(name, profile, data).starts:
         there = plan(name, profile, data, start, root=root, runs=runs)
-        if not there.missing:
-            return dict(there.found)
+        found = whole(there) if profile == "published" else there.found
+        if found and (profile == "published" or not there.missing):
+            return dict(found)
     raise RecordError(
         f"study {name}, profile {profile}, data {data}: {len(there.found)} of "
         f"{len(there.declared)} runs are recorded in '{there.folder}'; make them first: "
@@ -109,18 +114,44 @@ def recorded(
     )
 
 
-def start_of(starts: tuple[Start, ...]) -> Start:
-    """The first start whose weights can be had here.
+def available(profile: str, data: str) -> list[str]:
+    """The studies that a report shows: all, but of the published one those with a whole comparison.
+
+    Raises:
+        RecordError: a record is damaged.
+    """
+    if profile != "published":
+        return list(studies.STUDIES)
+    there = []
+    for name in studies.STUDIES:
+        starts = studies.scale(name, profile, data).starts
+        if any(whole(plan(name, profile, data, start)) for start in starts):
+            there.append(name)
+    return there
+
+
+def whole(plan: Plan) -> dict[Unit, Record]:
+    """The records of those (fold, pair) of which every cell is recorded."""
+    broken = {unit[1:] for unit in plan.missing}
+    return {unit: record for unit, record in plan.found.items() if unit[1:] not in broken}
+
+
+def start_of(name: str, profile: str, data: str) -> Start:
+    """The first start of a study whose weights can be had here, for all of its cells.
 
     Raises:
         WeightsError: none of them; the message of the last one says what to do.
     """
-    for start in starts[:-1]:
+    starts, cells = studies.scale(name, profile, data).starts, studies.study(name).cells().values()
+    for start in starts:
+        asked = {(f["model"], f["weights"]) for f in map(start.filled, cells)}
         try:
-            models.build(start.model, 2, weights=start.weights)
+            for model, weights in sorted(asked):
+                models.build(model, 2, weights=weights)
         except WeightsError as error:
+            if start is starts[-1]:
+                raise
             log.warning("%s with weights '%s' cannot be had: %s", start.model, start.weights, error)
         else:
             return start
-    models.build(starts[-1].model, 2, weights=starts[-1].weights)
-    return starts[-1]
+    raise ValueError(f"study {name} has no start at profile {profile}")

@@ -20,18 +20,26 @@ NOTEBOOKS = (
     "02_sparsify",
     "03_losses",
     "04_one_run",
+    "10_backbone_budget",
+    "11_unet_unetpp",
     "13_pixels_linking",
     "14_sampling_loss",
     "90_analysis",
 )
+OF_A_STUDY = {
+    "A": "10_backbone_budget",
+    "B": "11_unet_unetpp",
+    "D": "13_pixels_linking",
+    "E": "14_sampling_loss",
+}
 TITLE = "Few labels, whole maps"
 SUBTITLE = "Semantic segmentation of remote-sensing imagery from sparse labels"
 ABSTRACT = (
     "Five small studies asked what a segmentation network can learn when only some pixels carry a "
     "label, each from one run a condition. Their claims are run again here under one protocol: "
     "the same label draws, seeds and steps for all conditions compared, splits by place, scores on "
-    "dense masks, intervals over independent places. This edition holds two of the five, systems D "
-    "and E. Every number in it was computed by the notebooks that it was built from."
+    "dense masks, intervals over independent places. Every number in this report was computed by "
+    "the notebooks that it was built from."
 )
 
 
@@ -45,11 +53,11 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
         FewLabelsError: data that cannot be had, a notebook that raised, a broken reference.
     """
     began = time.monotonic()
-    scale = studies.scale("E", profile, data)
+    studies.scale("E", profile, data)
     root = datasets.fetch(data, paths.data_root())
     fingerprint = datasets.load(data, root).fingerprint
-    stems = [n for n in NOTEBOOKS if profile != "published" or n != "04_one_run"]
-    own = {} if profile == "published" else {"04_one_run": _one_run(scale)}
+    stems = _stems(profile, data)
+    own = {} if profile == "published" else {"04_one_run": _one_run(profile, data)}
     build_root = paths.project_root() / "report" / "_build"
     executed = execute_all(
         [paths.project_root() / "notebooks" / f"{stem}.py" for stem in stems],
@@ -71,8 +79,17 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
     return publish(html, pdf, dict(zip(stems, executed, strict=True)), data)
 
 
-def _one_run(scale: studies.Scale) -> dict[str, object]:
-    start = sweep.start_of(scale.starts)
+def _stems(profile: str, data: str) -> list[str]:
+    """All notebooks; of the published report those that train nothing and have records."""
+    if profile != "published":
+        return list(NOTEBOOKS)
+    there = sweep.available(profile, data)
+    out = {"04_one_run", *(stem for name, stem in OF_A_STUDY.items() if name not in there)}
+    return [stem for stem in NOTEBOOKS if stem not in out]
+
+
+def _one_run(profile: str, data: str) -> dict[str, object]:
+    scale, start = studies.scale("E", profile, data), sweep.start_of("E", profile, data)
     factors = asdict(studies.Run()) | dict(scale.fixed)
     own = {"model": start.model, "weights": start.weights}
     return own | {name: factors[name] for name in ("steps", "grid", "crop", "watch", "lr")}

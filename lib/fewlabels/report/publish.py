@@ -50,11 +50,8 @@ def _figure(executed: Path, label: str) -> bytes:
 
 
 def _results(data: str) -> str:
-    found = {
-        name: sweep.recorded(name, "published", data)
-        for name, study in studies.STUDIES.items()
-        if ("published", "real") in study.scales
-    }
+    there = sweep.available("published", data)
+    found = {name: sweep.recorded(name, "published", data) for name in there}
     tables = {name: records.table(these) for name, these in found.items()}
     scores = {
         name: stats.summary(table, {"mIoU in % [95 % interval]": ("miou", 100, 1)})
@@ -62,14 +59,14 @@ def _results(data: str) -> str:
     }
     claims = {name: stats.claims_table(t, studies.study(name).claims) for name, t in tables.items()}
     every = [record.run for these in found.values() for record in these.values()]
-    folds, pairs = (len({getattr(run, unit) for run in every}) for unit in ("fold", "draw"))
-    kept = studies.shared_factors(every)
+    folds, kept = len({run.fold for run in every}), studies.shared_factors(every)
+    missing = [name for name in studies.STUDIES if name not in there]
     what = (
-        f"Real aerial images ({data}, longer side {kept['grid']} pixels), {kept['model']}, weights "
-        f"`{kept['weights']}`, {kept['steps']} steps of {kept['batch']} crops of {kept['crop']}. "
-        f"Scores on the dense masks of {folds} leak-free test folds with {pairs} pairs of label "
-        f"draw and seed each; intervals over folds. A verdict needs {stats.UNITS} units (folds x "
-        "pairs)."
+        f"Real aerial images ({data}, longer side {kept['grid']} pixels), {kept['steps']} steps of "
+        f"{kept['batch']} crops of {kept['crop']}; scores on the dense masks of {folds} leak-free "
+        "test folds, n = runs, one a pair of label draw and seed on a fold; intervals over folds. "
+        f"A verdict needs {stats.UNITS} units (folds x pairs)."
+        + (f" Declared, but not yet run: {', '.join(missing)}." if missing else "")
     )
     conditions = _stacked(scores).reset_index(names="condition")
     return "\n\n".join(

@@ -1,0 +1,107 @@
+"""The one table of experiments: what each study asks, varies and keeps fixed.
+
+An ablation is a row here, not new code elsewhere; `design` says what the words mean.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from types import MappingProxyType
+
+from fewlabels.design import SHORT, Claim, Run, Scale, Start, Study
+from fewlabels.studies import a, b, d, e
+from fewlabels.types import unknown
+
+__all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "Study"]
+
+
+PROFILES = ("smoke", "quick", "full", "published")
+SHOWN = (
+    "data", "grid", "model", "weights", "sampler", "amount", "loss", "augmentation", "steps",
+    "batch", "crop", "optimiser", "schedule", "lr", "weight_decay",
+)  # fmt: skip
+"""The factors of a run that a reader always wants to see."""
+STUDIES: Mapping[str, Study] = MappingProxyType(
+    {"A": a.STUDY, "B": b.STUDY, "D": d.STUDY, "E": e.STUDY}
+)
+
+
+def study(name: str) -> Study:
+    """A study of the table by its letter.
+
+    Raises:
+        UnknownName: no such study.
+    """
+    if name not in STUDIES:
+        raise unknown("study", name, STUDIES)
+    return STUDIES[name]
+
+
+def scale(name: str, profile: str, data: str) -> Scale:
+    """What `profile` runs of a study on `data`.
+
+    Raises:
+        UnknownName: no such study or profile, or the profile has nothing for this data.
+    """
+    if profile not in PROFILES:
+        raise unknown("profile", profile, PROFILES)
+    scales, kind = study(name).scales, "synthetic" if data == "synthetic" else "real"
+    if (profile, kind) not in scales:
+        raise unknown(f"profile for {kind} data", profile, (p for p, k in scales if k == kind))
+    return scales[profile, kind]
+
+
+def runs(name: str, profile: str, data: str, start: Start) -> dict[tuple[str, int, int], Run]:
+    """Every run of a study at a profile: (cell, fold, pair) -> Run.
+
+    A misspelt factor in the table is a TypeError here. All cells of one (fold, pair) share label
+    draw, seed, steps and batches, so their differences are paired.
+    """
+    chosen = scale(name, profile, data)
+    base = replace(Run(), data=data, **chosen.fixed)
+    return {
+        (cell, fold, pair): replace(base, **start.filled(factors), fold=fold, draw=pair, seed=pair)
+        for pair in range(chosen.pairs)
+        for fold in chosen.folds
+        for cell, factors in study(name).cells().items()
+    }
+
+
+def start_of(name: str, profile: str, data: str, run: Run) -> Start:
+    """The start of a study that a run of it has.
+
+    Raises:
+        UnknownName: none of them: the run is not of this study, profile and data.
+    """
+    starts = {s.model: s for s in scale(name, profile, data).starts}
+    for start in starts.values():
+        if run in runs(name, profile, data, start).values():
+            return start
+    raise unknown(f"start of study {name}", f"{run.model} with {run.weights}", starts)
+
+
+def shared_factors(runs: Iterable[Run]) -> dict[str, object]:
+    """The factors, with their values, that all of these runs have in common."""
+    every = [asdict(run) for run in runs]
+    return {k: v for k, v in every[0].items() if all(other[k] == v for other in every)}
+
+
+def factors(name: str, profile: str, data: str, start: Start) -> list[dict[str, str]]:
+    """Rows `factor`, `kind` (varies, units or fixed) and `value` of a study at a profile.
+
+    Of the fixed factors those in SHOWN and those that are not as `Run` has them.
+    """
+    chosen, asked, usual = scale(name, profile, data), study(name), asdict(Run())
+    shared = shared_factors(runs(name, profile, data, start).values())
+    beside = {"beside the grid" if asked.varies else "conditions": "; ".join(asked.bounds)}
+    varied = {k: ", ".join(map(str, v)) for k, v in asked.varies.items()}
+    rows = [(k, "varies", v) for k, v in (varied | (beside if asked.bounds else {})).items()]
+    rows.append(("folds x pairs", "units", f"{len(chosen.folds)} x {chosen.pairs}"))
+    rows += [(k, "fixed", str(v)) for k, v in shared.items() if k in SHOWN or v != usual[k]]
+    return [dict(zip(("factor", "kind", "value"), row, strict=True)) for row in rows]
+
+
+def digest(run: Run) -> str:
+    """SHA-256 of a run's factors: the same text for the same run, in any process."""
+    return hashlib.sha256(json.dumps(asdict(run), sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,154 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] tags=["setup"]
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fewlabels/fewlabels/blob/main/notebooks/11_unet_unetpp.ipynb)
+
+# %% tags=["setup"]
+# On Colab: fetch the project and install what is missing; torch, numpy and pandas are left alone.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("fewlabels") is None:
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    clone = "git clone --depth 1 https://github.com/fewlabels/fewlabels"
+    subprocess.run(clone.split(), check=True)
+    subprocess.run([*pip, "-r", "fewlabels/requirements-colab.txt"], check=True)
+    sys.path.insert(0, "fewlabels/lib")
+
+# %% [markdown]
+# # System B: U-Net or U-Net++ {#sec-b}
+#
+# The study wrote U-Net [@ronneberger2015unet] and U-Net++ [@zhou2018unetpp] from scratch and trained
+# each with partial cross-entropy on 10 % and on 15 % of the pixels of LandCover.ai, once. U-Net++ came
+# out best with the fewer labels and worst with the more.
+
+# %% tags=["parameters"]
+data = "synthetic"
+profile = "quick"
+device = "auto"
+
+# %%
+import logging
+
+import pandas as pd
+from IPython.display import Markdown, display
+
+from fewlabels import figures, records, stats, studies, sweep
+
+figures.style()
+logging.basicConfig(level=logging.INFO, format="%(message)s")
+study = studies.study("B")
+display(Markdown(f"**{study.question}**"))
+
+# %% [markdown]
+# ## What was run
+#
+# Their four conditions, and a U-Net trained on every pixel to say what 10 % is to be measured against.
+# All conditions of one (fold, pair) share label seed, crops and steps. One group of places is held
+# out for validation; it chooses nothing, and B5 asks what it would have chosen.
+
+# %%
+found = sweep.results("B", profile, data, device=device)
+table = records.table(found)
+some = next(iter(found.values()))
+cells = list(study.cells())
+display(Markdown(some.notice))
+
+# %%
+#| label: tbl-factors-b
+#| tbl-cap: "What varied between the runs of system B, and what all of them shared."
+start = studies.start_of("B", profile, data, some.run)
+pd.DataFrame(studies.factors("B", profile, data, start)).style.hide(axis="index")
+
+# %%
+#| echo: false
+Markdown(
+    f"Network: {some.run.model} and the same U-Net++, weights {some.run.weights}. Theirs: {study.departs}. "
+    "Learning rate and steps were fixed in advance for all conditions, not tuned for each."
+)
+
+# %% [markdown]
+# ## Scores
+#
+# @tbl-b gives each condition's mean with its interval over the independent places (over pairs where a
+# profile has a single fold), @fig-b every run behind it, @fig-b-curves the way there.
+
+# %%
+#| label: tbl-b
+#| tbl-cap: "System B: mean and 95 % interval, n = runs; seconds are of the training on this device."
+scores = {"mIoU in %": ("miou", 100, 1), "accuracy in %": ("accuracy", 100, 1)}
+scores |= {"boundary IoU in %": ("boundary_iou", 100, 1), "seconds": ("seconds", 1, 0)}
+stats.summary(table, scores).loc[cells]
+
+# %%
+#| label: fig-b
+#| fig-cap: "Every run of system B (grey, shape by fold) and the mean of each condition with its 95 % interval."
+figure = figures.compared(table, cells)
+
+# %%
+#| label: fig-b-curves
+#| fig-cap: "Test mIoU on dense masks by step, mean over the runs of each condition."
+curves = {
+    cell: [records.watched_curve(r) for (c, _, _), r in found.items() if c == cell]
+    for cell in cells
+}
+figure = figures.curves(curves)
+
+# %% [markdown]
+# ## Validation and test
+#
+# @tbl-b-validation sets the validation score of the last weights beside the test score. Both places are
+# unseen, so a difference is one between places.
+
+# %%
+#| label: tbl-b-validation
+#| tbl-cap: "Last weights on the validation places and on the test places, dense masks: mean mIoU and 95 % interval in %, n = runs."
+both = {"validation": ("val_dense_miou", 100, 1), "test": ("miou", 100, 1)}
+stats.summary(table, both).loc[cells]
+
+# %% [markdown]
+# ## The claims
+#
+# Declared as contrasts before the runs (@tbl-claims-b). B3 is a claim of no difference, and holds only
+# if the difference is shown to lie within one point.
+
+# %%
+#| label: tbl-claims-b
+#| tbl-cap: "System B: claim, what they reported, what we measured (effect with 95 % interval) and the verdict."
+stats.claims_table(table, study.claims).style.hide(axis="index")
+
+# %% [markdown]
+# ## Checks
+#
+# Every condition has the same units; both networks of a unit saw the same labels, and no run saw more
+# than it declared; validation, training and test places are apart.
+
+# %%
+assert (table["cell"].value_counts() == len(table) // len(cells)).all()
+for (cell, fold, pair), record in found.items():
+    facts, labels = record.facts["data"], record.facts["labels"]
+    assert labels["seen"] <= labels["pixels"]
+    other = found[cell.replace("U-Net++", "U-Net"), fold, pair].facts["labels"]
+    assert labels["sha256"] == other["sha256"]
+    places = [set(facts[f"{split}_places"]) for split in ("train", "validation", "test")]
+    assert sum(map(len, places)) == len(set.union(*places))
+
+# %% [markdown]
+# ## What was not shown
+#
+# Their images, widths and learning rate, one for both networks here as there. Training is far shorter
+# than theirs, and from scratch a short training says how fast a network learns more than how well.
