@@ -11,7 +11,7 @@ import rasterio
 from PIL import Image
 from rasterio.transform import Affine
 from rasters import GRID, UTM, labels, pixels, scene
-from shapely.geometry import LineString, MultiPoint, Point, box
+from shapely.geometry import LineString, MultiPoint, Point, Polygon, box
 
 from fewlabels.geo import bands, burn, maps, marks, painted
 from fewlabels.geo import scene as scenes
@@ -227,7 +227,7 @@ def test_files_of_labels_that_cannot_be_used_say_why(tmp_path, plain):
     with pytest.raises(DataError, match="no column 'kind'; it has: class"):
         marks.read(good, plain, column="kind")
     geopandas.read_file(good).to_file(good, layer="more")
-    with pytest.raises(DataError, match="several layers, name one: l, more"):
+    with pytest.raises(DataError, match="several or none: l, more; name one"):
         marks.read(good, plain)
     assert len(marks.read(good, plain, layer="more").shapes) == 1
     with pytest.raises(DataError, match="other"):
@@ -255,7 +255,9 @@ def test_a_label_image_on_the_grid_is_read_as_it_is(tmp_path, plain):
             assert np.argwhere(read(*ALL) == 0).tolist() == [[2, 3], [2, 4]]
             assert np.argwhere(read(*ALL) == 1).tolist() == [[7, 1]]
     found = painted.opened(file, plain, {9: "water", 1: "land"})
-    assert found.report == {"found": 3, "unknown classes": {"4": 2}, "used": {"pixels": 1}}
+    assert found.report == {
+        "found": 3, "share": 3 / 120, "unknown classes": {"4": 2}, "used": {"pixels": 1},
+    }  # fmt: skip
     with pytest.raises(NoLabelsError, match=r"\{'4': 2, '9': 1\}"):
         painted.opened(file, plain, {1: "land"})
 
@@ -314,3 +316,31 @@ def test_polygons_cover_each_class_by_its_area(tmp_path):
 
 def test_colours_of_sixteen_classes_all_differ():
     assert len(set(maps.colours(16))) == 16
+
+
+def test_odd_labels_are_counted_and_stop_nothing(tmp_path, plain):
+    bow = Polygon([GRID @ p for p in ((1, 1), (5, 5), (5, 1), (1, 5))])
+    tiny = Point(GRID @ (8.1, 8.1)).buffer(1)
+    nowhere = Point(np.inf, np.inf)
+    frame = geopandas.GeoDataFrame(
+        {"kind": [1.0, 2.0, 1.0, None]}, geometry=[bow, tiny, nowhere, bow], crs=UTM
+    )
+    frame.to_file(tmp_path / "l.gpkg")
+    found = marks.read(tmp_path / "l.gpkg", plain, column="kind")
+    assert found.classes == ("1", "2")
+    assert found.report["unknown classes"] == {"none": 1}
+    assert found.report["outside the scene"] + found.report["without geometry"] == 1
+    burnt = burn.burning(found)(*ALL)
+    assert set(np.unique(burnt.units)) == {burn.NOBODY, 0}  # the tiny one holds no pixel's centre
+    assert (burnt.labels == 0).any()
+
+
+def test_empty_layers_of_every_format_say_so(tmp_path, plain):
+    frame = geopandas.GeoDataFrame({"class": []}, geometry=[], crs=UTM)
+    for name in ("l.gpkg", "l.shp"):
+        frame.to_file(tmp_path / name)
+        with pytest.raises(NoLabelsError, match="empty"):
+            marks.read(tmp_path / name, plain)
+    (tmp_path / "l.csv").write_text("x,y,class\n")
+    with pytest.raises(NoLabelsError, match="empty"):
+        marks.read(tmp_path / "l.csv", plain, crs="scene")

@@ -388,6 +388,16 @@ def test_one_class_only_or_labels_on_nodata_cannot_train(tmp_path):
         fit.fit(tmp_path / "scene.tif", fit.Labels(Path("a.kml")), tmp_path / "m", TINY, **asked)
 
 
+def test_a_label_image_without_an_empty_value_is_warned_about(tmp_path, caplog):
+    scene(tmp_path / "scene.tif", halves())
+    mask = np.zeros((1, 64, 64), np.uint8)
+    mask[0, :5, :5] = 1
+    scene(tmp_path / "mask.tif", mask)
+    given, how = fit.Labels(tmp_path / "mask.tif"), replace(TINY, steps=1, folds=0)
+    fit.fit(tmp_path / "scene.tif", given, tmp_path / "m", how, device="cpu")
+    assert "100 % of the scene is labelled" in caplog.text
+
+
 def test_points_and_label_images_are_held_out_by_blocks(tmp_path):
     scene(tmp_path / "scene.tif", halves())
     rng = np.random.default_rng(0)

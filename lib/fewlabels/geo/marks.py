@@ -103,19 +103,20 @@ def doubtful(frame: pd.DataFrame, column: str) -> list[str]:
     A column names the same classes if it has as many values as `column` and one-to-one pairs of
     the two cover at least three quarters of the labels; the others are listed, one line each.
     """
-    lines = []
+    lines, own = [], _words(frame[column])
     for other in frame.columns.drop([column, "geometry"], errors="ignore"):
-        table = pd.crosstab(_words(frame[column]), _words(frame[other]))
-        if table.shape[0] != table.shape[1] or table.shape[0] < 2:
+        words = _words(frame[other])
+        if not 2 <= own.nunique() == words.nunique() <= IGNORE:
             continue
+        table = pd.crosstab(own, words)
         rows, columns = linear_sum_assignment(-table.to_numpy())
         pairs = dict(zip(table.index[rows], table.columns[columns], strict=True))
-        fits = _words(frame[column]).map(pairs) == _words(frame[other])
+        fits = own.map(pairs) == words
         if 0.75 * len(frame) <= fits.sum() < len(frame):
             lines += [
-                f"label {number}: {column} is '{row[column]}' and {other} is '{row[other]}'"
-                for number, (_, row) in enumerate(frame.iterrows(), 1)
-                if not fits.iloc[number - 1]
+                f"label {number}: {column} is '{mine}' and {other} is '{theirs}'"
+                for number, (mine, theirs, fit) in enumerate(zip(own, words, fits, strict=True), 1)
+                if not fit
             ]
     return lines
 
@@ -123,9 +124,10 @@ def doubtful(frame: pd.DataFrame, column: str) -> list[str]:
 def _layer(file: Path, layer: str | None) -> geopandas.GeoDataFrame:
     try:
         layers = [name for name, kind in pyogrio.list_layers(file) if kind is not None]
-        if layer is None and len(layers) > 1:
-            raise DataError(f"'{file}' has several layers, name one: {', '.join(layers)}")
-        frame = geopandas.read_file(file, layer=layer, engine="pyogrio")
+        if layer is None and len(layers) != 1:
+            found = ", ".join(layers) or "none with geometry"
+            raise DataError(f"'{file}' has not one layer but several or none: {found}; name one")
+        frame = geopandas.read_file(file, layer=layer or layers[0], engine="pyogrio")
     except (DataSourceError, DataLayerError) as error:
         raise DataError(f"'{file}' does not open as a file of labels ({error})") from error
     if not isinstance(frame, geopandas.GeoDataFrame):

@@ -74,7 +74,13 @@ def opened(
             f"'{file}': no pixel carries a class in '{scene.file}'; values that nobody named: "
             f"{unknown or 'none'}"
         )
-    report = {"found": sum(found.values()), "unknown classes": unknown, "used": {"pixels": used}}
+    share = sum(found.values()) / (scene.height * scene.width)
+    report = {
+        "found": sum(found.values()),
+        "share": share,
+        "unknown classes": unknown,
+        "used": {"pixels": used},
+    }
     return Painted(file, tuple(names.values()), tuple(names), report)
 
 

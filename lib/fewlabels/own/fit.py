@@ -25,6 +25,7 @@ from fewlabels.types import DataError, NoLabelsError
 
 log = logging.getLogger(__name__)
 
+MOSTLY = 0.9  # share of a scene that hardly anybody labels: a value may mean "no class"
 VECTORS = {".geojson", ".json", ".gpkg", ".shp", ".csv"}
 MASKS = {".tif", ".tiff", ".png"}
 
@@ -171,6 +172,11 @@ def _warnings(given: Marks | Painted, found: Mapping, how: Recipe) -> list[str]:
         "without geometry": "labels have no geometry",
     }
     lines += [f"{found[name]} {words}" for name, words in counted.items() if found.get(name)]
+    if found.get("share", 0) > MOSTLY:
+        lines.append(
+            f"{100 * found['share']:.0f} % of the scene is labelled; if a value of the label image "
+            "means no class, say which with --no-label"
+        )
     if found["unknown classes"]:
         lines.append(f"labels of unknown classes are left out: {found['unknown classes']}")
     return lines
