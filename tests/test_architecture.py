@@ -11,12 +11,13 @@ LIB = Path(__file__).parents[1] / "lib" / "fewlabels"
 LAYERS = (
     {"types", "paths", "design", "studies", "files"},
     {"datasets", "sparsify", "expand", "ledger", "losses", "metrics", "boundaries", "calibration",
-     "models", "augment", "devices", "environment", "checkpoint", "optimise"},
+     "models", "augment", "devices", "environment", "checkpoint", "optimise",
+     "geo"},
     {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits", "progress",
      "validate", "lint"},
     {"train", "prepare"},
     {"run", "version", "plan", "sweep", "claims", "parcel", "workers", "distribute", "report",
-     "cli"},
+     "own", "cli"},
 )  # fmt: skip
 MODULES = sorted(LIB.rglob("*.py"))
 NAMES = [str(m.relative_to(LIB)) for m in MODULES]

@@ -1,4 +1,6 @@
-"""The command line: `fewlabels data | run | sweep | audit | lint | report`, each with `--help`."""
+"""The command line: `fewlabels data | run | sweep | audit | lint | report | train | predict`,
+each with `--help`.
+"""
 
 import argparse
 import logging
@@ -6,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 from fewlabels import paths
@@ -116,10 +119,44 @@ def _report(wanted: argparse.Namespace) -> None:
             print(file)
 
 
+def _train(wanted: argparse.Namespace) -> None:
+    from fewlabels.own import fit, recipe, score
+
+    names = (field.name for field in fields(recipe.Recipe))
+    how = recipe.Recipe(**{n: getattr(wanted, n) for n in names if getattr(wanted, n) is not None})
+    classes = tuple(name.strip() for name in wanted.classes.split(",")) if wanted.classes else ()
+    labels = fit.Labels(
+        wanted.labels, wanted.column, classes, wanted.layer, wanted.labels_crs, wanted.no_label
+    )
+    about = fit.fit(
+        wanted.scene, labels, wanted.out, how,
+        bands=wanted.bands, device=wanted.device, licence=wanted.licence,
+    )  # fmt: skip
+    print("\n".join(score.told(about.record["scores"])))
+    print(f"{wanted.out}, after {about.record['cost']['all_seconds']:.0f} s")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """`1,2,4` as numbers."""
+    return tuple(int(part) for part in text.split(","))
+
+
+def _predict(wanted: argparse.Namespace) -> None:
+    from fewlabels.own.predict import predict
+
+    made = predict(
+        wanted.scene, wanted.model, wanted.out, window=wanted.window, overlap=wanted.overlap,
+        polygons=wanted.polygons, device=wanted.device,
+    )  # fmt: skip
+    print("\n".join(map(str, made.files)))
+    shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in made.share.items())
+    print(f"{100 * made.valid:.1f} % of the pixels have a class; of them: {shares}")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fewlabels", description=__doc__)
     commands = parser.add_subparsers(
-        required=True, metavar="data | run | sweep | audit | lint | report"
+        required=True, metavar="data | run | sweep | audit | lint | report | train | predict"
     )
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
@@ -159,6 +196,17 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="execute the notebooks and build the report")
     report.set_defaults(command=_report)
 
+    train = commands.add_parser("train", help="a model folder from a scene and labels of your own")
+    _add_training(train)
+    predict = commands.add_parser("predict", help="maps of a scene by a model folder")
+    predict.add_argument("model", type=Path, help="a folder that `fewlabels train` wrote")
+    predict.add_argument("scene", type=Path, help="GeoTIFF with the bands of the training scene")
+    predict.add_argument("out", type=Path, help="class map; NAME_confidence.tif comes beside it")
+    predict.add_argument("--window", type=int, help="side of what is read at once (the model's)")
+    predict.add_argument("--overlap", type=int, help="pixels windows share (a quarter of one)")
+    predict.add_argument("--polygons", action="store_true", help="write NAME.gpkg as well")
+    predict.set_defaults(command=_predict)
+
     for command in (run, sweep):
         command.add_argument("study", choices=sorted(STUDIES))
         command.add_argument(
@@ -169,10 +217,41 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--data", default="synthetic", help="data set (synthetic)")
     for command in (run, sweep, report):
         command.add_argument("--profile", default="quick", choices=PROFILES)
+    for command in (run, sweep, report, train, predict):
         command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
     for command in (data, run, sweep, audit):
         command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
     return parser
+
+
+def _add_training(train: argparse.ArgumentParser) -> None:
+    train.add_argument("scene", type=Path, help="GeoTIFF")
+    train.add_argument("labels", type=Path, help="vector file, CSV of coordinates, or label image")
+    train.add_argument("out", type=Path, help="the model folder to write")
+    train.add_argument("--column", default="class", help="column that holds the class (class)")
+    train.add_argument("--classes", help="those that count: a,b or, of a label image, 1=a,2=b")
+    train.add_argument("--layer", help="of a file with several")
+    train.add_argument("--labels-crs", help="where the file does not say: EPSG:CODE, or scene")
+    train.add_argument("--no-label", type=int, help="value of a label image that means no class")
+    train.add_argument(
+        "--bands", type=_numbers, default=(), help="such as 1,2,3,4 (all that are not alpha)"
+    )
+    train.add_argument("--licence", default="", help="terms the model may be used under, in words")
+    recipe = train.add_argument_group("recipe (defaults: fewlabels.own.recipe)")
+    texts = {"model": "network", "weights": "what it starts from", "loss": "partial loss",
+             "class-weights": "weighting of classes", "augmentation": "of crops",
+             "unit": "held out together: auto, shape, block"}  # fmt: skip
+    numbers = {"steps": "of a training", "batch": "crops in a step", "crop": "side of a crop",
+               "side": "of the pieces read around labels", "window": "read at once in prediction",
+               "folds": "held-out parts, each a training more; 0 scores nothing",
+               "block": "side of a held-out block", "gap": "pixels around what is held out",
+               "seed": "of all that is random"}  # fmt: skip
+    for name, text in texts.items():
+        recipe.add_argument(f"--{name}", help=text)
+    for name, text in numbers.items():
+        recipe.add_argument(f"--{name}", type=int, help=text)
+    recipe.add_argument("--lr", type=float, help="highest learning rate")
+    train.set_defaults(command=_train)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,112 @@
+"""Maps on the scene's grid: classes with a colour table, confidence, polygons."""
+
+import colorsys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import rasterio
+from jaxtyping import UInt8
+from rasterio import features
+from rasterio.windows import Window
+
+from fewlabels.files import whole_file
+from fewlabels.geo.scene import Scene
+from fewlabels.types import DataError
+
+NODATA = 255
+"""Value of both maps where the scene has no valid pixel."""
+TILE = 256  # side of the blocks inside a written file
+CACHE = 64 * 2**20  # bytes that GDAL may keep of a file being written
+Strip = UInt8[np.ndarray, "_ w"]
+
+
+def colours(classes: int) -> list[tuple[int, int, int]]:
+    """One RGB colour a class: hues a golden angle apart, so that the first ones differ most."""
+    found = []
+    for i in range(classes):
+        hue, strength, light = 0.33 + 0.618034 * i, 0.75 - 0.25 * (i % 2), 0.9 - 0.15 * (i % 3)
+        red, green, blue = colorsys.hsv_to_rgb(hue, strength, light)
+        found.append((round(255 * red), round(255 * green), round(255 * blue)))
+    return found
+
+
+def write(
+    file: Path,
+    scene: Scene,
+    strips: Iterable[Strip],
+    *,
+    classes: Sequence[str] = (),
+    palette: Sequence[tuple[int, int, int]] = (),
+    unit: str = "",
+) -> None:
+    """A map of one byte a pixel from strips of whole rows, top to bottom; whole or not there.
+
+    Tiled, compressed, with the scene's grid and system; NODATA where no value is.
+
+    Args:
+        classes: their names, which go into the tags as `class_0` and so on.
+        palette: their colours.
+        unit: of the values, where they are no classes.
+
+    Raises:
+        DataError: `file` is there already.
+        DiskFullError: it does not fit.
+    """
+    free(file)
+    profile = {
+        "driver": "GTiff", "dtype": "uint8", "count": 1, "nodata": NODATA,
+        "height": scene.height, "width": scene.width, "crs": scene.crs,
+        "transform": scene.transform, "tiled": True, "blockxsize": TILE, "blockysize": TILE,
+        "compress": "deflate", "bigtiff": "if_safer",
+    }  # fmt: skip
+    with (
+        whole_file(file) as scratch,
+        rasterio.Env(GDAL_CACHEMAX=CACHE),
+        rasterio.open(scratch, "w", **profile) as target,
+    ):
+        if palette:
+            target.write_colormap(1, dict(enumerate(palette)))
+        if unit:
+            target.units = (unit,)
+        target.update_tags(**{f"class_{i}": name for i, name in enumerate(classes)})
+        at = 0
+        for strip in strips:
+            target.write(strip, 1, window=Window(0, at, scene.width, len(strip)))
+            at += len(strip)
+
+
+def polygons(file: Path, classes_map: Path, classes: Sequence[str]) -> int:
+    """The areas of one class in a class map as a GeoPackage with columns `class` and `value`; how
+    many there are. Pixels that meet in a corner alone are of two areas. All areas are in memory.
+
+    Raises:
+        DataError: `file` is there already.
+    """
+    free(file)
+    with rasterio.open(classes_map) as source:
+        band = rasterio.band(source, 1)
+        found = [
+            {"geometry": shape, "properties": {"class": classes[int(value)], "value": int(value)}}
+            for shape, value in features.shapes(band, connectivity=4, transform=source.transform)
+            if int(value) != NODATA
+        ]
+        frame = geopandas.GeoDataFrame.from_features(
+            found, crs=source.crs, columns=["geometry", "class", "value"]
+        )
+    with whole_file(file) as scratch:
+        named = scratch.with_name(f"{scratch.name}.gpkg")  # the format asks for the ending
+        frame.to_file(named, driver="GPKG", layer="classes", engine="pyogrio")
+        named.replace(scratch)
+    return len(frame)
+
+
+def free(file: Path) -> None:
+    """Nothing, if `file` can be written.
+
+    Raises:
+        DataError: there is something of that name.
+    """
+    if file.exists():
+        raise DataError(f"'{file}' is there already; name another place or delete it")

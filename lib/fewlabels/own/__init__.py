@@ -1,0 +1,6 @@
+"""Scenes and labels of one's own: from a scene and a few labels to a model folder and to maps.
+
+`pieces` cuts the scene around its labels, `holdout` says what is held out together, `score` trains
+and scores on that, `fit` trains what is kept, `stored` is the model folder, `stream` predicts a
+scene of any size in strips, `predict` writes the maps. Below it lies `geo`, which knows no network.
+"""

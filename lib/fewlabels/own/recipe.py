@@ -1,0 +1,80 @@
+"""How a network is trained on labels of one's own, and what of the labels is held out for scoring.
+
+The defaults are a place to start. No record of this project compares them on such scenes.
+"""
+
+from dataclasses import dataclass
+
+from fewlabels import augment, losses
+from fewlabels.models import STRIDE
+from fewlabels.types import FewLabelsError, unknown
+
+
+class RecipeError(FewLabelsError, ValueError):
+    """A recipe that cannot be carried out."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is decided before a training; lengths are in pixels.
+
+    Attributes:
+        model, weights: see `models.build`.
+        loss, class_weights: see `losses`.
+        augmentation: see `augment.augmentation`.
+        crop: side of what the network sees in training.
+        side: of the pieces that the scene is cut into around its labels.
+        window: side of what the network is given at once in scoring and prediction.
+        folds: parts that are held out in turn, each by a training of its own; 0 scores nothing.
+        unit: what is held out together: `shape` (drawn lines and polygons), `block`, or `auto`
+            (shapes where all labels are lines or polygons, else blocks).
+        block: side of a block.
+        gap: labels that are not more than this from a held-out one do not train.
+    """
+
+    model: str = "smp:Unet:resnet18"
+    weights: str = "none"
+    loss: str = "partial_cross_entropy"
+    class_weights: str = "none"
+    augmentation: str = "d4"
+    steps: int = 500
+    batch: int = 8
+    crop: int = 128
+    side: int = 512
+    window: int = 256
+    lr: float = 1e-3
+    folds: int = 5
+    unit: str = "auto"
+    block: int = 64
+    gap: int = 8
+    seed: int = 0
+
+
+def check(recipe: Recipe) -> None:
+    """Nothing, if the recipe can be carried out as far as it alone says.
+
+    Raises:
+        UnknownName: no such loss, class weighting, augmentation or unit.
+        RecipeError: a length or a number that cannot be.
+    """
+    tables = {
+        "loss": (recipe.loss, losses.LOSSES),
+        "class weighting": (recipe.class_weights, losses.WEIGHTINGS),
+        "unit": (recipe.unit, ("auto", "shape", "block")),
+    }
+    for kind, (found, known) in tables.items():
+        if found not in known:
+            raise unknown(kind, found, known)
+    augment.augmentation(recipe.augmentation)
+    for name in ("steps", "batch", "crop", "side", "window", "block"):
+        if getattr(recipe, name) < 1:
+            raise RecipeError(f"{name} must be 1 or more, found {getattr(recipe, name)}")
+    if recipe.crop % STRIDE or recipe.side < recipe.crop:
+        raise RecipeError(
+            f"crop {recipe.crop} must be a multiple of {STRIDE} and side {recipe.side} no less"
+        )
+    if recipe.folds < 0 or recipe.folds == 1 or recipe.gap < 0 or recipe.lr <= 0:
+        raise RecipeError(
+            f"folds must be 0, or 2 or more, gap 0 or more, lr above 0; found folds "
+            f"{recipe.folds}, gap {recipe.gap}, lr {recipe.lr}"
+        )
