@@ -74,11 +74,12 @@ def start_of(name: str, profile: str, data: str, run: Run) -> Start:
     Raises:
         UnknownName: none of them: the run is not of this study, profile and data.
     """
-    starts = {s.model: s for s in scale(name, profile, data).starts}
-    for start in starts.values():
+    starts = scale(name, profile, data).starts
+    for start in starts:
         if run in runs(name, profile, data, start).values():
             return start
-    raise unknown(f"start of study {name}", f"{run.model} with {run.weights}", starts)
+    known = (f"{start.model} with {start.weights}" for start in starts)
+    raise unknown(f"start of study {name}", f"{run.model} with {run.weights}", known)
 
 
 def shared_factors(runs: Iterable[Run]) -> dict[str, object]:
