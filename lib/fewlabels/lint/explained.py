@@ -9,5 +9,13 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
             "Labels drawn evenly over the classes make a network predict the largest class less "
             "often than it occurs; on this fold that costs more accuracy than the classes give."
         ),
+        "D*/majority/*, fold 2, *": (
+            "Every condition of D draws as many labels of each class. In E stratified labels show "
+            "the same on this fold and random ones do not."
+        ),
+        "D*/majority/*, fold 1, *": (
+            "Every condition of D draws as many labels of each class, which may cost accuracy; in "
+            "E stratified labels do not show it on this fold, so it was not tested."
+        ),
     }
 )
