@@ -25,7 +25,7 @@ TILES = (100, 1_000, 10_000)
 CLASSES = 5
 
 
-def main(side: int = 96) -> None:
+def main(side: int = 64) -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for number in TILES:
