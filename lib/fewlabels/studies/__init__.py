@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from types import MappingProxyType
 
 from fewlabels.design import SHORT, Claim, Run, Scale, Start, Study
-from fewlabels.studies import a, b, d, e
+from fewlabels.studies import a, b, budget, d, e
 from fewlabels.types import unknown
 
 __all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "Study"]
@@ -23,7 +23,15 @@ SHOWN = (
 )  # fmt: skip
 """The factors of a run that a reader always wants to see."""
 STUDIES: Mapping[str, Study] = MappingProxyType(
-    {"A": a.STUDY, "B": b.STUDY, "D": d.STUDY, "E": e.STUDY}
+    {
+        "A": a.STUDY,
+        "B": b.STUDY,
+        "D": d.STUDY,
+        "E": e.STUDY,
+        "budget": budget.BUDGET,
+        "balance": budget.BALANCE,
+        "pretraining": budget.PRETRAINING,
+    }
 )
 
 
