@@ -13,17 +13,17 @@ AS_E = HALF | e.ALPHA  # alpha plays no part here; with it, cells that E has are
 SHORT = SYNTHETIC | {"steps": 40, "watch": 2}
 
 
-def _scales() -> dict[tuple[str, str], Scale]:
-    """What each profile affords of a study whose runs all start as E's do."""
-    return {
-        ("smoke", "synthetic"): Scale(SCRATCH, (0,), 2, SYNTHETIC | TINY),
-        ("smoke", "real"): Scale(SCRATCH, (0,), 2, {"grid": 128} | TINY),
-        ("quick", "synthetic"): Scale(SCRATCH, (0,), 1, SHORT),
-        ("quick", "real"): Scale(RESNET18, (0,), 1, AS_E),
-        ("full", "synthetic"): Scale(SCRATCH, FOLDS, 3, SYNTHETIC | {"steps": 900, "watch": 10}),
-        ("full", "real"): Scale(RESNET18, FOLDS, 3, e.ALPHA),
-        ("published", "real"): Scale(RESNET18, FOLDS, 3, AS_E),
-    }
+REAL = {
+    ("smoke", "real"): Scale(RESNET18, (0,), 2, {"grid": 128} | TINY),
+    ("quick", "real"): Scale(RESNET18, (0,), 1, AS_E),
+    ("full", "real"): Scale(RESNET18, FOLDS, 3, e.ALPHA),
+    ("published", "real"): Scale(RESNET18, FOLDS, 3, AS_E),
+}
+SCALES = REAL | {
+    ("smoke", "synthetic"): Scale(SCRATCH, (0,), 2, SYNTHETIC | TINY),
+    ("quick", "synthetic"): Scale(SCRATCH, (0,), 1, SHORT),
+    ("full", "synthetic"): Scale(SCRATCH, FOLDS, 3, SYNTHETIC | {"steps": 900, "watch": 10}),
+}
 
 
 BUDGET = Study(
@@ -50,7 +50,7 @@ BUDGET = Study(
         }
     ),
     departs="nothing: the question is ours",
-    scales=_scales(),
+    scales=SCALES,
 )
 
 BALANCE = Study(
@@ -70,7 +70,7 @@ BALANCE = Study(
         }
     ),
     departs="nothing: the question is ours",
-    scales=_scales(),
+    scales=SCALES,
 )
 
 PRETRAINING = Study(
@@ -94,5 +94,5 @@ PRETRAINING = Study(
         }
     ),
     departs="nothing: the question is ours",
-    scales=_scales(),
+    scales=REAL,  # on synthetic scenes nothing is pretrained
 )
