@@ -165,7 +165,8 @@ pd.concat(claims).drop(columns="theirs").style.hide(axis="index")
 # drawn; and every condition has the same steps.
 
 # %%
-grown = curve.pivot(index=["fold", "pair"], columns="cell", values="pixels")[budgets]
+by_size = curve.groupby("cell")["pixels_a_tile"].mean().sort_values().index
+grown = curve.pivot(index=["fold", "pair"], columns="cell", values="pixels")[by_size]
 assert (np.diff(grown.to_numpy(), axis=1) > 0).all()
 for these in found.values():
     assert all(r.facts["labels"]["seen"] <= r.facts["labels"]["pixels"] for r in these.values())

@@ -14,13 +14,13 @@ SHORT = SYNTHETIC | {"steps": 40, "watch": 2}
 
 
 REAL = {
-    ("smoke", "real"): Scale(RESNET18, (0,), 2, {"grid": 128} | TINY),
+    ("smoke", "real"): Scale(RESNET18, (0,), 1, {"grid": 128} | TINY),
     ("quick", "real"): Scale(RESNET18, (0,), 1, AS_E),
     ("full", "real"): Scale(RESNET18, FOLDS, 3, e.ALPHA),
     ("published", "real"): Scale(RESNET18, FOLDS, 3, AS_E),
 }
 SCALES = REAL | {
-    ("smoke", "synthetic"): Scale(SCRATCH, (0,), 2, SYNTHETIC | TINY),
+    ("smoke", "synthetic"): Scale(SCRATCH, (0,), 1, SYNTHETIC | TINY),
     ("quick", "synthetic"): Scale(SCRATCH, (0,), 1, SHORT),
     ("full", "synthetic"): Scale(SCRATCH, FOLDS, 3, SYNTHETIC | {"steps": 900, "watch": 10}),
 }
