@@ -31,6 +31,8 @@ class Run:
         reach: how far: the distance, radius, size or scale of that method (`expand.METHODS`).
         left_out: names of classes whose pixels count as unlabelled in the loss, see `losses`.
         draw: seed of the label draw. Runs that are compared share it.
+        redrawn: draw new labels for every round of the tiles, as much public code does: training
+            then sees many times the budget. Only to measure what that flatters.
         seed: of weights, crops and augmentation.
         watch: how many times on the way the test tiles are scored, evenly spaced, the last step
             included. The curve is shown, never used to choose.
@@ -97,6 +99,7 @@ class Run:
     rare_below: float = 0.0
     rare_times: int = 1
     rare_augmentation: str = "same"
+    redrawn: bool = False
 
 
 @dataclass(frozen=True)
