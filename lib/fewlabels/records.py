@@ -158,7 +158,8 @@ def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
     `pixels_a_tile` in the mean of the training tiles; `seen` of them were touched in training.
     `best_miou` is the highest on the watched curve, which is chosen on the test tiles and therefore
     too high; `steps_to_95` is the first watched step from which on the score stays at or above 95 %
-    of the last. Of runs with a validation also what `validated` says.
+    of the last. `rarest_iou` is the IoU of the scored class with the fewest labels. Of runs with a
+    validation also what `validated` says, and what `fitted` does.
     """
     rows = []
     for (cell, fold, pair), record in named.items():
@@ -172,7 +173,9 @@ def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
             | {name: record.facts["labels"][name] for name in ("pixels", "seen")}
             | {"pixels_a_tile": _pixels_a_tile(record)}
             | _by_class(record)
+            | {"rarest_iou": score.iou[rarest(record)]}
             | validated(record.history)
+            | fitted(record)
         )
     return pd.DataFrame(rows)
 
@@ -192,6 +195,27 @@ def _by_class(record: Record) -> dict[str, float]:
         for column, values in columns.items()
         for name, value in zip(names, values, strict=True)
     }
+
+
+def rarest(record: Record) -> int:
+    """The class with the fewest labels drawn, of those that the test holds and scores."""
+    names, counts = record.facts["data"]["classes"], record.facts["labels"]["per_class"]
+    scored = np.flatnonzero(np.isfinite(record.scores.iou)).tolist()
+    return min(scored, key=lambda i: counts[names[i]])
+
+
+def fitted(record: Record) -> dict[str, float]:
+    """How well a run fits its own labels; nothing in an earlier record, which does not say it.
+
+    `train_miou`: of the last weights on labels drawn of training tiles, as many as were tested,
+    over the classes that the test scores. `gap`: that less `miou`, both fractions.
+    """
+    if "training" not in record.facts:
+        return {}
+    test = record.scores
+    apart = tuple(np.flatnonzero(np.isnan(test.iou)).tolist())
+    score = metrics.scores(np.array(record.facts["training"]["confusion"]), apart)
+    return {"train_miou": score.miou, "gap": score.miou - test.miou}
 
 
 def validated(history: pd.DataFrame) -> dict[str, float]:

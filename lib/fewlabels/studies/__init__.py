@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from types import MappingProxyType
 
 from fewlabels.design import SHORT, Claim, Run, Scale, Start, Study
-from fewlabels.studies import a, b, budget, d, e
+from fewlabels.studies import a, b, budget, c, d, e
 from fewlabels.types import unknown
 
 __all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "Study"]
@@ -26,6 +26,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
     {
         "A": a.STUDY,
         "B": b.STUDY,
+        "C": c.STUDY,
         "D": d.STUDY,
         "E": e.STUDY,
         "budget": budget.BUDGET,
@@ -72,7 +73,8 @@ def runs(name: str, profile: str, data: str, start: Start) -> dict[tuple[str, in
     draw, seed, steps and batches, so their differences are paired.
     """
     chosen = scale(name, profile, data)
-    base = replace(Run(), data=data, **chosen.fixed)
+    named = chosen.fixed.get("data", "{data}").format(data=data)
+    base = replace(Run(), **chosen.fixed | {"data": named})
     return {
         (cell, fold, pair): replace(base, **start.filled(factors), fold=fold, draw=pair, seed=pair)
         for pair in range(chosen.pairs)
