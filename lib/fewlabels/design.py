@@ -132,8 +132,8 @@ class Scale:
             runs use; it stands in every row, so a stand-in is never taken for the first choice.
         folds: which test groups.
         pairs: how many (label draw, training seed) pairs a fold; draw and seed are both 0, 1, ...
-        fixed: factors that all runs share; `data` may have the place `{data}`, for the data set
-            that is asked for.
+        fixed: factors that all runs share. Where `data` is among them, or among the factors of a
+            cell, it may have the place `{data}`, for the data set that is asked for.
     """
 
     starts: tuple[Start, ...]
@@ -228,6 +228,8 @@ class Study:
         claims: what the earlier study concluded, by its id.
         departs: where our setting differs from theirs, besides what the table of factors shows.
         scales: (profile, "synthetic" or "real") -> Scale.
+        tested_like: where cells split the tiles in different ways: the cell whose test groups all
+            are compared on, see `records.retested`.
     """
 
     title: str
@@ -237,6 +239,7 @@ class Study:
     claims: Mapping[str, Claim]
     departs: str
     scales: Mapping[tuple[str, str], Scale]
+    tested_like: str = ""
 
     def cells(self) -> dict[str, dict[str, object]]:
         """Name -> factors of every condition, the grid first, then the bounds."""

@@ -15,7 +15,7 @@ import csv
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +178,52 @@ def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
             | fitted(record)
         )
     return pd.DataFrame(rows)
+
+
+def retested(
+    named: Mapping[tuple[str, int, int], Record], like: str
+) -> dict[tuple[str, int, int], Record]:
+    """The records with their statistics sorted anew, so that a fold of every cell is of the tiles
+    that the fold of the cell `like` tested; then units of cells that split their tiles otherwise
+    are of the same ground.
+
+    A pair is in only with all tiles of all cells. Facts and history stay those of the run that has
+    the fold's number.
+    """
+    cells = dict.fromkeys(cell for cell, _, _ in named)
+    tested = {
+        (cell, pair, tile): (record.statistics, i)
+        for (cell, _, pair), record in named.items()
+        for i, tile in enumerate(record.tiles)
+    }
+    wanted = {unit[1:]: record.tiles for unit, record in named.items() if unit[0] == like}
+    short = {
+        pair
+        for (_, pair), tiles in wanted.items()
+        if any((cell, pair, tile) not in tested for cell in cells for tile in tiles)
+    }
+    return {
+        (cell, fold, pair): replace(
+            named[cell, fold, pair],
+            tiles=tiles,
+            statistics=_gathered([tested[cell, pair, tile] for tile in tiles]),
+        )
+        for (fold, pair), tiles in wanted.items()
+        for cell in cells
+        if pair not in short
+    }
+
+
+def _gathered(parts: Sequence[tuple[Statistics, int]]) -> Statistics:
+    """One tile of each; what one of them lacks is left out."""
+    found = {name: [vars(s)[name] for s, _ in parts] for name in vars(parts[0][0])}
+    return Statistics(
+        **{
+            name: np.stack([array[i] for array, (_, i) in zip(arrays, parts, strict=True)])
+            for name, arrays in found.items()
+            if not any(array is None for array in arrays)
+        }
+    )
 
 
 def _pixels_a_tile(record: Record) -> float:

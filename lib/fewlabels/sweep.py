@@ -8,7 +8,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from fewlabels import models, run, studies
+import pandas as pd
+
+from fewlabels import models, records, run, studies
 from fewlabels.plan import Plan, Unit, plan
 from fewlabels.records import Record
 from fewlabels.studies import Start
@@ -133,9 +135,18 @@ def available(profile: str, data: str) -> list[str]:
 
 
 def whole(plan: Plan) -> dict[Unit, Record]:
-    """The records of those (fold, pair) of which every cell is recorded."""
-    broken = {unit[1:] for unit in plan.missing}
-    return {unit: record for unit, record in plan.found.items() if unit[1:] not in broken}
+    """The records of those (fold, pair) of which every cell is recorded; where cells split the
+    tiles in different ways, of those pairs of which every cell is recorded on every fold.
+    """
+    compared = slice(2 if studies.study(plan.study).tested_like else 1, None)
+    broken = {unit[compared] for unit in plan.missing}
+    return {unit: record for unit, record in plan.found.items() if unit[compared] not in broken}
+
+
+def table(name: str, found: Mapping[Unit, Record]) -> pd.DataFrame:
+    """`records.table` of a study, all cells of a (fold, pair) scored on the same tiles."""
+    like = studies.study(name).tested_like
+    return records.table(records.retested(found, like) if like else found)
 
 
 def start_of(name: str, profile: str, data: str) -> Start:

@@ -26,7 +26,7 @@ from fewlabels.datasets import (
     potsdam,
     synthetic,
 )
-from fewlabels.datasets.source import Source
+from fewlabels.datasets.source import Source, mixed
 from fewlabels.types import IGNORE, DataError, Tile, unknown
 
 SOURCES: dict[str, Callable[[Path], Source]] = {
@@ -70,8 +70,8 @@ ARCHIVES: dict[str, tuple[Callable[[], download.Download], str]] = {
 BY_HAND: dict[str, Callable[[Path], Path]] = {"ai4mars": ai4mars.found, "potsdam": potsdam.found}
 SPLITS = ("train", "test", "all", "fit", "val")
 GRID = 700
-BACKGROUND = "background"
-"""After a data set's name and a colon: what nobody labelled is a class of its own, see `load`."""
+BACKGROUND, PATCHES = "background", "patches"
+"""What may stand after a data set's name and a colon, see `load`."""
 MARGIN = 2
 """Pixels of a synthetic tile this close to another class are what nobody labelled."""
 
@@ -161,7 +161,9 @@ def load(
     Args:
         name: a data set's, or that with `:background`: then what nobody labelled is one class more,
             the last, in all splits but `test`, whose masks stay as they are. Synthetic masks are
-            dense; theirs count as not labelled within MARGIN pixels of another class.
+            dense; theirs count as not labelled within MARGIN pixels of another class. With
+            `:patches`, the test groups are not places but tiles dealt at random, so that tiles of
+            one place lie on both sides: the usual split, which leaks.
         root: folder that holds the data sets' folders (default: `paths.data_root()`); for
             `folder`, the folder of images and masks itself.
         fold: which group of places is the test.
@@ -175,13 +177,15 @@ def load(
         DataError: files are missing, damaged or not in the layout; no such fold; no place is
             left to `fit`; no tile of the split holds a class.
     """
-    base, background = _parts(name)
+    base, variant = _parts(name)
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     source = SOURCES[base](root or paths.data_root())
     if fold not in range(len(source.folds)):
         raise DataError(f"{name} has folds 0 to {len(source.folds) - 1}, not {fold}")
     tiles = cache.opened(source, cache_root or paths.cache_root(), grid=grid)
+    if variant == PATCHES:
+        source = mixed(source)
     wanted = _places(source, fold, split)
     members = tuple(
         i for i, e in enumerate(tiles.entries) if source.places[i] in wanted and e.labelled
@@ -189,21 +193,22 @@ def load(
     if not members:
         raise DataError(f"{name}: no tile of '{split}' in fold {fold} has a pixel with a class")
     classes, fingerprint = source.classes, source.fingerprint
-    if background:
+    if variant == BACKGROUND:
         classes = (*classes, BACKGROUND)
-        fingerprint = hashlib.sha256(f"{fingerprint} {BACKGROUND}".encode()).hexdigest()
+    if variant:
+        fingerprint = hashlib.sha256(f"{fingerprint} {variant}".encode()).hexdigest()
     return Dataset(
         name, classes, source.synthetic, fingerprint, grid, source.folds, fold, split, tiles,
-        members, background,
+        members, variant == BACKGROUND,
     )  # fmt: skip
 
 
-def _parts(name: str) -> tuple[str, bool]:
-    """The data set of a name, and whether what nobody labelled is a class."""
+def _parts(name: str) -> tuple[str, str]:
+    """The data set of a name, and how it is varied."""
     base, colon, variant = name.partition(":")
-    if base not in SOURCES or (colon and variant != BACKGROUND):
-        raise unknown("data set", name, (*NAMES, f"<name>:{BACKGROUND}"))
-    return base, bool(colon)
+    if base not in SOURCES or (colon and variant not in (BACKGROUND, PATCHES)):
+        raise unknown("data set", name, (*NAMES, f"<name>:{BACKGROUND}", f"<name>:{PATCHES}"))
+    return base, variant
 
 
 def _with_background(
