@@ -95,7 +95,7 @@ HOME = {
     "data": "{data}:background", "sampler": "all", "amount": 1.0, "validation": "dense",
     "augmentation": "flips+rotate", "rotation": 15.0,
 }  # fmt: skip
-MARS = {"grid": 128, "crop": 64, "batch": 16, "steps": 400, "lr": 5e-3, "watch": 4}
+MARS = {"grid": 96, "crop": 96, "batch": 8, "steps": 800, "lr": 5e-3, "watch": 4}  # whole frames
 SCENES = SYNTHETIC | {"grid": 128, "crop": 32, "steps": 12, "batch": 4, "watch": 2}
 
 STUDY = Study(
@@ -108,8 +108,8 @@ STUDY = Study(
     bounds=CELLS,
     claims=CLAIMS,
     departs=(
-        "about 2,500 frames of 64 x 128 pixels with one annotation for training and test, where "
-        "background was a class of 20 % of the area; a wider U-Net they do not size; early "
+        "about 2,500 frames of 64 x 128 pixels (about as many as 96 x 96) with background at "
+        "20 % of the area; a wider U-Net they do not size; early "
         "stopping and a plateau scheduler, where here all conditions have equal steps; losses and "
         "blocks tried on the best network so far, here each alone on the plain one"
     ),
