@@ -132,8 +132,8 @@ class Scale:
             runs use; it stands in every row, so a stand-in is never taken for the first choice.
         folds: which test groups.
         pairs: how many (label draw, training seed) pairs a fold; draw and seed are both 0, 1, ...
-        fixed: factors that all runs share. Where `data` is among them, or among the factors of a
-            cell, it may have the place `{data}`, for the data set that is asked for.
+        fixed: factors that all runs share. Where `data` is among them it may have the place
+            `{data}`, for the data set that is asked for; among the factors of a cell, for theirs.
     """
 
     starts: tuple[Start, ...]

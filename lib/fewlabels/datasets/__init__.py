@@ -6,7 +6,7 @@ of one side of one fold.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
 
@@ -23,6 +23,7 @@ from fewlabels.datasets import (
     dubai,
     folder,
     landcoverai,
+    outliers,
     potsdam,
     synthetic,
 )
@@ -70,8 +71,8 @@ ARCHIVES: dict[str, tuple[Callable[[], download.Download], str]] = {
 BY_HAND: dict[str, Callable[[Path], Path]] = {"ai4mars": ai4mars.found, "potsdam": potsdam.found}
 SPLITS = ("train", "test", "all", "fit", "val")
 GRID = 700
-BACKGROUND, PATCHES = "background", "patches"
-"""What may stand after a data set's name and a colon, see `load`."""
+BACKGROUND, CLEANED, PATCHES = VARIANTS = ("background", "cleaned", "patches")
+"""What may stand after a data set's name, each after a colon, see `load`."""
 MARGIN = 2
 """Pixels of a synthetic tile this close to another class are what nobody labelled."""
 
@@ -162,6 +163,7 @@ def load(
         name: a data set's, or that with `:background`: then what nobody labelled is one class more,
             the last, in all splits but `test`, whose masks stay as they are. Synthetic masks are
             dense; theirs count as not labelled within MARGIN pixels of another class. With
+            `:cleaned`, training tiles that `outliers` finds are left out of `train` and `fit`. With
             `:patches`, the test groups are not places but tiles dealt at random, so that tiles of
             one place lie on both sides: the usual split, which leaks.
         root: folder that holds the data sets' folders (default: `paths.data_root()`); for
@@ -177,38 +179,53 @@ def load(
         DataError: files are missing, damaged or not in the layout; no such fold; no place is
             left to `fit`; no tile of the split holds a class.
     """
-    base, variant = _parts(name)
+    base, variants = _parts(name)
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
     source = SOURCES[base](root or paths.data_root())
     if fold not in range(len(source.folds)):
         raise DataError(f"{name} has folds 0 to {len(source.folds) - 1}, not {fold}")
     tiles = cache.opened(source, cache_root or paths.cache_root(), grid=grid)
-    if variant == PATCHES:
+    if PATCHES in variants:
         source = mixed(source)
     wanted = _places(source, fold, split)
-    members = tuple(
-        i for i, e in enumerate(tiles.entries) if source.places[i] in wanted and e.labelled
-    )
+    members = _members(source, tiles, wanted)
     if not members:
         raise DataError(f"{name}: no tile of '{split}' in fold {fold} has a pixel with a class")
     classes, fingerprint = source.classes, source.fingerprint
-    if variant == BACKGROUND:
+    if BACKGROUND in variants:
         classes = (*classes, BACKGROUND)
-    if variant:
-        fingerprint = hashlib.sha256(f"{fingerprint} {variant}".encode()).hexdigest()
-    return Dataset(
+    if variants:
+        fingerprint = hashlib.sha256(f"{fingerprint} {' '.join(variants)}".encode()).hexdigest()
+    found = Dataset(
         name, classes, source.synthetic, fingerprint, grid, source.folds, fold, split, tiles,
-        members, variant == BACKGROUND,
+        members, BACKGROUND in variants,
     )  # fmt: skip
+    return _cleaned(found, source, fold) if CLEANED in variants else found
 
 
-def _parts(name: str) -> tuple[str, str]:
+def _parts(name: str) -> tuple[str, list[str]]:
     """The data set of a name, and how it is varied."""
-    base, colon, variant = name.partition(":")
-    if base not in SOURCES or (colon and variant not in (BACKGROUND, PATCHES)):
-        raise unknown("data set", name, (*NAMES, f"<name>:{BACKGROUND}", f"<name>:{PATCHES}"))
-    return base, variant
+    base, *variants = name.split(":")
+    if base not in SOURCES or set(variants) - set(VARIANTS):
+        raise unknown("data set", name, (*NAMES, *(f"<name>:{v}" for v in VARIANTS)))
+    return base, variants
+
+
+def _cleaned(found: Dataset, source: Source, fold: int) -> Dataset:
+    """Without the training tiles that are outliers among all of them; val and test stay whole."""
+    if found.split not in ("train", "fit"):
+        return found
+    train = _members(source, found.tiles, _places(source, fold, "train"))
+    table = outliers.outliers(replace(found, members=train, background=False))
+    odd = {i for i, out in zip(train, table[list(outliers.RULES)].any(axis=1), strict=True) if out}
+    return replace(found, members=tuple(i for i in found.members if i not in odd))
+
+
+def _members(source: Source, tiles: cache.Cache, places: set[str]) -> tuple[int, ...]:
+    """The tiles of some places that carry a class, by number."""
+    numbered = zip(source.places, tiles.entries, strict=True)
+    return tuple(i for i, (p, e) in enumerate(numbered) if p in places and e.labelled)
 
 
 def _with_background(

@@ -73,10 +73,12 @@ def grouped(letter: str, study: Study, found: Iterable[Record]) -> dict[str, dic
         LintError: a record that fits no cell, or two that fit the same place.
     """
     cells, groups = study.cells(), {}
-    varied = {factor for factors in cells.values() for factor in factors} | {"fold", "draw", "seed"}
+    named = {factor for factors in cells.values() for factor in factors}
+    filled = {"model", "weights"} if named - set(Run.__dataclass_fields__) else set()
+    varied = named | filled | {"fold", "draw", "seed"}
     for record in found:
         shared = tuple((k, v) for k, v in asdict(record.run).items() if k not in varied)
-        unit = (_cell(cells, record), record.run.fold, record.run.draw)
+        unit = (_cell(study, record), record.run.fold, record.run.draw)
         runs = groups.setdefault(shared, {})
         if unit in runs:
             raise LintError(f"records '{runs[unit].key}' and '{record.key}' are both {unit}")
@@ -84,20 +86,28 @@ def grouped(letter: str, study: Study, found: Iterable[Record]) -> dict[str, dic
     if len(groups) == 1:
         return {letter: next(iter(groups.values()))}
     return {
-        f"{letter}-{dict(k)['data']}-{n}": runs for n, (k, runs) in enumerate(groups.items(), 1)
+        f"{letter}-{next(iter(runs.values())).run.data}-{n}": runs
+        for n, runs in enumerate(groups.values(), 1)
     }
 
 
-def _cell(cells: Mapping[str, Mapping[str, object]], record: Record) -> str:
+def _cell(study: Study, record: Record) -> str:
     """The cell whose factors a record has; of several the one that names most of them."""
+    cells, starts = study.cells(), [s for scale in study.scales.values() for s in scale.starts]
     fits = [
         name
         for name, factors in cells.items()
-        if all(getattr(record.run, factor) == level for factor, level in factors.items())
+        if any(_fits(record.run, start.filled(factors)) for start in starts)
     ]
     if not fits:
         raise LintError(f"record '{record.key}' fits none of {', '.join(cells)}")
     return max(fits, key=lambda name: len(cells[name]))
+
+
+def _fits(run: Run, factors: Mapping[str, object]) -> bool:
+    """Whether a run has these factors; `data` may have the place `{data}`."""
+    named = fnmatchcase(run.data, str(factors.get("data", "*")).format(data="*"))
+    return named and all(getattr(run, k) == v for k, v in factors.items() if k != "data")
 
 
 def _all_cases(found: Mapping[str, Mapping[Unit, Record]]) -> dict[str, list[Case]]:

@@ -76,7 +76,8 @@ def runs(name: str, profile: str, data: str, start: Start) -> dict[tuple[str, in
     draw, seed, steps and batches, so their differences are paired.
     """
     chosen = scale(name, profile, data)
-    given = {"data": "{data}"} | dict(chosen.fixed)
+    data = str(chosen.fixed.get("data", "{data}")).format(data=data)
+    given = dict(chosen.fixed) | {"data": "{data}"}
     cells = {cell: given | start.filled(factors) for cell, factors in study(name).cells().items()}
     named = {
         cell: replace(Run(), **factors | {"data": factors["data"].format(data=data)})

@@ -33,12 +33,13 @@ CELLS = MappingProxyType(
         "focal Tversky": PLAIN | {"loss": "partial_focal_tversky", "class_weights": "none"},
         "CutMix": PLAIN | {"cutmix": 0.5},
         "rare class augmented": PLAIN | RARE,
+        "outliers left out": PLAIN | {"data": "{data}:cleaned"},
     }
 )
 SINGLE = tuple(
     (cell, "plain")
     for cell in ("SE + dropout", "full inception", "attention gates", "CutMix",
-                 "rare class augmented")
+                 "rare class augmented", "outliers left out")
 )  # fmt: skip
 CLAIMS = MappingProxyType(
     {
