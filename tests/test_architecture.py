@@ -14,7 +14,7 @@ LAYERS = (
      "models", "augment", "devices", "environment", "checkpoint", "optimise",
      "geo"},
     {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits", "progress",
-     "validate", "lint"},
+     "validate", "lint", "agreement", "failures"},
     {"train", "prepare"},
     {"run", "version", "plan", "sweep", "claims", "parcel", "workers", "distribute", "report",
      "own", "cli"},
