@@ -42,7 +42,7 @@ def tiles(second: np.ndarray = CLASSES) -> Source:
 def test_the_same_annotation_agrees_with_itself_on_exactly_the_common_ground():
     north, south = agreement.measured(tiles(), SHIFT)
     assert (north.moved, north.correlation) == ((0, 0), pytest.approx(1))
-    table = agreement.table([north, south], ("a", "b", "c"))
+    table = agreement.table([north, south])
     assert (table["pixels"] == (72 - 20) * (60 - 40)).all()
     assert (table[["accuracy", "miou", "boundary_f1"]] == 1).all(axis=None)
     assert north.tiles == ("north-7", "north-8", "north-9")  # the lowest row of images
@@ -54,7 +54,7 @@ def test_a_map_that_is_off_by_some_pixels_is_put_right():
     off = {("north", "south"): ((1.0, 0.0, 18.0), (0.0, 1.0, 43.0))}
     north, south = agreement.measured(tiles(), off)
     assert north.moved == (-2, 3)  # on the way to the second tile, whose pixels lie 2 less, 3 more
-    assert agreement.table([north, south], ("a", "b", "c"))["accuracy"].tolist() == [1, 1]
+    assert agreement.table([north, south])["accuracy"].tolist() == [1, 1]
 
 
 def test_a_rotation_is_followed_pixel_by_pixel():
@@ -74,7 +74,7 @@ def test_disagreement_by_hand_and_from_either_side():
     second[40:60, 30:50] = (CLASSES[40:60, 30:50] + 1) % 3  # 400 pixels of another class
     second[40:50, 50:60] = IGNORE  # 100 that only the first knows
     north, south = agreement.measured(tiles(second), SHIFT)
-    table = agreement.table([north, south], ("a", "b", "c"))
+    table = agreement.table([north, south])
     assert (table["pixels"] == 52 * 20 - 100).all()
     assert table["accuracy"].to_numpy() == pytest.approx(1 - 400 / 940)
     mine, theirs = (v.statistics.confusion.sum(axis=0) for v in (north, south))
@@ -96,7 +96,9 @@ def test_views_are_read_as_they_were_stored(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_network_is_held_against_people_on_the_same_images_and_classes():
     people = np.array([[[5, 5, 0], [0, 10, 0], [0, 0, 0]], [[9, 9, 9]] * 3])
-    view = View("x", "y", ("x-1", "x-2"), (0.9, 0.2), Statistics(people), (0, 0), 1.0)
+    view = View(
+        "x", "y", ("a", "b", "c"), ("x-1", "x-2"), (0.9, 0.2), Statistics(people), (0, 0), 1.0
+    )
     network = np.array([[[9, 9, 9]] * 3, [[10, 0, 0], [10, 5, 0], [0, 0, 7]]])
     facts = {"data": {"classes": ["a", "b", "c"]}}
     runs = {

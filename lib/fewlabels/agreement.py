@@ -24,12 +24,15 @@ from fewlabels.datasets.source import Source
 from fewlabels.files import whole_file
 from fewlabels.metrics import Statistics
 from fewlabels.records import Record
+from fewlabels.stats import Interval, interval
 from fewlabels.types import IGNORE, RecordError, unknown
 
+Runs = Mapping[tuple[str, int, int], Record]
 Affine = tuple[tuple[float, float, float], tuple[float, float, float]]
 OVERLAPS: Mapping[str, Mapping[tuple[str, str], Affine]] = {"dubai": dubai.OVERLAPS}
 SIDE = 3  # a tile's images are a mosaic of 3 x 3, row by row
 MOVE = 4  # pixels by which a map between tiles may be off
+BESIDE = ("miou", "below")
 MOST = 0.5
 """An image counts as annotated twice where more than this share of it is."""
 
@@ -40,6 +43,7 @@ class View:
 
     Attributes:
         truth, other: the two tiles.
+        classes: their names, in the order of the counts.
         tiles: ids of those images of `truth` on which `other` shows something.
         shared: share of each image's pixels that have a class in both annotations.
         statistics: of each image, of those pixels; no calibration.
@@ -49,6 +53,7 @@ class View:
 
     truth: str
     other: str
+    classes: tuple[str, ...]
     tiles: tuple[str, ...]
     shared: tuple[float, ...]
     statistics: Statistics
@@ -75,18 +80,18 @@ def measured(source: Source, overlaps: Mapping[tuple[str, str], Affine]) -> list
     for (first, second), to_first in overlaps.items():
         one, two = mosaic(source, first), mosaic(source, second)
         there, *how = aligned(one, two, np.linalg.inv([*to_first, (0, 0, 1)]))
-        views += [
-            View(first, second, *counted(one, two, there, len(source.classes)), *how),
-            View(
-                second, first, *counted(two, one, np.linalg.inv(there), len(source.classes)), *how
-            ),
-        ]
+        for truth, other, tiles, at in (
+            (first, second, (one, two), there),
+            (second, first, (two, one), np.linalg.inv(there)),
+        ):
+            found = counted(*tiles, at, len(source.classes))
+            views.append(View(truth, other, source.classes, *found, *how))
     return views
 
 
 def record(views: list[View], source: Source) -> Path:
     """Store the views of a data set beside the published study's records."""
-    facts = {"data": source.name, "fingerprint": source.fingerprint, "classes": source.classes}
+    facts = {"data": source.name, "fingerprint": source.fingerprint}
     listed = [
         {k: v for k, v in vars(view).items() if k != "statistics"}
         | {k: getattr(view.statistics, k).tolist() for k in ("confusion", "boundaries")}
@@ -122,7 +127,7 @@ def overlaps(data: str) -> Mapping[tuple[str, str], Affine]:
     return OVERLAPS[data]
 
 
-def table(views: list[View], classes: tuple[str, ...]) -> pd.DataFrame:
+def table(views: list[View]) -> pd.DataFrame:
     """One row a view, over all that is annotated twice: `truth`, `other`, `images`, `pixels`,
     `accuracy`, `miou`, `boundary_f1` and `iou_<class>`; fractions, NaN where undefined.
     """
@@ -134,12 +139,12 @@ def table(views: list[View], classes: tuple[str, ...]) -> pd.DataFrame:
             | {"pixels": int(view.statistics.confusion.sum())}
             | {"accuracy": score.accuracy, "miou": score.miou}
             | {"boundary_f1": boundaries.scores(view.statistics.boundaries).mean_f1}
-            | {f"iou_{name}": iou for name, iou in zip(classes, score.iou, strict=True)}
+            | {f"iou_{name}": iou for name, iou in zip(view.classes, score.iou, strict=True)}
         )
     return pd.DataFrame(rows)
 
 
-def beside(view: View, found: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
+def beside(view: View, found: Runs) -> pd.DataFrame:
     """The runs that were tested on the images that a view annotates twice.
 
     Columns `cell`, `fold`, `pair`, `miou` (of the network, on those whole images), `people` (of
@@ -157,6 +162,25 @@ def beside(view: View, found: Mapping[tuple[str, int, int], Record]) -> pd.DataF
             rows.append({"cell": cell, "fold": fold, "pair": pair, "miou": mine, "people": theirs})
     out = pd.DataFrame(rows, columns=["cell", "fold", "pair", "miou", "people"])
     return out.assign(below=out["people"] - out["miou"])
+
+
+def compared(views: list[View], found: Mapping[str, Runs]) -> pd.DataFrame:
+    """Of each view with images annotated twice one row for people and one a condition of the
+    studies whose runs were tested on them: `truth`, `images`, `by`, `miou` and `below` (an
+    `Interval` over label draws and seeds, as all runs are of one place; of people only a mean),
+    `runs`.
+    """
+    rows = []
+    for view in (v for v in views if v.twice()):
+        here = {"truth": view.truth, "images": len(view.twice())}
+        people = metrics.scores(_of(view.twice(), view.tiles, view.statistics.confusion)).miou
+        alone = Interval(people, np.nan, np.nan, 1, 1)
+        rows.append(here | {"by": "people", "miou": alone, "below": None, "runs": 0})
+        for study, runs in found.items():
+            for cell, mine in beside(view, runs).groupby("cell", sort=False):
+                each = {k: interval(mine[k].to_numpy(), mine["pair"].to_numpy()) for k in BESIDE}
+                rows.append(here | {"by": f"{study}: {cell}", **each, "runs": len(mine)})
+    return pd.DataFrame(rows)
 
 
 def _of(

@@ -100,7 +100,7 @@ def _agreement(wanted: argparse.Namespace) -> None:
     overlaps = agreement.overlaps(wanted.data)
     source = datasets.SOURCES[wanted.data](wanted.root or paths.data_root())
     views = agreement.measured(source, overlaps)
-    print(agreement.table(views, source.classes).round(4).to_string(index=False))
+    print(agreement.table(views).round(4).to_string(index=False))
     print(agreement.record(views, source))
 
 

@@ -25,6 +25,7 @@ NOTEBOOKS = (
     "13_pixels_linking",
     "14_sampling_loss",
     "90_analysis",
+    "91_failures",
 )
 OF_A_STUDY = {
     "A": "10_backbone_budget",
