@@ -31,6 +31,8 @@ class Run:
         reach: how far: the distance, radius, size or scale of that method (`expand.METHODS`).
         left_out: names of classes whose pixels count as unlabelled in the loss, see `losses`.
         draw: seed of the label draw. Runs that are compared share it.
+        redrawn: draw new labels for every round of the tiles, as much public code does: training
+            then sees many times the budget. Only to measure what that flatters.
         seed: of weights, crops and augmentation.
         watch: how many times on the way the test tiles are scored, evenly spaced, the last step
             included. The curve is shown, never used to choose.
@@ -97,6 +99,7 @@ class Run:
     rare_below: float = 0.0
     rare_times: int = 1
     rare_augmentation: str = "same"
+    redrawn: bool = False
 
 
 @dataclass(frozen=True)
@@ -237,9 +240,8 @@ class Study:
         """Name -> factors of every condition, the grid first, then the bounds."""
         grid = {}
         for levels in product(*self.varies.values()) if self.varies else ():
-            grid[", ".join(SHORT.get(str(v), str(v)) for v in levels)] = dict(
-                zip(self.varies, levels, strict=True)
-            )
+            factors = dict(zip(self.varies, levels, strict=True))
+            grid[", ".join(_named(*factor) for factor in factors.items())] = factors
         return grid | {name: dict(factors) for name, factors in self.bounds.items()}
 
 
@@ -254,9 +256,14 @@ SHORT = MappingProxyType(
         "resnet50": "ResNet-50",
         "unet": "U-Net",
         "unetpp": "U-Net++",
-        "0.1": "10 %",
-        "0.15": "15 %",
-        "0.2": "20 %",
-        "0.5": "50 %",
     }
 )
+
+
+def budget(amount: float | int) -> str:
+    """A label budget in words: an int is pixels an image, a float a share of them."""
+    return f"{amount:,} px" if isinstance(amount, int) else f"{100 * amount:g} %"
+
+
+def _named(factor: str, level: object) -> str:
+    return budget(level) if factor == "amount" else SHORT.get(str(level), str(level))

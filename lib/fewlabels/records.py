@@ -155,10 +155,10 @@ def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
     Columns `miou`, `accuracy`, `boundary_iou`, `boundary_f1` (means over classes), `ece`,
     `iou_<class>` and `f1_<class>` are fractions, of the last weights; NaN where a record holds
     none. `truth_<class>` is the share of the scored test pixels. `pixels` were drawn as labels,
-    `seen` of them were touched in training. `best_miou` is the highest on the watched curve, which
-    is chosen on the test tiles and therefore too high; `steps_to_95` is the first watched step from
-    which on the score stays at or above 95 % of the last. Of runs with a validation also what
-    `validated` says.
+    `pixels_a_tile` in the mean of the training tiles; `seen` of them were touched in training.
+    `best_miou` is the highest on the watched curve, which is chosen on the test tiles and therefore
+    too high; `steps_to_95` is the first watched step from which on the score stays at or above 95 %
+    of the last. Of runs with a validation also what `validated` says.
     """
     rows = []
     for (cell, fold, pair), record in named.items():
@@ -170,10 +170,15 @@ def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
             | {"steps_to_95": steps_to_share(watched, 0.95)}
             | {"seconds": record.history["seconds"].iloc[-1]}
             | {name: record.facts["labels"][name] for name in ("pixels", "seen")}
+            | {"pixels_a_tile": _pixels_a_tile(record)}
             | _by_class(record)
             | validated(record.history)
         )
     return pd.DataFrame(rows)
+
+
+def _pixels_a_tile(record: Record) -> float:
+    return record.facts["labels"]["pixels"] / record.facts["data"]["train_tiles"]
 
 
 def _by_class(record: Record) -> dict[str, float]:

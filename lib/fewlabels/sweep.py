@@ -115,15 +115,17 @@ def recorded(
 
 
 def available(profile: str, data: str) -> list[str]:
-    """The studies that a report shows: all, but of the published one those with a whole comparison.
+    """The studies that a report shows: all that the profile has for this data, and of the published
+    one those with a whole comparison.
 
     Raises:
         RecordError: a record is damaged.
     """
+    declared = studies.declared(profile, data)
     if profile != "published":
-        return list(studies.STUDIES)
+        return declared
     there = []
-    for name in studies.STUDIES:
+    for name in declared:
         starts = studies.scale(name, profile, data).starts
         if any(whole(plan(name, profile, data, start)) for start in starts):
             there.append(name)

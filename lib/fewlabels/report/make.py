@@ -24,6 +24,7 @@ NOTEBOOKS = (
     "11_unet_unetpp",
     "13_pixels_linking",
     "14_sampling_loss",
+    "15_label_budget",
     "90_analysis",
     "91_failures",
 )
@@ -32,6 +33,7 @@ OF_A_STUDY = {
     "B": "11_unet_unetpp",
     "D": "13_pixels_linking",
     "E": "14_sampling_loss",
+    "budget": "15_label_budget",
 }
 TITLE = "Few labels, whole maps"
 SUBTITLE = "Semantic segmentation of remote-sensing imagery from sparse labels"

@@ -60,7 +60,7 @@ def _results(data: str) -> str:
     claims = {name: stats.claims_table(t, studies.study(name).claims) for name, t in tables.items()}
     every = [record.run for these in found.values() for record in these.values()]
     folds, kept = len({run.fold for run in every}), studies.shared_factors(every)
-    missing = [name for name in studies.STUDIES if name not in there]
+    missing = [name for name in studies.declared("published", data) if name not in there]
     what = (
         f"Real aerial images ({data}, longer side {kept['grid']} pixels), {kept['steps']} steps of "
         f"{kept['batch']} crops of {kept['crop']}; scores on the dense masks of {folds} leak-free "

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from types import MappingProxyType
 
 from fewlabels.design import SHORT, Claim, Run, Scale, Start, Study
-from fewlabels.studies import a, b, d, e
+from fewlabels.studies import a, b, budget, d, e
 from fewlabels.types import unknown
 
 __all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "Study"]
@@ -23,7 +23,15 @@ SHOWN = (
 )  # fmt: skip
 """The factors of a run that a reader always wants to see."""
 STUDIES: Mapping[str, Study] = MappingProxyType(
-    {"A": a.STUDY, "B": b.STUDY, "D": d.STUDY, "E": e.STUDY}
+    {
+        "A": a.STUDY,
+        "B": b.STUDY,
+        "D": d.STUDY,
+        "E": e.STUDY,
+        "budget": budget.BUDGET,
+        "balance": budget.BALANCE,
+        "pretraining": budget.PRETRAINING,
+    }
 )
 
 
@@ -46,10 +54,15 @@ def scale(name: str, profile: str, data: str) -> Scale:
     """
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
-    scales, kind = study(name).scales, "synthetic" if data == "synthetic" else "real"
+    scales, kind = study(name).scales, _kind(data)
     if (profile, kind) not in scales:
         raise unknown(f"profile for {kind} data", profile, (p for p, k in scales if k == kind))
     return scales[profile, kind]
+
+
+def declared(profile: str, data: str) -> list[str]:
+    """The studies that have runs of `profile` on `data`."""
+    return [name for name in STUDIES if (profile, _kind(data)) in STUDIES[name].scales]
 
 
 def runs(name: str, profile: str, data: str, start: Start) -> dict[tuple[str, int, int], Run]:
@@ -106,3 +119,7 @@ def factors(name: str, profile: str, data: str, start: Start) -> list[dict[str, 
 def digest(run: Run) -> str:
     """SHA-256 of a run's factors: the same text for the same run, in any process."""
     return hashlib.sha256(json.dumps(asdict(run), sort_keys=True).encode()).hexdigest()
+
+
+def _kind(data: str) -> str:
+    return "synthetic" if data == "synthetic" else "real"
