@@ -15,7 +15,7 @@ LAYERS = (
      "geo"},
     {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits", "progress",
      "validate", "lint", "agreement", "failures",
-     "diagrams"},
+     "diagrams", "timed"},
     {"train", "prepare"},
     {"run", "version", "plan", "sweep", "claims", "parcel", "workers", "distribute", "report",
      "own", "cli"},

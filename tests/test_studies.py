@@ -60,12 +60,24 @@ def test_conditions_of_a_unit_differ_only_in_what_the_study_varies(name: str):
 
 
 def test_claims_name_cells_and_columns_that_exist():
-    columns = {"miou", "accuracy", "steps_to_95", "seconds", "lowest_loss_elsewhere"}
+    columns = {"miou", "accuracy", "steps_to_95", "seconds", "lowest_loss_elsewhere", "gap"}
     for study in STUDIES.values():
         for claim in study.claims.values():
-            assert set(claim.plus) | set(claim.minus) <= set(study.cells())
+            assert set(claim.cells) <= set(study.cells())
             assert claim.metric in columns
             assert claim.sign in (-1, 1)
+
+
+def test_cells_of_later_date_are_no_studys_only_ones():
+    for study in STUDIES.values():
+        first = set(study.cells()) - set(study.later)
+        assert len(first) == len(study.cells()) - len(study.later)
+        assert any(set(claim.cells) <= first for claim in study.claims.values())
+
+
+def test_a_claim_names_all_cells_that_it_needs_once():
+    claim = Claim("", "", ("a",), ("b",), measure="largest", rivals=(("c", "b"), ("d", "a")))
+    assert claim.cells == ("a", "b", "c", "d")
 
 
 def test_digest_is_of_the_declaration():

@@ -96,7 +96,7 @@ def recorded(
     """Every record of a study at a profile, read only.
 
     Of the published study, which grows over many days, those of whole comparisons: every cell of a
-    (fold, pair) is recorded, or none of it is returned.
+    (fold, pair) is recorded, but for those that were added later, or none of it is returned.
 
     Raises:
         RecordError: runs are missing (of the published study: there is no whole comparison); says
@@ -133,8 +133,9 @@ def available(profile: str, data: str) -> list[str]:
 
 
 def whole(plan: Plan) -> dict[Unit, Record]:
-    """The records of those (fold, pair) of which every cell is recorded."""
-    broken = {unit[1:] for unit in plan.missing}
+    """The records of those (fold, pair) of which every cell is recorded that is no later one."""
+    later = studies.study(plan.study).later
+    broken = {unit[1:] for unit in plan.missing if unit[0] not in later}
     return {unit: record for unit, record in plan.found.items() if unit[1:] not in broken}
 
 

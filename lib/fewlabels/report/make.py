@@ -120,6 +120,7 @@ def _state(fingerprint: str, profile: str) -> str:
     apart = {"report", "cli.py"}
     files = [f for f in (root / "lib").rglob("*.py") if not apart & {f.parent.name, f.name}]
     files += [root / "lib" / "fewlabels" / "lint" / "printed.csv", root / "requirements.lock"]
+    files += (paths.bench_root() / "results").glob("*.json")
     if profile == "published":
         files += [f for f in paths.published_root().rglob("*") if f.is_file()]
     total = hashlib.sha256(fingerprint.encode())
