@@ -70,6 +70,18 @@ def test_claims_name_cells_and_columns_that_exist():
             assert claim.sign in (-1, 1)
 
 
+def test_cells_of_later_date_are_no_studys_only_ones():
+    for study in STUDIES.values():
+        first = set(study.cells()) - set(study.later)
+        assert len(first) == len(study.cells()) - len(study.later)
+        assert any(set(claim.cells) <= first for claim in study.claims.values())
+
+
+def test_a_claim_names_all_cells_that_it_needs_once():
+    claim = Claim("", "", ("a",), ("b",), measure="largest", rivals=(("c", "b"), ("d", "a")))
+    assert claim.cells == ("a", "b", "c", "d")
+
+
 def test_digest_is_of_the_declaration():
     assert studies.digest(Run()) == studies.digest(Run())
     assert studies.digest(Run()) != studies.digest(replace(Run(), seed=1))

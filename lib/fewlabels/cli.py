@@ -1,5 +1,5 @@
-"""The command line: `fewlabels data | run | sweep | audit | lint | report | train | predict`,
-each with `--help`.
+"""The command line: `fewlabels data | run | sweep | audit | agreement | lint | report | train |
+predict`, each with `--help`.
 """
 
 import argparse
@@ -94,6 +94,16 @@ def _audit(wanted: argparse.Namespace) -> None:
     print(audits.record(table, wanted.data))
 
 
+def _agreement(wanted: argparse.Namespace) -> None:
+    from fewlabels import agreement, datasets
+
+    overlaps = agreement.overlaps(wanted.data)
+    source = datasets.SOURCES[wanted.data](wanted.root or paths.data_root())
+    views = agreement.measured(source, overlaps)
+    print(agreement.table(views).round(4).to_string(index=False))
+    print(agreement.record(views, source))
+
+
 def _lint(wanted: argparse.Namespace) -> None:
     from fewlabels import lint, records
 
@@ -156,7 +166,8 @@ def _predict(wanted: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fewlabels", description=__doc__)
     commands = parser.add_subparsers(
-        required=True, metavar="data | run | sweep | audit | lint | report | train | predict"
+        required=True,
+        metavar="data | run | sweep | audit | agreement | lint | report | train | predict",
     )
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
@@ -183,6 +194,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     audit.add_argument("--grid", type=int, default=350, help="longest side in pixels (350)")
     audit.set_defaults(command=_audit)
+
+    agreement = commands.add_parser(
+        "agreement", help="hold two annotations of the same ground against each other"
+    )
+    agreement.add_argument("--data", default="dubai", help="data set (dubai)")
+    agreement.set_defaults(command=_agreement)
 
     lint = commands.add_parser(
         "lint", help="numbers that do not add up: those that the five systems printed, or our own"
@@ -219,7 +236,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--profile", default="quick", choices=PROFILES)
     for command in (run, sweep, report, train, predict):
         command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
-    for command in (data, run, sweep, audit):
+    for command in (data, run, sweep, audit, agreement):
         command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
     return parser
 

@@ -27,6 +27,7 @@ NOTEBOOKS = (
     "15_label_budget",
     "16_protocol",
     "90_analysis",
+    "91_failures",
 )
 OF_STUDIES = {
     "10_backbone_budget": ("A",),
@@ -122,6 +123,7 @@ def _state(fingerprint: str, profile: str) -> str:
     apart = {"report", "cli.py"}
     files = [f for f in (root / "lib").rglob("*.py") if not apart & {f.parent.name, f.name}]
     files += [root / "lib" / "fewlabels" / "lint" / "printed.csv", root / "requirements.lock"]
+    files += (paths.bench_root() / "results").glob("*.json")
     if profile == "published":
         files += [f for f in paths.published_root().rglob("*") if f.is_file()]
     total = hashlib.sha256(fingerprint.encode())

@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from fewlabels import paths, stats, studies, sweep
+from fewlabels import paths, stats, studies, sweep, timed
 from fewlabels.files import whole_file
 from fewlabels.types import NotebookError
 
@@ -57,10 +57,13 @@ def _results(data: str) -> str:
         name: stats.summary(table, {"mIoU in % [95 % interval]": ("miou", 100, 1)})
         for name, table in tables.items()
     }
-    claims = {name: stats.claims_table(t, studies.study(name).claims) for name, t in tables.items()}
+    claims = {name: _claims(name, table) for name, table in tables.items()}
     every = [record.run for these in found.values() for record in these.values()]
     folds, kept = len({run.fold for run in every}), studies.shared_factors(every)
     missing = [name for name in studies.declared("published", data) if name not in there]
+    for name, table in tables.items():
+        later = (cell for cell in studies.study(name).later if cell not in set(table["cell"]))
+        missing += [f"'{cell}' of {name}" for cell in later]
     what = (
         f"Real aerial images ({data}, longer side {kept['grid']} pixels), {kept['steps']} steps of "
         f"{kept['batch']} crops of {kept['crop']}; scores on the dense masks of {folds} leak-free "
@@ -76,6 +79,12 @@ def _results(data: str) -> str:
             _markdown(_stacked(claims).drop(columns=["study", "p (Holm)"])),
         ]
     )
+
+
+def _claims(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """All claims of a study, those about runs and those about time."""
+    study = studies.study(name)
+    return timed.beside(stats.claims_table(table, study.claims), study.timings)
 
 
 def _stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
