@@ -120,7 +120,7 @@ def _report(wanted: argparse.Namespace) -> None:
 
 
 def _train(wanted: argparse.Namespace) -> None:
-    from fewlabels.own import fit, recipe, score
+    from fewlabels.own import compare, fit, recipe
 
     names = (field.name for field in fields(recipe.Recipe))
     how = recipe.Recipe(**{n: getattr(wanted, n) for n in names if getattr(wanted, n) is not None})
@@ -132,7 +132,7 @@ def _train(wanted: argparse.Namespace) -> None:
         wanted.scene, labels, wanted.out, how,
         bands=wanted.bands, device=wanted.device, licence=wanted.licence,
     )  # fmt: skip
-    print("\n".join(score.told(about.record["scores"])))
+    print("\n".join(compare.told(about.record)))
     print(f"{wanted.out}, after {about.record['cost']['all_seconds']:.0f} s")
 
 
@@ -238,10 +238,12 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     )
     train.add_argument("--licence", default="", help="terms the model may be used under, in words")
     recipe = train.add_argument_group("recipe (defaults: fewlabels.own.recipe)")
-    texts = {"model": "network", "weights": "what it starts from", "loss": "partial loss",
+    texts = {"method": "network, forest, or best: what scores higher on held-out labels (best)",
+             "model": "network", "weights": "what it starts from", "loss": "partial loss",
              "class-weights": "weighting of classes", "augmentation": "of crops",
              "unit": "held out together: auto, shape, block"}  # fmt: skip
-    numbers = {"steps": "of a training", "batch": "crops in a step", "crop": "side of a crop",
+    numbers = {"steps": "of a training", "trees": "of a forest", "batch": "crops in a step",
+               "crop": "side of a crop",
                "side": "of the pieces read around labels", "window": "read at once in prediction",
                "folds": "held-out parts, each a training more; 0 scores nothing",
                "block": "side of a held-out block", "gap": "pixels around what is held out",

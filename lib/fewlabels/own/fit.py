@@ -17,7 +17,8 @@ from fewlabels.geo import scene as scenes
 from fewlabels.geo.marks import Marks
 from fewlabels.geo.painted import Painted
 from fewlabels.geo.scene import Scene
-from fewlabels.own import learn, pieces, recipe, score, stored
+from fewlabels.own import compare, forest, pieces, recipe, stored
+from fewlabels.own.compare import Choice
 from fewlabels.own.learn import Ground, Learned
 from fewlabels.own.pieces import Cut, Piece
 from fewlabels.own.recipe import Recipe
@@ -91,12 +92,12 @@ def fit(
         found = report(given, cut, how)
         owner = _owner(ground_scene, cut, given.classes, how)
         ground = Ground(read, cut.pieces, given.classes, how, compute, scratch, owner)
-        held = score.held_out(ground, how.seed) if how.folds else None
-        scores = score.summary(held, given.classes, how.seed) if how.folds else _not_asked()
-        log.info("training on all labels: %d steps", how.steps)
-        learned = learn.learn(ground, [piece.labels for piece in cut.pieces], "all")
+        chosen = compare.choice(ground)
+        log.info("training the %s on all labels", chosen.method)
+        learn = compare.METHODS[chosen.method]
+        learned = learn(ground, [piece.labels for piece in cut.pieces], "all")
     seconds = time.perf_counter() - began
-    about = _about(ground_scene, given, ground, learned, found, scores, seconds, bands, licence)
+    about = _about(ground_scene, given, ground, learned, found, chosen, seconds, bands, licence)
     stored.write(folder, about, learned.network)
     shutil.rmtree(scratch, ignore_errors=True)
     return about
@@ -207,10 +208,6 @@ def _values(classes: tuple[str, ...]) -> Mapping[int, str] | None:
     return {int(value): name.strip() for value, _, name in pairs} or None
 
 
-def _not_asked() -> Mapping[str, object]:
-    return {"scored": False, "why": "it was not asked for (folds 0)"}
-
-
 def _owner(scene: Scene, cut: Cut, classes: tuple[str, ...], how: Recipe) -> str:
     """What a checkpoint of this training must say: of other labels or settings it is refused."""
     total = hashlib.sha256(json.dumps([asdict(how), classes], sort_keys=True).encode())
@@ -234,27 +231,29 @@ def _about(
     ground: Ground,
     learned: Learned,
     found: Mapping[str, object],
-    scores: Mapping[str, object],
+    chosen: Choice,
     seconds: float,
     asked: tuple[int, ...],
     licence: str,
 ) -> stored.About:
+    ends = learned.history[:1] + learned.history[-1:]
     record = {
         "scene": scene.file.name,
         "labels": {"sha256": _labels_sha256(tuple(ground.pieces))} | dict(found),
         "recipe": asdict(ground.recipe),
         "trained_pixels": dict(zip(given.classes, learned.labelled, strict=True)),
         "weights": dict(learned.weights),
-        "loss": {"first": learned.history[0]["loss"], "last": learned.history[-1]["loss"]},
-        "scores": dict(scores),
+        "loss": {when: row["loss"] for when, row in zip(("first", "last"), ends, strict=False)},
+        "scores": dict(chosen.tried[chosen.method]),
+        **asdict(chosen),
         "bands_without_range": [scene.names[i] for i in learned.ranges.constant],
-        "cost": {"train_seconds": learned.history[-1]["seconds"], "all_seconds": seconds},
+        "cost": {"train_seconds": learned.seconds, "all_seconds": seconds},
         "finished": environment.now(),
         "environment": environment.facts()
         | {"device": ground.compute.hardware, "precision": ground.compute.precision},
     }  # fmt: skip
     return stored.About(
-        network=ground.recipe.model,
+        network=ground.recipe.model if chosen.method == "network" else forest.NAME,
         classes=given.classes,
         colours=tuple(maps.colours(len(given.classes))),
         asked=asked,

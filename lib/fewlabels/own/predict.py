@@ -65,7 +65,8 @@ def predict(
 
     Args:
         window: side in pixels of what the network is given at once; the model's if None.
-        overlap: pixels that neighbouring windows share at least; a quarter of `window` if None.
+        overlap: pixels that neighbouring windows share at least; a quarter of `window` if None, of
+            a forest 0.
 
     Raises:
         DataError: the scene cannot be read, has other bands than the model, or a map is there.
@@ -79,6 +80,7 @@ def predict(
     about = stored.about(model)
     ground = scenes.opened(scene, about.asked)
     fits(ground, about, model)
+    overlap = 0 if overlap is None and about.of_pixels else overlap
     how = stream.plan(ground, window or about.window, overlap)
     compute = devices.compute(device)
     folder = out.parent / f".{out.name}.{_key(ground, model, how, compute)}.partial"
