@@ -146,7 +146,7 @@ def _predict(wanted: argparse.Namespace) -> None:
 
     made = predict(
         wanted.scene, wanted.model, wanted.out, window=wanted.window, overlap=wanted.overlap,
-        polygons=wanted.polygons, device=wanted.device,
+        polygons=wanted.polygons, clicks=wanted.next, device=wanted.device,
     )  # fmt: skip
     print("\n".join(map(str, made.files)))
     shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in made.share.items())
@@ -205,6 +205,9 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--window", type=int, help="side of what is read at once (the model's)")
     predict.add_argument("--overlap", type=int, help="pixels windows share (a quarter of one)")
     predict.add_argument("--polygons", action="store_true", help="write NAME.gpkg as well")
+    predict.add_argument("--next", type=int, default=0, metavar="N",
+                         help="write NAME_next.gpkg: N pixels and N blocks where a label would "
+                         "help most")  # fmt: skip
     predict.set_defaults(command=_predict)
 
     for command in (run, sweep):

@@ -64,7 +64,7 @@ def normalised(values: UInt8[np.ndarray, "n c"]) -> Float32[np.ndarray, "n c"]:
 def tables(grown: RandomForestClassifier, classes: int) -> Forest:
     """The trees that scikit-learn grew, as arrays; classes it never saw have no share.
 
-    scikit-learn asks whether a float32 is above a float64; so it is above that float64 rounded down.
+    scikit-learn asks whether a float32 is above a float64, that is above that float64 rounded down.
     """
     trees = [tree.tree_ for tree in grown.estimators_]
     roots = np.cumsum([0] + [tree.node_count for tree in trees])[:-1]
