@@ -20,6 +20,7 @@ NOTEBOOKS = (
     "02_sparsify",
     "03_losses",
     "04_one_run",
+    "05_your_own_images",
     "10_backbone_budget",
     "11_unet_unetpp",
     "13_pixels_linking",
@@ -58,6 +59,8 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
     fingerprint = datasets.load(data, root).fingerprint
     stems = _stems(profile, data)
     own = {} if profile == "published" else {"04_one_run": _one_run(profile, data)}
+    if profile == "smoke":
+        own["05_your_own_images"] = {"steps": 4, "folds": 2}
     build_root = paths.project_root() / "report" / "_build"
     executed = execute_all(
         [paths.project_root() / "notebooks" / f"{stem}.py" for stem in stems],
@@ -84,7 +87,11 @@ def _stems(profile: str, data: str) -> list[str]:
     if profile != "published":
         return list(NOTEBOOKS)
     there = sweep.available(profile, data)
-    out = {"04_one_run", *(stem for name, stem in OF_A_STUDY.items() if name not in there)}
+    out = {
+        "04_one_run",
+        "05_your_own_images",
+        *(stem for name, stem in OF_A_STUDY.items() if name not in there),
+    }
     return [stem for stem in NOTEBOOKS if stem not in out]
 
 
