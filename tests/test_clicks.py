@@ -15,7 +15,9 @@ from fewlabels.geo import maps, marks
 from fewlabels.geo import scene as scenes
 from fewlabels.geo.bands import Ranges
 from fewlabels.own import clicks, fit, stream
+from fewlabels.own.predict import predict
 from fewlabels.own.recipe import Recipe, RecipeError
+from fewlabels.types import DataError
 
 NONE = maps.NODATA
 
@@ -124,3 +126,21 @@ def test_a_map_comes_with_points_that_become_labels(tmp_path: Path):
     found["class"] = "dark"
     found.to_file(tmp_path / "more.gpkg")
     assert len(marks.read(tmp_path / "more.gpkg", scenes.opened(file)).shapes) == len(found)
+
+
+def test_a_scene_without_a_valid_pixel_gives_maps_and_layers_without_content(tmp_path: Path):
+    file = scene(tmp_path / "scene.tif", halves())
+    shapes = {pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright"}
+    given = fit.Labels(labels(tmp_path / "labels.gpkg", shapes))
+    how = Recipe(method="forest", trees=2, folds=0)
+    fit.fit(file, given, tmp_path / "model", how, device="cpu")
+    void = scene(tmp_path / "void.tif", np.full((4, 20, 30), np.nan, np.float32))
+    asked = {"clicks": 3, "polygons": True, "device": "cpu"}
+    made = predict(void, tmp_path / "model", tmp_path / "map.tif", **asked)
+    assert (made.valid, made.share) == (0, {"bright": 0, "dark": 0})
+    assert len(made.files) == 4
+    for name, layer in (("map.gpkg", "classes"), ("map_next.gpkg", "pixels")):
+        assert len(geopandas.read_file(tmp_path / name, layer=layer)) == 0
+    (tmp_path / "other_next.gpkg").write_text("mine")
+    with pytest.raises(DataError, match="other_next.*there already"):
+        predict(void, tmp_path / "model", tmp_path / "other.tif", **asked)
