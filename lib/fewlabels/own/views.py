@@ -72,7 +72,7 @@ def _panels(scene: Scene, number: int, side: float = SIDE) -> tuple[Figure, Sequ
     figure, axes = plt.subplots(
         1, number, squeeze=False, figsize=(number * width + (number == 3), height + 0.7)
     )
-    return figure, axes[0]
+    return figure, list(axes[0])
 
 
 def _ground(axis: Axes, scene: Scene, title: str, *, faded: bool = False) -> None:
