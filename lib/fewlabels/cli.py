@@ -1,5 +1,5 @@
-"""The command line: `fewlabels data | run | sweep | audit | lint | report | train | predict`,
-each with `--help`.
+"""The command line: `fewlabels data | run | sweep | audit | clicks | lint | report | train |
+predict`, each with `--help`.
 """
 
 import argparse
@@ -94,6 +94,20 @@ def _audit(wanted: argparse.Namespace) -> None:
     print(audits.record(table, wanted.data))
 
 
+def _clicks(wanted: argparse.Namespace) -> None:
+    from fewlabels import annotate
+
+    runs, folder = annotate.declared(wanted.profile, wanted.data), wanted.runs
+    folder = folder or annotate.folder_of(wanted.profile)
+    there = annotate.recorded(runs, folder)
+    print(f"clicks on {wanted.data}, profile {wanted.profile}: {len(runs)} runs, {len(there)} "
+          f"recorded, {len(runs) - len(there)} to train")  # fmt: skip
+    if not wanted.dry_run:
+        there = annotate.execute(runs, folder, root=wanted.root, device=wanted.device)
+    if {arm for arm, *_ in there} == set(annotate.ARMS):
+        print(annotate.judged(there).to_string(index=False))
+
+
 def _lint(wanted: argparse.Namespace) -> None:
     from fewlabels import lint, records
 
@@ -156,7 +170,8 @@ def _predict(wanted: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fewlabels", description=__doc__)
     commands = parser.add_subparsers(
-        required=True, metavar="data | run | sweep | audit | lint | report | train | predict"
+        required=True,
+        metavar="data | run | sweep | audit | clicks | lint | report | train | predict",
     )
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
@@ -183,6 +198,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     audit.add_argument("--grid", type=int, default=350, help="longest side in pixels (350)")
     audit.set_defaults(command=_audit)
+
+    clicks = commands.add_parser(
+        "clicks", help="do clicks where a network is undecided beat random ones? (simulated)"
+    )
+    clicks.set_defaults(command=_clicks)
 
     lint = commands.add_parser(
         "lint", help="numbers that do not add up: those that the five systems printed, or our own"
@@ -212,17 +232,18 @@ def _parser() -> argparse.ArgumentParser:
 
     for command in (run, sweep):
         command.add_argument("study", choices=sorted(STUDIES))
+    for command in (run, sweep, clicks):
         command.add_argument(
             "--runs", type=Path, help="folder of the records (RUNS_ROOT, or runs/)"
         )
         command.add_argument("--dry-run", action="store_true", help="print the plan and stop")
-    for command in (run, sweep, audit, report):
+    for command in (run, sweep, audit, clicks, report):
         command.add_argument("--data", default="synthetic", help="data set (synthetic)")
-    for command in (run, sweep, report):
+    for command in (run, sweep, clicks, report):
         command.add_argument("--profile", default="quick", choices=PROFILES)
-    for command in (run, sweep, report, train, predict):
+    for command in (run, sweep, clicks, report, train, predict):
         command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
-    for command in (data, run, sweep, audit):
+    for command in (data, run, sweep, audit, clicks):
         command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
     return parser
 
