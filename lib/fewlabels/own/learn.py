@@ -28,11 +28,13 @@ CHECKPOINT_EVERY = 100  # steps
 
 @dataclass(frozen=True)
 class Learned:
-    """A trained network and the ranges that its bytes come from.
+    """A trained network, or a forest, and the ranges that its bytes come from.
 
     Attributes:
+        history: empty of a forest.
         weights: where the network started from.
         labelled: labelled pixels of each class that it was trained on.
+        seconds: that it took.
     """
 
     network: nn.Module
@@ -40,6 +42,7 @@ class Learned:
     history: History
     weights: Mapping[str, object]
     labelled: Sequence[int]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -102,4 +105,5 @@ def learn(ground: Ground, labels: Sequence[UInt8[np.ndarray, "h w"]], name: str)
         network, batches, loss, replace(Optimisation(), lr=recipe.lr), compute,
         seed=recipe.seed, checkpoints=kept,
     )  # fmt: skip
-    return Learned(network, found, history, asdict(origin), counts.tolist())
+    seconds = history[-1]["seconds"]
+    return Learned(network, found, history, asdict(origin), counts.tolist(), seconds)
