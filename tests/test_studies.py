@@ -3,7 +3,7 @@ from dataclasses import fields, replace
 import pytest
 
 from fewlabels import losses, records, sparsify, studies
-from fewlabels.studies import PROFILES, STUDIES, Run, Start
+from fewlabels.studies import PROFILES, STUDIES, Claim, Run, Start
 from fewlabels.types import UnknownName
 
 START = Start("smp:Unet:resnet18", "none")
