@@ -49,13 +49,13 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import figures, records, stats, studies, sweep
+from fewlabels import figures, stats, studies, sweep
 
 figures.style()
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 names = [n for n in ("budget", "balance", "pretraining") if n in sweep.available(profile, data)]
 found = {name: sweep.results(name, profile, data, device=device) for name in names}
-tables = {name: records.table(these) for name, these in found.items()}
+tables = {name: sweep.table(name, these) for name, these in found.items()}
 budgets = list(studies.study("budget").cells())
 some = next(iter(found["budget"].values()))
 display(Markdown(some.notice))

@@ -44,11 +44,11 @@ device = "auto"
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import figures, lint, records, stats, studies, sweep, timed
+from fewlabels import figures, lint, stats, studies, sweep, timed
 
 figures.style()
 found = {name: sweep.recorded(name, profile, data) for name in sweep.available(profile, data)}
-tables = {name: records.table(these) for name, these in found.items()}
+tables = {name: sweep.table(name, these) for name, these in found.items()}
 display(Markdown(next(iter(found["E"].values())).notice))
 
 # %%
@@ -230,7 +230,8 @@ Markdown(
 # %%
 for these in found.values():
     assert len({r.run.steps for r in these.values()}) == 1
-    assert len({r.facts["data"]["fingerprint"] for r in these.values()}) == 1
+    images = {(r.run.data, r.facts["data"]["fingerprint"]) for r in these.values()}
+    assert len(images) == len({name for name, _ in images})
 assert set(verdicts["verdict"].str.split(" (", regex=False).str[0]) <= {
     "holds",
     "does not hold",

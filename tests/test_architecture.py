@@ -18,7 +18,7 @@ LAYERS = (
      "diagrams", "timed"},
     {"train", "prepare"},
     {"run", "version", "plan", "sweep", "claims", "parcel", "workers", "distribute", "report",
-     "own", "cli"},
+     "own", "annotate", "cli"},
 )  # fmt: skip
 MODULES = sorted(LIB.rglob("*.py"))
 NAMES = [str(m.relative_to(LIB)) for m in MODULES]

@@ -35,6 +35,32 @@ def test_validation_is_the_next_group_and_fit_what_is_left(dubai_root: Path):
         assert len(fit) + len(val) == len(train)
 
 
+def test_patches_at_random_are_each_tested_once_and_leak(dubai_root: Path):
+    options = {"root": dubai_root, "cache_root": dubai_root / "cache"}
+    tested = []
+    for fold in range(5):
+        train, test, val = (
+            datasets.load("dubai:patches", fold=fold, split=s, **options)
+            for s in ("train", "test", "val")
+        )
+        assert not set(train.ids) & set(test.ids)
+        assert len(train) + len(test) == 72
+        assert set(val.ids) < set(train.ids)
+        assert set(train.places) & set(test.places)
+        assert test[0].place == test[0].id.partition("-")[0]  # what the tile is stays what it was
+        tested += test.ids
+    apart = load(dubai_root)
+    assert sorted(tested) == sorted(load(dubai_root, split="all").ids)
+    assert train.fingerprint != apart.fingerprint
+    again = datasets.load("dubai:patches", fold=4, split="test", **options)
+    assert again.ids == test.ids
+
+
+def test_a_published_split_has_nothing_to_deal(ai4mars_root: Path):
+    with pytest.raises(DataError, match="one published test group"):
+        datasets.load("ai4mars:patches", ai4mars_root, cache_root=ai4mars_root / "cache")
+
+
 def test_two_places_leave_none_to_fit(folder_root: Path):
     (folder_root / "images" / "west" / "a.png").unlink()
     options = {"root": folder_root, "cache_root": folder_root / "cache"}

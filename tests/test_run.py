@@ -115,6 +115,29 @@ def test_a_record_without_boundaries_and_calibration_has_nan_for_them(finished, 
     assert row[["boundary_iou", "boundary_f1", "ece"]].isna().all()
 
 
+def test_runs_that_split_the_tiles_in_different_ways_are_scored_on_the_same(finished):
+    _, record = finished
+    rng = np.random.default_rng(0)
+
+    def run(*tiles: str) -> records.Record:
+        counts = metrics.Statistics(rng.integers(1, 9, (len(tiles), 3, 3)))
+        return dataclasses.replace(record, tiles=tiles, statistics=counts)
+
+    named = {
+        ("apart", 0, 0): run("a1", "a2"), ("apart", 1, 0): run("b1", "b2"),
+        ("dealt", 0, 0): run("b2", "a1"), ("dealt", 1, 0): run("a2", "b1"),
+        ("apart", 0, 1): run("a1", "a2"), ("dealt", 0, 1): run("b2", "a1"),
+    }  # fmt: skip
+    found = records.retested(named, "apart")
+    assert set(found) == {(c, f, 0) for c in ("apart", "dealt") for f in (0, 1)}
+    for fold, tiles in enumerate([("a1", "a2"), ("b1", "b2")]):
+        assert found["dealt", fold, 0].tiles == found["apart", fold, 0].tiles == tiles
+        assert (found["apart", fold, 0].confusion == named["apart", fold, 0].confusion).all()
+    dealt = named["dealt", 0, 0].confusion, named["dealt", 1, 0].confusion
+    assert (found["dealt", 0, 0].confusion == np.stack([dealt[0][1], dealt[1][0]])).all()
+    assert (found["dealt", 1, 0].confusion == np.stack([dealt[1][1], dealt[0][0]])).all()
+
+
 def test_statistics_that_do_not_fit_the_tiles_are_named(finished, tmp_path: Path):
     root, record = finished
     folder = tmp_path / record.key

@@ -132,7 +132,8 @@ class Scale:
             runs use; it stands in every row, so a stand-in is never taken for the first choice.
         folds: which test groups.
         pairs: how many (label draw, training seed) pairs a fold; draw and seed are both 0, 1, ...
-        fixed: factors that all runs share.
+        fixed: factors that all runs share. Where `data` is among them, or among the factors of a
+            cell, it may have the place `{data}`, for the data set that is asked for.
     """
 
     starts: tuple[Start, ...]
@@ -149,6 +150,7 @@ MEASURES = MappingProxyType(
         "interaction": "({plus}) - ({minus}) {side} 0",
         "equivalence": "|{plus} - {minus}| < {margin:g}",
         "largest": "{plus} - {minus} {side} each of {rivals}",
+        "no_gain": "{plus} - {minus} < {margin:g}",
         "property": "share of the runs of {plus} {side} {threshold:.3g}",
     }
 )
@@ -166,11 +168,11 @@ class Claim:
         measure: `difference` of the two means; `share` or `ratio`: their quotient, held against
             `threshold` (a share is shown in %, a ratio as times); `interaction`: the first of plus
             less its second, less the same of minus; `equivalence`: a difference that the claim says
-            is none; `largest`: the difference is a gain that exceeds the gain of every rival;
-            `property`: the share of the runs of plus whose `metric` is 1 and not 0, held against
-            `threshold`.
-        margin: up to it a difference counts as none: 1 mIoU point. Asked of differences of mIoU
-            and of `equivalence`.
+            is none; `no_gain`: a difference that the claim says stays below the margin (sign -1);
+            `largest`: the difference is a gain that exceeds the gain of every rival; `property`:
+            the share of the runs of plus whose `metric` is 1 and not 0, held against `threshold`.
+        margin: up to it a difference counts as none: 1 mIoU point. Asked of differences of mIoU,
+            of `equivalence` and of `no_gain`.
         rivals: for `largest`, the other gains: (cell with, cell without).
 
     Raises:
@@ -266,6 +268,8 @@ class Study:
             those is whole without them.
         departs: where our setting differs from theirs, besides what the table of factors shows.
         scales: (profile, "synthetic" or "real") -> Scale.
+        tested_like: where cells split the tiles in different ways: the cell whose test groups all
+            are compared on, see `records.retested`.
     """
 
     title: str
@@ -275,6 +279,7 @@ class Study:
     claims: Mapping[str, Claim]
     departs: str
     scales: Mapping[tuple[str, str], Scale]
+    tested_like: str = ""
     later: tuple[str, ...] = ()
     timings: Mapping[str, Timing] = field(default_factory=dict)
 

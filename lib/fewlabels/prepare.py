@@ -57,7 +57,7 @@ class Prepared:
         """The classes left out of the loss, by number."""
         return tuple(self.train.classes.index(name) for name in self.run.left_out)
 
-    @property
+    @cached_property
     def rare(self) -> tuple[int, ...]:
         """The rare classes, by number: those with labels, but with fewer than the run's
         `rare_below` of the labels drawn for all training tiles, classes left out not counted.

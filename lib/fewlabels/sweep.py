@@ -8,7 +8,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from fewlabels import models, run, studies
+import pandas as pd
+
+from fewlabels import models, records, run, studies
 from fewlabels.plan import Plan, Unit, plan
 from fewlabels.records import Record
 from fewlabels.studies import Start
@@ -133,10 +135,19 @@ def available(profile: str, data: str) -> list[str]:
 
 
 def whole(plan: Plan) -> dict[Unit, Record]:
-    """The records of those (fold, pair) of which every cell is recorded that is no later one."""
-    later = studies.study(plan.study).later
-    broken = {unit[1:] for unit in plan.missing if unit[0] not in later}
-    return {unit: record for unit, record in plan.found.items() if unit[1:] not in broken}
+    """The records of those (fold, pair) of which every cell is recorded that is no later one; where
+    cells split the tiles in different ways, of those pairs of which it is on every fold.
+    """
+    study = studies.study(plan.study)
+    compared = slice(2 if study.tested_like else 1, None)
+    broken = {unit[compared] for unit in plan.missing if unit[0] not in study.later}
+    return {unit: record for unit, record in plan.found.items() if unit[compared] not in broken}
+
+
+def table(name: str, found: Mapping[Unit, Record]) -> pd.DataFrame:
+    """`records.table` of a study, all cells of a (fold, pair) scored on the same tiles."""
+    like = studies.study(name).tested_like
+    return records.table(records.retested(found, like) if like else found)
 
 
 def start_of(name: str, profile: str, data: str) -> Start:

@@ -4,10 +4,15 @@
 of one side of one fold.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
+
+import numpy as np
+from jaxtyping import UInt8
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from fewlabels import paths
 from fewlabels.datasets import (
@@ -21,8 +26,8 @@ from fewlabels.datasets import (
     potsdam,
     synthetic,
 )
-from fewlabels.datasets.source import Source
-from fewlabels.types import DataError, Tile, unknown
+from fewlabels.datasets.source import Source, mixed
+from fewlabels.types import IGNORE, DataError, Tile, unknown
 
 SOURCES: dict[str, Callable[[Path], Source]] = {
     "synthetic": lambda root: synthetic.source(),
@@ -54,6 +59,9 @@ NOTICES = {
     "potsdam": "The images are chips of the 38 aerial patches of ISPRS Potsdam, all of one city.",
     "folder": "The images are from a folder of the user's own.",
 }
+UNLABELLED = (
+    "In training, what nobody labelled is a class, background; in the test it counts for nothing."
+)
 ARCHIVES: dict[str, tuple[Callable[[], download.Download], str]] = {
     "dubai": (download.dubai, dubai.FOLDER),
     "landcoverai": (landcoverai.archive, landcoverai.FOLDER),
@@ -62,6 +70,10 @@ ARCHIVES: dict[str, tuple[Callable[[], download.Download], str]] = {
 BY_HAND: dict[str, Callable[[Path], Path]] = {"ai4mars": ai4mars.found, "potsdam": potsdam.found}
 SPLITS = ("train", "test", "all", "fit", "val")
 GRID = 700
+BACKGROUND, PATCHES = "background", "patches"
+"""What may stand after a data set's name and a colon, see `load`."""
+MARGIN = 2
+"""Pixels of a synthetic tile this close to another class are what nobody labelled."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,7 @@ class Dataset(Sequence[Tile]):
     Attributes:
         fingerprint: SHA-256 of what the whole data set is decoded from.
         grid: longest side in pixels that a tile can have.
+        background: whether what nobody labelled is a class of its own, the last.
     """
 
     name: str
@@ -83,6 +96,7 @@ class Dataset(Sequence[Tile]):
     split: str
     tiles: cache.Cache
     members: tuple[int, ...]
+    background: bool = False
 
     def __len__(self) -> int:
         return len(self.members)
@@ -95,12 +109,16 @@ class Dataset(Sequence[Tile]):
         if isinstance(index, slice):
             return [self[i] for i in range(len(self))[index]]
         entry = self.tiles.entries[self.members[index]]
-        return Tile(entry.id, entry.place, *self.tiles.read(self.members[index]))
+        image, mask = self.tiles.read(self.members[index])
+        if self.background and self.split != "test":
+            mask = _with_background(mask, len(self.classes) - 1, self.synthetic)
+        return Tile(entry.id, entry.place, image, mask)
 
     @property
     def notice(self) -> str:
         """One sentence on what the images are; stands wherever a number from them does."""
-        return NOTICES["synthetic" if self.synthetic else self.name]
+        notice = NOTICES["synthetic" if self.synthetic else self.name.partition(":")[0]]
+        return f"{notice} {UNLABELLED}" if self.background else notice
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -118,13 +136,12 @@ def fetch(name: str, root: Path) -> Path:
         UnknownName: no such data set.
         DataError: it is missing and cannot be had; says how to get it by hand.
     """
-    if name not in SOURCES:
-        raise unknown("data set", name, NAMES)
-    if name in ARCHIVES:
-        archive, inside = ARCHIVES[name]
+    base, _ = _parts(name)
+    if base in ARCHIVES:
+        archive, inside = ARCHIVES[base]
         download.fetch(archive(), root / inside)
-    if name in BY_HAND:
-        BY_HAND[name](root)
+    if base in BY_HAND:
+        BY_HAND[base](root)
     return root
 
 
@@ -142,6 +159,11 @@ def load(
     A tile without any class cannot train, and adds nothing to a confusion matrix.
 
     Args:
+        name: a data set's, or that with `:background`: then what nobody labelled is one class more,
+            the last, in all splits but `test`, whose masks stay as they are. Synthetic masks are
+            dense; theirs count as not labelled within MARGIN pixels of another class. With
+            `:patches`, the test groups are not places but tiles dealt at random, so that tiles of
+            one place lie on both sides: the usual split, which leaks.
         root: folder that holds the data sets' folders (default: `paths.data_root()`); for
             `folder`, the folder of images and masks itself.
         fold: which group of places is the test.
@@ -155,24 +177,48 @@ def load(
         DataError: files are missing, damaged or not in the layout; no such fold; no place is
             left to `fit`; no tile of the split holds a class.
     """
-    if name not in SOURCES:
-        raise unknown("data set", name, NAMES)
+    base, variant = _parts(name)
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
-    source = SOURCES[name](root or paths.data_root())
+    source = SOURCES[base](root or paths.data_root())
     if fold not in range(len(source.folds)):
         raise DataError(f"{name} has folds 0 to {len(source.folds) - 1}, not {fold}")
     tiles = cache.opened(source, cache_root or paths.cache_root(), grid=grid)
+    if variant == PATCHES:
+        source = mixed(source)
     wanted = _places(source, fold, split)
     members = tuple(
         i for i, e in enumerate(tiles.entries) if source.places[i] in wanted and e.labelled
     )
     if not members:
         raise DataError(f"{name}: no tile of '{split}' in fold {fold} has a pixel with a class")
+    classes, fingerprint = source.classes, source.fingerprint
+    if variant == BACKGROUND:
+        classes = (*classes, BACKGROUND)
+    if variant:
+        fingerprint = hashlib.sha256(f"{fingerprint} {variant}".encode()).hexdigest()
     return Dataset(
-        name, source.classes, source.synthetic, source.fingerprint, grid, source.folds, fold, split,
-        tiles, members,
+        name, classes, source.synthetic, fingerprint, grid, source.folds, fold, split, tiles,
+        members, variant == BACKGROUND,
     )  # fmt: skip
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """The data set of a name, and how it is varied."""
+    base, colon, variant = name.partition(":")
+    if base not in SOURCES or (colon and variant not in (BACKGROUND, PATCHES)):
+        raise unknown("data set", name, (*NAMES, f"<name>:{BACKGROUND}", f"<name>:{PATCHES}"))
+    return base, variant
+
+
+def _with_background(
+    mask: UInt8[np.ndarray, "h w"], background: int, dense: bool
+) -> UInt8[np.ndarray, "h w"]:
+    void = mask == IGNORE
+    if dense:
+        window = 2 * MARGIN + 1
+        void |= minimum_filter(mask, window) != maximum_filter(mask, window)
+    return np.where(void, np.uint8(background), mask)
 
 
 def _places(source: Source, fold: int, split: str) -> set[str]:

@@ -20,21 +20,25 @@ NOTEBOOKS = (
     "02_sparsify",
     "03_losses",
     "04_one_run",
+    "05_your_own_images",
     "10_backbone_budget",
     "11_unet_unetpp",
     "13_pixels_linking",
     "14_sampling_loss",
     "15_label_budget",
+    "16_protocol",
     "90_analysis",
     "91_failures",
 )
-OF_A_STUDY = {
-    "A": "10_backbone_budget",
-    "B": "11_unet_unetpp",
-    "D": "13_pixels_linking",
-    "E": "14_sampling_loss",
-    "budget": "15_label_budget",
+OF_STUDIES = {
+    "10_backbone_budget": ("A",),
+    "11_unet_unetpp": ("B",),
+    "13_pixels_linking": ("D",),
+    "14_sampling_loss": ("E",),
+    "15_label_budget": ("budget",),
+    "16_protocol": ("leak", "redrawing", "selection"),
 }
+"""The notebooks that show studies, and nothing without one of them."""
 TITLE = "Few labels, whole maps"
 SUBTITLE = "Semantic segmentation of remote-sensing imagery from sparse labels"
 ABSTRACT = (
@@ -61,6 +65,8 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
     fingerprint = datasets.load(data, root).fingerprint
     stems = _stems(profile, data)
     own = {} if profile == "published" else {"04_one_run": _one_run(profile, data)}
+    if profile == "smoke":
+        own["05_your_own_images"] = {"steps": 4, "folds": 2}
     build_root = paths.project_root() / "report" / "_build"
     executed = execute_all(
         [paths.project_root() / "notebooks" / f"{stem}.py" for stem in stems],
@@ -86,8 +92,12 @@ def _stems(profile: str, data: str) -> list[str]:
     """All notebooks; of the published report those that train nothing and have records."""
     if profile != "published":
         return list(NOTEBOOKS)
-    there = sweep.available(profile, data)
-    out = {"04_one_run", *(stem for name, stem in OF_A_STUDY.items() if name not in there)}
+    there = set(sweep.available(profile, data))
+    out = {
+        "04_one_run",
+        "05_your_own_images",
+        *(stem for stem, names in OF_STUDIES.items() if not there & set(names)),
+    }
     return [stem for stem in NOTEBOOKS if stem not in out]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from fewlabels import paths, records, stats, studies, sweep, timed
+from fewlabels import paths, stats, studies, sweep, timed
 from fewlabels.files import whole_file
 from fewlabels.types import NotebookError
 
@@ -52,7 +52,7 @@ def _figure(executed: Path, label: str) -> bytes:
 def _results(data: str) -> str:
     there = sweep.available("published", data)
     found = {name: sweep.recorded(name, "published", data) for name in there}
-    tables = {name: records.table(these) for name, these in found.items()}
+    tables = {name: sweep.table(name, these) for name, these in found.items()}
     scores = {
         name: stats.summary(table, {"mIoU in % [95 % interval]": ("miou", 100, 1)})
         for name, table in tables.items()

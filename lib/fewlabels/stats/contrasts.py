@@ -25,6 +25,8 @@ def contrasts(table: pd.DataFrame, claim: Claim) -> list[pd.DataFrame]:
         case "share" | "ratio":
             at = claim.threshold
             return [_units(plus, at * minus, plus / minus - at)]
+        case "no_gain":
+            return [_units(plus, minus + claim.margin)]
         case "property":
             return [_units(plus, plus * 0 + claim.threshold)]
         case "interaction":

@@ -204,6 +204,7 @@ def _in_words(claim: Claim, effect: Interval) -> str:
     if not effect.units:
         return "-"
     at = claim.threshold if claim.measure in ("share", "ratio", "property") else 0.0
+    at = claim.margin if claim.measure == "no_gain" else at
     moved = replace(effect, mean=effect.mean + at, low=effect.low + at, high=effect.high + at)
     scale, digits, unit = _shown(claim)
     return moved.text(scale, digits) + unit

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from types import MappingProxyType
 
 from fewlabels.design import SHORT, Claim, Run, Scale, Start, Study, Timing
-from fewlabels.studies import a, b, budget, d, e
+from fewlabels.studies import a, b, budget, c, d, e, protocol
 from fewlabels.types import unknown
 
 __all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "Study", "Timing"]
@@ -26,11 +26,15 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
     {
         "A": a.STUDY,
         "B": b.STUDY,
+        "C": c.STUDY,
         "D": d.STUDY,
         "E": e.STUDY,
         "budget": budget.BUDGET,
         "balance": budget.BALANCE,
         "pretraining": budget.PRETRAINING,
+        "leak": protocol.LEAK,
+        "redrawing": protocol.REDRAWING,
+        "selection": protocol.SELECTION,
     }
 )
 
@@ -72,12 +76,17 @@ def runs(name: str, profile: str, data: str, start: Start) -> dict[tuple[str, in
     draw, seed, steps and batches, so their differences are paired.
     """
     chosen = scale(name, profile, data)
-    base = replace(Run(), data=data, **chosen.fixed)
+    given = {"data": "{data}"} | dict(chosen.fixed)
+    cells = {cell: given | start.filled(factors) for cell, factors in study(name).cells().items()}
+    named = {
+        cell: replace(Run(), **factors | {"data": factors["data"].format(data=data)})
+        for cell, factors in cells.items()
+    }
     return {
-        (cell, fold, pair): replace(base, **start.filled(factors), fold=fold, draw=pair, seed=pair)
+        (cell, fold, pair): replace(run, fold=fold, draw=pair, seed=pair)
         for pair in range(chosen.pairs)
         for fold in chosen.folds
-        for cell, factors in study(name).cells().items()
+        for cell, run in named.items()
     }
 
 
