@@ -48,7 +48,8 @@ from IPython.display import Markdown, display
 from fewlabels import agreement, diagrams, failures, figures, stats, sweep
 
 figures.style()
-found = {name: sweep.recorded(name, profile, data) for name in sweep.available(profile, data)}
+there = [name for name in ("E", "D") if name in sweep.available(profile, data)]
+found = {name: sweep.recorded(name, profile, data) for name in there}
 some = next(iter(found["E"].values()))
 names = failures.classes(found["E"])
 display(Markdown(some.notice))
@@ -57,10 +58,10 @@ display(Markdown(some.notice))
 # ## What was read
 #
 # Images and classes are those of system E, whose conditions differ in labels and loss. Early records
-# hold no counts of outlines and of confidence; for these the first study is taken that has them.
+# hold no counts of outlines and of confidence; where those of E do not, system D's are taken for these.
 
 # %%
-full = next(name for name in ("E", *found) if failures.counted(found[name]))
+full = next(name for name in found if failures.counted(found[name]))
 dense = {unit: r for unit, r in found["E"].items() if r.run.sampler == "all"}
 sparse = {unit: r for unit, r in found["E"].items() if unit not in dense}
 Markdown(
