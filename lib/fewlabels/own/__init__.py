@@ -3,4 +3,7 @@
 `pieces` cuts the scene around its labels, `holdout` says what is held out together, `score` trains
 and scores on that, `fit` trains what is kept, `stored` is the model folder, `stream` predicts a
 scene of any size in strips, `predict` writes the maps. Below it lies `geo`, which knows no network.
+
+`explore` is a widget to click labels on: `clicked` are the clicks and their file, `trial` trains on
+them for some seconds, `still` draws what there is where nobody can click.
 """
