@@ -11,26 +11,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
-import numpy as np
 import pytest
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
 LIB = Path(__file__).parents[1] / "lib"
 PATIENCE = 240_000  # milliseconds that a busy machine may need for one condition
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+QUIET = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
 CELL = """
 import numpy as np
 from fewlabels.own.explore import explore
 from fewlabels.own.recipe import Recipe
-image = np.full((40, 80, 3), 40, np.uint8)
-image[:, 40:] = 220
-short = Recipe(model="unet:depth=2,width=8", steps=12, crop=32, batch=4, lr=1e-2, folds=0)
-explore(image, ["dark", "bright"], file="clicks.geojson", how=short)
+image = np.full((40, 80, 3), (30, 70, 110), np.uint8)
+image[:, 40:] = (150, 180, 90)
+short = Recipe(model="unet:depth=2,width=4", steps=60, crop=32, batch=2, lr=3e-2, folds=0)
+explore(image, ["water", "grass"], file="clicks.geojson", how=short)
 """
 
 playwright = pytest.importorskip(
@@ -41,7 +39,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this ma
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[str]:
-    """The address of a JupyterLab of its own that shows one notebook, without anybody's settings."""
+    """The address of one notebook in a JupyterLab of its own, without anybody's settings."""
     work = tmp_path / "work"
     work.mkdir()
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL.strip())])
@@ -108,8 +106,8 @@ def test_clicks_train_a_map_and_are_saved(page, tmp_path: Path):
             at = (column + 0.5) / 80 * box["width"], (row + 0.5) / 40 * box["height"]
             image.click(position={"x": at[0], "y": at[1]})
 
-    click("dark", (5, 5), (20, 30), (31, 12))
-    click("bright", (75, 5), (60, 30), (47, 12), (0, 39))
+    click("water", (5, 5), (20, 30), (31, 12))
+    click("grass", (75, 5), (60, 30), (47, 12), (0, 39))
     widget.get_by_role("button", name="Undo").click()
     page.locator(".fewlabels-explore[data-clicks='6']").wait_for()
     widget.get_by_role("button", name="Train").click()
@@ -119,11 +117,11 @@ def test_clicks_train_a_map_and_are_saved(page, tmp_path: Path):
     page.locator(".fewlabels-explore[data-state=saved]").wait_for()
     saved = json.loads((tmp_path / "work" / "clicks.geojson").read_text())
     found = [(f["properties"]["class"], *f["geometry"]["coordinates"]) for f in saved["features"]]
-    dark = [("dark", 5.5, 5.5), ("dark", 20.5, 30.5), ("dark", 31.5, 12.5)]
-    bright = [("bright", 75.5, 5.5), ("bright", 60.5, 30.5), ("bright", 47.5, 12.5)]
-    assert found == dark + bright
+    water = [("water", 5.5, 5.5), ("water", 20.5, 30.5), ("water", 31.5, 12.5)]
+    grass = [("grass", 75.5, 5.5), ("grass", 60.5, 30.5), ("grass", 47.5, 12.5)]
+    assert found == water + grass
     colours = [colour_at(widget, at) for at in ((0.1, 0.5), (0.9, 0.5))]
-    assert colours == ["#cc79a7", "#000000"]
+    assert colours == ["#0072b2", "#b5e0a0"]
 
 
 def colour_at(widget, at: tuple[float, float]) -> str:

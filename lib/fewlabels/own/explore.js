@@ -106,7 +106,7 @@ function render({ model, el }) {
   const root = make(
     "div",
     { className: "fewlabels-explore", data: { lmSuppressShortcuts: "true" }, onkeydown: typed },
-    row(group(...classes), group(undo, clear), group(zoom.out, zoom.in, zoom.all)),
+    row(group(group(...classes), group(undo, clear)), group(zoom.out, zoom.in, zoom.all)),
     make("div", { className: "panels" }, ...figures),
     readout,
     row(
@@ -145,7 +145,7 @@ function render({ model, el }) {
       if (cursor && (name === "image" || pictures[name])) cross(to, ...place(...cursor), wide, high, sharp);
       if (name === "confidence") continue;
       for (const [x, y, value] of name === "image" || pictures[name] ? get("points") : []) {
-        dot(to, ...place(x - frame.x, y - frame.y), legend[value][1], (name === "map" ? 3 : 5) * sharp, sharp);
+        dot(to, ...place(x - frame.x, y - frame.y), legend[value][1], (name === "map" ? 3 : 6) * sharp, sharp);
       }
     }
   }
@@ -155,7 +155,7 @@ function render({ model, el }) {
     to.arc(x, y, radius, 0, 2 * Math.PI);
     to.fillStyle = colour;
     to.fill();
-    for (const [edge, width] of [["#000", 3.2], ["#fff", 1.6]]) {
+    for (const [edge, width] of [["#000a", 3], ["#fff", 1.5]]) {
       to.strokeStyle = edge;
       to.lineWidth = width * sharp;
       to.stroke();

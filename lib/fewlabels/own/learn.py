@@ -65,7 +65,7 @@ class Ground:
 
 def learn(
     ground: Ground,
-    labels: Sequence[UInt8[np.ndarray, "h w"]],
+    labels: Sequence[UInt8[np.ndarray, "_ _"]],
     name: str,
     watch: train.Watch | None = None,
 ) -> Learned:

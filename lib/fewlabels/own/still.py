@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from fewlabels import figures
@@ -24,7 +24,7 @@ def colours(classes: Sequence[str]) -> list[str]:
     try:
         return figures.colours(classes)
     except StopIteration:
-        return ["#%02x%02x%02x" % colour for colour in maps.colours(len(classes))]
+        return [to_hex(np.array(colour) / 255) for colour in maps.colours(len(classes))]
 
 
 def still(
@@ -73,5 +73,4 @@ def still(
 
 def ramp() -> list[str]:
     """The colour of each per cent of confidence, 0 to 100."""
-    table = colormaps[RAMP](np.linspace(0, 1, 101), bytes=True)
-    return ["#%02x%02x%02x" % tuple(row[:3]) for row in table.tolist()]
+    return [to_hex(colour) for colour in colormaps[RAMP](np.linspace(0, 1, 101))]

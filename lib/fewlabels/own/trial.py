@@ -24,8 +24,11 @@ from fewlabels.own.stream import Strip
 from fewlabels.types import DataError, NoLabelsError
 
 MOST = 1024  # pixels a side that are shown and mapped at once
-SHORT = Recipe(model="unet:depth=4,width=16", steps=60, crop=64, lr=3e-3, folds=0)
-"""A small network for some seconds on a CPU. No record of this project says how good it is."""
+SHORT = Recipe(
+    model="unet:depth=2,width=16", steps=150, batch=16, crop=32, lr=1e-2, folds=0
+)  # fmt: skip
+"""Some seconds on a CPU: a small network that sees the near surroundings of a pixel only. No record
+of this project says how good it is; `own.recipe` has what a model to be kept is trained by."""
 Watch = Callable[[int, nn.Module], dict[str, float]]
 
 
@@ -82,7 +85,7 @@ def picture(view: View, colours: tuple[int, int, int] | None = None) -> UInt8[np
     chosen = colours or ((0, 1, 2) if count > 2 else (0, 0, 0))
     if not all(0 <= band < count for band in chosen):
         raise DataError(
-            f"colours from bands {chosen}, but '{view.scene.file}' has 0 to {count - 1}"
+            f"colours are taken from bands {chosen} and '{view.scene.file}' has 0 to {count - 1}"
         )
     with view.reading() as read:
         values, valid = read(view.rows, view.columns)
