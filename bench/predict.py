@@ -1,12 +1,20 @@
 """Memory and time of `fewlabels predict` by the size of the scene: what is held is one row of
 windows, so the memory grows with the width and not with the height.
 
-    python bench/predict.py [HEIGHTxWIDTH ...]    (20000x20000 is what should stay below 2 GB)
+    python bench/predict.py [HEIGHTxWIDTH ...] [--keep FOLDER]
 
-Scene and network are noise. Each prediction is a process of its own, which says its peak resident
-memory, libraries included.
+20000x20000 is what should stay below 2 GB. In the background, with its progress in a file, and
+going on where it was if it is started again:
+
+    nohup python bench/predict.py 20000x20000 --keep FOLDER > predict.log 2>&1 &
+
+Scene and network are noise. Each prediction is a process of its own; what is counted is its peak
+resident memory, libraries included. Of a prediction that was cut off, the peak is the highest and
+the seconds the sum of all starts. A folder of another state of the code is to be deleted first.
 """
 
+import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -21,42 +29,70 @@ from rasterio.windows import Window
 from timing import record
 
 from fewlabels import models
+from fewlabels.geo import scene
 from fewlabels.geo.bands import Ranges
 from fewlabels.own import predict, stored
 
 BANDS, CLASSES, TILE = 4, 8, 256
 MODEL = "unet:depth=3,width=8"
 WINDOW = 256
+SIZES = ("1000x1000", "10000x2000", "20000x2000", "1000x20000")
+POLL = 1.0  # seconds between two looks at the memory of a prediction
 
 
-def main(*sizes: str) -> None:
-    rows = []
-    for size in sizes or ("1000x1000", "4000x1000", "1000x4000", "1000x20000"):
-        height, width = map(int, size.split("x"))
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            noise(folder / "scene.tif", height, width)
-            network(folder / "model")
-            asked = [sys.executable, __file__, "child", name]
-            said = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
-            before, peak, seconds = map(float, said.split()[-3:])
-        rows.append({"size": size, "MiB before": before, "peak MiB": peak, "seconds": seconds})
-    table = pd.DataFrame(rows).set_index("size")
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("sizes", nargs="*", default=SIZES)
+    parser.add_argument("--keep", type=Path, help="folder that is not deleted at the end")
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = wanted.keep or Path(name)
+        table = pd.DataFrame([measured(folder / size, size) for size in wanted.sizes])
     title = f"{BANDS} bands u16, {CLASSES} classes, windows of {WINDOW}, {MODEL}"
-    record("predict", {title: table}, {"window": WINDOW, "model": MODEL})
+    facts = {"window": WINDOW, "model": MODEL, "GDAL cache MiB": scene.CACHE / 2**20}
+    record("predict", {title: table.set_index("size")}, facts)
+
+
+def measured(folder: Path, size: str) -> dict[str, object]:
+    """MiB of memory and seconds of one prediction, started or gone on with."""
+    file = folder / "measured.json"
+    found = json.loads(file.read_text()) if file.exists() else {"peak MiB": 0.0, "seconds": 0.0}
+    if not (folder / "model").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        noise(folder / "scene.tif", *map(int, size.split("x")))
+        network(folder / "model")
+    if not (folder / "map.tif").exists():
+        before, began = found["seconds"], time.perf_counter()
+        child = subprocess.Popen([sys.executable, __file__, "child", str(folder)])
+        while child.poll() is None:
+            found["peak MiB"] = max(found["peak MiB"], peak(child.pid))
+            found["seconds"] = before + time.perf_counter() - began
+            file.write_text(json.dumps(found))
+            time.sleep(POLL)
+        if child.returncode:
+            raise SystemExit(child.returncode)
+        found["peak MiB"] = max(found["peak MiB"], float((folder / "peak").read_text()))
+        found["libraries MiB"] = float((folder / "libraries").read_text())
+        file.write_text(json.dumps(found))
+    return {"size": size} | found
 
 
 def child(folder: Path) -> None:
-    """Predict, and print MiB before, MiB at the peak, and seconds."""
-    before, began = peak(), time.perf_counter()
-    predict.predict(folder / "scene.tif", folder / "model", folder / "map.tif")
-    print(before, peak(), time.perf_counter() - began)
+    """Predict, and write down the memory before and at the peak."""
+    (folder / "libraries").write_text(str(peak()))
+    predict.predict(folder / "scene.tif", folder / "model", folder / "map.tif", clicks=50)
+    (folder / "peak").write_text(str(peak()))
 
 
-def peak() -> float:
-    """MiB of memory that this process has held at once so far, mapped files included."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if "VmHWM" in line).split()[1]) / 1024
+def peak(process: int | str = "self") -> float:
+    """MiB of memory that a process has held at once so far, mapped files included; 0 of one that
+    has ended.
+    """
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if "VmHWM" in line), 0.0)
 
 
 def noise(file: Path, height: int, width: int) -> None:
@@ -95,4 +131,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["child"]:
         child(Path(sys.argv[2]))
     else:
-        main(*sys.argv[1:])
+        main()

@@ -14,10 +14,11 @@ LAYERS = (
      "models", "augment", "devices", "environment", "checkpoint", "optimise",
      "geo"},
     {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits", "progress",
-     "validate", "lint"},
+     "validate", "lint", "agreement", "failures",
+     "diagrams", "timed"},
     {"train", "prepare"},
     {"run", "version", "plan", "sweep", "claims", "parcel", "workers", "distribute", "report",
-     "own", "cli"},
+     "own", "annotate", "cli"},
 )  # fmt: skip
 MODULES = sorted(LIB.rglob("*.py"))
 NAMES = [str(m.relative_to(LIB)) for m in MODULES]

@@ -28,8 +28,8 @@ from fewlabels.types import IGNORE, DataError, NoLabelsError, UnknownName
 
 CPU = compute("cpu", "fp32")
 TINY = Recipe(
-    model="unet:depth=2,width=4", steps=30, batch=2, crop=32, side=32, window=32, lr=1e-2,
-    folds=3, gap=2,
+    method="network", model="unet:depth=2,width=4", steps=30, batch=2, crop=32, side=32, window=32,
+    lr=1e-2, folds=3, gap=2,
 )  # fmt: skip
 SPOTS = {
     pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright", pixels(10, 40, 16, 44): "dark",
@@ -183,7 +183,7 @@ def test_nothing_trains_within_the_gap_of_what_is_held_out(tmp_path):
         assert held == 8 * 4
 
 
-def test_a_held_out_unit_is_predicted_by_a_network_that_never_saw_it(ground, monkeypatch):
+def test_a_held_out_unit_is_predicted_by_a_network_that_never_saw_it(ground):
     trained = []
     found, given = cut(ground)
 
@@ -194,12 +194,11 @@ def test_a_held_out_unit_is_predicted_by_a_network_that_never_saw_it(ground, mon
     def learn(asked, parts, name):
         trained.append([np.where(part == IGNORE, -1, piece.units)
                         for piece, part in zip(asked.pieces, parts, strict=True)])  # fmt: skip
-        return score.Learned(Bright(), Ranges((0.0,) * 4, (10_000.0,) * 4), [], {}, [])
+        return score.Learned(Bright(), Ranges((0.0,) * 4, (10_000.0,) * 4), [], {}, [], 0.0)
 
-    monkeypatch.setattr(score, "learn", learn)
     with scenes.reading(scenes.opened(ground / "scene.tif")) as read:
         asked = score.Ground(read, found.pieces, given.classes, TINY, CPU, ground, "test")
-        held = score.held_out(asked, seed=0)
+        held = score.held_out(asked, 0, learn)
     groups = holdout.folds(pieces.inventory(found.pieces, 2), 3, seed=0)
     for group, units in zip(groups, trained, strict=True):
         assert not set(np.concatenate(units, axis=None).tolist()) & group

@@ -371,6 +371,11 @@ def test_published_records_are_found_by_what_they_declare(tmp_path: Path, monkey
     shutil.rmtree(tmp_path / made["dense, PCE", 0, 1].key)  # a comparison is whole or left out
     left = sweep.recorded("E", "published", "synthetic", runs=tmp_path)
     assert set(left) == {unit for unit in made if unit[2] == 0}
+    with monkeypatch.context() as added:  # unless what is missing was declared later
+        later = dataclasses.replace(studies.STUDIES["E"], later=("dense, PCE",))
+        added.setattr(studies, "STUDIES", {"E": later})
+        left = sweep.recorded("E", "published", "synthetic", runs=tmp_path)
+        assert set(left) == set(made) - {("dense, PCE", 0, 1)}
     shutil.rmtree(tmp_path / made["dense, PCE", 0, 0].key)
     with pytest.raises(RecordError, match="8 of 10 runs are recorded"):
         sweep.recorded("E", "published", "synthetic", runs=tmp_path)

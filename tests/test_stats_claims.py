@@ -1,5 +1,6 @@
 """Each measure of a claim: its value by hand, its verdicts, and how often the rule errs."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -112,6 +113,32 @@ def test_units_without_the_metric_are_left_out():
     found.loc[found["fold"] == 2, "miou"] = np.nan
     got = stats.verdicts(found, {"X": Claim("", "", ("a",), ("b",))}).iloc[0]
     assert (got["units"], got["verdict"]) == (12, "cannot tell (12 of 15 units)")
+
+
+def test_a_mean_over_cells_needs_all_of_them():
+    rows = table({"a": 0.5, "b": 0.4, "c": 0.3})
+    rows = rows[(rows["cell"] != "b") | (rows["fold"] != 0)]
+    claim = Claim("", "", ("a", "b"), ("c",))
+    assert len(stats.paired(rows, claim)) == 12
+    assert stats.paired(rows, claim)["value"].mean() == pytest.approx(0.15, abs=1e-3)
+
+
+@pytest.mark.parametrize("claim", [
+    Claim("", "", ("a",), ("new",)),
+    Claim("", "", ("a",), ("b",), metric="gap"),
+    Claim("", "", ("new",), measure="property"),
+    Claim("", "", ("a", "new"), ("b", "a"), measure="interaction"),
+    replace(LARGEST, rivals=(("new", "b"),)),
+])  # fmt: skip
+def test_a_claim_without_runs_is_not_decided_and_disturbs_no_other(claim: Claim):
+    family = {"X": claim, "Y": Claim("", "", ("a",), ("b",))}
+    rows = table({"a": 0.5, "b": 0.4})
+    undecided, decided = stats.verdicts(rows, family).to_dict("records")
+    assert undecided["verdict"] == "cannot tell (0 of 15 units)"
+    assert (decided["verdict"], decided["units"]) == ("holds", 15)
+    assert decided["p_holm"] == pytest.approx(2 * 2 / 2**15)  # of two claims, as declared
+    for shown in (stats.claims_table(rows, family), stats.evidence_table(rows, family)):
+        assert "nan" not in " ".join(shown.drop(columns="p (Holm)").iloc[0].astype(str))
 
 
 def test_no_verdict_without_an_interval():

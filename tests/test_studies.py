@@ -3,7 +3,7 @@ from dataclasses import fields, replace
 import pytest
 
 from fewlabels import losses, records, sparsify, studies
-from fewlabels.studies import PROFILES, STUDIES, Run, Start
+from fewlabels.studies import PROFILES, STUDIES, Claim, Run, Start
 from fewlabels.types import UnknownName
 
 START = Start("smp:Unet:resnet18", "none")
@@ -64,10 +64,21 @@ def test_claims_name_cells_and_columns_that_exist():
     columns |= {"gap", "rarest_iou"}
     for study in STUDIES.values():
         for claim in study.claims.values():
-            cells = {*claim.plus, *claim.minus, *(c for pair in claim.rivals for c in pair)}
-            assert cells <= set(study.cells())
+            assert set(claim.cells) <= set(study.cells())
             assert claim.metric in columns
             assert claim.sign in (-1, 1)
+
+
+def test_cells_of_later_date_are_no_studys_only_ones():
+    for study in STUDIES.values():
+        first = set(study.cells()) - set(study.later)
+        assert len(first) == len(study.cells()) - len(study.later)
+        assert any(set(claim.cells) <= first for claim in study.claims.values())
+
+
+def test_a_claim_names_all_cells_that_it_needs_once():
+    claim = Claim("", "", ("a",), ("b",), measure="largest", rivals=(("c", "b"), ("d", "a")))
+    assert claim.cells == ("a", "b", "c", "d")
 
 
 def test_digest_is_of_the_declaration():

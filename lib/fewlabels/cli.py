@@ -1,5 +1,5 @@
-"""The command line: `fewlabels data | run | sweep | audit | lint | report | train | predict`,
-each with `--help`.
+"""The command line: `fewlabels data | run | sweep | audit | agreement | clicks | lint | report |
+train | predict`, each with `--help`.
 """
 
 import argparse
@@ -94,6 +94,30 @@ def _audit(wanted: argparse.Namespace) -> None:
     print(audits.record(table, wanted.data))
 
 
+def _agreement(wanted: argparse.Namespace) -> None:
+    from fewlabels import agreement, datasets
+
+    overlaps = agreement.overlaps(wanted.data)
+    source = datasets.SOURCES[wanted.data](wanted.root or paths.data_root())
+    views = agreement.measured(source, overlaps)
+    print(agreement.table(views).round(4).to_string(index=False))
+    print(agreement.record(views, source))
+
+
+def _clicks(wanted: argparse.Namespace) -> None:
+    from fewlabels import annotate
+
+    runs, folder = annotate.declared(wanted.profile, wanted.data), wanted.runs
+    folder = folder or annotate.folder_of(wanted.profile)
+    there = annotate.recorded(runs, folder)
+    print(f"clicks on {wanted.data}, profile {wanted.profile}: {len(runs)} runs, {len(there)} "
+          f"recorded, {len(runs) - len(there)} to train")  # fmt: skip
+    if not wanted.dry_run:
+        there = annotate.execute(runs, folder, root=wanted.root, device=wanted.device)
+    if {arm for arm, *_ in there} == set(annotate.ARMS):
+        print(annotate.judged(there).to_string(index=False))
+
+
 def _lint(wanted: argparse.Namespace) -> None:
     from fewlabels import lint, records
 
@@ -120,7 +144,7 @@ def _report(wanted: argparse.Namespace) -> None:
 
 
 def _train(wanted: argparse.Namespace) -> None:
-    from fewlabels.own import fit, recipe, score
+    from fewlabels.own import compare, fit, recipe
 
     names = (field.name for field in fields(recipe.Recipe))
     how = recipe.Recipe(**{n: getattr(wanted, n) for n in names if getattr(wanted, n) is not None})
@@ -132,7 +156,7 @@ def _train(wanted: argparse.Namespace) -> None:
         wanted.scene, labels, wanted.out, how,
         bands=wanted.bands, device=wanted.device, licence=wanted.licence,
     )  # fmt: skip
-    print("\n".join(score.told(about.record["scores"])))
+    print("\n".join(compare.told(about.record)))
     print(f"{wanted.out}, after {about.record['cost']['all_seconds']:.0f} s")
 
 
@@ -146,7 +170,7 @@ def _predict(wanted: argparse.Namespace) -> None:
 
     made = predict(
         wanted.scene, wanted.model, wanted.out, window=wanted.window, overlap=wanted.overlap,
-        polygons=wanted.polygons, device=wanted.device,
+        polygons=wanted.polygons, clicks=wanted.next, device=wanted.device,
     )  # fmt: skip
     print("\n".join(map(str, made.files)))
     shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in made.share.items())
@@ -156,7 +180,8 @@ def _predict(wanted: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fewlabels", description=__doc__)
     commands = parser.add_subparsers(
-        required=True, metavar="data | run | sweep | audit | lint | report | train | predict"
+        required=True,
+        metavar="data | run | sweep | audit | agreement | clicks | lint | report | train | predict",
     )
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
@@ -184,6 +209,17 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--grid", type=int, default=350, help="longest side in pixels (350)")
     audit.set_defaults(command=_audit)
 
+    agreement = commands.add_parser(
+        "agreement", help="hold two annotations of the same ground against each other"
+    )
+    agreement.add_argument("--data", default="dubai", help="data set (dubai)")
+    agreement.set_defaults(command=_agreement)
+
+    clicks = commands.add_parser(
+        "clicks", help="do clicks where a network is undecided beat random ones? (simulated)"
+    )
+    clicks.set_defaults(command=_clicks)
+
     lint = commands.add_parser(
         "lint", help="numbers that do not add up: those that the five systems printed, or our own"
     )
@@ -205,21 +241,25 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--window", type=int, help="side of what is read at once (the model's)")
     predict.add_argument("--overlap", type=int, help="pixels windows share (a quarter of one)")
     predict.add_argument("--polygons", action="store_true", help="write NAME.gpkg as well")
+    predict.add_argument("--next", type=int, default=0, metavar="N",
+                         help="write NAME_next.gpkg: N pixels and N blocks where a label would "
+                         "help most")  # fmt: skip
     predict.set_defaults(command=_predict)
 
     for command in (run, sweep):
         command.add_argument("study", choices=sorted(STUDIES))
+    for command in (run, sweep, clicks):
         command.add_argument(
             "--runs", type=Path, help="folder of the records (RUNS_ROOT, or runs/)"
         )
         command.add_argument("--dry-run", action="store_true", help="print the plan and stop")
-    for command in (run, sweep, audit, report):
+    for command in (run, sweep, audit, clicks, report):
         command.add_argument("--data", default="synthetic", help="data set (synthetic)")
-    for command in (run, sweep, report):
+    for command in (run, sweep, clicks, report):
         command.add_argument("--profile", default="quick", choices=PROFILES)
-    for command in (run, sweep, report, train, predict):
+    for command in (run, sweep, clicks, report, train, predict):
         command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
-    for command in (data, run, sweep, audit):
+    for command in (data, run, sweep, audit, agreement, clicks):
         command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
     return parser
 
@@ -238,10 +278,12 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     )
     train.add_argument("--licence", default="", help="terms the model may be used under, in words")
     recipe = train.add_argument_group("recipe (defaults: fewlabels.own.recipe)")
-    texts = {"model": "network", "weights": "what it starts from", "loss": "partial loss",
+    texts = {"method": "network, forest, or best: what scores higher on held-out labels (best)",
+             "model": "network", "weights": "what it starts from", "loss": "partial loss",
              "class-weights": "weighting of classes", "augmentation": "of crops",
              "unit": "held out together: auto, shape, block"}  # fmt: skip
-    numbers = {"steps": "of a training", "batch": "crops in a step", "crop": "side of a crop",
+    numbers = {"steps": "of a training", "trees": "of a forest", "batch": "crops in a step",
+               "crop": "side of a crop",
                "side": "of the pieces read around labels", "window": "read at once in prediction",
                "folds": "held-out parts, each a training more; 0 scores nothing",
                "block": "side of a held-out block", "gap": "pixels around what is held out",

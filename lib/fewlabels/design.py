@@ -200,6 +200,12 @@ class Claim:
             raise ValueError(f"'{self.text}': rivals are what `largest`, and only it, is held to")
 
     @property
+    def cells(self) -> tuple[str, ...]:
+        """Every cell that the claim needs, once."""
+        beside = (cell for rival in self.rivals for cell in rival)
+        return tuple(dict.fromkeys((*self.plus, *self.minus, *beside)))
+
+    @property
     def rule(self) -> str:
         """The declaration as one line: metric, contrast, direction, margin or threshold."""
         plus, minus = (self._side(cells) for cells in (self.plus, self.minus))
@@ -218,6 +224,37 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Timing:
+    """One sentence of the earlier study about time: held against a benchmark, not against runs.
+
+    It *holds* if `side` takes less than `limit` and less than `other`, *does not hold* if it takes
+    more of either, and cannot be told where an interval holds the limit.
+
+    Attributes:
+        theirs: what they reported, in their words and numbers.
+        bench, table: bench/results/`bench`.json and the title in it of a table of seconds, one row
+            a thing that was timed, one column a side.
+        limit: in seconds.
+    """
+
+    text: str
+    theirs: str
+    bench: str
+    table: str
+    side: str
+    other: str
+    limit: float
+
+    @property
+    def rule(self) -> str:
+        """The declaration as one line."""
+        return (
+            f"seconds: [{self.side}] < {self.limit:g} and [{self.other}] / [{self.side}] > 1 "
+            f"({self.table})"
+        )
+
+
+@dataclass(frozen=True)
 class Study:
     """A question, the conditions it compares, and what each profile affords.
 
@@ -226,6 +263,9 @@ class Study:
             or a place in the name of the scale's model.
         bounds: cells beside the grid, by name, such as the dense bound.
         claims: what the earlier study concluded, by its id.
+        timings: the same of time, where no run can tell.
+        later: cells that were added when runs of the others had been published: a comparison of
+            those is whole without them.
         departs: where our setting differs from theirs, besides what the table of factors shows.
         scales: (profile, "synthetic" or "real") -> Scale.
         tested_like: where cells split the tiles in different ways: the cell whose test groups all
@@ -240,6 +280,8 @@ class Study:
     departs: str
     scales: Mapping[tuple[str, str], Scale]
     tested_like: str = ""
+    later: tuple[str, ...] = ()
+    timings: Mapping[str, Timing] = field(default_factory=dict)
 
     def cells(self) -> dict[str, dict[str, object]]:
         """Name -> factors of every condition, the grid first, then the bounds."""

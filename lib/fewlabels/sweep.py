@@ -98,7 +98,7 @@ def recorded(
     """Every record of a study at a profile, read only.
 
     Of the published study, which grows over many days, those of whole comparisons: every cell of a
-    (fold, pair) is recorded, or none of it is returned.
+    (fold, pair) is recorded, but for those that were added later, or none of it is returned.
 
     Raises:
         RecordError: runs are missing (of the published study: there is no whole comparison); says
@@ -135,11 +135,12 @@ def available(profile: str, data: str) -> list[str]:
 
 
 def whole(plan: Plan) -> dict[Unit, Record]:
-    """The records of those (fold, pair) of which every cell is recorded; where cells split the
-    tiles in different ways, of those pairs of which every cell is recorded on every fold.
+    """The records of those (fold, pair) of which every cell is recorded that is no later one; where
+    cells split the tiles in different ways, of those pairs of which it is on every fold.
     """
-    compared = slice(2 if studies.study(plan.study).tested_like else 1, None)
-    broken = {unit[compared] for unit in plan.missing}
+    study = studies.study(plan.study)
+    compared = slice(2 if study.tested_like else 1, None)
+    broken = {unit[compared] for unit in plan.missing if unit[0] not in study.later}
     return {unit: record for unit, record in plan.found.items() if unit[compared] not in broken}
 
 

@@ -1,7 +1,7 @@
 """Maps on the scene's grid: classes with a colour table, confidence, polygons."""
 
 import colorsys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import geopandas
@@ -95,11 +95,31 @@ def polygons(file: Path, classes_map: Path, classes: Sequence[str]) -> int:
         frame = geopandas.GeoDataFrame.from_features(
             found, crs=source.crs, columns=["geometry", "class", "value"]
         )
+    _write(file, {"classes": frame})
+    return len(frame)
+
+
+def layers(file: Path, scene: Scene, frames: Mapping[str, geopandas.GeoDataFrame]) -> None:
+    """A GeoPackage of the scene's system from frames whose geometry is in pixels of the scene.
+
+    Raises:
+        DataError: `file` is there already.
+    """
+    free(file)
+    grid = scene.transform
+    turned = [grid.a, grid.b, grid.d, grid.e, grid.c, grid.f]
+    _write(file, {
+        name: frame.set_geometry(frame.geometry.affine_transform(turned)).set_crs(scene.crs)
+        for name, frame in frames.items()
+    })  # fmt: skip
+
+
+def _write(file: Path, frames: Mapping[str, geopandas.GeoDataFrame]) -> None:
     with whole_file(file) as scratch:
         named = scratch.with_name(f"{scratch.name}.gpkg")  # the format asks for the ending
-        frame.to_file(named, driver="GPKG", layer="classes", engine="pyogrio")
+        for layer, frame in frames.items():
+            frame.to_file(named, driver="GPKG", layer=layer, engine="pyogrio")
         named.replace(scratch)
-    return len(frame)
 
 
 def free(file: Path) -> None:

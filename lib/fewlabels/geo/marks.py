@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from warnings import catch_warnings, filterwarnings
 
 import geopandas
 import numpy as np
@@ -127,7 +128,9 @@ def _layer(file: Path, layer: str | None) -> geopandas.GeoDataFrame:
         if layer is None and len(layers) != 1:
             found = ", ".join(layers) or "none with geometry"
             raise DataError(f"'{file}' has not one layer but several or none: {found}; name one")
-        frame = geopandas.read_file(file, layer=layer or layers[0], engine="pyogrio")
+        with catch_warnings():  # a column called id is a column here, and need not be unique
+            filterwarnings("ignore", message="Several features with id")
+            frame = geopandas.read_file(file, layer=layer or layers[0], engine="pyogrio")
     except (DataSourceError, DataLayerError) as error:
         raise DataError(f"'{file}' does not open as a file of labels ({error})") from error
     if not isinstance(frame, geopandas.GeoDataFrame):

@@ -5,19 +5,22 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from matplotlib.colors import to_rgb
 
-from fewlabels import devices, environment
+from fewlabels import devices, environment, figures
 from fewlabels.geo import maps, marks, painted
 from fewlabels.geo import scene as scenes
 from fewlabels.geo.marks import Marks
 from fewlabels.geo.painted import Painted
-from fewlabels.geo.scene import Scene
-from fewlabels.own import learn, pieces, recipe, score, stored
+from fewlabels.geo.scene import Read, Scene
+from fewlabels.own import compare, forest, pieces, recipe, stored
+from fewlabels.own.compare import Choice
 from fewlabels.own.learn import Ground, Learned
 from fewlabels.own.pieces import Cut, Piece
 from fewlabels.own.recipe import Recipe
@@ -44,6 +47,21 @@ class Labels:
     layer: str | None = None
     crs: str | None = None
     no_label: int | None = None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A scene and its labels before anything is trained.
+
+    Attributes:
+        how: the recipe, with what is held out together decided.
+        found: what `report` counts.
+    """
+
+    scene: Scene
+    given: Marks | Painted
+    how: Recipe
+    found: Mapping[str, object]
 
 
 def fit(
@@ -74,32 +92,52 @@ def fit(
     began = time.perf_counter()
     if folder.exists():
         raise stored.ModelError(f"'{folder}' is there already; name another folder or delete it")
-    recipe.check(how)
-    compute, ground_scene = devices.compute(device), scenes.opened(scene, bands)
-    if ground_scene.alpha and not bands:
-        log.warning("band %s is marked as alpha and holds no data; say which bands to use if it "
-                    "does", ", ".join(map(str, ground_scene.alpha)))  # fmt: skip
-    given = labelled(labels, ground_scene)
-    how = replace(how, unit=_unit(how, given))
+    compute = devices.compute(device)
     scratch = folder.parent / f".{folder.name}.partial"
-    with (
-        scenes.reading(ground_scene) as read,
-        pieces.labelling(given, ground_scene) as burn,
-    ):
-        block = how.block if how.unit == "block" else None
-        cut = pieces.cut(ground_scene, read, burn, side=how.side, gap=how.gap, block=block)
-        found = report(given, cut, how)
-        owner = _owner(ground_scene, cut, given.classes, how)
-        ground = Ground(read, cut.pieces, given.classes, how, compute, scratch, owner)
-        held = score.held_out(ground, how.seed) if how.folds else None
-        scores = score.summary(held, given.classes, how.seed) if how.folds else _not_asked()
-        log.info("training on all labels: %d steps", how.steps)
-        learned = learn.learn(ground, [piece.labels for piece in cut.pieces], "all")
+    with _surveyed(scene, labels, how, bands) as (seen, read, cut):
+        owner = _owner(seen.scene, cut, seen.given.classes, seen.how)
+        ground = Ground(read, cut.pieces, seen.given.classes, seen.how, compute, scratch, owner)
+        for line in seen.found["warnings"]:
+            log.warning("%s", line)
+        chosen = compare.choice(ground)
+        log.info("training the %s on all labels", chosen.method)
+        learn = compare.METHODS[chosen.method]
+        learned = learn(ground, [piece.labels for piece in cut.pieces], "all")
     seconds = time.perf_counter() - began
-    about = _about(ground_scene, given, ground, learned, found, scores, seconds, bands, licence)
+    about = _about(seen, ground, learned, chosen, seconds, bands, licence)
     stored.write(folder, about, learned.network)
     shutil.rmtree(scratch, ignore_errors=True)
     return about
+
+
+def survey(scene: Path, labels: Labels, how: Recipe, *, bands: tuple[int, ...] = ()) -> Survey:
+    """What `fit` would find, in counts and warnings; nothing is trained or written.
+
+    Raises:
+        DataError, NoLabelsError, RecipeError, UnknownName: as `fit`.
+    """
+    with _surveyed(scene, labels, how, bands) as (seen, _, _):
+        return seen
+
+
+@contextmanager
+def _surveyed(
+    scene: Path, labels: Labels, how: Recipe, bands: tuple[int, ...]
+) -> Iterator[tuple[Survey, Read, Cut]]:
+    recipe.check(how)
+    ground = scenes.opened(scene, bands)
+    given = labelled(labels, ground)
+    how = replace(how, unit=_unit(how, given))
+    with scenes.reading(ground) as read, pieces.labelling(given, ground) as burn:
+        block = how.block if how.unit == "block" else None
+        cut = pieces.cut(ground, read, burn, side=how.side, gap=how.gap, block=block)
+        found = report(given, cut, how)
+        if ground.alpha and not bands:
+            found["warnings"].append(
+                f"band {', '.join(map(str, ground.alpha))} is marked as alpha and holds no data; "
+                "say which bands to use if it does"
+            )
+        yield Survey(ground, given, how, found), read, cut
 
 
 def labelled(labels: Labels, scene: Scene) -> Marks | Painted:
@@ -121,7 +159,7 @@ def labelled(labels: Labels, scene: Scene) -> Marks | Painted:
     )
 
 
-def report(given: Marks | Painted, cut: Cut, how: Recipe) -> Mapping[str, object]:
+def report(given: Marks | Painted, cut: Cut, how: Recipe) -> dict[str, object]:
     """What was found in the labels and what of it trains, in counts, with warnings in words.
 
     Raises:
@@ -146,8 +184,6 @@ def report(given: Marks | Painted, cut: Cut, how: Recipe) -> Mapping[str, object
         "without a pixel": drawn - len(cut.shapes),
     }
     found["warnings"] = _warnings(given, found, how)
-    for line in found["warnings"]:
-        log.warning("%s", line)
     return found
 
 
@@ -207,8 +243,12 @@ def _values(classes: tuple[str, ...]) -> Mapping[int, str] | None:
     return {int(value): name.strip() for value, _, name in pairs} or None
 
 
-def _not_asked() -> Mapping[str, object]:
-    return {"scored": False, "why": "it was not asked for (folds 0)"}
+def palette(classes: tuple[str, ...]) -> tuple[tuple[int, int, int], ...]:
+    """RGB of each class: that of the figures as far as their colours go."""
+    if len(classes) > len(figures.SPARE):
+        return tuple(maps.colours(len(classes)))
+    found = (to_rgb(colour) for colour in figures.colours(classes))
+    return tuple(tuple(round(255 * part) for part in colour) for colour in found)
 
 
 def _owner(scene: Scene, cut: Cut, classes: tuple[str, ...], how: Recipe) -> str:
@@ -229,34 +269,35 @@ def _labels_sha256(cut: tuple[Piece, ...]) -> str:
 
 
 def _about(
-    scene: Scene,
-    given: Marks | Painted,
+    seen: Survey,
     ground: Ground,
     learned: Learned,
-    found: Mapping[str, object],
-    scores: Mapping[str, object],
+    chosen: Choice,
     seconds: float,
     asked: tuple[int, ...],
     licence: str,
 ) -> stored.About:
+    scene, given = seen.scene, seen.given
+    ends = learned.history[:1] + learned.history[-1:]
     record = {
         "scene": scene.file.name,
-        "labels": {"sha256": _labels_sha256(tuple(ground.pieces))} | dict(found),
+        "labels": {"sha256": _labels_sha256(tuple(ground.pieces))} | dict(seen.found),
         "recipe": asdict(ground.recipe),
         "trained_pixels": dict(zip(given.classes, learned.labelled, strict=True)),
         "weights": dict(learned.weights),
-        "loss": {"first": learned.history[0]["loss"], "last": learned.history[-1]["loss"]},
-        "scores": dict(scores),
+        "loss": {when: row["loss"] for when, row in zip(("first", "last"), ends, strict=False)},
+        "scores": dict(chosen.tried[chosen.method]),
+        **asdict(chosen),
         "bands_without_range": [scene.names[i] for i in learned.ranges.constant],
-        "cost": {"train_seconds": learned.history[-1]["seconds"], "all_seconds": seconds},
+        "cost": {"train_seconds": learned.seconds, "all_seconds": seconds},
         "finished": environment.now(),
         "environment": environment.facts()
         | {"device": ground.compute.hardware, "precision": ground.compute.precision},
     }  # fmt: skip
     return stored.About(
-        network=ground.recipe.model,
+        network=ground.recipe.model if chosen.method == "network" else forest.NAME,
         classes=given.classes,
-        colours=tuple(maps.colours(len(given.classes))),
+        colours=palette(given.classes),
         asked=asked,
         bands=scene.names,
         kind=scene.kind,

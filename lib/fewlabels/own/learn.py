@@ -28,11 +28,13 @@ CHECKPOINT_EVERY = 100  # steps
 
 @dataclass(frozen=True)
 class Learned:
-    """A trained network and the ranges that its bytes come from.
+    """A trained network, or a forest, and the ranges that its bytes come from.
 
     Attributes:
+        history: empty of a forest.
         weights: where the network started from.
         labelled: labelled pixels of each class that it was trained on.
+        seconds: that it took.
     """
 
     network: nn.Module
@@ -40,6 +42,7 @@ class Learned:
     history: History
     weights: Mapping[str, object]
     labelled: Sequence[int]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,18 @@ class Ground:
     owner: str
 
 
-def learn(ground: Ground, labels: Sequence[UInt8[np.ndarray, "h w"]], name: str) -> Learned:
+def learn(
+    ground: Ground,
+    labels: Sequence[UInt8[np.ndarray, "_ _"]],
+    name: str,
+    watch: train.Watch | None = None,
+) -> Learned:
     """A network trained on these labels, one array for each piece of the ground.
 
     A training that was cut off goes on from its last checkpoint, every 100 steps, under `name`.
+
+    Args:
+        watch: called after every step, see `train.fit`.
 
     Raises:
         NoLabelsError: no piece has a label.
@@ -100,6 +111,8 @@ def learn(ground: Ground, labels: Sequence[UInt8[np.ndarray, "h w"]], name: str)
     kept = Checkpoints(ground.scratch / name, f"{ground.owner} {name}", CHECKPOINT_EVERY)
     history = train.fit(
         network, batches, loss, replace(Optimisation(), lr=recipe.lr), compute,
-        seed=recipe.seed, checkpoints=kept,
+        seed=recipe.seed, watch=watch, watch_at=frozenset(range(1, recipe.steps + 1)),
+        checkpoints=kept,
     )  # fmt: skip
-    return Learned(network, found, history, asdict(origin), counts.tolist())
+    seconds = history[-1]["seconds"]
+    return Learned(network, found, history, asdict(origin), counts.tolist(), seconds)

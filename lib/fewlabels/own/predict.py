@@ -21,6 +21,7 @@ from fewlabels.files import whole_file
 from fewlabels.geo import maps
 from fewlabels.geo import scene as scenes
 from fewlabels.geo.scene import Scene
+from fewlabels.own import clicks as clicking
 from fewlabels.own import stored, stream
 from fewlabels.own.stored import About
 from fewlabels.own.stream import Plan, Strip
@@ -28,8 +29,9 @@ from fewlabels.types import DataError
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1  # raise it when strips mean something else
+FORMAT = 2  # raise it when strips mean something else
 PERCENT = "percent"
+SEED = 0  # of the clicks
 LIKE = 1.5  # pixels more than this times larger or smaller show other ground than training did
 
 
@@ -38,7 +40,7 @@ class Written:
     """The maps that were written.
 
     Attributes:
-        files: confidence, classes and, if asked for, polygons.
+        files: confidence, classes and, if asked for, polygons and clicks.
         valid: share of the scene's pixels that have a class.
         share: of those with a class, the share of each class.
         resumed: strips that an interrupted prediction had left.
@@ -58,35 +60,42 @@ def predict(
     window: int | None = None,
     overlap: int | None = None,
     polygons: bool = False,
+    clicks: int = 0,
     device: str = "auto",
 ) -> Written:
     """The class map `out`, the confidence beside it as NAME_confidence.tif, and if asked for the
-    polygons as NAME.gpkg.
+    polygons as NAME.gpkg, and as NAME_next.gpkg where labels would help most.
 
     Args:
         window: side in pixels of what the network is given at once; the model's if None.
-        overlap: pixels that neighbouring windows share at least; a quarter of `window` if None.
+        overlap: pixels that neighbouring windows share at least; a quarter of `window` if None, of
+            a forest 0.
+        clicks: how many pixels and blocks to name for labels, see `clicks.chosen`; 0 for no file.
 
     Raises:
         DataError: the scene cannot be read, has other bands than the model, or a map is there.
         ModelError: as `stored.about` and `stored.network`.
-        RecipeError: as `stream.plan`.
+        RecipeError: as `stream.plan` and `clicks.chosen`.
     """
     targets = [out.with_name(f"{out.stem}_confidence.tif"), out]
     targets += [out.with_suffix(".gpkg")] if polygons else []
+    targets += [out.with_name(f"{out.stem}_next.gpkg")] if clicks else []
     for file in targets:
         maps.free(file)
     about = stored.about(model)
     ground = scenes.opened(scene, about.asked)
     fits(ground, about, model)
+    overlap = 0 if overlap is None and about.of_pixels else overlap
     how = stream.plan(ground, window or about.window, overlap)
     compute = devices.compute(device)
     folder = out.parent / f".{out.name}.{_key(ground, model, how, compute)}.partial"
     resumed = _finished(folder)
     _make(ground, about, model, how, compute, folder)
     counts = sum(np.bincount(s.classes.ravel(), minlength=256) for s in _kept(folder, how))
-    for made, target in zip(_maps(ground, about, how, folder, polygons), targets, strict=True):
-        made.replace(target)  # all are whole by now
+    made = _maps(ground, about, how, folder, polygons)
+    made += [_next(ground, about, how, folder, clicks)] if clicks else []
+    for file, target in zip(made, targets, strict=True):
+        file.replace(target)  # all are whole by now
     for other in out.parent.glob(f".{out.name}.*.partial"):
         shutil.rmtree(other, ignore_errors=True)
     mapped = counts[: maps.NODATA]
@@ -142,7 +151,7 @@ def _make(
             number += 1
 
 
-def _maps(scene: Scene, about: About, how: Plan, folder: Path, polygons: bool) -> tuple[Path, ...]:
+def _maps(scene: Scene, about: About, how: Plan, folder: Path, polygons: bool) -> list[Path]:
     """The maps beside the strips, those that are there already left as they are."""
     confidence, classes = folder / "confidence.tif", folder / "classes.tif"
     if not confidence.exists():
@@ -151,11 +160,20 @@ def _maps(scene: Scene, about: About, how: Plan, folder: Path, polygons: bool) -
         strips = (s.classes for s in _kept(folder, how))
         maps.write(classes, scene, strips, classes=about.classes, palette=about.colours)
     if not polygons:
-        return confidence, classes
+        return [confidence, classes]
     areas = folder / "areas.gpkg"
     if not areas.exists():
         maps.polygons(areas, classes, about.classes)
-    return confidence, classes, areas
+    return [confidence, classes, areas]
+
+
+def _next(scene: Scene, about: About, how: Plan, folder: Path, number: int) -> Path:
+    """Where to click next, as points and squares beside the strips."""
+    file = folder / "next.gpkg"
+    file.unlink(missing_ok=True)  # of another number
+    found = clicking.chosen(lambda: _kept(folder, how), scene.height, scene.width, number, SEED)
+    maps.layers(file, scene, clicking.frames(found, about.classes))
+    return file
 
 
 def _finished(folder: Path) -> int:
@@ -171,8 +189,8 @@ def _kept(folder: Path, how: Plan) -> Iterator[Strip]:
         file = _file(folder, number)
         try:
             with np.load(file) as found:
-                yield Strip(found["classes"], found["confidence"])
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+                yield Strip(**found)
+        except (OSError, ValueError, TypeError, BadZipFile) as error:
             raise DataError(
                 f"the strip '{file}' cannot be read ({error}); delete '{folder}' and run again"
             ) from error

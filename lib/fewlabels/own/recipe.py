@@ -19,7 +19,10 @@ class Recipe:
     """What is decided before a training; lengths are in pixels.
 
     Attributes:
-        model, weights: see `models.build`.
+        method: `network`, `forest` (random forest of single pixels), or `best`: the one that scores
+            higher on held-out labels.
+        trees: of a forest.
+        model, weights: of a network, see `models.build`.
         loss, class_weights: see `losses`.
         augmentation: see `augment.augmentation`.
         crop: side of what the network sees in training.
@@ -32,6 +35,8 @@ class Recipe:
         gap: labels that are not more than this from a held-out one do not train.
     """
 
+    method: str = "best"
+    trees: int = 100
     model: str = "smp:Unet:resnet18"
     weights: str = "none"
     loss: str = "partial_cross_entropy"
@@ -54,10 +59,11 @@ def check(recipe: Recipe) -> None:
     """Nothing, if the recipe can be carried out as far as it alone says.
 
     Raises:
-        UnknownName: no such loss, class weighting, augmentation or unit.
+        UnknownName: no such method, loss, class weighting, augmentation or unit.
         RecipeError: a length or a number that cannot be.
     """
     tables = {
+        "method": (recipe.method, ("best", "network", "forest")),
         "loss": (recipe.loss, losses.LOSSES),
         "class weighting": (recipe.class_weights, losses.WEIGHTINGS),
         "unit": (recipe.unit, ("auto", "shape", "block")),
@@ -66,7 +72,7 @@ def check(recipe: Recipe) -> None:
         if found not in known:
             raise unknown(kind, found, known)
     augment.augmentation(recipe.augmentation)
-    for name in ("steps", "batch", "crop", "side", "window", "block"):
+    for name in ("steps", "trees", "batch", "crop", "side", "window", "block"):
         if getattr(recipe, name) < 1:
             raise RecipeError(f"{name} must be 1 or more, found {getattr(recipe, name)}")
     if recipe.crop % STRIDE or recipe.side < recipe.crop:

@@ -1,21 +1,23 @@
 """How good a recipe is on ground that did not train: scores on held-out units, with intervals."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 
 from fewlabels import evaluate, metrics
 from fewlabels.geo.bands import to_bytes
 from fewlabels.own import holdout
-from fewlabels.own.learn import Ground, Learned, learn
+from fewlabels.own.learn import Ground, Learned
 from fewlabels.own.pieces import inventory
 
 log = logging.getLogger(__name__)
 
 RESAMPLES = 2000
+Learn = Callable[[Ground, Sequence[UInt8[np.ndarray, "h w"]], str], Learned]
+"""What trains on labels, one array for each piece of the ground: `learn.learn`, `grow.learn`."""
 FEW = 15  # units; the percentile bootstrap of fewer is too narrow (tests/test_stats.py)
 
 
@@ -36,9 +38,10 @@ class Held:
     left_out: tuple[int, ...]
 
 
-def held_out(ground: Ground, seed: int) -> Held | None:
-    """Every unit predicted by a network that was trained without it and without what lies within
-    the gap of it. None where no two units can be told apart, or no class has two.
+def held_out(ground: Ground, seed: int, learn: Learn) -> Held | None:
+    """Every unit predicted by what `learn` trained without it and without what lies within the gap
+    of it. None where no two units can be told apart, or no class has two. Units and parts follow
+    from labels and seed alone, so two ways to learn are scored on the same.
 
     Training may see the image of held-out ground beside other labels, never its labels. Only the
     pieces that hold labels are predicted, so pixels at a piece's edge see less than they
@@ -92,6 +95,28 @@ def summary(held: Held | None, classes: Sequence[str], seed: int) -> Mapping[str
         "accuracy_interval": intervals["accuracy"],
         "iou": {name: _number(v) for name, v in zip(classes, value.iou, strict=True)},
         "confusion": held.confusion.sum(axis=0).tolist(),
+    }
+
+
+def difference(one: Held, other: Held, seed: int) -> Mapping[str, object]:
+    """How much more mIoU one has than another over the same held-out units, as a fraction.
+
+    The interval is that of `summary`, each drawing of units scoring both. Of `verdict`, "better"
+    and "worse" say that it lies on one side of 0.
+
+    Raises:
+        ValueError: they are of different units.
+    """
+    if list(one.units) != list(other.units):
+        raise ValueError("scores of different units have no paired difference")
+    values = [metrics.scores(held.confusion, held.left_out).miou for held in (one, other)]
+    low, high = _ends(_drawn(one, seed)["miou"] - _drawn(other, seed)["miou"])
+    verdict = "better" if low > 0 else "worse" if high < 0 else "cannot tell"
+    return {
+        "miou": _number(values[0] - values[1]),
+        "interval": [low, high],
+        "units": len(one.units),
+        "verdict": verdict,
     }
 
 

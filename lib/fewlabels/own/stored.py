@@ -1,6 +1,6 @@
 """A model folder: everything that another machine needs to predict, and what the model came from.
 
-    FOLDER/model.safetensors    weights
+    FOLDER/model.safetensors    weights, or the nodes of a forest's trees
     FOLDER/model.json           network, classes, colours, bands, ranges, training record, licence
 
 Nothing in it has to be unpickled, and no path of the machine that wrote it is in it.
@@ -18,6 +18,7 @@ from torch import nn
 from fewlabels import models
 from fewlabels.files import whole_folder
 from fewlabels.geo.bands import Ranges
+from fewlabels.own import forest
 from fewlabels.types import FewLabelsError
 
 FORMAT = 1
@@ -36,7 +37,7 @@ class About:
     """What a model folder says of its model.
 
     Attributes:
-        network: see `models.build`.
+        network: see `models.build`; `forest` for a `forest.Forest`.
         colours: RGB of each class.
         asked: the bands of a scene to use, counted from 1; all but alpha bands if empty.
         bands: names of those, in the order in which the network gets them.
@@ -60,6 +61,11 @@ class About:
     window: int
     record: Mapping[str, object]
     licence: str = UNSTATED
+
+    @property
+    def of_pixels(self) -> bool:
+        """Whether the model looks at single pixels, so that windows need not share any."""
+        return self.network == forest.NAME
 
 
 def write(folder: Path, about: About, network: nn.Module) -> None:
@@ -104,18 +110,19 @@ def about(folder: Path) -> About:
 
 
 def network(folder: Path, about: About) -> nn.Module:
-    """The network of a model folder, on the CPU.
+    """The network (or forest) of a model folder, on the CPU.
 
     Raises:
         ModelError: the weights are not there, damaged or do not fit.
         UnknownName: a network that this version does not know.
     """
-    made = models.build(
-        about.network, len(about.classes), channels=len(about.bands), weights="none"
-    )
+    bands, classes = len(about.bands), len(about.classes)
     file = folder / "model.safetensors"
     try:
+        if about.of_pixels:
+            return forest.Forest(**load_file(file)).checked(bands, classes)
+        made = models.build(about.network, classes, channels=bands, weights="none")
         made.load_state_dict(load_file(file), strict=True)
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except (OSError, SafetensorError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(f"the weights '{file}' cannot be read or do not fit ({error})") from error
     return made

@@ -21,6 +21,8 @@ from fewlabels.geo.scene import Read, Scene
 from fewlabels.own.recipe import RecipeError
 
 ROWS = 64  # decided at once
+LEVELS = 254
+"""What a margin of 1 is stored as."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,14 @@ class Strip(NamedTuple):
     Attributes:
         classes: the most probable class, the first of equals.
         confidence: its probability (softmax of the blended logits) in percent, rounded.
+        second: the next probable class.
+        margin: how much more probable the first is than the second, in 254ths, rounded.
     """
 
     classes: UInt8[np.ndarray, "_ w"]
     confidence: UInt8[np.ndarray, "_ w"]
+    second: UInt8[np.ndarray, "_ w"]
+    margin: UInt8[np.ndarray, "_ w"]
 
 
 @dataclass
@@ -143,16 +149,19 @@ def _add(
 
 
 def _decided(now: _Open, rows: int) -> Strip:
-    classes, confidence = (np.full((rows, now.valid.shape[1]), NODATA, np.uint8) for _ in range(2))
+    made = Strip(*(np.full((rows, now.valid.shape[1]), NODATA, np.uint8) for _ in Strip._fields))
     for at in range(0, rows, ROWS):
         part = slice(at, min(at + ROWS, rows))
         valid = now.valid[part]
         scores = now.total[:, part] / now.weight[part].clamp_min(torch.finfo(torch.float32).tiny)
         greatest, best = scores.max(dim=0)
-        sure = (scores - greatest).exp_().sum(dim=0).reciprocal_().mul_(100).round_()
-        classes[part][valid] = best.numpy()[valid]
-        confidence[part][valid] = sure.numpy()[valid]
-    return Strip(classes, confidence)
+        sure = (scores - greatest).exp_().sum(dim=0).reciprocal_()
+        after, second = scores.scatter_(0, best[None], -torch.inf).max(dim=0)
+        margin = sure * (1 - (after - greatest).exp_())
+        found = Strip(best, (100 * sure).round_(), second, (LEVELS * margin).round_())
+        for whole, values in zip(made, found, strict=True):
+            whole[part][valid] = values.numpy()[valid]
+    return made
 
 
 def _move(now: _Open, rows: int) -> None:

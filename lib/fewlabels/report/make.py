@@ -20,6 +20,7 @@ NOTEBOOKS = (
     "02_sparsify",
     "03_losses",
     "04_one_run",
+    "05_your_own_images",
     "10_backbone_budget",
     "11_unet_unetpp",
     "13_pixels_linking",
@@ -27,6 +28,7 @@ NOTEBOOKS = (
     "15_label_budget",
     "16_protocol",
     "90_analysis",
+    "91_failures",
 )
 OF_STUDIES = {
     "10_backbone_budget": ("A",),
@@ -63,6 +65,8 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
     fingerprint = datasets.load(data, root).fingerprint
     stems = _stems(profile, data)
     own = {} if profile == "published" else {"04_one_run": _one_run(profile, data)}
+    if profile == "smoke":
+        own["05_your_own_images"] = {"steps": 4, "folds": 2}
     build_root = paths.project_root() / "report" / "_build"
     executed = execute_all(
         [paths.project_root() / "notebooks" / f"{stem}.py" for stem in stems],
@@ -89,7 +93,11 @@ def _stems(profile: str, data: str) -> list[str]:
     if profile != "published":
         return list(NOTEBOOKS)
     there = set(sweep.available(profile, data))
-    out = {"04_one_run", *(stem for stem, names in OF_STUDIES.items() if not there & set(names))}
+    out = {
+        "04_one_run",
+        "05_your_own_images",
+        *(stem for stem, names in OF_STUDIES.items() if not there & set(names)),
+    }
     return [stem for stem in NOTEBOOKS if stem not in out]
 
 
@@ -122,6 +130,7 @@ def _state(fingerprint: str, profile: str) -> str:
     apart = {"report", "cli.py"}
     files = [f for f in (root / "lib").rglob("*.py") if not apart & {f.parent.name, f.name}]
     files += [root / "lib" / "fewlabels" / "lint" / "printed.csv", root / "requirements.lock"]
+    files += (paths.bench_root() / "results").glob("*.json")
     if profile == "published":
         files += [f for f in paths.published_root().rglob("*") if f.is_file()]
     total = hashlib.sha256(fingerprint.encode())

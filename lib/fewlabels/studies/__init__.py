@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from types import MappingProxyType
 
-from fewlabels.design import SHORT, Claim, Run, Scale, Start, Study
+from fewlabels.design import SHORT, Claim, Run, Scale, Start, Study, Timing
 from fewlabels.studies import a, b, budget, c, d, e, protocol
 from fewlabels.types import unknown
 
-__all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "Study"]
+__all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "Study", "Timing"]
 
 
 PROFILES = ("smoke", "quick", "full", "published")

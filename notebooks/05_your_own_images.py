@@ -1,0 +1,215 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] tags=["setup"]
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fewlabels/fewlabels/blob/main/notebooks/05_your_own_images.ipynb)
+
+# %% tags=["setup"]
+# On Colab: fetch the project and install what is missing; torch, numpy and pandas are left alone.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("fewlabels") is None:
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    clone = "git clone --depth 1 https://github.com/fewlabels/fewlabels"
+    subprocess.run(clone.split(), check=True)
+    subprocess.run([*pip, "-r", "fewlabels/requirements-colab.txt"], check=True)
+    sys.path.insert(0, "fewlabels/lib")
+
+
+# %% [markdown]
+# # Your own images {#sec-own}
+#
+# What map do a scene and a few labels of one's own give, how good is it, and where would another
+# label help most? Name a GeoTIFF, a file of labelled points, lines or polygons, and the column that
+# holds the class in the parameters cell; without them an example is mapped. For a map to be used,
+# raise `steps` to 500 and `crop` to 128. `fewlabels train` and `fewlabels predict` do the same.
+
+# %% tags=["parameters"]
+data = "synthetic"
+profile = "quick"
+device = "auto"
+scene = ""
+labels = ""
+column = "class"
+out = ""
+steps = 60
+crop = 64
+folds = 3
+clicks = 12
+seed = 0
+
+# %%
+import tempfile
+from pathlib import Path
+
+import geopandas
+import pandas as pd
+import rasterio
+from IPython.display import Markdown, display
+
+from fewlabels import figures, paths
+from fewlabels.own import compare, evidence, examples, fit, views
+from fewlabels.own.predict import predict
+from fewlabels.own.recipe import Recipe
+
+figures.style()
+folder = Path(out) if out else Path(tempfile.mkdtemp())
+if scene:
+    given = examples.Example(Path(scene), Path(labels), column, "Scene and labels are your own.")
+else:
+    given = examples.example(data, folder, paths.data_root())
+display(Markdown(given.notice))
+
+# %% [markdown]
+# ## The scene and its labels
+#
+# The labels are brought to the scene's grid and counted, before anything is trained. @fig-own-labels
+# shows them, @tbl-own-labels counts them.
+
+# %%
+how = Recipe(steps=steps, crop=crop, folds=folds, seed=seed)
+seen = fit.survey(given.scene, fit.Labels(given.labels, given.column), how)
+found, ground = seen.found, seen.scene
+
+# %%
+#| label: fig-own-labels
+#| fig-cap: "The scene in its red, green and blue bands (or the first three), and the labels on it."
+figure = views.labelled(ground, seen.given)
+
+# %%
+#| label: tbl-own-labels
+#| tbl-cap: "Labelled pixels of each class, and the number of units (drawn shapes or blocks of ground) that they lie in. Units are held out whole."
+pd.DataFrame({"pixels": found["pixels"], "units": found["units"]}).rename_axis("class")
+
+# %%
+#| echo: false
+share = sum(found["pixels"].values()) / (ground.height * ground.width)
+kept = ", ".join(f"{number} {kind}" for kind, number in found["used"].items())
+warned = "".join(f"\n- {line}" for line in found["warnings"])
+Markdown(
+    f"The scene has {ground.height} x {ground.width} pixels of {len(ground.bands)} bands ({ground.kind}, {ground.system}). "
+    f"Of {found['found']} labels {kept} are used; they cover {100 * share:.2f} % of the pixels, and "
+    f"{found['held out together']} are held out together. "
+    + (f"Warnings:\n{warned}" if warned else "No warnings.")
+)
+
+# %% [markdown]
+# ## The recipe
+#
+# @tbl-own-recipe says what is chosen and why: the plain choice stands unless the published study shows
+# that something else is better.
+
+# %%
+#| label: tbl-own-recipe
+#| tbl-cap: "Choices of the recipe and what the published runs on real images say about them: claim, effect in points of mIoU with its 95 % interval, and verdict."
+reasons = evidence.reasons(how)
+reasons
+
+# %% [markdown]
+# ## Training and its score
+#
+# A network and a random forest of single pixels are trained and scored on the same held-out units,
+# then the better one is trained again on all labels. @tbl-own-scores has both.
+
+# %%
+about = fit.fit(
+    given.scene, fit.Labels(given.labels, given.column), folder / "model", how, device=device
+)
+record = about.record
+
+# %%
+#| label: tbl-own-scores
+#| tbl-cap: "Scores in % over held-out labelled pixels, each unit predicted by a model that did not train on it, with 95 % bootstrap intervals over units. Classes of a single unit are not scored."
+compare.table(record)
+
+# %%
+#| echo: false
+Markdown(
+    "\n\n".join(compare.told(record)[-2:])
+    + f"\n\nAll of this took {record['cost']['all_seconds']:.0f} s on {record['environment']['device']}."
+)
+
+# %% [markdown]
+# ## The map
+#
+# The scene is mapped in overlapping windows, strip by strip, so its size does not matter. @fig-own-map
+# shows the classes and how sure the model is of each; both lie beside the model as GeoTIFF, on the
+# scene's grid.
+
+# %%
+made = predict(
+    given.scene, folder / "model", folder / "map.tif", clicks=clicks, polygons=True, device=device
+)
+
+# %%
+#| label: fig-own-map
+#| fig-cap: "The scene, the class map, and the probability of the class. It is the model's own probability, which is not calibrated."
+figure = views.mapped(ground, folder / "map.tif", folder / "map_confidence.tif", about.classes)
+
+# %%
+#| echo: false
+Markdown(
+    f"Of the {100 * made.valid:.1f} % of the pixels that have a class: "
+    + ", ".join(f"{name} {100 * part:.1f} %" for name, part in made.share.items())
+)
+
+# %% [markdown]
+# ## Where to click next
+#
+# The pixels of @fig-own-next are drawn from the 5 % on which the two most probable classes are closest
+# together, and lie apart from each other; the points are also a layer for QGIS, with an empty column
+# to be filled in. Whether such clicks help more than random ones is not shown yet.
+
+# %%
+#| label: fig-own-next
+#| fig-cap: "Where to click next, numbered from the smallest margin on. Inside: the class of the map; ring: the one that comes close."
+asked = geopandas.read_file(folder / "map_next.gpkg", layer="pixels")
+figure = views.asked(ground, asked, about.classes)
+
+# %%
+#| label: tbl-own-next
+#| tbl-cap: "The first of them: margin is the probability of the first class minus that of the second."
+asked[["rank", "row", "column", "first", "second", "margin"]].head().style.format(
+    {"margin": "{:.3f}"}
+).hide(axis="index")
+
+# %% [markdown]
+# <!-- the click widget of own/explore goes here -->
+#
+# ## Checks
+#
+# The map has the scene's grid, every scored pixel is a labelled one, the better of the two is kept,
+# the points ask for classes that the model has, and no claim that speaks against the recipe holds.
+
+# %%
+with rasterio.open(folder / "map.tif") as written:
+    assert written.shape == (ground.height, ground.width)
+    assert written.transform == ground.transform
+scored = [scores for scores in record["tried"].values() if scores["scored"]]
+assert all(scores["pixels"] <= sum(found["pixels"].values()) for scores in scored)
+assert not scored or record["scores"]["miou"] == max(scores["miou"] for scores in scored)
+assert set(asked["first"]) | set(asked["second"]) <= set(about.classes)
+assert asked["margin"].is_monotonic_increasing
+assert "holds" not in set(reasons["verdict"])
+
+# %% [markdown]
+# ## What was not shown
+#
+# How good the map is where nobody labelled: people draw labels where they are sure, and a score on
+# those is too good for the rest. The intervals are over the units of one scene and say nothing about
+# another; below 15 units they are too narrow. The score of the better of two methods is a little too
+# good. On synthetic scenes no number says anything about real ground.

@@ -1,0 +1,146 @@
+"""Where to click next: margins, the 5 %, spacing, and the file for QGIS."""
+
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pytest
+import torch
+from rasters import GRID, UTM, halves, labels, pixels, scene
+from torch import nn
+
+from fewlabels import cli
+from fewlabels.devices import compute
+from fewlabels.geo import maps, marks
+from fewlabels.geo import scene as scenes
+from fewlabels.geo.bands import Ranges
+from fewlabels.own import clicks, fit, stream
+from fewlabels.own.predict import predict
+from fewlabels.own.recipe import Recipe, RecipeError
+from fewlabels.types import DataError
+
+NONE = maps.NODATA
+
+
+def strip(margin: np.ndarray) -> stream.Strip:
+    """Class 1 before class 0 everywhere."""
+    margin = margin.astype(np.uint8)
+    same = [np.full_like(margin, value) for value in (1, 90, 0)]
+    return stream.Strip(same[0], same[1], same[2], margin)
+
+
+def chosen(margin: np.ndarray, number: int, *, rows: int = 7, seed: int = 0):
+    parts = [strip(margin[at : at + rows]) for at in range(0, len(margin), rows)]
+    return clicks.chosen(lambda: iter(parts), *margin.shape, number, seed)
+
+
+def test_the_margin_is_first_minus_second_probability(tmp_path):
+    """Logits x, -x, 0 of a byte x: at 1 the shares are e, 1/e and 1."""
+
+    class Three(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([x[:, :1] * 0 + 1, x[:, :1] * 0 - 1, x[:, :1] * 0], dim=1)
+
+    found = scenes.opened(scene(tmp_path / "a.tif", np.ones((1, 4, 4), np.uint8)))
+    how = stream.plan(found, 4)
+    with scenes.reading(found) as read:
+        asked = read, Three(), Ranges((0.0,), (2.0,)), 3, compute("cpu", "fp32")
+        (only,) = stream.strips(how, *asked)
+    total = np.e + 1 / np.e + 1
+    assert (only.classes == 0).all()
+    assert (only.second == 2).all()
+    assert (only.confidence == round(100 * np.e / total)).all()
+    assert (only.margin == round(254 * (np.e - 1) / total)).all()
+
+
+def test_clicks_lie_on_the_uncertain_pixels_and_apart():
+    rng = np.random.default_rng(0)
+    margin = rng.integers(100, 255, (60, 80))
+    margin[rng.random(margin.shape) < 0.04] = 20  # the 5 %: these and some of the next
+    margin[:, 70:] = NONE
+    found = chosen(margin, 12)["pixels"]
+    assert len(found) == 12
+    at = found[["row", "column"]].to_numpy()
+    known = np.sort(margin[margin != NONE])
+    assert margin[at[:, 0], at[:, 1]].max() <= known[int(0.05 * len(known))]
+    assert np.array_equal(margin[at[:, 0], at[:, 1]] / 254, found["margin"])
+    apart = np.hypot(*(at[:, None] - at[None]).T)[~np.eye(12, dtype=bool)]
+    assert apart.min() >= round(np.sqrt(60 * 70 / 12) / 3)
+    assert found["margin"].is_monotonic_increasing
+    assert found["rank"].tolist() == list(range(1, 13))
+    assert (found["first"] == 1).all()
+    assert (found["second"] == 0).all()
+
+
+def test_the_same_seed_draws_the_same_and_another_does_not():
+    margin = np.full((40, 40), 30)
+    first, again, other = (chosen(margin, 5, seed=s)["pixels"] for s in (0, 0, 1))
+    assert first.equals(again)
+    assert not first.equals(other)
+
+
+def test_fewer_uncertain_places_give_fewer_clicks_and_void_scenes_none():
+    margin = np.full((30, 30), 200)
+    margin[3:6, 3:6], margin[20:26, 20:26] = 5, 6  # 45 pixels are the 5 %
+    found = chosen(margin, 4)["pixels"]
+    assert 2 <= len(found) <= 4
+    assert found["margin"].max() == 6 / 254
+    void = chosen(np.full((30, 30), NONE), 4)
+    assert (len(void["pixels"]), len(void["blocks"])) == (0, 0)
+    with pytest.raises(RecipeError, match="0 clicks"):
+        chosen(margin, 0)
+
+
+def test_blocks_are_ranked_by_their_mean_margin():
+    margin = np.full((12, 12), 100)
+    margin[4:8, 8:12] = 10  # with four clicks a square has 12 * 12 / 4 under the root / 3: 2
+    margin[0, :2] = 0
+    margin[10:, 10:] = NONE
+    margin[10, 10] = 1  # a quarter of its square
+    found = chosen(margin, 4, rows=5)["blocks"]
+    assert (found["bottom"] - found["row"] == 2).all()
+    assert sorted(zip(found["row"], found["column"], strict=True)) == [
+        (4, 8), (4, 10), (6, 8), (6, 10)
+    ]  # fmt: skip
+    assert found["margin"].tolist() == pytest.approx([10 / 254] * 4)
+
+
+def test_a_map_comes_with_points_that_become_labels(tmp_path: Path):
+    file = scene(tmp_path / "scene.tif", halves())
+    shapes = {pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright"}
+    labels(tmp_path / "labels.gpkg", shapes)
+    how = Recipe(method="forest", trees=5, folds=0)
+    fit.fit(file, fit.Labels(tmp_path / "labels.gpkg"), tmp_path / "model", how, device="cpu")
+    asked = ["predict", str(tmp_path / "model"), str(file), str(tmp_path / "map.tif")]
+    assert cli.main([*asked, "--next", "6", "--device", "cpu"]) == 0
+    found = geopandas.read_file(tmp_path / "map_next.gpkg", layer="pixels")
+    assert found.crs == UTM
+    assert set(found["first"]) | set(found["second"]) == {"bright", "dark"}
+    assert found["class"].isna().all()
+    assert 1 <= len(found) <= 6
+    point, row = found.geometry[0], found.iloc[0]
+    assert ~GRID @ (point.x, point.y) == pytest.approx((row["column"] + 0.5, row["row"] + 0.5))
+    blocks = geopandas.read_file(tmp_path / "map_next.gpkg", layer="blocks")
+    assert len(blocks) == 6
+    assert blocks.area.max() == pytest.approx(round(np.sqrt(64 * 64 / 6) / 3) ** 2 * 900)
+    found["class"] = "dark"
+    found.to_file(tmp_path / "more.gpkg")
+    assert len(marks.read(tmp_path / "more.gpkg", scenes.opened(file)).shapes) == len(found)
+
+
+def test_a_scene_without_a_valid_pixel_gives_maps_and_layers_without_content(tmp_path: Path):
+    file = scene(tmp_path / "scene.tif", halves())
+    shapes = {pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright"}
+    given = fit.Labels(labels(tmp_path / "labels.gpkg", shapes))
+    how = Recipe(method="forest", trees=2, folds=0)
+    fit.fit(file, given, tmp_path / "model", how, device="cpu")
+    void = scene(tmp_path / "void.tif", np.full((4, 20, 30), np.nan, np.float32))
+    asked = {"clicks": 3, "polygons": True, "device": "cpu"}
+    made = predict(void, tmp_path / "model", tmp_path / "map.tif", **asked)
+    assert (made.valid, made.share) == (0, {"bright": 0, "dark": 0})
+    assert len(made.files) == 4
+    for name, layer in (("map.gpkg", "classes"), ("map_next.gpkg", "pixels")):
+        assert len(geopandas.read_file(tmp_path / name, layer=layer)) == 0
+    (tmp_path / "other_next.gpkg").write_text("mine")
+    with pytest.raises(DataError, match="other_next.*there already"):
+        predict(void, tmp_path / "model", tmp_path / "other.tif", **asked)

@@ -1,0 +1,155 @@
+"""Examples, surveys, pictures and reasons: what the notebook on one's own images shows."""
+
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from rasters import halves, labels, pixels, scene
+
+from fewlabels import paths
+from fewlabels.datasets import scenery, synthetic
+from fewlabels.design import Claim
+from fewlabels.geo import preview
+from fewlabels.geo import scene as scenes
+from fewlabels.own import compare, evidence, examples, fit, views
+from fewlabels.own.recipe import Recipe
+from fewlabels.types import IGNORE, DataError
+
+LABELS = fit.Labels
+
+
+def test_synthetic_labels_are_right_but_for_what_is_wrong_on_purpose(tmp_path):
+    made = examples.example("synthetic", tmp_path, tmp_path)
+    seen = fit.survey(made.scene, LABELS(made.labels, made.column), Recipe())
+    found = seen.found
+    assert "synthetic" in made.notice
+    assert found["units"]["pool"] == 1
+    assert found["outside the scene"] == 1
+    assert found["contradictory pixels"] > 0
+    assert len(found["warnings"]) == 3
+    mask = synthetic.scene(0, 0)[1]
+    wrong = 0
+    with scenes.reading(seen.scene), fit.pieces.labelling(seen.given, seen.scene) as burn:
+        burnt = burn(slice(0, 256), slice(0, 256))
+    for value, name in enumerate(seen.given.classes):
+        truth = mask[burnt.labels == value]
+        wrong += int((truth != scenery.CLASSES.index(name)).sum())
+    of_soil_on_grass = found["pixels"]["soil"]
+    assert 0 < wrong < of_soil_on_grass / 4
+    assert seen.scene.names == ("red", "green", "blue", "near infrared")
+
+
+def test_the_real_scene_is_taken_where_it_is(tmp_path):
+    root = tmp_path / "data"
+    assert "synthetic" in examples.example("dubai", tmp_path, root).notice
+    folder = root / examples.LANDSAT
+    folder.mkdir(parents=True)
+    bands = np.arange(8 * 250 * 250, dtype=np.int16).reshape(8, 250, 250)
+    np.savez(folder / examples.ARCHIVE, bands_1999=bands)
+    made = examples.example("dubai", tmp_path, root)
+    found = scenes.opened(made.scene)
+    assert (found.system, found.pixel, len(found.bands)) == ("EPSG:32615", 30, 8)
+    assert made.labels == folder / examples.POLYGONS
+    with scenes.reading(found) as read:
+        values = read(slice(3, 4), slice(5, 6))[0]
+    assert (values[0, 0] == bands[:, 3, 5]).all()
+    (folder / examples.ARCHIVE).write_bytes(b"not an archive")
+    with pytest.raises(DataError, match="landsat7"):
+        examples.landsat(tmp_path, root)
+
+
+def test_a_survey_counts_what_training_would_and_writes_nothing(tmp_path):
+    file = scene(tmp_path / "scene.tif", halves())
+    shapes = {pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright"}
+    given = LABELS(labels(tmp_path / "labels.gpkg", shapes))
+    seen = fit.survey(file, given, Recipe())
+    assert seen.found["pixels"] == {"bright": 24, "dark": 36}
+    assert seen.how.unit == "shape"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["labels.gpkg", "scene.tif"]
+
+
+def test_a_picture_is_small_and_shows_the_bands_that_are_called_so(tmp_path):
+    array = np.zeros((4, 40, 20), np.uint16)
+    array[2, :20] = 1000  # red: upper half
+    found = scenes.opened(scene(tmp_path / "a.tif", array))
+    assert preview.shown(found) == (0, 1, 2)
+    named = scenes.Scene(
+        **{**vars(found), "names": ("B1 blue", "near infrared", "B3 RED", "green")}
+    )
+    assert preview.shown(named) == (2, 3, 0)
+    image = preview.picture(named, longest=10)
+    assert image.shape == (10, 5, 3)
+    assert image[:5, :, 0].min() == 255
+    assert image[5:, :, 0].max() == 0
+    assert (image[..., 1:] == 128).all()  # bands of one value
+    single = scenes.opened(scene(tmp_path / "b.tif", array[2:3]))
+    assert preview.picture(single).shape == (40, 20, 1)
+    ids = scene(tmp_path / "map.tif", np.full((1, 40, 20), 7, np.uint8))
+    assert (preview.map_picture(ids, found, longest=10) == 7).all()
+
+
+def test_views_draw_labels_maps_and_clicks(tmp_path):
+    file = scene(tmp_path / "scene.tif", halves())
+    shapes = {pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright"}
+    seen = fit.survey(file, LABELS(labels(tmp_path / "l.gpkg", shapes)), Recipe())
+    classes = np.where(np.arange(64) < 32, 0, 1).astype(np.uint8)[None, None].repeat(64, axis=1)
+    classes[0, 0, 0] = IGNORE
+    ids, sure = (scene(tmp_path / name, classes) for name in ("c.tif", "s.tif"))
+    assert len(views.labelled(seen.scene, seen.given).axes) == 2
+    panels = views.mapped(seen.scene, ids, sure, ("dark", "bright")).axes
+    assert len(panels) == 4  # with the colour bar
+    assert not panels[0].axison
+    assert panels[3].axison
+    clicks = pd.DataFrame({"row": [3], "column": [60], "first": ["dark"], "second": ["bright"],
+                           "rank": [1]})  # fmt: skip
+    figure = views.asked(seen.scene, geopandas.GeoDataFrame(clicks), ("dark", "bright"))
+    assert figure.axes[0].lines[0].get_xydata().tolist() == [[60, 3]]
+    plt.close("all")
+
+
+def test_reasons_follow_from_records_and_say_where_there_are_none(monkeypatch):
+    monkeypatch.setattr(evidence.sweep, "available", lambda profile, data: [])
+    found = evidence.reasons(Recipe(loss="partial_focal"))
+    assert found.loc["loss", "the recipe"] == "partial_focal"
+    assert set(found["evidence"]) == {evidence.OPEN, "decided below, by these labels"}
+    rows = [
+        {"cell": cell, "fold": fold, "pair": pair, "miou": 0.4 + 0.1 * (cell == "b")}
+        for cell in "ab" for fold in range(5) for pair in range(3)
+    ]  # fmt: skip
+    claim = Claim(text="b beats a.", theirs="", plus=("b",), minus=("a",))
+    study = type("Study", (), {"claims": {"E3": claim}})
+    monkeypatch.setattr(evidence.sweep, "available", lambda profile, data: ["E"])
+    monkeypatch.setattr(evidence.sweep, "recorded", lambda *asked: None)
+    monkeypatch.setattr(evidence.records, "table", lambda records: pd.DataFrame(rows))
+    monkeypatch.setattr(evidence.studies, "study", lambda name: study)
+    found = evidence.reasons(Recipe())
+    assert found.loc["loss", "evidence"].startswith("E3: b beats a. 10.0 [")
+    assert found.loc["loss", "evidence"].endswith("n = 15")
+    assert found.loc["joining labels", "evidence"] == evidence.OPEN
+
+
+def test_scores_of_both_methods_stand_side_by_side():
+    one = {
+        "scored": True, "miou": 0.5, "miou_interval": [0.4, 0.6], "accuracy": 0.75,
+        "accuracy_interval": [0.7, 0.8], "iou": {"a": 0.5, "b": None},
+    }  # fmt: skip
+    found = compare.table({"tried": {"network": one, "forest": {"scored": False}}})
+    assert found["network"].to_dict() == {
+        "mIoU": "50.0 [40.0, 60.0]", "accuracy": "75.0 [70.0, 80.0]", "IoU of a": "50.0",
+        "IoU of b": "not scored",
+    }  # fmt: skip
+    assert list(found) == ["network"]
+
+
+@pytest.mark.real
+def test_the_real_polygons_that_contradict_themselves_are_named(tmp_path):
+    root: Path = paths.data_root()
+    if not (root / examples.LANDSAT / examples.ARCHIVE).exists():
+        pytest.skip("the Landsat scene is not under DATA_ROOT")
+    made = examples.landsat(tmp_path, root)
+    found = fit.survey(made.scene, LABELS(made.labels, made.column), Recipe()).found
+    assert (found["found"], sum(found["pixels"].values())) == (30, 718)
+    assert [line.split(":")[0] for line in found["doubtful"]] == ["label 7", "label 9"]
