@@ -66,6 +66,57 @@ def test_the_record_says_what_was_done(finished):
     ]  # fmt: skip
 
 
+def test_the_record_says_how_well_training_fits_its_own_labels(finished):
+    """As many training tiles as are tested; their drawn labels, and nothing else of them."""
+    _, record = finished
+    training, labels = record.facts["training"], record.facts["labels"]
+    assert training["tiles"] == len(record.tiles)
+    confusion = np.array(training["confusion"])
+    assert confusion.shape == record.confusion.shape[1:]
+    assert 0 < confusion.sum() < labels["pixels"]
+    row = records.table({("a", 0, 0): record}).iloc[0]
+    assert row["train_miou"] == metrics.scores(confusion).miou
+    assert row["gap"] == row["train_miou"] - row["miou"]
+    rarest = min(labels["per_class"], key=labels["per_class"].get)
+    assert row["rarest_iou"] == row[f"iou_{rarest}"]
+
+
+def test_a_record_that_does_not_say_how_training_fits_has_no_gap(finished):
+    _, record = finished
+    earlier = dataclasses.replace(
+        record, facts={k: v for k, v in record.facts.items() if k != "training"}
+    )
+    assert "gap" not in records.table({("a", 0, 0): earlier})
+    both = records.table({("a", 0, 0): record, ("b", 0, 0): earlier})
+    assert both["gap"].isna().tolist() == [False, True]
+
+
+def test_what_nobody_labelled_trains_as_a_class_but_is_scored_in_no_way(
+    ai4mars_root: Path, tmp_path: Path
+):
+    """Whether it is in the loss or not, all runs are scored on the same pixels and classes."""
+    taught = dataclasses.replace(
+        TINY, data="ai4mars:background", grid=32, sampler="all", class_weights="inverse"
+    )
+    ignored = dataclasses.replace(taught, left_out=("background",))
+    one, other = (
+        run.execute(r, root=ai4mars_root, runs=tmp_path, device="cpu") for r in (taught, ignored)
+    )
+    assert one.facts["labels"]["per_class"]["background"] > 0
+    assert one.facts["labels"]["sha256"] == other.facts["labels"]["sha256"]
+    assert one.facts["class_weights"] != other.facts["class_weights"]
+    for record in (one, other):
+        assert record.confusion.shape == (5, 5, 5)
+        assert record.confusion[:, 4].sum() == 0
+        assert np.isnan(record.scores.iou[4])
+        assert np.array(record.facts["training"]["confusion"])[4].sum() > 0
+        row = records.table({("a", 0, 0): record}).iloc[0]
+        seen = np.array(record.facts["training"]["confusion"])
+        absent = tuple(np.flatnonzero(np.isnan(record.scores.iou)))
+        assert row["train_miou"] == metrics.scores(seen, absent).miou
+    assert (one.confusion.sum(axis=2) == other.confusion.sum(axis=2)).all()
+
+
 def test_a_run_on_grey_images_trains_and_its_network_comes_back(ai4mars_root: Path, tmp_path: Path):
     grey = dataclasses.replace(TINY, data="ai4mars", grid=32)
     record = run.execute(grey, root=ai4mars_root, runs=tmp_path / "runs", device="cpu")

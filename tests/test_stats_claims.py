@@ -62,6 +62,25 @@ def test_a_claim_of_no_difference_needs_the_margin(a: float, noise: float, expec
     assert judged({"a": a, "b": 0.4}, NOTHING, noise=noise).verdict == expected
 
 
+@pytest.mark.parametrize(
+    ("a", "noise", "expected"),
+    [
+        (0.402, 1e-4, "holds"),
+        (0.35, 1e-4, "holds"),  # worse is no gain either
+        (0.45, 1e-4, "does not hold"),
+        (0.41, 1e-3, "cannot tell"),
+        (0.402, 0.05, "cannot tell"),
+    ],
+)
+def test_a_claim_of_no_gain_needs_less_than_the_margin(a: float, noise: float, expected: str):
+    claim = Claim("", "", ("a",), ("b",), measure="no_gain", sign=-1)
+    found = judged({"a": a, "b": 0.4}, claim, noise=noise)
+    assert found.verdict == expected
+    assert claim.rule == "miou: [a] - [b] < 0.01"
+    shown = stats.claims_table(table({"a": a, "b": 0.4}), {"X": claim})["ours"][0]
+    assert shown.startswith(f"{100 * (a - 0.4):.1f} [")  # the difference itself, in points
+
+
 def test_a_wider_margin_is_a_weaker_claim():
     wide = Claim("", "", ("a",), ("b",), measure="equivalence", margin=0.1)
     assert judged({"a": 0.45, "b": 0.4}, wide).verdict == "holds"

@@ -59,6 +59,35 @@ def test_conditions_of_a_unit_differ_only_in_what_the_study_varies(name: str):
         assert {f.name for f in fields(Run)} - set(shared) <= may
 
 
+def test_conditions_of_system_c_change_one_thing_each_and_are_scored_alike():
+    start = studies.scale("C", "published", "dubai").starts[0]
+    runs = studies.runs("C", "published", "dubai", start)
+    assert {run.data for run in runs.values()} == {
+        "ai4mars:background",
+        "ai4mars:background:cleaned",
+    }  # whatever real data a report is about
+    plain = vars(runs["plain", 0, 0])
+    changed = {
+        cell: {k for k, v in vars(runs[cell, 0, 0]).items() if v != plain[k]}
+        for cell in STUDIES["C"].cells()
+    }
+    assert changed == {
+        "plain, background taught": {"left_out"},
+        "SE + dropout, background taught": {"left_out", "model"},
+        "plain": set(),
+        "SE + dropout": {"model"},
+        "full inception": {"model"},
+        "attention gates": {"model"},
+        "unweighted": {"class_weights"},
+        "Dice": {"loss", "class_weights"},
+        "Tversky": {"loss", "class_weights"},
+        "focal Tversky": {"loss", "class_weights"},
+        "CutMix": {"cutmix"},
+        "rare class augmented": {"rare_below", "rare_times", "rare_augmentation"},
+        "outliers left out": {"data"},
+    }
+
+
 def test_claims_name_cells_and_columns_that_exist():
     columns = {"miou", "accuracy", "steps_to_95", "seconds", "lowest_loss_elsewhere"}
     columns |= {"gap", "rarest_iou"}

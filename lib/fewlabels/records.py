@@ -153,9 +153,10 @@ def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
     """One row a run of a study, (cell, fold, pair) -> its factors, scores and costs.
 
     Columns `miou`, `accuracy`, `boundary_iou`, `boundary_f1` (means over classes), `ece`,
-    `iou_<class>` and `f1_<class>` are fractions, of the last weights; NaN where a record holds
-    none. `truth_<class>` is the share of the scored test pixels. `pixels` were drawn as labels,
-    `pixels_a_tile` in the mean of the training tiles; `seen` of them were touched in training.
+    `iou_<class>`, `f1_<class>`, `precision_<class>` and `recall_<class>` are fractions, of the last
+    weights; NaN where a record holds none. `truth_<class>` is the share of the scored test pixels.
+    `pixels` were drawn as labels, `pixels_a_tile` in the mean of the training tiles; `seen` of them
+    were touched in training.
     `best_miou` is the highest on the watched curve, which is chosen on the test tiles and therefore
     too high; `steps_to_95` is the first watched step from which on the score stays at or above 95 %
     of the last. `rarest_iou` is the IoU of the scored class with the fewest labels. Of runs with a
@@ -231,15 +232,18 @@ def _pixels_a_tile(record: Record) -> float:
 
 
 def _by_class(record: Record) -> dict[str, float]:
-    """`iou_<class>`, `f1_<class>` and `truth_<class>` of a run."""
+    """`precision_<class>`, `recall_<class>`, `f1_<class>`, `iou_<class>` and `truth_<class>` of a
+    run.
+    """
     truth = record.confusion.sum(axis=(0, 2)).astype(float)
     truth[list(record.left_out)] = 0
-    columns = {"iou": record.scores.iou, "f1": record.scores.f1, "truth": truth / truth.sum()}
-    names = record.facts["data"]["classes"]
+    names, score = ("precision", "recall", "f1", "iou"), record.scores
+    columns = {name: getattr(score, name) for name in names} | {"truth": truth / truth.sum()}
+    classes = record.facts["data"]["classes"]
     return {
         f"{column}_{name}": float(value)
         for column, values in columns.items()
-        for name, value in zip(names, values, strict=True)
+        for name, value in zip(classes, values, strict=True)
     }
 
 

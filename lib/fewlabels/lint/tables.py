@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -14,6 +14,7 @@ from fewlabels.lint import rules
 from fewlabels.lint.rules import Finding, Outcome, findings
 from fewlabels.records import Record
 from fewlabels.stats import Interval, interval
+from fewlabels.studies import conditions
 from fewlabels.types import LintError
 
 Unit = tuple[str, int, int]  # cell, fold, pair
@@ -72,13 +73,13 @@ def grouped(letter: str, study: Study, found: Iterable[Record]) -> dict[str, dic
     Raises:
         LintError: a record that fits no cell, or two that fit the same place.
     """
-    cells, groups = study.cells(), {}
-    named = {factor for factors in cells.values() for factor in factors}
-    filled = {"model", "weights"} if named - set(Run.__dataclass_fields__) else set()
-    varied = named | filled | {"fold", "draw", "seed"}
+    named, groups = {factor for cell in study.cells().values() for factor in cell}, {}
+    filled = named - set(vars(Run()))  # places in the name of a model
+    varied = (named - filled) | ({"model", "weights"} if filled else set())
     for record in found:
-        shared = tuple((k, v) for k, v in asdict(record.run).items() if k not in varied)
-        unit = (_cell(study, record), record.run.fold, record.run.draw)
+        fixed = vars(record.run).keys() - varied - {"fold", "draw", "seed"}
+        shared = tuple((k, v) for k, v in vars(record.run).items() if k in fixed)
+        unit = (_cell(study, record, varied), record.run.fold, record.run.draw)
         runs = groups.setdefault(shared, {})
         if unit in runs:
             raise LintError(f"records '{runs[unit].key}' and '{record.key}' are both {unit}")
@@ -91,23 +92,15 @@ def grouped(letter: str, study: Study, found: Iterable[Record]) -> dict[str, dic
     }
 
 
-def _cell(study: Study, record: Record) -> str:
-    """The cell whose factors a record has; of several the one that names most of them."""
-    cells, starts = study.cells(), [s for scale in study.scales.values() for s in scale.starts]
-    fits = [
-        name
-        for name, factors in cells.items()
-        if any(_fits(record.run, start.filled(factors)) for start in starts)
-    ]
-    if not fits:
-        raise LintError(f"record '{record.key}' fits none of {', '.join(cells)}")
-    return max(fits, key=lambda name: len(cells[name]))
-
-
-def _fits(run: Run, factors: Mapping[str, object]) -> bool:
-    """Whether a run has these factors; `data` may have the place `{data}`."""
-    named = fnmatchcase(run.data, str(factors.get("data", "*")).format(data="*"))
-    return named and all(getattr(run, k) == v for k, v in factors.items() if k != "data")
+def _cell(study: Study, record: Record, varied: Iterable[str]) -> str:
+    """The cell that, at some scale, has what varies between cells as the record has it."""
+    data = record.run.data.partition(":")[0]
+    for scale in study.scales.values():
+        for start in scale.starts:
+            for cell, run in conditions(study, scale, start, data).items():
+                if all(getattr(run, factor) == getattr(record.run, factor) for factor in varied):
+                    return cell
+    raise LintError(f"record '{record.key}' fits none of {', '.join(study.cells())}")
 
 
 def _all_cases(found: Mapping[str, Mapping[Unit, Record]]) -> dict[str, list[Case]]:

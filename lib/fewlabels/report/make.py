@@ -23,6 +23,7 @@ NOTEBOOKS = (
     "05_your_own_images",
     "10_backbone_budget",
     "11_unet_unetpp",
+    "12_mars_ablation",
     "13_pixels_linking",
     "14_sampling_loss",
     "15_label_budget",
@@ -33,6 +34,7 @@ NOTEBOOKS = (
 OF_STUDIES = {
     "10_backbone_budget": ("A",),
     "11_unet_unetpp": ("B",),
+    "12_mars_ablation": ("C",),
     "13_pixels_linking": ("D",),
     "14_sampling_loss": ("E",),
     "15_label_budget": ("budget",),

@@ -76,18 +76,23 @@ def runs(name: str, profile: str, data: str, start: Start) -> dict[tuple[str, in
     draw, seed, steps and batches, so their differences are paired.
     """
     chosen = scale(name, profile, data)
-    data = str(chosen.fixed.get("data", "{data}")).format(data=data)
-    given = dict(chosen.fixed) | {"data": "{data}"}
-    cells = {cell: given | start.filled(factors) for cell, factors in study(name).cells().items()}
-    named = {
-        cell: replace(Run(), **factors | {"data": factors["data"].format(data=data)})
-        for cell, factors in cells.items()
-    }
+    named = conditions(study(name), chosen, start, data)
     return {
         (cell, fold, pair): replace(run, fold=fold, draw=pair, seed=pair)
         for pair in range(chosen.pairs)
         for fold in chosen.folds
         for cell, run in named.items()
+    }
+
+
+def conditions(study: Study, scale: Scale, start: Start, data: str) -> dict[str, Run]:
+    """The cells of a study as runs on `data`, which all have the first fold, draw and seed."""
+    data = str(scale.fixed.get("data", "{data}")).format(data=data)
+    given = dict(scale.fixed) | {"data": "{data}"}
+    cells = {cell: given | start.filled(factors) for cell, factors in study.cells().items()}
+    return {
+        cell: replace(Run(), **factors | {"data": factors["data"].format(data=data)})
+        for cell, factors in cells.items()
     }
 
 

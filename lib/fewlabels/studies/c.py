@@ -15,7 +15,7 @@ BLOCKS = MappingProxyType(
         "attention": ",attention",
     }
 )
-WEIGHTED = {"class_weights": "inverse"}
+WEIGHTED = {"class_weights": "inverse", "weight_bound": 100.0}
 IGNORED = {"left_out": ("background",)} | WEIGHTED
 PLAIN = {"blocks": ""} | IGNORED
 RARE = {"rare_below": 0.03, "rare_times": 4, "rare_augmentation": "flips+shift_scale_rotate"}
@@ -96,7 +96,7 @@ HOME = {
     "data": "{data}:background", "sampler": "all", "amount": 1.0, "validation": "dense",
     "augmentation": "flips+rotate", "rotation": 15.0,
 }  # fmt: skip
-MARS = {"grid": 96, "crop": 96, "batch": 8, "steps": 800, "lr": 5e-3, "watch": 4}  # whole frames
+MARS = {"grid": 96, "crop": 96, "batch": 8, "steps": 800, "lr": 1.5e-3, "watch": 4}  # whole frames
 SCENES = SYNTHETIC | {"grid": 128, "crop": 32, "steps": 12, "batch": 4, "watch": 2}
 
 STUDY = Study(
