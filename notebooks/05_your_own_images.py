@@ -61,7 +61,7 @@ import pandas as pd
 import rasterio
 from IPython.display import Markdown, display
 
-from fewlabels import figures, paths
+from fewlabels import annotate, figures, paths
 from fewlabels.own import compare, evidence, examples, fit, views
 from fewlabels.own.explore import explore
 from fewlabels.own.predict import predict
@@ -173,7 +173,11 @@ Markdown(
 #
 # The pixels of @fig-own-next are drawn from the 5 % on which the two most probable classes are closest
 # together, and lie apart from each other; the points are also a layer for QGIS, with an empty column
-# to be filled in. Whether such clicks help more than random ones is not shown yet.
+# to be filled in.
+
+# %%
+#| echo: false
+Markdown(annotate.said(annotate.folder_of("published")))
 
 # %%
 #| label: fig-own-next
