@@ -18,9 +18,9 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
             "E stratified labels do not show it on this fold, so it was not tested."
         ),
         "B*/majority/*": (
-            "System B trains from scratch for few steps, with class weights that are the inverse of "
-            "the classes' shares, so it predicts the largest class less often than it occurs; the "
-            "same without weights was not run."
+            "System B trains from scratch for few steps, with class weights that are the inverse "
+            "of the classes' shares, so it predicts the largest class less often than it occurs; "
+            "the same without weights was not run."
         ),
         "budget*/majority/5 px, fold 2, *": (
             "Five labels an image are too few on this place: always answering its largest class "
