@@ -61,8 +61,9 @@ import pandas as pd
 import rasterio
 from IPython.display import Markdown, display
 
-from fewlabels import figures, paths
+from fewlabels import annotate, figures, paths
 from fewlabels.own import compare, evidence, examples, fit, views
+from fewlabels.own.explore import explore
 from fewlabels.own.predict import predict
 from fewlabels.own.recipe import Recipe
 
@@ -172,7 +173,11 @@ Markdown(
 #
 # The pixels of @fig-own-next are drawn from the 5 % on which the two most probable classes are closest
 # together, and lie apart from each other; the points are also a layer for QGIS, with an empty column
-# to be filled in. Whether such clicks help more than random ones is not shown yet.
+# to be filled in.
+
+# %%
+#| echo: false
+Markdown(annotate.said(annotate.folder_of("published")))
 
 # %%
 #| label: fig-own-next
@@ -188,8 +193,16 @@ asked[["rank", "row", "column", "first", "second", "margin"]].head().style.forma
 ).hide(axis="index")
 
 # %% [markdown]
-# <!-- the click widget of own/explore goes here -->
+# ## Click for yourself
 #
+# In JupyterLab the next cell is an image to click on: choose a class, click, train for some seconds,
+# and see the map and its confidence change. The clicks are saved as GeoJSON, which `fewlabels train`
+# takes as labels. Where nobody can click it is a picture.
+
+# %%
+explore(given.scene, about.classes, file=folder / "clicks.geojson")
+
+# %% [markdown]
 # ## Checks
 #
 # The map has the scene's grid, every scored pixel is a labelled one, the better of the two is kept,

@@ -103,8 +103,8 @@ by_image = failures.by_image(found["E"])
 means = by_image.groupby(["fold", "image"])["miou"].mean()
 folds = worst["fold"].value_counts()
 Markdown(
-    f"Over {len(means)} images the mean mIoU goes from {100 * means.min():.1f} to {100 * means.max():.1f} %; "
-    f"{folds.iloc[0]} of the worst five lie in fold {folds.index[0]}."
+    f"Over {len(means)} images in {by_image['fold'].nunique()} fold(s) the mean mIoU goes from "
+    f"{100 * means.min():.1f} to {100 * means.max():.1f} %; {folds.iloc[0]} of the worst five lie in fold {folds.index[0]}."
 )
 
 # %% [markdown]

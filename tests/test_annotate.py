@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fewlabels import annotate, datasets, sparsify
+from fewlabels import annotate, cli, datasets, sparsify
 from fewlabels.types import IGNORE, RecordError
 
 
@@ -81,6 +81,16 @@ def test_arms_share_everything_but_where_is_clicked_and_are_recorded_once(
     row = annotate.judged(found).iloc[0]
     assert row["n"] == 1
     assert row["verdict"].startswith("cannot tell")
+    assert "n = 1): cannot tell" in annotate.said(tmp_path)
     other = {unit: replace(run, lr=1e-9) for unit, run in runs.items()}
     with pytest.raises(RecordError, match="another run"):
         annotate.recorded(other, tmp_path)
+
+
+def test_without_records_nothing_is_claimed(tmp_path, capsys):
+    assert "not been measured" in annotate.said(tmp_path)
+    asked = ["clicks", "--profile", "smoke", "--dry-run", "--runs", str(tmp_path)]
+    assert cli.main(asked) == 0
+    assert capsys.readouterr().out == (
+        "clicks on synthetic, profile smoke: 4 runs, 0 recorded, 4 to train\n"
+    )

@@ -253,7 +253,7 @@ def test_the_front_end_can_train_and_stop(explorer, monkeypatch):
     monkeypatch.setattr(trial, "mapped", mapped)
     explorer._asked(explorer, {"do": "train", "steps": 7}, [])
     assert ended.wait(60)
-    assert explorer.message.startswith("Stopped after 3 steps")
+    assert explorer.message.startswith("Stopped at step 3 of 7")
     assert explorer.map is None
 
 

@@ -19,7 +19,7 @@ from rasterio.windows import Window
 
 from fewlabels.types import DataError
 
-CACHE = 256 * 2**20  # bytes that GDAL may keep of a scene: without a limit, 5 % of the memory
+CACHE = 128 * 2**20  # bytes that GDAL may keep of a scene: without a limit, 5 % of the memory
 Pixels = tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]
 Read = Callable[[slice, slice], Pixels]
 

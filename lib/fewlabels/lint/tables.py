@@ -172,7 +172,8 @@ def _label_shares(runs: Mapping[Unit, Record]) -> Iterator[Case]:
     """Labels of uniform draws, against the masks of the training tiles.
 
     Those are the test tiles of the other folds, so their masks are in the other folds' confusion
-    matrices. Where that is not so (folds missing, classes left out) nothing is compared.
+    matrices. Where that is not so (folds missing, classes left out) nothing is compared. A budget
+    of pixels a tile gives every tile the same weight, a share of them gives every pixel the same.
     """
     tested = {fold: record for (_, fold, _), record in runs.items()}
     for (cell, fold, pair), record in runs.items():
@@ -181,10 +182,12 @@ def _label_shares(runs: Mapping[Unit, Record]) -> Iterator[Case]:
         elsewhere = places != set(record.facts["data"]["train_places"])
         if record.run.sampler != "random" or record.run.left_out or elsewhere:
             continue
-        labels, truth = record.facts["labels"], sum(o.confusion.sum(axis=(0, 2)) for o in others)
-        for (name, count), share in zip(
-            labels["per_class"].items(), truth / truth.sum(), strict=True
-        ):
+        labels = record.facts["labels"]
+        truth = np.concatenate([other.confusion.sum(axis=2) for other in others])
+        if isinstance(record.run.amount, int):
+            truth = truth / truth.sum(axis=1, keepdims=True)
+        shares = truth.sum(axis=0) / truth.sum()
+        for (name, count), share in zip(labels["per_class"].items(), shares, strict=True):
             outcome = rules.label_share(count / labels["pixels"], share, labels["pixels"])
             yield "label-share", f"{cell}, fold {fold}, pair {pair}, {name}", outcome
 

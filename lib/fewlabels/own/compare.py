@@ -13,6 +13,8 @@ from fewlabels.own.score import Held, Learn
 log = logging.getLogger(__name__)
 
 SCORES = {"miou": "mIoU", "accuracy": "accuracy"}
+WORDS = {"better": "the network is better", "worse": "the forest is better",
+         "cannot tell": "which is better cannot be told"}  # fmt: skip
 METHODS: Mapping[str, Learn] = {"network": learn.learn, "forest": grow.learn}
 
 
@@ -69,7 +71,7 @@ def told(record: Mapping[str, object]) -> list[str]:
         low, high = found["interval"]
         lines.append(
             f"network minus forest: {100 * found['miou']:+.1f} points of mIoU [{100 * low:.1f}, "
-            f"{100 * high:.1f}] over the same {found['units']} units: {found['verdict']}"
+            f"{100 * high:.1f}] over the same {found['units']} units: {WORDS[found['verdict']]}"
         )
     return [*lines, f"kept: {record['method']} ({record['why']})"]
 

@@ -106,9 +106,9 @@ function render({ model, el }) {
   const root = make(
     "div",
     { className: "fewlabels-explore", data: { lmSuppressShortcuts: "true" }, onkeydown: typed },
-    row(group(group(...classes), group(undo, clear)), group(zoom.out, zoom.in, zoom.all)),
+    row(group(group(...classes), group(undo, clear))),
     make("div", { className: "panels" }, ...figures),
-    readout,
+    row(readout, group(zoom.out, zoom.in, zoom.all)),
     row(
       group(train, stop, make("label", {}, steps, " steps"), bar),
       group(make("label", {}, "Clicks in ", file), save, load),

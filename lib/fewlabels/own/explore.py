@@ -246,7 +246,7 @@ class Explorer(anywidget.AnyWidget):
     def _watched(self, steps: int, began: float) -> trial.Watch:
         def watch(step: int, network: nn.Module) -> dict[str, float]:
             if self._stop.is_set():
-                raise Stopped(f"Stopped after {step} steps; the map is as it was before.")
+                raise Stopped(f"Stopped at step {step} of {steps}; the map is as it was before.")
             left = (time.perf_counter() - began) * (steps / step - 1)
             self.done = step / steps
             self.message = f"Step {step} of {steps}, about {left:.0f} s left."

@@ -61,6 +61,7 @@ def asked(scene: Scene, clicks: geopandas.GeoDataFrame, classes: Sequence[str]) 
     scale = preview.shape(scene)[0] / scene.height
     for click in clicks.itertuples():
         x, y = (scale * (at + 0.5) - 0.5 for at in (click.column, click.row))
+        axis.plot(x, y, "ko", ms=13)
         axis.plot(x, y, "o", ms=9, mfc=colours[click.first], mec=colours[click.second], mew=2.5)
         axis.annotate(str(click.rank), (x, y), (5, 5), textcoords="offset points", fontsize=9)
     figures.legend(figure, classes)
