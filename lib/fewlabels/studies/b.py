@@ -78,7 +78,7 @@ STUDY = Study(
     scales={
         ("smoke", "synthetic"): Scale(SMALL, (0,), 2, SYNTHETIC | TINY | HOME),
         ("smoke", "real"): Scale(SMALL, (0,), 2, {"grid": 128} | TINY | HOME),
-        ("quick", "synthetic"): Scale(SMALL, (0,), 2, SYNTHETIC | {"steps": 40, "watch": 2} | HOME),
+        ("quick", "synthetic"): Scale(SMALL, (0,), 2, SYNTHETIC | {"steps": 20, "watch": 2} | HOME),
         ("quick", "real"): Scale(NARROW, (0,), 2, HALF | HOME),
         ("full", "synthetic"): Scale(
             NARROW, FOLDS, 3, SYNTHETIC | {"steps": 900, "watch": 10} | HOME

@@ -10,7 +10,7 @@ FEW = (5, 10, 30, 100, 300, 1000)
 DENSE = "dense"
 NOT_THEIRS = "not asked by the five"
 AS_E = HALF | e.ALPHA  # alpha plays no part here; with it, cells that E has are run once
-SHORT = SYNTHETIC | {"steps": 40, "watch": 2}
+SHORT = SYNTHETIC | {"steps": 20, "watch": 2}
 
 
 REAL = {
