@@ -112,7 +112,7 @@ def test_what_nobody_labelled_trains_as_a_class_but_is_scored_in_no_way(
         assert np.array(record.facts["training"]["confusion"])[4].sum() > 0
         row = records.table({("a", 0, 0): record}).iloc[0]
         seen = np.array(record.facts["training"]["confusion"])
-        absent = tuple(np.flatnonzero(np.isnan(record.scores.iou)))
+        absent = tuple(np.flatnonzero(np.isnan(record.scores.iou)).tolist())
         assert row["train_miou"] == metrics.scores(seen, absent).miou
     assert (one.confusion.sum(axis=2) == other.confusion.sum(axis=2)).all()
 
