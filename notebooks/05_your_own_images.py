@@ -63,6 +63,7 @@ from IPython.display import Markdown, display
 
 from fewlabels import annotate, figures, paths
 from fewlabels.own import compare, evidence, examples, fit, views
+from fewlabels.own.explore import explore
 from fewlabels.own.predict import predict
 from fewlabels.own.recipe import Recipe
 
@@ -192,8 +193,16 @@ asked[["rank", "row", "column", "first", "second", "margin"]].head().style.forma
 ).hide(axis="index")
 
 # %% [markdown]
-# <!-- the click widget of own/explore goes here -->
+# ## Click for yourself
 #
+# In JupyterLab the next cell is an image to click on: choose a class, click, train for some seconds,
+# and see the map and its confidence change. The clicks are saved as GeoJSON, which `fewlabels train`
+# takes as labels. Where nobody can click it is a picture.
+
+# %%
+explore(given.scene, about.classes, file=folder / "clicks.geojson")
+
+# %% [markdown]
 # ## Checks
 #
 # The map has the scene's grid, every scored pixel is a labelled one, the better of the two is kept,

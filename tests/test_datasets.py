@@ -3,6 +3,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import paint
 from PIL import Image
@@ -33,6 +34,32 @@ def test_validation_is_the_next_group_and_fit_what_is_left(dubai_root: Path):
         assert set(val.places) == set(dubai.FOLDS[(fold + 1) % 5])
         assert set(fit.places) | set(val.places) == set(train.places)
         assert len(fit) + len(val) == len(train)
+
+
+def test_patches_at_random_are_each_tested_once_and_leak(dubai_root: Path):
+    options = {"root": dubai_root, "cache_root": dubai_root / "cache"}
+    tested = []
+    for fold in range(5):
+        train, test, val = (
+            datasets.load("dubai:patches", fold=fold, split=s, **options)
+            for s in ("train", "test", "val")
+        )
+        assert not set(train.ids) & set(test.ids)
+        assert len(train) + len(test) == 72
+        assert set(val.ids) < set(train.ids)
+        assert set(train.places) & set(test.places)
+        assert test[0].place == test[0].id.partition("-")[0]  # what the tile is stays what it was
+        tested += test.ids
+    apart = load(dubai_root)
+    assert sorted(tested) == sorted(load(dubai_root, split="all").ids)
+    assert train.fingerprint != apart.fingerprint
+    again = datasets.load("dubai:patches", fold=4, split="test", **options)
+    assert again.ids == test.ids
+
+
+def test_a_published_split_has_nothing_to_deal(ai4mars_root: Path):
+    with pytest.raises(DataError, match="one published test group"):
+        datasets.load("ai4mars:patches", ai4mars_root, cache_root=ai4mars_root / "cache")
 
 
 def test_two_places_leave_none_to_fit(folder_root: Path):
@@ -230,3 +257,43 @@ def test_a_run_is_prepared_on_chips(name: str, request: pytest.FixtureRequest):
     assert len(ready.labelled) == len(ready.train)
     assert set(ready.train.places).isdisjoint(ready.test.places)
     assert all((labels != IGNORE).sum() == 8 for labels in ready.drawn.values())
+
+
+def test_background_is_what_nobody_labelled_but_never_in_the_test(tmp_path: Path):
+    plain, varied = (
+        {
+            split: datasets.load(name, split=split, grid=64, cache_root=tmp_path)
+            for split in ("fit", "val", "test")
+        }
+        for name in ("synthetic", "synthetic:background")
+    )
+    last = len(plain["fit"].classes)
+    assert varied["fit"].classes == (*plain["fit"].classes, "background")
+    assert varied["fit"].fingerprint != plain["fit"].fingerprint
+    for split in ("fit", "val"):
+        for before, after in zip(plain[split], varied[split], strict=True):
+            kept = after.mask != last
+            assert 0 < kept.mean() < 1
+            assert (after.mask[kept] == before.mask[kept]).all()
+    for before, after in zip(plain["test"], varied["test"], strict=True):
+        assert (before.mask == after.mask).all()
+
+
+def test_cleaned_leaves_outliers_out_of_training_alone(tmp_path: Path, monkeypatch):
+    name = "synthetic:background"
+    first = datasets.load(name, tmp_path, split="fit", grid=64).ids[0]
+
+    def found(tiles):
+        assert len(tiles) == 32  # of all that train, whatever is held out
+        rules = {rule: [t.id == first for t in tiles] for rule in datasets.outliers.RULES}
+        return pd.DataFrame(rules)
+
+    monkeypatch.setattr(datasets.outliers, "outliers", found)
+    for split in ("train", "fit", "val", "test"):
+        whole, cleaned = (
+            datasets.load(full, split=split, grid=64, cache_root=tmp_path)
+            for full in (name, f"{name}:cleaned")
+        )
+        assert cleaned.classes == whole.classes
+        assert set(whole.ids) - set(cleaned.ids) == ({first} & set(whole.ids))
+        assert cleaned.fingerprint != whole.fingerprint

@@ -109,6 +109,9 @@ def test_figures_have_labelled_axes():
     drawn = [
         figures.compared(table, ["a", "b"], bound="b"),
         figures.curve(history),
+        figures.budget_curve(
+            {"a": table.assign(pixels_a_tile=[5.0, 5.0, 50.0, 50.0])}, bound=table
+        ),
         figures.curves({"a": [history.dropna()]}),
         figures.bars(pd.DataFrame({"IoU": [1.0, 2.0]}), ("water", "road"), label="IoU in %"),
     ]

@@ -227,6 +227,17 @@ def test_records_of_two_data_sets_stand_apart(published: dict[str, dict]):
         lint.grouped("E", studies.study("E"), [strange])
 
 
+@pytest.mark.parametrize("name", studies.STUDIES)
+def test_a_record_is_given_back_to_the_cell_that_declared_it(name: str, published: dict[str, dict]):
+    (runs,) = published.values()
+    some = next(iter(runs.values()))
+    for start in studies.scale(name, "published", "dubai").starts:
+        declared = studies.runs(name, "published", "dubai", start)
+        found = [replace(some, run=run) for run in declared.values()]
+        (units,) = lint.grouped(name, studies.study(name), found).values()
+        assert {unit: record.run for unit, record in units.items()} == declared
+
+
 def test_the_command_line_prints_one_line_a_finding(capsys: pytest.CaptureFixture):
     assert cli.main(["lint"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -25,7 +25,12 @@ def batches(tiles=None, *, crop=16, size=3, steps=20, seed=0, how="none", book=N
 
 def test_a_batch_has_no_field_for_a_mask():
     assert [f.name for f in dataclasses.fields(Batch)] == ["images", "labels", "ids"]
-    assert [f.name for f in dataclasses.fields(LabelledTile)] == ["id", "image", "labels"]
+    assert [f.name for f in dataclasses.fields(LabelledTile)] == [
+        "id",
+        "image",
+        "labels",
+        "redrawn",
+    ]
 
 
 @pytest.mark.parametrize("how", ["none", "d4"])

@@ -93,5 +93,5 @@ def test_a_dry_run_prints_the_plan_and_trains_nothing(capsys, monkeypatch: pytes
     monkeypatch.setattr(train, "fit", None)
     assert cli.main(["run", "D", "--profile", "smoke", "--device", "cpu", "--dry-run"]) == 0
     said = capsys.readouterr().out
-    assert "8 runs, 0 recorded, 8 to train in 32 steps" in said
+    assert "10 runs, 0 recorded, 10 to train in 40 steps" in said
     assert "estimated time on cpu, " in said

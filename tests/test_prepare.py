@@ -53,6 +53,28 @@ def test_classes_left_out_are_neither_rare_nor_counted(shares: dict[str, float])
     assert ready(rare_below=shares[least] + 1e-9, left_out=(least,)).rare == ()
 
 
+def test_labels_drawn_anew_each_round_show_more_than_they_state():
+    tiles = len(ready().labelled)
+    three = {"steps": 3 * tiles, "batch": 1, "crop": 64, "amount": 2}
+    frozen, anew = ready(**three), ready(**three, redrawn=True)
+    for before, after in zip(frozen.labelled, anew.labelled, strict=True):
+        assert (before.labels == after.labels).all()
+        assert (len(before.redrawn), len(after.redrawn)) == (0, 2)
+        seen = [after.in_round(i).labels for i in range(3)]
+        assert (seen[0] == after.labels).all()
+        assert len({labels.tobytes() for labels in seen}) == 3
+    assert frozen.sha256 == anew.sha256  # the budget that is stated
+    books = {}
+    for name, this in (("frozen", frozen), ("anew", anew)):
+        books[name] = this.ledger()
+        for _ in prepare.batches(this, books[name]).ahead():
+            pass
+    stated = prepare.label_facts(anew, books["anew"])["pixels"]
+    rounds = [[t.in_round(i).labels != IGNORE for i in range(3)] for t in anew.labelled]
+    distinct = sum(np.any(each, axis=0).sum() for each in rounds)
+    assert books["frozen"].touched == stated < books["anew"].touched == distinct
+
+
 def test_the_factors_reach_the_batches():
     found = ready(rare_below=1.0, rare_times=2, cutmix=0.4, rare_augmentation="flips")
     made = prepare.batches(found, found.ledger())
@@ -88,6 +110,7 @@ def test_validation_places_do_not_train_and_keep_their_own_draw():
         ({"validation": "test"}, UnknownName, "validation 'test'; known: dense, none, sparse"),
         ({"cutmix": 1.5}, ValueError, r"cutmix must lie in \[0, 1\], found 1.5"),
         ({"rare_below": -0.1}, ValueError, "rare_below must lie"),
+        ({"redrawn": True, "expansion": "disc"}, ValueError, "cannot be expanded"),
     ],
 )
 def test_wrong_factors_are_named_before_anything_is_loaded(factors, error, match, monkeypatch):

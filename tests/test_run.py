@@ -66,6 +66,57 @@ def test_the_record_says_what_was_done(finished):
     ]  # fmt: skip
 
 
+def test_the_record_says_how_well_training_fits_its_own_labels(finished):
+    """As many training tiles as are tested; their drawn labels, and nothing else of them."""
+    _, record = finished
+    training, labels = record.facts["training"], record.facts["labels"]
+    assert training["tiles"] == len(record.tiles)
+    confusion = np.array(training["confusion"])
+    assert confusion.shape == record.confusion.shape[1:]
+    assert 0 < confusion.sum() < labels["pixels"]
+    row = records.table({("a", 0, 0): record}).iloc[0]
+    assert row["train_miou"] == metrics.scores(confusion).miou
+    assert row["gap"] == row["train_miou"] - row["miou"]
+    rarest = min(labels["per_class"], key=labels["per_class"].get)
+    assert row["rarest_iou"] == row[f"iou_{rarest}"]
+
+
+def test_a_record_that_does_not_say_how_training_fits_has_no_gap(finished):
+    _, record = finished
+    earlier = dataclasses.replace(
+        record, facts={k: v for k, v in record.facts.items() if k != "training"}
+    )
+    assert "gap" not in records.table({("a", 0, 0): earlier})
+    both = records.table({("a", 0, 0): record, ("b", 0, 0): earlier})
+    assert both["gap"].isna().tolist() == [False, True]
+
+
+def test_what_nobody_labelled_trains_as_a_class_but_is_scored_in_no_way(
+    ai4mars_root: Path, tmp_path: Path
+):
+    """Whether it is in the loss or not, all runs are scored on the same pixels and classes."""
+    taught = dataclasses.replace(
+        TINY, data="ai4mars:background", grid=32, sampler="all", class_weights="inverse"
+    )
+    ignored = dataclasses.replace(taught, left_out=("background",))
+    one, other = (
+        run.execute(r, root=ai4mars_root, runs=tmp_path, device="cpu") for r in (taught, ignored)
+    )
+    assert one.facts["labels"]["per_class"]["background"] > 0
+    assert one.facts["labels"]["sha256"] == other.facts["labels"]["sha256"]
+    assert one.facts["class_weights"] != other.facts["class_weights"]
+    for record in (one, other):
+        assert record.confusion.shape == (5, 5, 5)
+        assert record.confusion[:, 4].sum() == 0
+        assert np.isnan(record.scores.iou[4])
+        assert np.array(record.facts["training"]["confusion"])[4].sum() > 0
+        row = records.table({("a", 0, 0): record}).iloc[0]
+        seen = np.array(record.facts["training"]["confusion"])
+        absent = tuple(np.flatnonzero(np.isnan(record.scores.iou)))
+        assert row["train_miou"] == metrics.scores(seen, absent).miou
+    assert (one.confusion.sum(axis=2) == other.confusion.sum(axis=2)).all()
+
+
 def test_a_run_on_grey_images_trains_and_its_network_comes_back(ai4mars_root: Path, tmp_path: Path):
     grey = dataclasses.replace(TINY, data="ai4mars", grid=32)
     record = run.execute(grey, root=ai4mars_root, runs=tmp_path / "runs", device="cpu")
@@ -113,6 +164,29 @@ def test_a_record_without_boundaries_and_calibration_has_nan_for_them(finished, 
     assert np.isnan([old.boundary.mean_iou, old.boundary.mean_f1, old.ece]).all()
     row = records.table({("cell", 0, 0): old}).iloc[0]
     assert row[["boundary_iou", "boundary_f1", "ece"]].isna().all()
+
+
+def test_runs_that_split_the_tiles_in_different_ways_are_scored_on_the_same(finished):
+    _, record = finished
+    rng = np.random.default_rng(0)
+
+    def run(*tiles: str) -> records.Record:
+        counts = metrics.Statistics(rng.integers(1, 9, (len(tiles), 3, 3)))
+        return dataclasses.replace(record, tiles=tiles, statistics=counts)
+
+    named = {
+        ("apart", 0, 0): run("a1", "a2"), ("apart", 1, 0): run("b1", "b2"),
+        ("dealt", 0, 0): run("b2", "a1"), ("dealt", 1, 0): run("a2", "b1"),
+        ("apart", 0, 1): run("a1", "a2"), ("dealt", 0, 1): run("b2", "a1"),
+    }  # fmt: skip
+    found = records.retested(named, "apart")
+    assert set(found) == {(c, f, 0) for c in ("apart", "dealt") for f in (0, 1)}
+    for fold, tiles in enumerate([("a1", "a2"), ("b1", "b2")]):
+        assert found["dealt", fold, 0].tiles == found["apart", fold, 0].tiles == tiles
+        assert (found["apart", fold, 0].confusion == named["apart", fold, 0].confusion).all()
+    dealt = named["dealt", 0, 0].confusion, named["dealt", 1, 0].confusion
+    assert (found["dealt", 0, 0].confusion == np.stack([dealt[0][1], dealt[1][0]])).all()
+    assert (found["dealt", 1, 0].confusion == np.stack([dealt[1][1], dealt[0][0]])).all()
 
 
 def test_statistics_that_do_not_fit_the_tiles_are_named(finished, tmp_path: Path):
@@ -348,6 +422,11 @@ def test_published_records_are_found_by_what_they_declare(tmp_path: Path, monkey
     shutil.rmtree(tmp_path / made["dense, PCE", 0, 1].key)  # a comparison is whole or left out
     left = sweep.recorded("E", "published", "synthetic", runs=tmp_path)
     assert set(left) == {unit for unit in made if unit[2] == 0}
+    with monkeypatch.context() as added:  # unless what is missing was declared later
+        later = dataclasses.replace(studies.STUDIES["E"], later=("dense, PCE",))
+        added.setattr(studies, "STUDIES", {"E": later})
+        left = sweep.recorded("E", "published", "synthetic", runs=tmp_path)
+        assert set(left) == set(made) - {("dense, PCE", 0, 1)}
     shutil.rmtree(tmp_path / made["dense, PCE", 0, 0].key)
     with pytest.raises(RecordError, match="8 of 10 runs are recorded"):
         sweep.recorded("E", "published", "synthetic", runs=tmp_path)

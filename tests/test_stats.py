@@ -156,6 +156,29 @@ def test_a_curve_that_has_no_area_is_refused(budgets: list[float]):
         stats.area_under_budget_curve(np.array(budgets), np.ones(len(budgets)))
 
 
+def test_the_budget_that_reaches_a_level_by_hand():
+    budgets, scores = np.array([10.0, 100.0, 1000.0]), np.array([70.0, 90.0, 100.0])
+    assert stats.budget_reaching(budgets, scores, 95) == pytest.approx(10**2.5)
+    assert stats.budget_reaching(budgets[::-1], scores[::-1], 80) == pytest.approx(10**1.5)
+    assert stats.budget_reaching(budgets, scores, 60) == 10
+    assert stats.budget_reaching(budgets, scores, 101) == np.inf
+
+
+def test_a_curve_that_falls_below_again_has_not_reached_the_level():
+    falls = np.array([96.0, 94.0, 98.0])
+    assert stats.budget_reaching(np.array([1.0, 10.0, 100.0]), falls, 95) == pytest.approx(10**1.25)
+
+
+def test_the_budget_that_reaches_a_level_has_an_interval_over_places():
+    budgets, blocks = np.array([10.0, 100.0]), np.array([0, 0, 1])
+    scores = np.array([[80.0, 100.0], [80.0, 100.0], [96.0, 96.0]])
+    found = stats.budgets_reaching(budgets, scores, blocks, 95)
+    assert found.mean == pytest.approx(10 ** (1 + (95 - 88) / (98 - 88)))
+    assert (found.low, found.high) == (10, pytest.approx(10**1.75))
+    assert (found.units, found.blocks) == (3, 2)
+    assert np.isnan(stats.budgets_reaching(budgets, scores[:2], blocks[:2], 95).low)
+
+
 def test_a_summary_is_a_mean_and_interval_a_condition():
     table = pd.DataFrame(
         {"cell": ["b", "b", "a"], "fold": [0, 1, 0], "pair": [0, 0, 0], "miou": [0.4, 0.6, 0.5]}

@@ -1,5 +1,6 @@
 """Each measure of a claim: its value by hand, its verdicts, and how often the rule errs."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -61,6 +62,25 @@ def test_a_claim_of_no_difference_needs_the_margin(a: float, noise: float, expec
     assert judged({"a": a, "b": 0.4}, NOTHING, noise=noise).verdict == expected
 
 
+@pytest.mark.parametrize(
+    ("a", "noise", "expected"),
+    [
+        (0.402, 1e-4, "holds"),
+        (0.35, 1e-4, "holds"),  # worse is no gain either
+        (0.45, 1e-4, "does not hold"),
+        (0.41, 1e-3, "cannot tell"),
+        (0.402, 0.05, "cannot tell"),
+    ],
+)
+def test_a_claim_of_no_gain_needs_less_than_the_margin(a: float, noise: float, expected: str):
+    claim = Claim("", "", ("a",), ("b",), measure="no_gain", sign=-1)
+    found = judged({"a": a, "b": 0.4}, claim, noise=noise)
+    assert found.verdict == expected
+    assert claim.rule == "miou: [a] - [b] < 0.01"
+    shown = stats.claims_table(table({"a": a, "b": 0.4}), {"X": claim})["ours"][0]
+    assert shown.startswith(f"{100 * (a - 0.4):.1f} [")  # the difference itself, in points
+
+
 def test_a_wider_margin_is_a_weaker_claim():
     wide = Claim("", "", ("a",), ("b",), measure="equivalence", margin=0.1)
     assert judged({"a": 0.45, "b": 0.4}, wide).verdict == "holds"
@@ -112,6 +132,32 @@ def test_units_without_the_metric_are_left_out():
     found.loc[found["fold"] == 2, "miou"] = np.nan
     got = stats.verdicts(found, {"X": Claim("", "", ("a",), ("b",))}).iloc[0]
     assert (got["units"], got["verdict"]) == (12, "cannot tell (12 of 15 units)")
+
+
+def test_a_mean_over_cells_needs_all_of_them():
+    rows = table({"a": 0.5, "b": 0.4, "c": 0.3})
+    rows = rows[(rows["cell"] != "b") | (rows["fold"] != 0)]
+    claim = Claim("", "", ("a", "b"), ("c",))
+    assert len(stats.paired(rows, claim)) == 12
+    assert stats.paired(rows, claim)["value"].mean() == pytest.approx(0.15, abs=1e-3)
+
+
+@pytest.mark.parametrize("claim", [
+    Claim("", "", ("a",), ("new",)),
+    Claim("", "", ("a",), ("b",), metric="gap"),
+    Claim("", "", ("new",), measure="property"),
+    Claim("", "", ("a", "new"), ("b", "a"), measure="interaction"),
+    replace(LARGEST, rivals=(("new", "b"),)),
+])  # fmt: skip
+def test_a_claim_without_runs_is_not_decided_and_disturbs_no_other(claim: Claim):
+    family = {"X": claim, "Y": Claim("", "", ("a",), ("b",))}
+    rows = table({"a": 0.5, "b": 0.4})
+    undecided, decided = stats.verdicts(rows, family).to_dict("records")
+    assert undecided["verdict"] == "cannot tell (0 of 15 units)"
+    assert (decided["verdict"], decided["units"]) == ("holds", 15)
+    assert decided["p_holm"] == pytest.approx(2 * 2 / 2**15)  # of two claims, as declared
+    for shown in (stats.claims_table(rows, family), stats.evidence_table(rows, family)):
+        assert "nan" not in " ".join(shown.drop(columns="p (Holm)").iloc[0].astype(str))
 
 
 def test_no_verdict_without_an_interval():

@@ -1,5 +1,5 @@
-"""The command line: `fewlabels data | run | sweep | audit | clicks | lint | report | train |
-predict`, each with `--help`.
+"""The command line: `fewlabels data | run | sweep | audit | agreement | clicks | lint | report |
+train | predict`, each with `--help`.
 """
 
 import argparse
@@ -94,6 +94,16 @@ def _audit(wanted: argparse.Namespace) -> None:
     print(audits.record(table, wanted.data))
 
 
+def _agreement(wanted: argparse.Namespace) -> None:
+    from fewlabels import agreement, datasets
+
+    overlaps = agreement.overlaps(wanted.data)
+    source = datasets.SOURCES[wanted.data](wanted.root or paths.data_root())
+    views = agreement.measured(source, overlaps)
+    print(agreement.table(views).round(4).to_string(index=False))
+    print(agreement.record(views, source))
+
+
 def _clicks(wanted: argparse.Namespace) -> None:
     from fewlabels import annotate
 
@@ -171,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fewlabels", description=__doc__)
     commands = parser.add_subparsers(
         required=True,
-        metavar="data | run | sweep | audit | clicks | lint | report | train | predict",
+        metavar="data | run | sweep | audit | agreement | clicks | lint | report | train | predict",
     )
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
@@ -198,6 +208,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     audit.add_argument("--grid", type=int, default=350, help="longest side in pixels (350)")
     audit.set_defaults(command=_audit)
+
+    agreement = commands.add_parser(
+        "agreement", help="hold two annotations of the same ground against each other"
+    )
+    agreement.add_argument("--data", default="dubai", help="data set (dubai)")
+    agreement.set_defaults(command=_agreement)
 
     clicks = commands.add_parser(
         "clicks", help="do clicks where a network is undecided beat random ones? (simulated)"
@@ -243,7 +259,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--profile", default="quick", choices=PROFILES)
     for command in (run, sweep, clicks, report, train, predict):
         command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
-    for command in (data, run, sweep, audit, clicks):
+    for command in (data, run, sweep, audit, agreement, clicks):
         command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
     return parser
 

@@ -31,6 +31,8 @@ class Run:
         reach: how far: the distance, radius, size or scale of that method (`expand.METHODS`).
         left_out: names of classes whose pixels count as unlabelled in the loss, see `losses`.
         draw: seed of the label draw. Runs that are compared share it.
+        redrawn: draw new labels for every round of the tiles, as much public code does: training
+            then sees many times the budget. Only to measure what that flatters.
         seed: of weights, crops and augmentation.
         watch: how many times on the way the test tiles are scored, evenly spaced, the last step
             included. The curve is shown, never used to choose.
@@ -97,6 +99,7 @@ class Run:
     rare_below: float = 0.0
     rare_times: int = 1
     rare_augmentation: str = "same"
+    redrawn: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,8 @@ class Scale:
             runs use; it stands in every row, so a stand-in is never taken for the first choice.
         folds: which test groups.
         pairs: how many (label draw, training seed) pairs a fold; draw and seed are both 0, 1, ...
-        fixed: factors that all runs share.
+        fixed: factors that all runs share. Where `data` is among them it may have the place
+            `{data}`, for the data set that is asked for; among the factors of a cell, for theirs.
     """
 
     starts: tuple[Start, ...]
@@ -146,6 +150,7 @@ MEASURES = MappingProxyType(
         "interaction": "({plus}) - ({minus}) {side} 0",
         "equivalence": "|{plus} - {minus}| < {margin:g}",
         "largest": "{plus} - {minus} {side} each of {rivals}",
+        "no_gain": "{plus} - {minus} < {margin:g}",
         "property": "share of the runs of {plus} {side} {threshold:.3g}",
     }
 )
@@ -163,11 +168,11 @@ class Claim:
         measure: `difference` of the two means; `share` or `ratio`: their quotient, held against
             `threshold` (a share is shown in %, a ratio as times); `interaction`: the first of plus
             less its second, less the same of minus; `equivalence`: a difference that the claim says
-            is none; `largest`: the difference is a gain that exceeds the gain of every rival;
-            `property`: the share of the runs of plus whose `metric` is 1 and not 0, held against
-            `threshold`.
-        margin: up to it a difference counts as none: 1 mIoU point. Asked of differences of mIoU
-            and of `equivalence`.
+            is none; `no_gain`: a difference that the claim says stays below the margin (sign -1);
+            `largest`: the difference is a gain that exceeds the gain of every rival; `property`:
+            the share of the runs of plus whose `metric` is 1 and not 0, held against `threshold`.
+        margin: up to it a difference counts as none: 1 mIoU point. Asked of differences of mIoU,
+            of `equivalence` and of `no_gain`.
         rivals: for `largest`, the other gains: (cell with, cell without).
 
     Raises:
@@ -195,6 +200,12 @@ class Claim:
             raise ValueError(f"'{self.text}': rivals are what `largest`, and only it, is held to")
 
     @property
+    def cells(self) -> tuple[str, ...]:
+        """Every cell that the claim needs, once."""
+        beside = (cell for rival in self.rivals for cell in rival)
+        return tuple(dict.fromkeys((*self.plus, *self.minus, *beside)))
+
+    @property
     def rule(self) -> str:
         """The declaration as one line: metric, contrast, direction, margin or threshold."""
         plus, minus = (self._side(cells) for cells in (self.plus, self.minus))
@@ -213,6 +224,37 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Timing:
+    """One sentence of the earlier study about time: held against a benchmark, not against runs.
+
+    It *holds* if `side` takes less than `limit` and less than `other`, *does not hold* if it takes
+    more of either, and cannot be told where an interval holds the limit.
+
+    Attributes:
+        theirs: what they reported, in their words and numbers.
+        bench, table: bench/results/`bench`.json and the title in it of a table of seconds, one row
+            a thing that was timed, one column a side.
+        limit: in seconds.
+    """
+
+    text: str
+    theirs: str
+    bench: str
+    table: str
+    side: str
+    other: str
+    limit: float
+
+    @property
+    def rule(self) -> str:
+        """The declaration as one line."""
+        return (
+            f"seconds: [{self.side}] < {self.limit:g} and [{self.other}] / [{self.side}] > 1 "
+            f"({self.table})"
+        )
+
+
+@dataclass(frozen=True)
 class Study:
     """A question, the conditions it compares, and what each profile affords.
 
@@ -221,8 +263,13 @@ class Study:
             or a place in the name of the scale's model.
         bounds: cells beside the grid, by name, such as the dense bound.
         claims: what the earlier study concluded, by its id.
+        timings: the same of time, where no run can tell.
+        later: cells that were added when runs of the others had been published: a comparison of
+            those is whole without them.
         departs: where our setting differs from theirs, besides what the table of factors shows.
         scales: (profile, "synthetic" or "real") -> Scale.
+        tested_like: where cells split the tiles in different ways: the cell whose test groups all
+            are compared on, see `records.retested`.
     """
 
     title: str
@@ -232,14 +279,16 @@ class Study:
     claims: Mapping[str, Claim]
     departs: str
     scales: Mapping[tuple[str, str], Scale]
+    tested_like: str = ""
+    later: tuple[str, ...] = ()
+    timings: Mapping[str, Timing] = field(default_factory=dict)
 
     def cells(self) -> dict[str, dict[str, object]]:
         """Name -> factors of every condition, the grid first, then the bounds."""
         grid = {}
         for levels in product(*self.varies.values()) if self.varies else ():
-            grid[", ".join(SHORT.get(str(v), str(v)) for v in levels)] = dict(
-                zip(self.varies, levels, strict=True)
-            )
+            factors = dict(zip(self.varies, levels, strict=True))
+            grid[", ".join(_named(*factor) for factor in factors.items())] = factors
         return grid | {name: dict(factors) for name, factors in self.bounds.items()}
 
 
@@ -254,9 +303,14 @@ SHORT = MappingProxyType(
         "resnet50": "ResNet-50",
         "unet": "U-Net",
         "unetpp": "U-Net++",
-        "0.1": "10 %",
-        "0.15": "15 %",
-        "0.2": "20 %",
-        "0.5": "50 %",
     }
 )
+
+
+def budget(amount: float | int) -> str:
+    """A label budget in words: an int is pixels an image, a float a share of them."""
+    return f"{amount:,} px" if isinstance(amount, int) else f"{100 * amount:g} %"
+
+
+def _named(factor: str, level: object) -> str:
+    return budget(level) if factor == "amount" else SHORT.get(str(level), str(level))

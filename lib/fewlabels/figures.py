@@ -218,12 +218,50 @@ def compared(table: pd.DataFrame, cells: Sequence[str], *, bound: str | None = N
             shift = np.linspace(-0.12, 0.12, len(mine)) if len(mine) > 1 else [0]
             axis.scatter(100 * mine["miou"], y + 0.22 + np.array(shift), s=16, marker=markers[fold],
                          color="#999999", label=f"fold {fold}" if y == 0 else None)  # fmt: skip
-        mean = interval(rows["miou"].to_numpy(), rows["fold"].to_numpy())
+        mean = _mean_miou(rows)
         _whisker(axis, y, mean, "#000000" if cell == bound else "#0072B2")
     axis.set(yticks=range(len(cells)), yticklabels=cells, xlabel="test mIoU in %, dense masks")
     axis.invert_yaxis()
     axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
+
+
+def budget_curve(
+    series: Mapping[str, pd.DataFrame], *, bound: pd.DataFrame | None = None
+) -> Figure:
+    """Test mIoU over the number of labelled pixels: means with 95 % intervals, runs as faint dots.
+
+    Args:
+        series: name -> rows with `pixels_a_tile`, `miou`, `fold`, one a run; runs of one budget
+            share a `cell`.
+        bound: the same of the dense bound, drawn as a line with its interval as a band.
+    """
+    figure, axis = plt.subplots(figsize=(6.8, 4))
+    looks = zip(series.items(), "os^D", ("#0072B2", "#E69F00", "#CC79A7", "#009E73"), strict=False)
+    for number, ((name, rows), marker, colour) in enumerate(looks):
+        shift = 1.06**number  # so that the intervals of two series stand side by side
+        axis.scatter(
+            rows["pixels_a_tile"] * shift, 100 * rows["miou"], s=9, color=colour, alpha=0.3, lw=0
+        )
+        budgets = rows.groupby("cell")["pixels_a_tile"].mean().sort_values()
+        means = [_mean_miou(rows[rows["cell"] == cell]) for cell in budgets.index]
+        heights = [100 * m.mean for m in means]
+        ends = [[100 * (m.mean - m.low) for m in means], [100 * (m.high - m.mean) for m in means]]
+        axis.errorbar(budgets * shift, heights, np.nan_to_num(ends), fmt=f"{marker}-", ms=6,
+                      capsize=3, color=colour, label=name)  # fmt: skip
+    if bound is not None:
+        mean = _mean_miou(bound)
+        axis.axhline(100 * mean.mean, color="#000000", lw=1, ls="--", label="every pixel labelled")
+        axis.axhspan(100 * mean.low, 100 * mean.high, color="#000000", alpha=0.08, lw=0)
+    axis.set(xscale="log", xlabel="labelled pixels an image", ylabel="test mIoU in %, dense masks")
+    axis.set_ylim(0, None)
+    axis.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    axis.legend(frameon=False, fontsize=9, loc="lower right")
+    return figure
+
+
+def _mean_miou(rows: pd.DataFrame) -> Interval:
+    return interval(rows["miou"].to_numpy(), rows["fold"].to_numpy())
 
 
 def curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:

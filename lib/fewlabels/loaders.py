@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -19,11 +19,22 @@ from fewlabels.types import IGNORE, DataError, NoLabelsError
 
 @dataclass(frozen=True)
 class LabelledTile:
-    """What training may see of a tile: the image and the labels drawn for it."""
+    """What training may see of a tile: the image and the labels drawn for it.
+
+    Attributes:
+        redrawn: labels of the second round, the third, ..., where they are drawn anew for each.
+    """
 
     id: str
     image: UInt8[np.ndarray, "h w c"]
     labels: UInt8[np.ndarray, "h w"]
+    redrawn: tuple[UInt8[np.ndarray, "h w"], ...] = ()
+
+    def in_round(self, number: int) -> "LabelledTile":
+        """The tile with the labels of that round of the tiles, the first being 0."""
+        if not self.redrawn or not number:
+            return self
+        return replace(self, labels=self.redrawn[(number - 1) % len(self.redrawn)])
 
 
 @dataclass(frozen=True)
@@ -180,7 +191,7 @@ class Batches(Sequence[Batch]):
         number, place = divmod(position, len(self._round))
         order = np.random.default_rng([self.seed, 0, number]).permutation(len(self._round))
         turn = self._round[order[place]]
-        return self.tiles[turn.tile], turn.extra
+        return self.tiles[turn.tile].in_round(number), turn.extra
 
     def _crop(
         self, tile: LabelledTile, extra: bool, rng: np.random.Generator

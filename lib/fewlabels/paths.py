@@ -34,6 +34,11 @@ def runs_root() -> Path:
     return Path(os.environ.get("RUNS_ROOT") or project_root() / "runs")
 
 
+def bench_root() -> Path:
+    """Folder of the benchmarks and of their committed results."""
+    return project_root() / "bench"
+
+
 def published_root() -> Path:
     """Folder of the committed records of the published study."""
     return project_root() / "report" / "results"

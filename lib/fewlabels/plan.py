@@ -1,8 +1,8 @@
 """What a study has recorded, what is still to be trained, and how long that will take here.
 
-The runs of profile `published` live in report/results, without weights, and are found by what
-they declare, since they stay valid when code is moved. All others live in runs/ and must be of
-the present data and code.
+The runs of profile `published` live in report/results, one folder a study, without weights, and
+are found by what they declare, since they stay valid when code is moved; a run that two studies
+share is recorded with either. All others live in runs/ and must be of the present data and code.
 """
 
 import statistics
@@ -101,7 +101,8 @@ def plan(
     )
     declared = studies.runs(name, profile, data, start)
     if profile == "published":
-        there = {record.run: record for record in records.read_all(folder)}
+        folders = [folder] if runs else sorted(f for f in folder.parent.glob("*") if f.is_dir())
+        there = {record.run: record for each in folders for record in records.read_all(each)}
         found = {unit: there[this] for unit, this in declared.items() if this in there}
     else:
         keys = {unit: run.key(this, root) for unit, this in declared.items()}

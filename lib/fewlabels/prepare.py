@@ -1,7 +1,7 @@
 """From a run's declaration to what it trains and tests on: tiles, labels drawn, labels expanded."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,9 +12,11 @@ from jaxtyping import UInt8
 from fewlabels import augment, datasets, expand, ledger, loaders, losses, paths, sparsify, validate
 from fewlabels.files import Shelf
 from fewlabels.studies import Run
-from fewlabels.types import IGNORE, unknown
+from fewlabels.types import IGNORE, Tile, unknown
 
 log = logging.getLogger(__name__)
+
+REDRAWN = 1_000_000  # between the seeds of two rounds' draws, so that no pair has another's
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Prepared:
         """The classes left out of the loss, by number."""
         return tuple(self.train.classes.index(name) for name in self.run.left_out)
 
-    @property
+    @cached_property
     def rare(self) -> tuple[int, ...]:
         """The rare classes, by number: those with labels, but with fewer than the run's
         `rare_below` of the labels drawn for all training tiles, classes left out not counted.
@@ -66,7 +68,9 @@ class Prepared:
         return tuple(np.flatnonzero(found).tolist())
 
     def ledger(self) -> ledger.Ledger:
-        """An empty ledger of the labels drawn."""
+        """An empty ledger of the labels drawn, in all rounds where each has labels of its own."""
+        if self.run.redrawn:
+            return ledger.ledger({t.id: _in_any_round(t) for t in self.labelled})
         trained = {t.id: t.labels for t in self.labelled}
         return ledger.ledger(self.drawn, trained, self.shelf.zeros)
 
@@ -77,7 +81,7 @@ def prepare(run: Run, root: Path | None = None) -> Prepared:
     Raises:
         UnknownName, DataError, BudgetError, NoLabelsError: as `datasets.load`, `sparsify.draw`,
             `expand.expand` and `augment.augmentation`.
-        ValueError: a share that is not between 0 and 1.
+        ValueError: a share that is not between 0 and 1; labels drawn anew and expanded.
     """
     _check_names(run)
     _check_fractions(run)
@@ -97,7 +101,8 @@ def prepare(run: Run, root: Path | None = None) -> Prepared:
         drawn[tile.id] = labels = _shelved(shelf, found)
         if run.expansion != "none":
             labels = _shelved(shelf, expanded(run, labels, tile.image))
-        labelled.append(loaders.LabelledTile(tile.id, tile.image, labels))
+        again = tuple(_shelved(shelf, found) for found in _redrawn(run, tile, len(tiles)))
+        labelled.append(loaders.LabelledTile(tile.id, tile.image, labels, again))
     for tile in validation or ():
         found = sparsify.draw(tile.mask, run.sampler, run.amount, seed=run.draw, tile=tile.id)
         held_out[tile.id] = _shelved(shelf, found)
@@ -106,6 +111,18 @@ def prepare(run: Run, root: Path | None = None) -> Prepared:
         if not pixels:
             log.warning("no pixel of class '%s' is labelled: it cannot be learned", name)
     return ready
+
+
+def _redrawn(run: Run, tile: Tile, tiles: int) -> Iterator[UInt8[np.ndarray, "h w"]]:
+    """The labels of a tile in the second round of so many tiles, the third, ..."""
+    rounds = -(-run.steps * run.batch // tiles) if run.redrawn else 1
+    for number in range(1, rounds):
+        seed = run.draw + REDRAWN * number
+        yield sparsify.draw(tile.mask, run.sampler, run.amount, seed=seed, tile=tile.id)
+
+
+def _in_any_round(tile: loaders.LabelledTile) -> UInt8[np.ndarray, "h w"]:
+    return np.minimum.reduce([tile.labels, *tile.redrawn])  # IGNORE is the greatest
 
 
 def expanded(
@@ -199,6 +216,8 @@ def _check_fractions(run: Run) -> None:
     for factor in ("motion_share", "cutmix", "rare_below"):
         if not 0 <= getattr(run, factor) <= 1:
             raise ValueError(f"{factor} must lie in [0, 1], found {getattr(run, factor)}")
+    if run.redrawn and run.expansion != "none":
+        raise ValueError("labels that are drawn anew each round cannot be expanded; choose one")
 
 
 def _augments(run: Run) -> tuple[augment.Augment, augment.Augment]:

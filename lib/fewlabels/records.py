@@ -15,7 +15,7 @@ import csv
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -153,12 +153,14 @@ def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
     """One row a run of a study, (cell, fold, pair) -> its factors, scores and costs.
 
     Columns `miou`, `accuracy`, `boundary_iou`, `boundary_f1` (means over classes), `ece`,
-    `iou_<class>` and `f1_<class>` are fractions, of the last weights; NaN where a record holds
-    none. `truth_<class>` is the share of the scored test pixels. `pixels` were drawn as labels,
-    `seen` of them were touched in training. `best_miou` is the highest on the watched curve, which
-    is chosen on the test tiles and therefore too high; `steps_to_95` is the first watched step from
-    which on the score stays at or above 95 % of the last. Of runs with a validation also what
-    `validated` says.
+    `iou_<class>`, `f1_<class>`, `precision_<class>` and `recall_<class>` are fractions, of the last
+    weights; NaN where a record holds none. `truth_<class>` is the share of the scored test pixels.
+    `pixels` were drawn as labels, `pixels_a_tile` in the mean of the training tiles; `seen` of them
+    were touched in training.
+    `best_miou` is the highest on the watched curve, which is chosen on the test tiles and therefore
+    too high; `steps_to_95` is the first watched step from which on the score stays at or above 95 %
+    of the last. `rarest_iou` is the IoU of the scored class with the fewest labels. Of runs with a
+    validation also what `validated` says, and what `fitted` does.
     """
     rows = []
     for (cell, fold, pair), record in named.items():
@@ -170,23 +172,100 @@ def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
             | {"steps_to_95": steps_to_share(watched, 0.95)}
             | {"seconds": record.history["seconds"].iloc[-1]}
             | {name: record.facts["labels"][name] for name in ("pixels", "seen")}
+            | {"pixels_a_tile": _pixels_a_tile(record)}
             | _by_class(record)
+            | {"rarest_iou": score.iou[rarest(record)]}
             | validated(record.history)
+            | fitted(record)
         )
     return pd.DataFrame(rows)
 
 
+def retested(
+    named: Mapping[tuple[str, int, int], Record], like: str
+) -> dict[tuple[str, int, int], Record]:
+    """The records with their statistics sorted anew, so that a fold of every cell is of the tiles
+    that the fold of the cell `like` tested; then units of cells that split their tiles otherwise
+    are of the same ground.
+
+    A pair is in only with all tiles of all cells. Facts and history stay those of the run that has
+    the fold's number.
+    """
+    cells = dict.fromkeys(cell for cell, _, _ in named)
+    tested = {
+        (cell, pair, tile): (record.statistics, i)
+        for (cell, _, pair), record in named.items()
+        for i, tile in enumerate(record.tiles)
+    }
+    wanted = {unit[1:]: record.tiles for unit, record in named.items() if unit[0] == like}
+    short = {
+        pair
+        for (_, pair), tiles in wanted.items()
+        if any((cell, pair, tile) not in tested for cell in cells for tile in tiles)
+    }
+    return {
+        (cell, fold, pair): replace(
+            named[cell, fold, pair],
+            tiles=tiles,
+            statistics=_gathered([tested[cell, pair, tile] for tile in tiles]),
+        )
+        for (fold, pair), tiles in wanted.items()
+        for cell in cells
+        if pair not in short
+    }
+
+
+def _gathered(parts: Sequence[tuple[Statistics, int]]) -> Statistics:
+    """One tile of each; what one of them lacks is left out."""
+    found = {name: [vars(s)[name] for s, _ in parts] for name in vars(parts[0][0])}
+    return Statistics(
+        **{
+            name: np.stack([array[i] for array, (_, i) in zip(arrays, parts, strict=True)])
+            for name, arrays in found.items()
+            if not any(array is None for array in arrays)
+        }
+    )
+
+
+def _pixels_a_tile(record: Record) -> float:
+    return record.facts["labels"]["pixels"] / record.facts["data"]["train_tiles"]
+
+
 def _by_class(record: Record) -> dict[str, float]:
-    """`iou_<class>`, `f1_<class>` and `truth_<class>` of a run."""
+    """`precision_<class>`, `recall_<class>`, `f1_<class>`, `iou_<class>` and `truth_<class>` of a
+    run.
+    """
     truth = record.confusion.sum(axis=(0, 2)).astype(float)
     truth[list(record.left_out)] = 0
-    columns = {"iou": record.scores.iou, "f1": record.scores.f1, "truth": truth / truth.sum()}
-    names = record.facts["data"]["classes"]
+    names, score = ("precision", "recall", "f1", "iou"), record.scores
+    columns = {name: getattr(score, name) for name in names} | {"truth": truth / truth.sum()}
+    classes = record.facts["data"]["classes"]
     return {
         f"{column}_{name}": float(value)
         for column, values in columns.items()
-        for name, value in zip(names, values, strict=True)
+        for name, value in zip(classes, values, strict=True)
     }
+
+
+def rarest(record: Record) -> int:
+    """The class with the fewest labels drawn, of those that the test holds and scores."""
+    names, counts = record.facts["data"]["classes"], record.facts["labels"]["per_class"]
+    scored = np.flatnonzero(np.isfinite(record.scores.iou)).tolist()
+    return min(scored, key=lambda i: counts[names[i]])
+
+
+def fitted(record: Record) -> dict[str, float]:
+    """How well a run fits its own labels; nothing in an earlier record, which does not say it.
+
+    `train_miou`: of the last weights on labels drawn of training tiles, as many as were tested,
+    over the classes that the test scores. `gap`: that less `miou`, both fractions.
+    """
+    if "training" not in record.facts:
+        return {}
+    test = record.scores
+    apart = tuple(np.flatnonzero(np.isnan(test.iou)).tolist())
+    score = metrics.scores(np.array(record.facts["training"]["confusion"]), apart)
+    return {"train_miou": score.miou, "gap": score.miou - test.miou}
 
 
 def validated(history: pd.DataFrame) -> dict[str, float]:

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +37,7 @@ from fewlabels import (
 )
 from fewlabels.prepare import Prepared
 from fewlabels.studies import Run
-from fewlabels.types import RecordError
+from fewlabels.types import RecordError, Tile
 from fewlabels.version import code_version
 
 log = logging.getLogger(__name__)
@@ -173,6 +173,8 @@ def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operati
     began = time.perf_counter()
     found = evaluate.statistics(model, ready.test, classes, compute, left_out=ready.left_out)
     evaluated = time.perf_counter() - began
+    trained_on = _trained_on(ready)
+    fitted = evaluate.confusions(model, trained_on, classes, compute).sum(axis=0)
     facts = {
         "data": prepare.data_facts(ready),
         "labels": prepare.label_facts(ready, seen),
@@ -180,6 +182,7 @@ def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operati
         "weights": asdict(provenance),
         "parameters": sum(p.numel() for p in model.parameters()),
         "scores": _score_facts(found, ready),
+        "training": {"tiles": len(trained_on), "confusion": fitted.tolist()},
         "kept": _kept_facts(run, judge, history),
         "cost": {"train_seconds": history[-1]["seconds"], "test_seconds": evaluated},
         "finished": environment.now(),
@@ -191,6 +194,15 @@ def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operati
     state = {k: v.detach().cpu().contiguous().numpy() for k, v in model.state_dict().items()}
     stored = state if operation.keep_model else None
     records.write(runs, name, run, facts, history, ready.test.ids, found, stored)
+
+
+def _trained_on(ready: Prepared) -> list[Tile]:
+    """As many training tiles as are tested, evenly spaced, with the labels drawn for their masks:
+    what training itself scores is known to it, and no more.
+    """
+    tiles = ready.train
+    chosen = np.linspace(0, len(tiles) - 1, min(len(tiles), len(ready.test))).astype(int)
+    return [replace(tiles[i], mask=ready.drawn[tiles[i].id]) for i in chosen.tolist()]
 
 
 def _class_weights(ready: Prepared) -> Float[Tensor, " k"] | None:

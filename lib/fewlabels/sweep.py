@@ -8,7 +8,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from fewlabels import models, run, studies
+import pandas as pd
+
+from fewlabels import models, records, run, studies
 from fewlabels.plan import Plan, Unit, plan
 from fewlabels.records import Record
 from fewlabels.studies import Start
@@ -96,7 +98,7 @@ def recorded(
     """Every record of a study at a profile, read only.
 
     Of the published study, which grows over many days, those of whole comparisons: every cell of a
-    (fold, pair) is recorded, or none of it is returned.
+    (fold, pair) is recorded, but for those that were added later, or none of it is returned.
 
     Raises:
         RecordError: runs are missing (of the published study: there is no whole comparison); says
@@ -115,15 +117,17 @@ def recorded(
 
 
 def available(profile: str, data: str) -> list[str]:
-    """The studies that a report shows: all, but of the published one those with a whole comparison.
+    """The studies that a report shows: all that the profile has for this data, and of the published
+    one those with a whole comparison.
 
     Raises:
         RecordError: a record is damaged.
     """
+    declared = studies.declared(profile, data)
     if profile != "published":
-        return list(studies.STUDIES)
+        return declared
     there = []
-    for name in studies.STUDIES:
+    for name in declared:
         starts = studies.scale(name, profile, data).starts
         if any(whole(plan(name, profile, data, start)) for start in starts):
             there.append(name)
@@ -131,9 +135,19 @@ def available(profile: str, data: str) -> list[str]:
 
 
 def whole(plan: Plan) -> dict[Unit, Record]:
-    """The records of those (fold, pair) of which every cell is recorded."""
-    broken = {unit[1:] for unit in plan.missing}
-    return {unit: record for unit, record in plan.found.items() if unit[1:] not in broken}
+    """The records of those (fold, pair) of which every cell is recorded that is no later one; where
+    cells split the tiles in different ways, of those pairs of which it is on every fold.
+    """
+    study = studies.study(plan.study)
+    compared = slice(2 if study.tested_like else 1, None)
+    broken = {unit[compared] for unit in plan.missing if unit[0] not in study.later}
+    return {unit: record for unit, record in plan.found.items() if unit[compared] not in broken}
+
+
+def table(name: str, found: Mapping[Unit, Record]) -> pd.DataFrame:
+    """`records.table` of a study, all cells of a (fold, pair) scored on the same tiles."""
+    like = studies.study(name).tested_like
+    return records.table(records.retested(found, like) if like else found)
 
 
 def start_of(name: str, profile: str, data: str) -> Start:

@@ -4,10 +4,15 @@
 of one side of one fold.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
+
+import numpy as np
+from jaxtyping import UInt8
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from fewlabels import paths
 from fewlabels.datasets import (
@@ -18,11 +23,12 @@ from fewlabels.datasets import (
     dubai,
     folder,
     landcoverai,
+    outliers,
     potsdam,
     synthetic,
 )
-from fewlabels.datasets.source import Source
-from fewlabels.types import DataError, Tile, unknown
+from fewlabels.datasets.source import Source, mixed
+from fewlabels.types import IGNORE, DataError, Tile, unknown
 
 SOURCES: dict[str, Callable[[Path], Source]] = {
     "synthetic": lambda root: synthetic.source(),
@@ -54,6 +60,9 @@ NOTICES = {
     "potsdam": "The images are chips of the 38 aerial patches of ISPRS Potsdam, all of one city.",
     "folder": "The images are from a folder of the user's own.",
 }
+UNLABELLED = (
+    "In training, what nobody labelled is a class, background; in the test it counts for nothing."
+)
 ARCHIVES: dict[str, tuple[Callable[[], download.Download], str]] = {
     "dubai": (download.dubai, dubai.FOLDER),
     "landcoverai": (landcoverai.archive, landcoverai.FOLDER),
@@ -62,6 +71,10 @@ ARCHIVES: dict[str, tuple[Callable[[], download.Download], str]] = {
 BY_HAND: dict[str, Callable[[Path], Path]] = {"ai4mars": ai4mars.found, "potsdam": potsdam.found}
 SPLITS = ("train", "test", "all", "fit", "val")
 GRID = 700
+BACKGROUND, CLEANED, PATCHES = VARIANTS = ("background", "cleaned", "patches")
+"""What may stand after a data set's name, each after a colon, see `load`."""
+MARGIN = 2
+"""Pixels of a synthetic tile this close to another class are what nobody labelled."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,7 @@ class Dataset(Sequence[Tile]):
     Attributes:
         fingerprint: SHA-256 of what the whole data set is decoded from.
         grid: longest side in pixels that a tile can have.
+        background: whether what nobody labelled is a class of its own, the last.
     """
 
     name: str
@@ -83,6 +97,7 @@ class Dataset(Sequence[Tile]):
     split: str
     tiles: cache.Cache
     members: tuple[int, ...]
+    background: bool = False
 
     def __len__(self) -> int:
         return len(self.members)
@@ -95,12 +110,16 @@ class Dataset(Sequence[Tile]):
         if isinstance(index, slice):
             return [self[i] for i in range(len(self))[index]]
         entry = self.tiles.entries[self.members[index]]
-        return Tile(entry.id, entry.place, *self.tiles.read(self.members[index]))
+        image, mask = self.tiles.read(self.members[index])
+        if self.background and self.split != "test":
+            mask = _with_background(mask, len(self.classes) - 1, self.synthetic)
+        return Tile(entry.id, entry.place, image, mask)
 
     @property
     def notice(self) -> str:
         """One sentence on what the images are; stands wherever a number from them does."""
-        return NOTICES["synthetic" if self.synthetic else self.name]
+        notice = NOTICES["synthetic" if self.synthetic else self.name.partition(":")[0]]
+        return f"{notice} {UNLABELLED}" if self.background else notice
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -118,13 +137,12 @@ def fetch(name: str, root: Path) -> Path:
         UnknownName: no such data set.
         DataError: it is missing and cannot be had; says how to get it by hand.
     """
-    if name not in SOURCES:
-        raise unknown("data set", name, NAMES)
-    if name in ARCHIVES:
-        archive, inside = ARCHIVES[name]
+    base, _ = _parts(name)
+    if base in ARCHIVES:
+        archive, inside = ARCHIVES[base]
         download.fetch(archive(), root / inside)
-    if name in BY_HAND:
-        BY_HAND[name](root)
+    if base in BY_HAND:
+        BY_HAND[base](root)
     return root
 
 
@@ -142,6 +160,12 @@ def load(
     A tile without any class cannot train, and adds nothing to a confusion matrix.
 
     Args:
+        name: a data set's, or that with `:background`: then what nobody labelled is one class more,
+            the last, in all splits but `test`, whose masks stay as they are. Synthetic masks are
+            dense; theirs count as not labelled within MARGIN pixels of another class. With
+            `:cleaned`, training tiles that `outliers` finds are left out of `train` and `fit`. With
+            `:patches`, the test groups are not places but tiles dealt at random, so that tiles of
+            one place lie on both sides: the usual split, which leaks.
         root: folder that holds the data sets' folders (default: `paths.data_root()`); for
             `folder`, the folder of images and masks itself.
         fold: which group of places is the test.
@@ -155,24 +179,63 @@ def load(
         DataError: files are missing, damaged or not in the layout; no such fold; no place is
             left to `fit`; no tile of the split holds a class.
     """
-    if name not in SOURCES:
-        raise unknown("data set", name, NAMES)
+    base, variants = _parts(name)
     if split not in SPLITS:
         raise unknown("split", split, SPLITS)
-    source = SOURCES[name](root or paths.data_root())
+    source = SOURCES[base](root or paths.data_root())
     if fold not in range(len(source.folds)):
         raise DataError(f"{name} has folds 0 to {len(source.folds) - 1}, not {fold}")
     tiles = cache.opened(source, cache_root or paths.cache_root(), grid=grid)
+    if PATCHES in variants:
+        source = mixed(source)
     wanted = _places(source, fold, split)
-    members = tuple(
-        i for i, e in enumerate(tiles.entries) if source.places[i] in wanted and e.labelled
-    )
+    members = _members(source, tiles, wanted)
     if not members:
         raise DataError(f"{name}: no tile of '{split}' in fold {fold} has a pixel with a class")
-    return Dataset(
-        name, source.classes, source.synthetic, source.fingerprint, grid, source.folds, fold, split,
-        tiles, members,
+    classes, fingerprint = source.classes, source.fingerprint
+    if BACKGROUND in variants:
+        classes = (*classes, BACKGROUND)
+    if variants:
+        fingerprint = hashlib.sha256(f"{fingerprint} {' '.join(variants)}".encode()).hexdigest()
+    found = Dataset(
+        name, classes, source.synthetic, fingerprint, grid, source.folds, fold, split, tiles,
+        members, BACKGROUND in variants,
     )  # fmt: skip
+    return _cleaned(found, source, fold) if CLEANED in variants else found
+
+
+def _parts(name: str) -> tuple[str, list[str]]:
+    """The data set of a name, and how it is varied."""
+    base, *variants = name.split(":")
+    if base not in SOURCES or set(variants) - set(VARIANTS):
+        raise unknown("data set", name, (*NAMES, *(f"<name>:{v}" for v in VARIANTS)))
+    return base, variants
+
+
+def _cleaned(found: Dataset, source: Source, fold: int) -> Dataset:
+    """Without the training tiles that are outliers among all of them; val and test stay whole."""
+    if found.split not in ("train", "fit"):
+        return found
+    train = _members(source, found.tiles, _places(source, fold, "train"))
+    table = outliers.outliers(replace(found, members=train, background=False))
+    odd = {i for i, out in zip(train, table[list(outliers.RULES)].any(axis=1), strict=True) if out}
+    return replace(found, members=tuple(i for i in found.members if i not in odd))
+
+
+def _members(source: Source, tiles: cache.Cache, places: set[str]) -> tuple[int, ...]:
+    """The tiles of some places that carry a class, by number."""
+    numbered = zip(source.places, tiles.entries, strict=True)
+    return tuple(i for i, (p, e) in enumerate(numbered) if p in places and e.labelled)
+
+
+def _with_background(
+    mask: UInt8[np.ndarray, "h w"], background: int, dense: bool
+) -> UInt8[np.ndarray, "h w"]:
+    void = mask == IGNORE
+    if dense:
+        window = 2 * MARGIN + 1
+        void |= minimum_filter(mask, window) != maximum_filter(mask, window)
+    return np.where(void, np.uint8(background), mask)
 
 
 def _places(source: Source, fold: int, split: str) -> set[str]:

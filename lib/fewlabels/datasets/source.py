@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +47,25 @@ class Source:
         """The places of a fold's validation."""
         after = (*self.folds[1:], self.folds[0])
         return (self.validation or after)[fold]
+
+
+def mixed(source: Source) -> Source:
+    """The same tiles with every one a place of its own, dealt at random into as many test groups:
+    the split that leaks, to measure how much.
+
+    The deal depends on nothing but the number of tiles.
+
+    Raises:
+        DataError: there is one test group only.
+    """
+    if len(source.folds) < 2:
+        raise DataError(
+            f"{source.name} has one published test group: nothing to deal its tiles into"
+        )
+    dealt = np.random.default_rng(0).permutation(len(source.ids))
+    groups = np.array_split(dealt, len(source.folds))
+    folds = tuple(tuple(source.ids[i] for i in group) for group in groups)
+    return replace(source, places=source.ids, folds=folds, validation=None)
 
 
 def fingerprint_files(files: Iterable[Path], root: Path) -> str:

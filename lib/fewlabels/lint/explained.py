@@ -17,5 +17,14 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
             "Every condition of D draws as many labels of each class, which may cost accuracy; in "
             "E stratified labels do not show it on this fold, so it was not tested."
         ),
+        "B*/majority/*": (
+            "System B trains from scratch for few steps, with class weights that are the inverse "
+            "of the classes' shares, so it predicts the largest class less often than it occurs; "
+            "the same without weights was not run."
+        ),
+        "budget*/majority/5 px, fold 2, *": (
+            "Five labels an image are too few on this place: always answering its largest class "
+            "would be right more often."
+        ),
     }
 )

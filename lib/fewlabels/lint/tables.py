@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -14,6 +14,7 @@ from fewlabels.lint import rules
 from fewlabels.lint.rules import Finding, Outcome, findings
 from fewlabels.records import Record
 from fewlabels.stats import Interval, interval
+from fewlabels.studies import conditions
 from fewlabels.types import LintError
 
 Unit = tuple[str, int, int]  # cell, fold, pair
@@ -72,11 +73,13 @@ def grouped(letter: str, study: Study, found: Iterable[Record]) -> dict[str, dic
     Raises:
         LintError: a record that fits no cell, or two that fit the same place.
     """
-    cells, groups = study.cells(), {}
-    varied = {factor for factors in cells.values() for factor in factors} | {"fold", "draw", "seed"}
+    named, groups = {factor for cell in study.cells().values() for factor in cell}, {}
+    filled = named - set(vars(Run()))  # places in the name of a model
+    varied = (named - filled) | ({"model", "weights"} if filled else set())
     for record in found:
-        shared = tuple((k, v) for k, v in asdict(record.run).items() if k not in varied)
-        unit = (_cell(cells, record), record.run.fold, record.run.draw)
+        fixed = vars(record.run).keys() - varied - {"fold", "draw", "seed"}
+        shared = tuple((k, v) for k, v in vars(record.run).items() if k in fixed)
+        unit = (_cell(study, record, varied), record.run.fold, record.run.draw)
         runs = groups.setdefault(shared, {})
         if unit in runs:
             raise LintError(f"records '{runs[unit].key}' and '{record.key}' are both {unit}")
@@ -84,20 +87,20 @@ def grouped(letter: str, study: Study, found: Iterable[Record]) -> dict[str, dic
     if len(groups) == 1:
         return {letter: next(iter(groups.values()))}
     return {
-        f"{letter}-{dict(k)['data']}-{n}": runs for n, (k, runs) in enumerate(groups.items(), 1)
+        f"{letter}-{next(iter(runs.values())).run.data}-{n}": runs
+        for n, runs in enumerate(groups.values(), 1)
     }
 
 
-def _cell(cells: Mapping[str, Mapping[str, object]], record: Record) -> str:
-    """The cell whose factors a record has; of several the one that names most of them."""
-    fits = [
-        name
-        for name, factors in cells.items()
-        if all(getattr(record.run, factor) == level for factor, level in factors.items())
-    ]
-    if not fits:
-        raise LintError(f"record '{record.key}' fits none of {', '.join(cells)}")
-    return max(fits, key=lambda name: len(cells[name]))
+def _cell(study: Study, record: Record, varied: Iterable[str]) -> str:
+    """The cell that, at some scale, has what varies between cells as the record has it."""
+    data = record.run.data.partition(":")[0]
+    for scale in study.scales.values():
+        for start in scale.starts:
+            for cell, run in conditions(study, scale, start, data).items():
+                if all(getattr(run, factor) == getattr(record.run, factor) for factor in varied):
+                    return cell
+    raise LintError(f"record '{record.key}' fits none of {', '.join(study.cells())}")
 
 
 def _all_cases(found: Mapping[str, Mapping[Unit, Record]]) -> dict[str, list[Case]]:
@@ -169,7 +172,8 @@ def _label_shares(runs: Mapping[Unit, Record]) -> Iterator[Case]:
     """Labels of uniform draws, against the masks of the training tiles.
 
     Those are the test tiles of the other folds, so their masks are in the other folds' confusion
-    matrices. Where that is not so (folds missing, classes left out) nothing is compared.
+    matrices. Where that is not so (folds missing, classes left out) nothing is compared. A budget
+    of pixels a tile gives every tile the same weight, a share of them gives every pixel the same.
     """
     tested = {fold: record for (_, fold, _), record in runs.items()}
     for (cell, fold, pair), record in runs.items():
@@ -178,10 +182,12 @@ def _label_shares(runs: Mapping[Unit, Record]) -> Iterator[Case]:
         elsewhere = places != set(record.facts["data"]["train_places"])
         if record.run.sampler != "random" or record.run.left_out or elsewhere:
             continue
-        labels, truth = record.facts["labels"], sum(o.confusion.sum(axis=(0, 2)) for o in others)
-        for (name, count), share in zip(
-            labels["per_class"].items(), truth / truth.sum(), strict=True
-        ):
+        labels = record.facts["labels"]
+        truth = np.concatenate([other.confusion.sum(axis=2) for other in others])
+        if isinstance(record.run.amount, int):
+            truth = truth / truth.sum(axis=1, keepdims=True)
+        shares = truth.sum(axis=0) / truth.sum()
+        for (name, count), share in zip(labels["per_class"].items(), shares, strict=True):
             outcome = rules.label_share(count / labels["pixels"], share, labels["pixels"])
             yield "label-share", f"{cell}, fold {fold}, pair {pair}, {name}", outcome
 

@@ -5,4 +5,7 @@
 `compare` keeps one; `fit` is the whole way, `stored` the model folder. `stream` predicts a scene of
 any size in strips, `predict` writes the maps, `clicks` says where a label would help most. Below it
 lies `geo`, which knows no network.
+
+`explore` is a widget to click labels on: `clicked` are the clicks and their file, `trial` trains on
+them for some seconds, `still` draws what there is where nobody can click.
 """

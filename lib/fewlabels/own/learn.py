@@ -63,10 +63,18 @@ class Ground:
     owner: str
 
 
-def learn(ground: Ground, labels: Sequence[UInt8[np.ndarray, "h w"]], name: str) -> Learned:
+def learn(
+    ground: Ground,
+    labels: Sequence[UInt8[np.ndarray, "_ _"]],
+    name: str,
+    watch: train.Watch | None = None,
+) -> Learned:
     """A network trained on these labels, one array for each piece of the ground.
 
     A training that was cut off goes on from its last checkpoint, every 100 steps, under `name`.
+
+    Args:
+        watch: called after every step, see `train.fit`.
 
     Raises:
         NoLabelsError: no piece has a label.
@@ -103,7 +111,8 @@ def learn(ground: Ground, labels: Sequence[UInt8[np.ndarray, "h w"]], name: str)
     kept = Checkpoints(ground.scratch / name, f"{ground.owner} {name}", CHECKPOINT_EVERY)
     history = train.fit(
         network, batches, loss, replace(Optimisation(), lr=recipe.lr), compute,
-        seed=recipe.seed, checkpoints=kept,
+        seed=recipe.seed, watch=watch, watch_at=frozenset(range(1, recipe.steps + 1)),
+        checkpoints=kept,
     )  # fmt: skip
     seconds = history[-1]["seconds"]
     return Learned(network, found, history, asdict(origin), counts.tolist(), seconds)

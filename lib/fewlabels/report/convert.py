@@ -115,8 +115,8 @@ def fenced(text: str, attributes: str) -> str:
 def kind_and_text(output: NotebookNode, stem: str) -> tuple[str, str]:
     """What an output is (figure, table, prose, output or nothing), and its Markdown.
 
-    Of several forms the richest that both HTML and PDF can show is taken. Widgets and bare
-    objects such as `<Axes: >` are nothing.
+    Of several forms the richest that both HTML and PDF can show is taken. Widgets without a
+    picture of themselves and bare objects such as `<Axes: >` are nothing.
 
     Raises:
         NotebookError: an error output, or HTML that is no table and has no plain form.
@@ -127,7 +127,7 @@ def kind_and_text(output: NotebookNode, stem: str) -> tuple[str, str]:
         kind = "output" if output.name == "stdout" and output.text.strip() else "nothing"
         return kind, _ANSI.sub("", output.text)
     data = output.data
-    if _WIDGET in data:
+    if _WIDGET in data and "image/png" not in data:
         return "nothing", ""
     if "text/markdown" in data:
         text = data["text/markdown"]

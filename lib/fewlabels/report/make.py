@@ -23,16 +23,24 @@ NOTEBOOKS = (
     "05_your_own_images",
     "10_backbone_budget",
     "11_unet_unetpp",
+    "12_mars_ablation",
     "13_pixels_linking",
     "14_sampling_loss",
+    "15_label_budget",
+    "16_protocol",
     "90_analysis",
+    "91_failures",
 )
-OF_A_STUDY = {
-    "A": "10_backbone_budget",
-    "B": "11_unet_unetpp",
-    "D": "13_pixels_linking",
-    "E": "14_sampling_loss",
+OF_STUDIES = {
+    "10_backbone_budget": ("A",),
+    "11_unet_unetpp": ("B",),
+    "12_mars_ablation": ("C",),
+    "13_pixels_linking": ("D",),
+    "14_sampling_loss": ("E",),
+    "15_label_budget": ("budget",),
+    "16_protocol": ("leak", "redrawing", "selection"),
 }
+"""The notebooks that show studies, and nothing without one of them."""
 TITLE = "Few labels, whole maps"
 SUBTITLE = "Semantic segmentation of remote-sensing imagery from sparse labels"
 ABSTRACT = (
@@ -86,11 +94,11 @@ def _stems(profile: str, data: str) -> list[str]:
     """All notebooks; of the published report those that train nothing and have records."""
     if profile != "published":
         return list(NOTEBOOKS)
-    there = sweep.available(profile, data)
+    there = set(sweep.available(profile, data))
     out = {
         "04_one_run",
         "05_your_own_images",
-        *(stem for name, stem in OF_A_STUDY.items() if name not in there),
+        *(stem for stem, names in OF_STUDIES.items() if not there & set(names)),
     }
     return [stem for stem in NOTEBOOKS if stem not in out]
 
@@ -124,6 +132,7 @@ def _state(fingerprint: str, profile: str) -> str:
     apart = {"report", "cli.py"}
     files = [f for f in (root / "lib").rglob("*.py") if not apart & {f.parent.name, f.name}]
     files += [root / "lib" / "fewlabels" / "lint" / "printed.csv", root / "requirements.lock"]
+    files += (paths.bench_root() / "results").glob("*.json")
     if profile == "published":
         files += [f for f in paths.published_root().rglob("*") if f.is_file()]
     total = hashlib.sha256(fingerprint.encode())

@@ -1,6 +1,6 @@
-"""What the published report leaves in the repository besides itself: README's figure and table.
+"""What the published report leaves in the repository besides itself: README's figure and tables.
 
-The README's numbers stand between two markers and are written here, from the committed records.
+README's numbers stand between markers and are written here, from the committed records.
 """
 
 import base64
@@ -12,70 +12,108 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from fewlabels import paths, records, stats, studies, sweep
+from fewlabels import paths, stats, studies, sweep, timed
 from fewlabels.files import whole_file
+from fewlabels.plan import Unit
+from fewlabels.records import Record
 from fewlabels.types import NotebookError
 
-MARKERS = (
-    "<!-- results: written by `make report PROFILE=published` -->",
-    "<!-- end of results -->",
-)
-FIGURE = ("14_sampling_loss", "fig-e")
+RESULTS, FIGURE = "results", "figure"
+"""The parts of README that are written here, each between `markers`."""
+OPENING = (("15_label_budget", "fig-budget"), ("14_sampling_loss", "fig-e"))
+"""README's figure: the first of these notebooks that the report holds, and the figure's label."""
+SETTING = ("data", "grid", "steps", "batch", "crop")
 
 
 def publish(html: Path, pdf: Path, executed: dict[str, Path], data: str) -> tuple[Path, Path]:
-    """Copy the built report to report/ and renew README's figure and table.
+    """Copy the built report to report/ and renew README's figure and tables.
 
     Raises:
         NotebookError: the figure is not in its notebook.
     """
-    report = paths.project_root() / "report"
-    notebook, label = FIGURE
+    report, readme = (paths.project_root() / name for name in ("report", "README.md"))
+    notebook, label = next((stem, label) for stem, label in OPENING if stem in executed)
+    picture, caption = _figure(executed[notebook], label)
     with whole_file(report / "figure.png") as scratch:
-        scratch.write_bytes(_figure(executed[notebook], label))
-    _renew(paths.project_root() / "README.md", _results(data))
+        scratch.write_bytes(picture)
+    shown = f"![{caption}](report/figure.png)\n\n*{caption} [Read the report](report/index.html).*"
+    _renew(readme, FIGURE, shown)
+    _renew(readme, RESULTS, _results(data))
     for built, name in ((html, "index.html"), (pdf, "report.pdf")):
         with whole_file(report / name) as scratch:
             shutil.copyfile(built, scratch)
     return report / "index.html", report / "report.pdf"
 
 
-def _figure(executed: Path, label: str) -> bytes:
+def markers(part: str) -> tuple[str, str]:
+    """What stands before and after a part of README that is written here."""
+    return f"<!-- {part}: written by `make report PROFILE=published` -->", f"<!-- end of {part} -->"
+
+
+def _figure(executed: Path, label: str) -> tuple[bytes, str]:
+    """A figure of an executed notebook and its caption."""
     for cell in nbformat.read(executed, as_version=4).cells:
         if re.search(rf"^#\| label: {label}$", cell.source, re.M):
+            caption = re.search(r'^#\| fig-cap: "(.*)"$', cell.source, re.M)
             for output in cell.outputs:
-                if "image/png" in output.get("data", {}):
-                    return base64.b64decode(output["data"]["image/png"])
-    raise NotebookError(f"'{executed.name}' holds no picture labelled '{label}'")
+                if caption and "image/png" in output.get("data", {}):
+                    return base64.b64decode(output["data"]["image/png"]), caption[1]
+    raise NotebookError(f"'{executed.name}' holds no picture with a caption labelled '{label}'")
 
 
 def _results(data: str) -> str:
     there = sweep.available("published", data)
     found = {name: sweep.recorded(name, "published", data) for name in there}
-    tables = {name: records.table(these) for name, these in found.items()}
+    tables = {name: sweep.table(name, these) for name, these in found.items()}
     scores = {
         name: stats.summary(table, {"mIoU in % [95 % interval]": ("miou", 100, 1)})
         for name, table in tables.items()
     }
-    claims = {name: stats.claims_table(t, studies.study(name).claims) for name, t in tables.items()}
-    every = [record.run for these in found.values() for record in these.values()]
-    folds, kept = len({run.fold for run in every}), studies.shared_factors(every)
-    missing = [name for name in studies.STUDIES if name not in there]
-    what = (
-        f"Real aerial images ({data}, longer side {kept['grid']} pixels), {kept['steps']} steps of "
-        f"{kept['batch']} crops of {kept['crop']}; scores on the dense masks of {folds} leak-free "
-        "test folds, n = runs, one a pair of label draw and seed on a fold; intervals over folds. "
-        f"A verdict needs {stats.UNITS} units (folds x pairs)."
-        + (f" Declared, but not yet run: {', '.join(missing)}." if missing else "")
-    )
+    claims = {name: _claims(name, table) for name, table in tables.items()}
     conditions = _stacked(scores).reset_index(names="condition")
     return "\n\n".join(
         [
-            what,
+            *_settings(found),
+            "Scores are on dense masks of leak-free test folds, n = runs, one a pair of label "
+            "draw and seed on a fold; intervals are over folds, or over pairs where there is one "
+            f"fold. A verdict needs {stats.UNITS} units (folds x pairs). {_missing(found, data)}",
             _markdown(conditions[["study", "condition", *scores[next(iter(scores))]]]),
             _markdown(_stacked(claims).drop(columns=["study", "p (Holm)"])),
         ]
     )
+
+
+def _settings(found: Mapping[str, Mapping[Unit, Record]]) -> list[str]:
+    """One line for all studies that share images and sizes."""
+    alike: dict[tuple, list[str]] = {}
+    for name, these in found.items():
+        run = next(iter(these.values())).run
+        of = tuple(getattr(run, factor) for factor in SETTING)
+        alike.setdefault((of[0].partition(":")[0], *of[1:]), []).append(name)
+    return [
+        f"Studies {', '.join(names)}: real images ({data}, longer side {grid} pixels), {steps} "
+        f"steps of {batch} crops of {crop}."
+        for (data, grid, steps, batch, crop), names in alike.items()
+    ]
+
+
+def _missing(found: Mapping[str, Mapping[Unit, Record]], data: str) -> str:
+    """What was declared and is not shown yet."""
+    short = {}
+    for name in studies.declared("published", data):
+        start = studies.scale(name, "published", data).starts[0]
+        declared = len(studies.runs(name, "published", data, start))
+        short[name] = (declared - len(found.get(name, ())), declared)
+    named = [
+        f"{left} of the {every} runs of {name}" for name, (left, every) in short.items() if left
+    ]
+    return f"Declared, but not yet run: {'; '.join(named)}." if named else ""
+
+
+def _claims(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """All claims of a study, those about runs and those about time."""
+    study = studies.study(name)
+    return timed.beside(stats.claims_table(table, study.claims), study.timings)
 
 
 def _stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -92,8 +130,8 @@ def _markdown(table: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def _renew(readme: Path, text: str) -> None:
-    start, end = MARKERS
+def _renew(readme: Path, part: str, text: str) -> None:
+    start, end = markers(part)
     before, _, rest = readme.read_text().partition(start)
     after = rest.partition(end)[2]
     with whole_file(readme) as scratch:

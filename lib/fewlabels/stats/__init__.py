@@ -22,12 +22,19 @@ from fewlabels.stats.significance import (
     smallest_p,
 )  # fmt: skip
 from fewlabels.stats.sizes import Spread, cliffs_delta, d_z, smallest_effect, spread
-from fewlabels.stats.summaries import area_under_budget_curve, percent_of_bound, summary
+from fewlabels.stats.summaries import (
+    area_under_budget_curve,
+    budget_reaching,
+    budgets_reaching,
+    by_class,
+    percent_of_bound,
+    summary,
+)  # fmt: skip
 
 __all__ = [
     "UNITS", "Evidence", "Interval", "Spread", "area_under_budget_curve", "binomial",
-    "block_bootstrap", "claims_table", "cliffs_delta", "contrasts", "d_z", "declared",
-    "equivalence", "evidence", "evidence_table", "interval", "paired", "percent_of_bound",
-    "proportion", "sign_flip", "smallest_effect", "smallest_p", "spread", "summary", "verdict",
-    "verdicts",
+    "block_bootstrap", "budget_reaching", "budgets_reaching", "by_class", "claims_table",
+    "cliffs_delta", "contrasts", "d_z", "declared", "equivalence", "evidence", "evidence_table",
+    "interval", "paired", "percent_of_bound", "proportion", "sign_flip", "smallest_effect",
+    "smallest_p", "spread", "summary", "verdict", "verdicts",
 ]  # fmt: skip

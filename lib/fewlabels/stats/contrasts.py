@@ -11,19 +11,22 @@ def paired(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     `plus` and `minus` are the two sides whose equality would leave nothing of the claim: means of
     `claim.metric` over cells, gains, or a threshold. `value` is their difference; for `share` and
     `ratio` it is the quotient of the means less the threshold. For `largest`, the rival with the
-    smallest mean lead. Units that lack a value are left out.
+    smallest mean lead. Units that lack a value are left out, as are all of them where no run of a
+    cell is there, or no record holds the metric.
     """
     return min(contrasts(table, claim), key=lambda units: units["value"].mean())
 
 
 def contrasts(table: pd.DataFrame, claim: Claim) -> list[pd.DataFrame]:
     """As `paired`: one table a rival for `largest`, a single one for all other measures."""
-    wide = table.pivot(index=["fold", "pair"], columns="cell", values=claim.metric).astype(float)
-    plus, minus = (wide[list(cells)].mean(axis=1) for cells in (claim.plus, claim.minus))
+    wide = _wide(table, claim)
+    plus, minus = (wide[list(c)].mean(axis=1, skipna=False) for c in (claim.plus, claim.minus))
     match claim.measure:
         case "share" | "ratio":
             at = claim.threshold
             return [_units(plus, at * minus, plus / minus - at)]
+        case "no_gain":
+            return [_units(plus, minus + claim.margin)]
         case "property":
             return [_units(plus, plus * 0 + claim.threshold)]
         case "interaction":
@@ -32,6 +35,13 @@ def contrasts(table: pd.DataFrame, claim: Claim) -> list[pd.DataFrame]:
             return [_units(plus - minus, _gain(wide, *rival)) for rival in claim.rivals]
         case _:
             return [_units(plus, minus)]
+
+
+def _wide(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
+    """The claim's metric, one row a unit, one column a cell; NaN where there is none."""
+    held = table.reindex(columns=["cell", "fold", "pair", claim.metric])
+    wide = held.pivot(index=["fold", "pair"], columns="cell", values=claim.metric)
+    return wide.reindex(columns=list(claim.cells)).astype(float)
 
 
 def _gain(wide: pd.DataFrame, cell: str, without: str) -> pd.Series:

@@ -51,9 +51,12 @@ def evidence(table: pd.DataFrame, claim: Claim) -> Evidence:
 
     For `largest` the effect is the lead over the closest rival: of all rivals the smallest mean,
     low and high end, each rival's interval at 1 - 0.05 / rivals so that together they cover, and
-    the largest p, since every rival has to be beaten.
+    the largest p, since every rival has to be beaten. Without a single unit all of it is NaN.
     """
     units = paired(table, claim)
+    if units.empty:
+        nothing = Interval(np.nan, np.nan, np.nan, 0, 0)
+        return Evidence(nothing, nothing, *[np.nan] * 5)
     values, blocks = units["value"].to_numpy(), units["fold"].to_numpy()
     bounded = claim.measure == "equivalence" or _of_miou(claim)
     p_none = equivalence(values, blocks, claim.margin) if bounded else np.nan
@@ -165,9 +168,9 @@ def evidence_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataF
         {
             "claim": mine.claim,
             "effect [95 %]": _in_words(claims[mine.claim], mine.effect),
-            "bootstrap": _in_words(claims[mine.claim], mine.bootstrap).split(" ", 1)[1],
-            "d_z": f"{mine.d_z:.2f}",
-            "Cliff's delta": f"{mine.delta:.2f}",
+            "bootstrap": _in_words(claims[mine.claim], mine.bootstrap).split(" ", 1)[-1],
+            "d_z": _plain(mine.d_z),
+            "Cliff's delta": _plain(mine.delta),
             "detectable": _amount(claims[mine.claim], mine.detectable),
             "p (Holm)": f"{mine.p_holm:.3f}",
             "n": mine.units,
@@ -198,10 +201,17 @@ def _shown(claim: Claim) -> tuple[float, int, str]:
 
 
 def _in_words(claim: Claim, effect: Interval) -> str:
+    if not effect.units:
+        return "-"
     at = claim.threshold if claim.measure in ("share", "ratio", "property") else 0.0
+    at = claim.margin if claim.measure == "no_gain" else at
     moved = replace(effect, mean=effect.mean + at, low=effect.low + at, high=effect.high + at)
     scale, digits, unit = _shown(claim)
     return moved.text(scale, digits) + unit
+
+
+def _plain(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.2f}"
 
 
 def _amount(claim: Claim, value: float) -> str:

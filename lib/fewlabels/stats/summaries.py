@@ -2,13 +2,13 @@
 area under a budget curve.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
-from fewlabels.stats.intervals import interval
+from fewlabels.stats.intervals import Interval, interval
 from fewlabels.types import unknown
 
 
@@ -49,6 +49,70 @@ def area_under_budget_curve(
     if (np.diff(at) == 0).any():
         raise ValueError(f"budgets {list(budgets)}: each may stand once; average its scores first")
     return float(np.trapezoid(scores[order], at) / (at[-1] - at[0]))
+
+
+def budget_reaching(
+    budgets: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"], level: float
+) -> float:
+    """The smallest budget from which on the score stays at or above `level`, on the points joined
+    by straight lines over log10(budget); infinite where the last score is below it, and the first
+    budget where no score is. Points may come in any order.
+
+    Raises:
+        ValueError: as `area_under_budget_curve`.
+    """
+    area_under_budget_curve(budgets, scores)
+    order = np.argsort(budgets)
+    at, height = np.log10(budgets[order]), scores[order]
+    below = np.flatnonzero(height < level)
+    if not len(below):
+        return float(budgets.min())
+    last = below[-1]
+    if last == len(at) - 1:
+        return np.inf
+    rise = (level - height[last]) / (height[last + 1] - height[last])
+    return float(10 ** (at[last] + rise * (at[last + 1] - at[last])))
+
+
+def budgets_reaching(
+    budgets: Float[np.ndarray, " n"],
+    scores: Float[np.ndarray, "units n"],
+    blocks: Shaped[np.ndarray, " units"],
+    level: float,
+    *,
+    resamples: int = 2_000,
+    seed: int = 0,
+) -> Interval:
+    """`budget_reaching` of the mean curve (mean of the block means), with the percentile bootstrap
+    of whole blocks, which is too narrow for few of them (see `intervals.block_bootstrap`). An end
+    is infinite where the curve does not reach the level; NaN ends where there is one block.
+    """
+    means = pd.DataFrame(scores).groupby(blocks).mean().to_numpy()
+    found = budget_reaching(budgets, means.mean(axis=0), level)
+    if len(means) < 2:
+        return Interval(found, np.nan, np.nan, len(scores), len(means))
+    chosen = np.random.default_rng(seed).integers(len(means), size=(resamples, len(means)))
+    drawn = [budget_reaching(budgets, means[these].mean(axis=0), level) for these in chosen]
+    low, high = np.quantile(drawn, [0.025, 0.975], method="nearest")
+    return Interval(found, float(low), float(high), len(scores), len(means))
+
+
+def by_class(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """For readers: of each class precision, recall, F1 and IoU in % with a 95 % interval over
+    folds, as text, over the runs of a table; runs without a score (a class that was never
+    predicted has no precision) are left out of it, "-" where none is left.
+    """
+    scores = {"precision": "precision", "recall": "recall", "F1": "f1", "IoU": "iou"}
+    rows = {
+        name: {shown: _text(table[[f"{score}_{name}", "fold"]]) for shown, score in scores.items()}
+        for name in classes
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _text(scored: pd.DataFrame) -> str:
+    there = scored.dropna().to_numpy(float)
+    return interval(there[:, 0], there[:, 1]).text() if len(there) else "-"
 
 
 def summary(table: pd.DataFrame, columns: Mapping[str, tuple[str, float, int]]) -> pd.DataFrame:

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from types import MappingProxyType
 
-from fewlabels.design import SHORT, Claim, Run, Scale, Start, Study
-from fewlabels.studies import a, b, d, e
+from fewlabels.design import SHORT, Claim, Run, Scale, Start, Study, Timing
+from fewlabels.studies import a, b, budget, c, d, e, protocol
 from fewlabels.types import unknown
 
-__all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "Study"]
+__all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "Study", "Timing"]
 
 
 PROFILES = ("smoke", "quick", "full", "published")
@@ -23,7 +23,19 @@ SHOWN = (
 )  # fmt: skip
 """The factors of a run that a reader always wants to see."""
 STUDIES: Mapping[str, Study] = MappingProxyType(
-    {"A": a.STUDY, "B": b.STUDY, "D": d.STUDY, "E": e.STUDY}
+    {
+        "A": a.STUDY,
+        "B": b.STUDY,
+        "C": c.STUDY,
+        "D": d.STUDY,
+        "E": e.STUDY,
+        "budget": budget.BUDGET,
+        "balance": budget.BALANCE,
+        "pretraining": budget.PRETRAINING,
+        "leak": protocol.LEAK,
+        "redrawing": protocol.REDRAWING,
+        "selection": protocol.SELECTION,
+    }
 )
 
 
@@ -46,10 +58,15 @@ def scale(name: str, profile: str, data: str) -> Scale:
     """
     if profile not in PROFILES:
         raise unknown("profile", profile, PROFILES)
-    scales, kind = study(name).scales, "synthetic" if data == "synthetic" else "real"
+    scales, kind = study(name).scales, _kind(data)
     if (profile, kind) not in scales:
         raise unknown(f"profile for {kind} data", profile, (p for p, k in scales if k == kind))
     return scales[profile, kind]
+
+
+def declared(profile: str, data: str) -> list[str]:
+    """The studies that have runs of `profile` on `data`."""
+    return [name for name in STUDIES if (profile, _kind(data)) in STUDIES[name].scales]
 
 
 def runs(name: str, profile: str, data: str, start: Start) -> dict[tuple[str, int, int], Run]:
@@ -59,12 +76,23 @@ def runs(name: str, profile: str, data: str, start: Start) -> dict[tuple[str, in
     draw, seed, steps and batches, so their differences are paired.
     """
     chosen = scale(name, profile, data)
-    base = replace(Run(), data=data, **chosen.fixed)
+    named = conditions(study(name), chosen, start, data)
     return {
-        (cell, fold, pair): replace(base, **start.filled(factors), fold=fold, draw=pair, seed=pair)
+        (cell, fold, pair): replace(run, fold=fold, draw=pair, seed=pair)
         for pair in range(chosen.pairs)
         for fold in chosen.folds
-        for cell, factors in study(name).cells().items()
+        for cell, run in named.items()
+    }
+
+
+def conditions(study: Study, scale: Scale, start: Start, data: str) -> dict[str, Run]:
+    """The cells of a study as runs on `data`, which all have the first fold, draw and seed."""
+    data = str(scale.fixed.get("data", "{data}")).format(data=data)
+    given = dict(scale.fixed) | {"data": "{data}"}
+    cells = {cell: given | start.filled(factors) for cell, factors in study.cells().items()}
+    return {
+        cell: replace(Run(), **factors | {"data": factors["data"].format(data=data)})
+        for cell, factors in cells.items()
     }
 
 
@@ -106,3 +134,7 @@ def factors(name: str, profile: str, data: str, start: Start) -> list[dict[str, 
 def digest(run: Run) -> str:
     """SHA-256 of a run's factors: the same text for the same run, in any process."""
     return hashlib.sha256(json.dumps(asdict(run), sort_keys=True).encode()).hexdigest()
+
+
+def _kind(data: str) -> str:
+    return "synthetic" if data == "synthetic" else "real"

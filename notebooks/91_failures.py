@@ -1,0 +1,279 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] tags=["setup"]
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fewlabels/fewlabels/blob/main/notebooks/91_failures.ipynb)
+
+# %% tags=["setup"]
+# On Colab: fetch the project and install what is missing; torch, numpy and pandas are left alone.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("fewlabels") is None:
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    clone = "git clone --depth 1 https://github.com/fewlabels/fewlabels"
+    subprocess.run(clone.split(), check=True)
+    subprocess.run([*pip, "-r", "fewlabels/requirements-colab.txt"], check=True)
+    sys.path.insert(0, "fewlabels/lib")
+
+# %% [markdown]
+# # Where the networks fail {#sec-failures}
+#
+# A mean IoU says how well a network maps, not where it fails. On which images, in which classes, at
+# outlines or in whole areas? Is it right as often as it is sure? And how far is it from what two
+# people agree on, who mapped the same ground? Everything here follows from the counts of each test
+# image in the records; nothing is trained and nothing is predicted again.
+
+# %% tags=["parameters"]
+data = "synthetic"
+profile = "quick"
+device = "auto"
+
+# %%
+from IPython.display import Markdown, display
+
+from fewlabels import agreement, diagrams, failures, figures, stats, sweep
+
+figures.style()
+there = [name for name in ("E", "D") if name in sweep.available(profile, data)]
+found = {name: sweep.recorded(name, profile, data) for name in there}
+some = next(iter(found["E"].values()))
+names = failures.classes(found["E"])
+display(Markdown(some.notice))
+
+# %% [markdown]
+# ## What was read
+#
+# Images and classes are those of system E, whose conditions differ in labels and loss. Early records
+# hold no counts of outlines and of confidence; where those of E do not, system D's are taken for these.
+
+# %%
+full = next(name for name in found if failures.counted(found[name]))
+dense = {unit: r for unit, r in found["E"].items() if r.run.sampler == "all"}
+sparse = {unit: r for unit, r in found["E"].items() if unit not in dense}
+Markdown(
+    f"System E: {len(sparse)} runs on sparse labels, {len(dense)} on dense ones. Outlines and confidence: "
+    f"system {full}, {len(found[full])} runs. {len({u[1] for u in found['E']})} fold(s) of places, "
+    f"{len({t for r in found['E'].values() for t in r.tiles})} test images."
+)
+
+# %% [markdown]
+# ## The worst images
+#
+# @tbl-worst lists the five images with the lowest mIoU over all runs of system E. An image's mIoU is
+# the mean over the classes that its mask holds, so a class of few pixels weighs as much as any other;
+# the accuracy beside it counts pixels. What they have in common is in @fig-worst.
+
+# %%
+#| label: tbl-worst
+#| tbl-cap: "The five worst images: mIoU and accuracy in % (mean over the conditions, 95 % interval over label draws and seeds), and the confusion that costs most pixels, as share of that image and of the true class in it."
+worst = failures.worst(found["E"])
+shown = worst[["image", "fold", "runs"]].assign(
+    mIoU=[i.text() for i in worst["miou"]],
+    accuracy=[i.text() for i in worst["accuracy"]],
+    confusion=worst["truth"] + " taken for " + worst["taken_for"],
+)
+shown["% of image"] = (100 * worst["of_image"]).map("{:.0f}".format)
+shown["% of class"] = (100 * worst["of_truth"]).map("{:.0f}".format)
+shown.style.hide(axis="index")
+
+# %%
+#| label: fig-worst
+#| fig-cap: "The five worst images: the share of each class in the mask and among the predictions, mean over the runs; above, where the data set is at hand, the image and its mask."
+shares = {image: failures.composition(found["E"], image) for image in worst["image"]}
+tiles = failures.images(data, some.run.grid, shares)
+figure = diagrams.single_images(shares, names, tiles)
+
+# %%
+#| echo: false
+by_image = failures.by_image(found["E"])
+means = by_image.groupby(["fold", "image"])["miou"].mean()
+folds = worst["fold"].value_counts()
+Markdown(
+    f"Over {len(means)} images in {by_image['fold'].nunique()} fold(s) the mean mIoU goes from "
+    f"{100 * means.min():.1f} to {100 * means.max():.1f} %; {folds.iloc[0]} of the worst five lie in fold {folds.index[0]}."
+)
+
+# %% [markdown]
+# ## Class by class
+#
+# The mean over classes hides that some are mapped well on nearly every image and others on none
+# (@fig-classes).
+
+# %%
+#| label: fig-classes
+#| fig-cap: "IoU of each class on each test image that holds it (dots: mean over the runs of system E), and the mean of the images with its 95 % interval over folds (over images where there is one fold)."
+figure = diagrams.iou_by_image(by_image, names)
+
+# %% [markdown]
+# @fig-confusion says what a class is taken for instead, for networks trained on sparse labels and for
+# those trained on every pixel: what both confuse is not the sparsity's fault. @tbl-confused lists the
+# most frequent of these errors with their intervals.
+
+# %%
+#| label: fig-confusion
+#| fig-cap: "What a true class (row) is predicted as, in % of its test pixels: mean over folds of the runs of system E. Left: all conditions with sparse labels. Right: every pixel labelled."
+panels = {
+    "sparse labels": failures.confused(sparse),
+    "every pixel labelled": failures.confused(dense),
+}
+figure = diagrams.heat_maps(panels, names)
+
+# %%
+#| label: tbl-confused
+#| tbl-cap: "The five most frequent errors of networks trained on sparse labels: share of the true class's test pixels in % with its 95 % interval over folds, the same with every pixel labelled, and n = runs."
+keys = ["truth", "taken_for"]
+wide = panels["sparse labels"].merge(
+    panels["every pixel labelled"], on=keys, suffixes=("", " dense")
+)
+wide = wide[wide["truth"] != wide["taken_for"]]
+top = wide.assign(mean=[i.mean for i in wide["share"]]).nlargest(5, "mean")
+shown = top[keys].assign(sparse=[i.text(digits=0) for i in top["share"]])
+shown["every pixel"] = [i.text(digits=0) for i in top["share dense"]]
+shown["n"] = [f"{s}, {d}" for s, d in zip(top["runs"], top["runs dense"], strict=True)]
+shown.rename(columns={"taken_for": "taken for"}).style.hide(axis="index")
+
+# %% [markdown]
+# ## Outlines and areas
+#
+# @fig-outlines sets the F1 of a class's outline against that of its pixels. Above the line the outline
+# is found better than the area, below it worse. An outline counts as found within 2 % of the image's
+# diagonal, which is wide where streets and houses lie close: there a map can follow the outlines and
+# still be wrong about what they enclose, as the two annotations of the same ground (crosses) are.
+
+# %%
+#| label: fig-outlines
+#| fig-cap: "F1 of outlines against F1 of pixels by class and fold, mean over the runs; crosses: one human annotation of Dubai's tiles 4 and 8 held against the other (only beside networks that were tested there)."
+views = [v for v in agreement.recorded("dubai") if v.twice()]
+beside = {
+    f"people, {v.truth}": failures.outlines_of(v.statistics, names)
+    for v in views
+    if data == "dubai"
+}
+lines = failures.outlines(found[full])
+figure = diagrams.outlines(lines, failures.classes(found[full]), beside)
+
+# %%
+#| echo: false
+gap = lines.assign(gap=lines["boundary_f1"] - lines["f1"]).dropna()
+each = {
+    name: stats.interval(rows["gap"].to_numpy(), rows["fold"].to_numpy())
+    for name, rows in gap.groupby("class", sort=False)
+}
+Markdown(
+    "Outline less area, in points: "
+    + "; ".join(f"{name} {i.text()} (n = {i.units})" for name, i in each.items())
+    + "."
+)
+
+# %% [markdown]
+# ## Confidence
+#
+# A *confidence* is the probability that a network gives to the class it predicts. Where it is
+# calibrated, of the pixels with confidence 0.7 seven in ten are right [@guo2017calibration].
+# @fig-reliability shows it by 15 bins; its titles have the expected calibration error (ECE), the mean
+# distance from the line over the pixels.
+
+# %%
+#| label: fig-reliability
+#| fig-cap: "Right predictions by confidence on test images, with 95 % intervals over folds (over pairs where there is one fold); grey bars: share of all pixels in a bin; line: calibrated. Title: ECE, mean and 95 % interval."
+cells = {
+    cell: {u: r for u, r in found[full].items() if u[0] == cell}
+    for cell in dict.fromkeys(unit[0] for unit in found[full])
+}
+panels = {c: (failures.reliability(r), failures.calibration_error(r)) for c, r in cells.items()}
+figure = diagrams.reliability(panels)
+
+# %%
+#| echo: false
+lines = []
+for cell, (table, error) in panels.items():
+    cautious = table["right"].map(lambda i: i.mean) > table["confidence"]
+    lines.append(
+        f"{cell}: ECE {error.text()} % (n = {error.units}), less sure than right on bins of "
+        f"{100 * table['share'][cautious].sum():.0f} % of the pixels"
+    )
+Markdown("; ".join(lines) + ".")
+
+# %% [markdown]
+# ## Beside people
+#
+# Three pairs of Dubai's tiles show partly the same ground and were annotated apart. @tbl-people holds
+# one annotation against the other, as if it were a prediction. That is about what a perfect map could
+# score here: beyond it a network would have to guess whose style it is scored by.
+
+# %%
+#| label: tbl-people
+#| tbl-cap: "Two annotations of the same ground in Dubai: agreement in % of the pixels that have a class in both, mIoU over the classes of the tile taken for truth, IoU of each class. Real images, at their own resolution."
+#| data: reported
+people = agreement.table(agreement.recorded("dubai"))
+shares = [c for c in people if people[c].dtype == float]
+people.style.hide(axis="index").format(
+    {"pixels": "{:,}"} | {c: lambda v: f"{100 * v:.0f}" for c in shares}, na_rep="-"
+)
+
+# %% [markdown]
+# @tbl-beside sets the networks beside people on the images of which more than half is annotated twice,
+# those of tiles 4 and 8. All are of one fold, whose tiles no network was trained on: the interval is
+# over label draws and seeds on this one place and says nothing of others.
+
+# %%
+#| label: tbl-beside
+#| tbl-cap: "mIoU in % on the same images (of Dubai's tiles 4 and 8) by the other annotation and by networks, and how many points networks are below people, over the classes that both truths hold; mean and 95 % interval over pairs. Networks only where the report is of these images."
+#| data: reported
+table = agreement.compared(views, found if data == "dubai" else {})
+below = [i.text() if i is not None else "-" for i in table["below"]]
+shown = table[["truth", "images", "by"]].assign(
+    mIoU=[i.text().removesuffix(" [no interval]") for i in table["miou"]], below=below
+)
+shown.assign(n=table["runs"]).style.hide(axis="index")
+
+# %%
+#| echo: false
+networks = table[table["runs"] > 0]
+gaps = networks["below"].map(lambda i: i.mean)
+Markdown(
+    f"Of {len(networks)} comparisons the closest is {networks['by'][gaps.idxmin()]} on {networks['truth'][gaps.idxmin()]}, "
+    f"{networks['below'][gaps.idxmin()].text()} points below people (n = {networks['runs'][gaps.idxmin()]}); the farthest "
+    f"{networks['by'][gaps.idxmax()]} on {networks['truth'][gaps.idxmax()]}, {networks['below'][gaps.idxmax()].text()}."
+    if len(networks)
+    else "The networks of this report were not tested on these images, so none stands beside people."
+)
+
+# %% [markdown]
+# ## Checks
+#
+# Per image and pooled counts are the same pixels, the shares of a true class add up to one, the bins of
+# confidence hold every scored pixel, and both views of a pair of annotations agree on as many pixels.
+
+# %%
+for record in found[full].values():
+    scored = record.statistics.calibration[:, :, 0].sum()
+    truth = record.confusion.sum(axis=(0, 2))
+    assert scored == truth.sum() - truth[list(record.left_out)].sum()
+for table in (failures.confused(sparse), failures.confused(dense)):
+    total = table.assign(mean=[i.mean for i in table["share"]]).groupby("truth")["mean"].sum()
+    assert ((total - 1).abs() < 1e-9).all()
+assert set(worst["image"]) <= set(by_image["image"])
+assert people.groupby(people.index // 2)["accuracy"].agg(lambda a: a.max() - a.min()).max() < 1e-3
+
+# %% [markdown]
+# ## What was not shown
+#
+# Maps of the predictions: the published records hold counts, not weights. Accuracy inside areas,
+# away from outlines: the counts do not say how many pixels of a band are right. Why an image is
+# hard. The two annotations are of eight tiles' three common grounds, by trainees of one
+# organisation; other people may agree more, or less.

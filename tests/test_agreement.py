@@ -1,0 +1,129 @@
+"""Two annotations of one ground, on made-up tiles whose shift is known."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fewlabels import agreement, boundaries, cli, metrics, paths, records
+from fewlabels.agreement import View
+from fewlabels.datasets import dubai
+from fewlabels.datasets.source import Source
+from fewlabels.metrics import Statistics
+from fewlabels.studies import Run
+from fewlabels.types import IGNORE, RecordError, UnknownName
+
+WORLD = np.random.default_rng(0)
+GREY = WORLD.integers(0, 256, (120, 120)).astype(np.uint8)
+CLASSES = np.kron(WORLD.integers(0, 3, (30, 30)), np.ones((4, 4), int)).astype(np.uint8)
+CORNERS = {"north": (0, 0), "south": (20, 40)}  # of the two tiles on the ground: x, y
+NONE = pd.DataFrame()
+SHIFT = {("north", "south"): ((1.0, 0.0, 20.0), (0.0, 1.0, 40.0))}
+
+
+def tiles(second: np.ndarray = CLASSES) -> Source:
+    """Two tiles of 9 images of 20 x 24 pixels on one ground, the second annotated as `second`."""
+    ids = [f"{tile}-{n}" for tile in CORNERS for n in range(1, 10)]
+
+    def decode(i: int) -> tuple[np.ndarray, np.ndarray]:
+        tile, n = ids[i].split("-")
+        down, right = divmod(int(n) - 1, 3)
+        x, y = CORNERS[tile][0] + 24 * right, CORNERS[tile][1] + 20 * down
+        at = np.s_[y : y + 20, x : x + 24]
+        return np.repeat(GREY[at][..., None], 3, axis=2), (CLASSES, second)[tile == "south"][at]
+
+    places = tuple(id.split("-")[0] for id in ids)
+    folds = (("north", "south"),)
+    return Source("made up", ("a", "b", "c"), True, tuple(ids), places, folds, "f", decode)
+
+
+def test_the_same_annotation_agrees_with_itself_on_exactly_the_common_ground():
+    north, south = agreement.measured(tiles(), SHIFT)
+    assert (north.moved, north.correlation) == ((0, 0), pytest.approx(1))
+    table = agreement.table([north, south])
+    assert (table["pixels"] == (72 - 20) * (60 - 40)).all()
+    assert (table[["accuracy", "miou", "boundary_f1"]] == 1).all(axis=None)
+    assert north.tiles == ("north-7", "north-8", "north-9")  # the lowest row of images
+    assert north.shared == (4 / 24, 1, 1)
+    assert north.twice() == ("north-8", "north-9")
+
+
+def test_a_map_that_is_off_by_some_pixels_is_put_right():
+    off = {("north", "south"): ((1.0, 0.0, 18.0), (0.0, 1.0, 43.0))}
+    north, south = agreement.measured(tiles(), off)
+    assert north.moved == (-2, 3)  # on the way to the second tile, whose pixels lie 2 less, 3 more
+    assert agreement.table([north, south])["accuracy"].tolist() == [1, 1]
+
+
+def test_a_rotation_is_followed_pixel_by_pixel():
+    turn = np.array([[0, 1, 0], [-1, 0, 9], [0, 0, 1]], float)  # (x, y) -> (y, 9 - x)
+    values = np.arange(100).reshape(10, 10)
+    inside, found = agreement.beneath(values, turn, *np.ogrid[0:10, 0:10])
+    assert inside.all()
+    assert (
+        found.reshape(10, 10) == [[values[9 - x, y] for x in range(10)] for y in range(10)]
+    ).all()
+    inside, found = agreement.beneath(values, turn, *np.ogrid[8:12, 0:1])
+    assert inside[:, 0].tolist() == [True, True, False, False]
+
+
+def test_disagreement_by_hand_and_from_either_side():
+    second = CLASSES.copy()
+    second[40:60, 30:50] = (CLASSES[40:60, 30:50] + 1) % 3  # 400 pixels of another class
+    second[40:50, 50:60] = IGNORE  # 100 that only the first knows
+    north, south = agreement.measured(tiles(second), SHIFT)
+    table = agreement.table([north, south])
+    assert (table["pixels"] == 52 * 20 - 100).all()
+    assert table["accuracy"].to_numpy() == pytest.approx(1 - 400 / 940)
+    mine, theirs = (v.statistics.confusion.sum(axis=0) for v in (north, south))
+    assert (mine == theirs.T).all()
+
+
+def test_views_are_read_as_they_were_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(paths, "published_root", lambda: tmp_path)
+    with pytest.raises(RecordError, match="fewlabels agreement --data dubai"):
+        agreement.recorded("dubai")
+    views = agreement.measured(tiles(), SHIFT)
+    agreement.record(views, replace(tiles(), name="dubai"))
+    for stored, view in zip(agreement.recorded("dubai"), views, strict=True):
+        for field in ("confusion", "boundaries"):
+            ours, theirs = (getattr(v.statistics, field) for v in (stored, view))
+            assert (ours == theirs).all()
+        assert replace(stored, statistics=view.statistics) == view
+
+
+def test_a_network_is_held_against_people_on_the_same_images_and_classes():
+    people = np.array([[[5, 5, 0], [0, 10, 0], [0, 0, 0]], [[9, 9, 9]] * 3])
+    view = View(
+        "x", "y", ("a", "b", "c"), ("x-1", "x-2"), (0.9, 0.2), Statistics(people), (0, 0), 1.0
+    )
+    network = np.array([[[9, 9, 9]] * 3, [[10, 0, 0], [10, 5, 0], [0, 0, 7]]])
+    facts = {"data": {"classes": ["a", "b", "c"]}}
+    runs = {
+        ("cell", 0, 0): records.Record("k", Run(), facts, NONE, ("z", "x-1"), Statistics(network)),
+        ("cell", 1, 0): records.Record("l", Run(), facts, NONE, ("z",), Statistics(network[:1])),
+    }
+    (row,) = agreement.beside(view, runs).to_dict("records")  # the other run was tested elsewhere
+    assert row["people"] == pytest.approx((5 / 10 + 10 / 15) / 2)  # of x-1: classes a and b
+    assert row["miou"] == pytest.approx((10 / 20 + 5 / 15) / 2)  # c is in no annotation of people
+    assert row["below"] == pytest.approx(row["people"] - row["miou"])
+
+
+def test_data_without_common_ground_is_refused(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(UnknownName, match="known: dubai"):
+        agreement.overlaps("synthetic")
+    assert cli.main(["agreement", "--data", "synthetic"]) == 1
+    assert "known: dubai" in capsys.readouterr().err
+
+
+def test_the_committed_views_are_of_the_overlaps_and_add_up():
+    views = agreement.recorded("dubai")
+    assert [(v.truth, v.other) for v in views[::2]] == list(dubai.OVERLAPS)
+    for view in views:
+        known = boundaries.scores(view.statistics.boundaries).f1
+        scores = metrics.scores(view.statistics.confusion)
+        assert 0.5 < scores.accuracy < 1
+        assert np.isfinite(known).any()
+        assert max(abs(step) for step in view.moved) < agreement.MOVE  # not at the search's edge

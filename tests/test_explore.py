@@ -1,0 +1,294 @@
+"""The explorer without a browser: clicks, their file, a short training, and what stands still."""
+
+import base64
+import json
+import threading
+from pathlib import Path
+
+import geopandas
+import nbformat
+import numpy as np
+import pytest
+import rasters
+import shapely
+from rasterio.transform import Affine
+from torch import nn
+
+from fewlabels.geo import scene as scenes
+from fewlabels.own import clicked, explore, still, trial
+from fewlabels.own.clicked import Click
+from fewlabels.own.recipe import Recipe, RecipeError
+from fewlabels.report.convert import convert, png_inches
+from fewlabels.types import DataError, NoLabelsError, UnknownName
+
+TINY = Recipe(
+    model="unet:depth=2,width=4", steps=2, lr=3e-2, batch=2, crop=32, side=64, window=64, folds=0
+)
+CLASSES = ["dark", "bright"]
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    """A made image u8[48 64 3], dark on the left and bright on the right."""
+    image = np.full((48, 64, 3), 40, np.uint8)
+    image[:, 32:] = 220
+    return image
+
+
+@pytest.fixture
+def explorer(image: np.ndarray, tmp_path: Path) -> explore.Explorer:
+    """Six clicks on that image, three of each class."""
+    made = explore.explore(image, CLASSES, file=tmp_path / "clicks.geojson", how=TINY, device="cpu")
+    for row in (5, 20, 40):
+        made.add(10, row, "dark")
+        made.add(50, row, "bright")
+    return made
+
+
+def opened(file: Path, **how: object) -> scenes.Scene:
+    return scenes.opened(rasters.scene(file, rasters.halves(side=64), **how))
+
+
+def test_a_pixel_has_the_class_of_its_last_click(explorer):
+    explorer.add(10, 20, "bright")
+    assert explorer.clicks[-1] == Click(10, 20, 1)
+    assert [click[:2] for click in explorer.clicks].count((10, 20)) == 1
+    assert len(explorer.clicks) == 6
+
+
+def test_undo_goes_back_one_change_and_brings_cleared_clicks_back(explorer):
+    six = explorer.clicks
+    explorer.clear()
+    assert explorer.clicks == ()
+    explorer.undo()
+    assert explorer.clicks == six
+    explorer.remove(10, 5)
+    explorer.undo()
+    explorer.undo()
+    assert explorer.clicks == six[:-1]
+    for _ in range(9):
+        explorer.undo()
+    assert explorer.clicks == ()
+    assert not explorer.undoable
+
+
+def test_a_click_outside_and_an_unknown_class_are_refused(explorer):
+    with pytest.raises(DataError, match="64 columns and 48 rows"):
+        explorer.add(64, 0, "dark")
+    with pytest.raises(UnknownName, match="known: bright, dark"):
+        explorer.add(0, 0, "grey")
+
+
+def test_clicks_are_saved_at_the_middle_of_their_pixels_in_the_scenes_system(tmp_path: Path):
+    file, scene = tmp_path / "clicks.geojson", opened(tmp_path / "scene.tif")
+    clicks = (Click(3, 10, 1), Click(0, 63, 0))
+    clicked.write(file, clicks, CLASSES, scene)
+    frame = geopandas.read_file(file)
+    assert frame.crs == rasters.UTM
+    assert frame["class"].tolist() == ["bright", "dark"]
+    assert shapely.get_coordinates(frame.geometry).tolist() == [
+        [400_000 + 3.5 * 30, 1_700_000 - 10.5 * 30],
+        [400_000 + 0.5 * 30, 1_700_000 - 63.5 * 30],
+    ]
+    assert clicked.read(file, scene, CLASSES) == (clicks, 0)
+
+
+def test_clicks_on_a_plain_image_are_saved_in_pixels_and_the_file_says_so(explorer, tmp_path):
+    explorer.save(tmp_path / "clicks.geojson")
+    text = json.loads((tmp_path / "clicks.geojson").read_text())
+    assert text["features"][0]["geometry"]["coordinates"] == [10.5, 5.5]
+    assert text["features"][0]["properties"] == {"class": "dark"}
+    assert "coordinates are pixels" in text["note"]
+    assert text["crs"] is None  # GDAL takes them for degrees all the same
+
+
+PLACES = {
+    "northing before easting": ("EPSG:2180", rasters.GRID),
+    "degrees": ("EPSG:4326", Affine(1e-5, 0, 21, 0, -1e-5, 52)),
+    "a system without a code": ("+proj=laea +lat_0=50 +lon_0=20 +a=6371228", rasters.GRID),
+    "a grid without a system": (None, rasters.GRID),
+    "turned": (rasters.UTM, Affine.translation(400_000, 1_700_000) @ Affine.rotation(30)),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_saved_clicks_are_loaded_again_pixel_by_pixel(tmp_path: Path, place: str):
+    crs, grid = PLACES[place]
+    scene = opened(tmp_path / "scene.tif", crs=crs, transform=grid)
+    clicks = tuple(Click(x, y, (x + y) % 2) for x in (0, 31, 63) for y in (0, 17, 63))
+    clicked.write(tmp_path / "clicks.geojson", clicks, CLASSES, scene)
+    assert clicked.read(tmp_path / "clicks.geojson", scene, CLASSES) == (clicks, 0)
+
+
+def test_labels_of_another_file_that_are_no_clicks_are_counted(tmp_path: Path):
+    scene = opened(tmp_path / "scene.tif")
+    shapes = {
+        rasters.pixels(2, 2, 3, 3).centroid: "dark",
+        rasters.pixels(2, 2, 3, 3).centroid.buffer(1).centroid: "bright",  # the same pixel
+        rasters.pixels(9, 9, 12, 12): "bright",
+        rasters.pixels(4, 4, 5, 5).centroid: "grey",
+        rasters.pixels(-40, 4, -39, 5).centroid: "dark",
+    }
+    file = rasters.labels(tmp_path / "drawn.gpkg", shapes, to="EPSG:4326")
+    assert clicked.read(file, scene, CLASSES) == ((Click(2, 2, 1),), 4)
+
+
+def test_a_file_of_somebody_elses_is_not_overwritten_before_it_is_loaded(explorer, image, tmp_path):
+    file = tmp_path / "clicks.geojson"
+    explorer.save(file)
+    explorer.remove(10, 5)
+    explorer.save(file)  # its own
+    other = explore.explore(image, CLASSES, file=tmp_path / "none", how=TINY, device="cpu")
+    other.add(1, 1, "dark")
+    with pytest.raises(DataError, match="load it first"):
+        other.save(file)
+    other.load(file)
+    assert other.clicks == explorer.clicks
+    other.save(file)
+    fewer = explore.explore(image, ["dark", "grey"], file=file, how=TINY, device="cpu")
+    assert "3 other labels" in fewer.message
+    with pytest.raises(DataError, match="load it first"):
+        fewer.save(file)  # the three would be lost
+
+
+def test_clicks_of_a_file_that_is_there_are_taken_up(explorer, image, tmp_path):
+    explorer.save(tmp_path / "clicks.geojson")
+    again = explore.explore(image, CLASSES, file=tmp_path / "clicks.geojson", how=TINY)
+    assert again.clicks == explorer.clicks
+
+
+def test_a_training_maps_the_image_and_the_same_clicks_give_the_same_map(explorer):
+    first = explorer.train()
+    assert first.classes.shape == first.confidence.shape == (48, 64)
+    assert set(np.unique(first.classes)) <= {0, 1}
+    assert first.confidence.min() >= 50  # of two classes the more probable one
+    assert explorer.classes_map == first.classes.tobytes()
+    assert (explorer.state, explorer.done) == ("trained", 1.0)
+    assert "6 clicks, 2 steps" in explorer.message
+    second = explorer.train()
+    assert (second.classes == first.classes).all()
+    assert (second.confidence == first.confidence).all()
+
+
+def test_enough_steps_tell_dark_from_bright(explorer):
+    made = explorer.train(steps=60)
+    assert (made.classes[:, :28] == 0).all()
+    assert (made.classes[:, 36:] == 1).all()
+
+
+def test_one_class_alone_and_no_steps_are_refused(explorer):
+    with pytest.raises(RecipeError, match="steps must be 1 or more"):
+        explorer.train(steps=0)
+    for click in explorer.clicks[::2]:
+        explorer.remove(*click[:2])
+    with pytest.raises(NoLabelsError, match="at least two"):
+        explorer.train()
+    assert explorer.map is None
+
+
+def test_clicks_outside_the_part_shown_train_too(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(trial, "MOST", 32)
+    file = rasters.scene(tmp_path / "scene.tif", rasters.halves(side=96, bands=2))
+    made = explore.explore(
+        file, CLASSES, file=tmp_path / "c", how=TINY, at=(0, 90), colours=(0, 1, 1), device="cpu"
+    )
+    assert made.frame == {"x": 64, "y": 0, "w": 32, "h": 32}
+    assert "columns 64 to 95 of 96" in made.message
+    made.add(5, 90, "dark")
+    made.add(70, 10, "bright")
+    assert made.train().classes.shape == (32, 32)
+
+
+def test_void_pixels_are_grey_and_have_no_class(tmp_path: Path):
+    values = rasters.halves(bands=4)
+    values[:, :10] = 0
+    file = rasters.scene(tmp_path / "scene.tif", values, nodata=0)
+    seen = trial.view(file)
+    assert (trial.picture(seen)[:10] == 128).all()
+    made = explore.explore(file, CLASSES, file=tmp_path / "c", how=TINY, device="cpu")
+    made.add(3, 30, "dark")
+    made.add(60, 30, "bright")
+    found = made.train()
+    assert (found.classes[:10] == 255).all()
+    assert (found.classes[10:] < 2).all()
+
+
+def test_bytes_are_shown_as_they_are_and_one_band_as_grey(image):
+    assert (trial.picture(trial.view(image)) == image).all()
+    grey = trial.picture(trial.view(image[..., 0]))
+    assert (grey == image[..., :1]).all()
+    with pytest.raises(DataError, match="has 0 to 2"):
+        trial.picture(trial.view(image), (0, 1, 3))
+
+
+def test_what_is_no_image_and_no_classes_are_refused(image):
+    for wrong in (image.astype(complex), image[0, 0], np.zeros((0, 4))):
+        with pytest.raises(DataError, match="an image is an array"):
+            trial.view(wrong)
+    for names in (["one"], ["one", "one"]):
+        with pytest.raises(DataError, match="at least two classes"):
+            explore.explore(image, names)
+
+
+def test_the_front_end_is_answered_and_errors_become_its_message(explorer, tmp_path):
+    explorer._asked(explorer, {"do": "add", "column": 1, "row": 2, "name": "dark"}, [])
+    assert explorer.points[-1] == [1, 2, 0]
+    explorer._asked(explorer, {"do": "add", "column": 99, "row": 2, "name": "dark"}, [])
+    assert (explorer.state, len(explorer.points)) == ("failed", 7)
+    explorer._asked(explorer, {"do": "load", "file": str(tmp_path / "none.geojson")}, [])
+    assert "does not open" in explorer.message
+    explorer._asked(explorer, {"do": "save", "file": str(tmp_path)}, [])
+    assert explorer.state == "failed"
+
+
+def test_the_front_end_can_train_and_stop(explorer, monkeypatch):
+    ended = threading.Event()
+    explorer.observe(lambda change: change.new == "ready" and ended.set(), "state")
+
+    def mapped(view, marks, how, compute, watch):
+        assert how.steps == 7
+        explorer._asked(explorer, {"do": "stop"}, [])
+        watch(3, nn.Identity())
+
+    monkeypatch.setattr(trial, "mapped", mapped)
+    explorer._asked(explorer, {"do": "train", "steps": 7}, [])
+    assert ended.wait(60)
+    assert explorer.message.startswith("Stopped at step 3 of 7")
+    assert explorer.map is None
+
+
+def test_a_training_that_breaks_off_leaves_the_map_and_says_so(explorer, monkeypatch):
+    monkeypatch.setattr(trial, "mapped", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        explorer.train()
+    assert (explorer.state, explorer.classes_map) == ("failed", b"")
+    with pytest.raises(ZeroDivisionError):
+        explorer.train()  # and the next can begin
+
+
+def test_only_one_training_runs_at_a_time(explorer, monkeypatch):
+    monkeypatch.setattr(trial, "mapped", lambda *_: explorer.train())
+    with pytest.raises(explore.Stopped, match="under way"):
+        explorer.train()
+
+
+def test_where_nobody_can_click_a_figure_stands(explorer, tmp_path):
+    bundle, _ = explorer._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    wide, _ = png_inches(base64.b64decode(bundle["image/png"]))
+    explorer.train()
+    wider, _ = png_inches(base64.b64decode(explorer._repr_mimebundle_()[0]["image/png"]))
+    assert wider > 2 * wide  # map and confidence stand beside it
+    source = "#| label: fig-x\n#| fig-cap: Clicks.\nexplorer"
+    output = nbformat.v4.new_output("execute_result", bundle)
+    cell = nbformat.v4.new_code_cell(source, outputs=[output])
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "n.ipynb")
+    (tmp_path / "figures").mkdir()
+    assert "fig-x" in convert(tmp_path / "n.ipynb", tmp_path / "figures")
+    assert len(list((tmp_path / "figures").glob("*.png"))) == 1
+
+
+def test_every_class_has_a_colour_of_its_own_however_many():
+    many = [f"class {number}" for number in range(30)]
+    assert len(set(still.colours(many))) == 30
+    assert still.colours(["water", "tree"]) == ["#0072B2", "#009E73"]
