@@ -155,6 +155,13 @@ def test_a_file_of_somebody_elses_is_not_overwritten_before_it_is_loaded(explore
         fewer.save(file)  # the three would be lost
 
 
+def test_no_clicks_are_not_saved(explorer, tmp_path):
+    explorer.clear()
+    with pytest.raises(NoLabelsError, match="no click to save"):
+        explorer.save(tmp_path / "clicks.geojson")
+    assert not list(tmp_path.iterdir())
+
+
 def test_clicks_of_a_file_that_is_there_are_taken_up(explorer, image, tmp_path):
     explorer.save(tmp_path / "clicks.geojson")
     again = explore.explore(image, CLASSES, file=tmp_path / "clicks.geojson", how=TINY)
