@@ -111,6 +111,9 @@ PLACES = {
 }
 
 
+DEGREES = {"degrees", "a system without a code"}
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_saved_clicks_are_loaded_again_pixel_by_pixel(tmp_path: Path, place: str):
     crs, grid = PLACES[place]
@@ -118,6 +121,7 @@ def test_saved_clicks_are_loaded_again_pixel_by_pixel(tmp_path: Path, place: str
     clicks = tuple(Click(x, y, (x + y) % 2) for x in (0, 31, 63) for y in (0, 17, 63))
     clicked.write(tmp_path / "clicks.geojson", clicks, CLASSES, scene)
     assert clicked.read(tmp_path / "clicks.geojson", scene, CLASSES) == (clicks, 0)
+    assert ("CRS84" in (tmp_path / "clicks.geojson").read_text()) == (place in DEGREES)
 
 
 def test_labels_of_another_file_that_are_no_clicks_are_counted(tmp_path: Path):
@@ -149,6 +153,13 @@ def test_a_file_of_somebody_elses_is_not_overwritten_before_it_is_loaded(explore
     assert "3 other labels" in fewer.message
     with pytest.raises(DataError, match="load it first"):
         fewer.save(file)  # the three would be lost
+
+
+def test_no_clicks_are_not_saved(explorer, tmp_path):
+    explorer.clear()
+    with pytest.raises(NoLabelsError, match="no click to save"):
+        explorer.save(tmp_path / "clicks.geojson")
+    assert not list(tmp_path.iterdir())
 
 
 def test_clicks_of_a_file_that_is_there_are_taken_up(explorer, image, tmp_path):
@@ -186,7 +197,8 @@ def test_one_class_alone_and_no_steps_are_refused(explorer):
     assert explorer.map is None
 
 
-def test_clicks_outside_the_part_shown_train_too(tmp_path: Path, monkeypatch):
+def test_a_part_is_shown_and_mapped_and_clicks_outside_it_train_too(tmp_path: Path, monkeypatch):
+    """The part lies in the bright half, the only dark click outside it."""
     monkeypatch.setattr(trial, "MOST", 32)
     file = rasters.scene(tmp_path / "scene.tif", rasters.halves(side=96, bands=2))
     made = explore.explore(
@@ -194,9 +206,11 @@ def test_clicks_outside_the_part_shown_train_too(tmp_path: Path, monkeypatch):
     )
     assert made.frame == {"x": 64, "y": 0, "w": 32, "h": 32}
     assert "columns 64 to 95 of 96" in made.message
-    made.add(5, 90, "dark")
+    made.add(20, 60, "dark")
     made.add(70, 10, "bright")
-    assert made.train().classes.shape == (32, 32)
+    found = made.train(steps=60).classes
+    assert found.shape == (32, 32)
+    assert (found == 1).mean() > 0.9  # all but some at the edge
 
 
 def test_void_pixels_are_grey_and_have_no_class(tmp_path: Path):

@@ -8,23 +8,25 @@ import base64
 import io
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import anywidget
 import numpy as np
 import traitlets
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
 from fewlabels import devices
+from fewlabels.devices import Compute
 from fewlabels.own import clicked, recipe, still, trial
 from fewlabels.own.clicked import Click, Clicks
 from fewlabels.own.recipe import Recipe
 from fewlabels.own.stream import Strip
-from fewlabels.types import DataError, FewLabelsError, unknown
+from fewlabels.types import DataError, FewLabelsError, NoLabelsError, unknown
 
 ACTIONS = ("add", "remove", "undo", "clear", "train", "stop", "save", "load")
 HELLO = "Choose a class and click on the image."
@@ -88,13 +90,20 @@ class Explorer(anywidget.AnyWidget):
     undoable = traitlets.Bool(False).tag(sync=True)
     classes_map = traitlets.Bytes().tag(sync=True)  # one byte a pixel; empty before a training
     confidence = traitlets.Bytes().tag(sync=True)  # the same, in percent
-    state = traitlets.Unicode("ready").tag(sync=True)  # or training, trained, saved, failed
+    state = traitlets.Unicode("ready").tag(sync=True)  # training, trained, loaded, saved, failed
     message = traitlets.Unicode(HELLO).tag(sync=True)
     done = traitlets.Float(0.0).tag(sync=True)  # share of a training
     steps = traitlets.Int().tag(sync=True)
     file = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, view: trial.View, classes, how: Recipe, compute, picture) -> None:
+    def __init__(
+        self,
+        view: trial.View,
+        classes: tuple[str, ...],
+        how: Recipe,
+        compute: Compute,
+        picture: UInt8[np.ndarray, "h w 3"],
+    ) -> None:
         scene, (height, width) = view.scene, view.shape
         super().__init__(
             image=_png(picture),
@@ -103,7 +112,7 @@ class Explorer(anywidget.AnyWidget):
             steps=how.steps,
             message=HELLO if view.shape == (scene.height, scene.width) else _part(view),
         )
-        self.classes: tuple[str, ...] = classes
+        self.classes = classes
         self.map: Strip | None = None
         self._view, self._how, self._compute, self._picture = view, how, compute, picture
         self._now: Clicks = ()
@@ -151,8 +160,11 @@ class Explorer(anywidget.AnyWidget):
         """Write the clicks; see `clicked.write`.
 
         Raises:
+            NoLabelsError: there is no click.
             DataError: the file is there and holds what was neither saved nor loaded here.
         """
+        if not self._now:
+            raise NoLabelsError("there is no click to save")
         target = Path(file)
         if target.exists() and target.resolve() not in self._ours:
             raise DataError(f"'{target}' is there already; load it first, or name another file")
@@ -211,7 +223,7 @@ class Explorer(anywidget.AnyWidget):
         """End the training under way after its next step."""
         self._stop.set()
 
-    def figure(self):
+    def figure(self) -> Figure:
         """What is shown, as a matplotlib figure."""
         corner = (self._view.rows.start, self._view.columns.start)
         return still.still(self._picture, self._now, self.classes, self.map, corner)
@@ -219,7 +231,7 @@ class Explorer(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return f"Explorer of '{self._view.scene.file.name}': {_counted(self._now)}"
 
-    def _repr_mimebundle_(self, **kwargs):
+    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
         """The widget and, for where there is no front end, the figure."""
         data, metadata = super()._repr_mimebundle_(**kwargs)
         drawn = io.BytesIO()
@@ -231,11 +243,12 @@ class Explorer(anywidget.AnyWidget):
         """What the front end sends: an action and its arguments. Errors become the message."""
         action, given = content.get("do"), {k: v for k, v in content.items() if k != "do"}
         if action == "train":
-            threading.Thread(target=self._told, args=(self.train,), kwargs=given).start()
+            aside = {"target": self._told, "args": (self.train,), "kwargs": given}
+            threading.Thread(**aside, daemon=True).start()
         elif action in ACTIONS:
             self._told(getattr(self, action), **given)
 
-    def _told(self, action, **given: object) -> None:
+    def _told(self, action: Callable[..., object], **given: object) -> None:
         try:
             action(**given)
         except Stopped as error:
@@ -270,7 +283,7 @@ class Explorer(anywidget.AnyWidget):
             self.state, self.message = state, message
 
 
-def _png(picture: np.ndarray) -> bytes:
+def _png(picture: UInt8[np.ndarray, "h w 3"]) -> bytes:
     target = io.BytesIO()
     Image.fromarray(picture).save(target, format="png")
     return target.getvalue()
