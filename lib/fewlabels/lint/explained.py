@@ -22,6 +22,9 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
             "of the classes' shares, so it predicts the largest class less often than it occurs; "
             "the same without weights was not run."
         ),
+        "redrawing/labels-seen/drawn each round, *": (
+            "These runs draw new labels in every round on purpose, to measure what that flatters."
+        ),
         "budget*/majority/5 px, fold 2, *": (
             "Five labels an image are too few on this place: always answering its largest class "
             "would be right more often."
