@@ -200,6 +200,8 @@ asked[["rank", "row", "column", "first", "second", "margin"]].head().style.forma
 # takes as labels. Where nobody can click it is a picture.
 
 # %%
+#| label: fig-own-explore
+#| fig-cap: "The image to click on, as it stands before the first click."
 explore(given.scene, about.classes, file=folder / "clicks.geojson")
 
 # %% [markdown]
