@@ -36,7 +36,7 @@ if importlib.util.find_spec("fewlabels") is None:
 # What map do a scene and a few labels of one's own give, how good is it, and where would another
 # label help most? Name a GeoTIFF, a file of labelled points, lines or polygons, and the column that
 # holds the class in the parameters cell; without them an example is mapped. For a map to be used,
-# raise `steps` to 500 and `crop` to 128. `fewlabels train` and `fewlabels predict` do the same.
+# raise `steps` to 250, `crop` to 128 and `folds` to 5. `fewlabels train` and `fewlabels predict` do the same.
 
 # %% tags=["parameters"]
 data = "synthetic"
