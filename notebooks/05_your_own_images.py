@@ -35,8 +35,8 @@ if importlib.util.find_spec("fewlabels") is None:
 #
 # What map do a scene and a few labels of one's own give, how good is it, and where would another
 # label help most? Name a GeoTIFF, a file of labelled points, lines or polygons, and the column that
-# holds the class in the parameters cell; without them an example is mapped. For a map to be used,
-# raise `steps` to 250, `crop` to 128 and `folds` to 5. `fewlabels train` and `fewlabels predict` do the same.
+# holds the class in the parameters cell; without them an example is mapped. `fewlabels train` and
+# `fewlabels predict` do the same.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -46,9 +46,6 @@ scene = ""
 labels = ""
 column = "class"
 out = ""
-steps = 40
-crop = 64
-folds = 3
 clicks = 12
 seed = 0
 
@@ -79,10 +76,12 @@ display(Markdown(given.notice))
 # ## The scene and its labels
 #
 # The labels are brought to the scene's grid and counted, before anything is trained. @fig-own-labels
-# shows them, @tbl-own-labels counts them.
+# shows them, @tbl-own-labels counts them. A real scene is trained on as `Recipe` has it, which takes
+# minutes on two CPU cores; a made one for some seconds.
 
 # %%
-how = Recipe(steps=steps, crop=crop, folds=folds, seed=seed)
+short = profile == "smoke" or not (scene or data != "synthetic")
+how = Recipe(seed=seed, **({"steps": 40, "crop": 64, "folds": 3} if short else {}))
 seen = fit.survey(given.scene, fit.Labels(given.labels, given.column), how)
 found, ground = seen.found, seen.scene
 
