@@ -81,6 +81,15 @@ def test_below_the_compute_wall_there_is_no_torch(module: str):
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def test_records_are_read_and_reported_without_torch():
+    """Those modules that the notebooks of studies import, and what builds the published report."""
+    shown = "agreement baseline diagrams failures figures lint plan records stats sweep timed"
+    modules = [*shown.split(), "datasets.outliers", "report.make"]
+    imports = ", ".join(f"fewlabels.{name}" for name in modules)
+    code = f"import sys, {imports}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_there_is_one_training_loop():
     steps = [n for m, n in zip(MODULES, NAMES, strict=True) if ".backward()" in m.read_text()]
     assert steps == ["train.py"]

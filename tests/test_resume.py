@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fewlabels import checkpoint, records, run
+from fewlabels import checkpoint, records, run, version
 from fewlabels.checkpoint import CheckpointError, Checkpoints, State
 from fewlabels.studies import Run
 from fewlabels.types import DiskFullError, RecordError
@@ -154,8 +154,8 @@ def test_a_damaged_or_foreign_checkpoint_is_named(file, change, match, interrupt
 def test_a_checkpoint_of_another_model_is_named(interrupted: Path):
     other = dataclasses.replace(FULL, model="unet:depth=2,width=8,dropout=0.2")
     (step,) = interrupted.iterdir()
-    key = run.key(other)
-    facts = (step / "state.json").read_text().replace(run.key(FULL), key)
+    key = version.key(other)
+    facts = (step / "state.json").read_text().replace(version.key(FULL), key)
     (step / "state.json").write_text(facts)
     moved = interrupted.rename(interrupted.with_name(f".partial-{key}"))
     with pytest.raises(CheckpointError, match=r"another model: model weight .* is .* should be"):

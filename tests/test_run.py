@@ -26,6 +26,7 @@ from fewlabels import (
     sparsify,
     studies,
     sweep,
+    version,
 )  # fmt: skip
 from fewlabels.studies import Run, Scale, Start
 from fewlabels.types import (
@@ -217,10 +218,10 @@ def test_the_same_run_twice_is_bit_identical(finished, tmp_path: Path):
 
 def test_the_key_follows_declaration_data_and_code(finished, monkeypatch: pytest.MonkeyPatch):
     _, record = finished
-    assert run.key(TINY) == record.key
-    assert run.key(dataclasses.replace(TINY, seed=1)) != record.key
-    monkeypatch.setattr(run, "code_version", lambda: "other")
-    assert run.key(TINY) != record.key
+    assert version.key(TINY) == record.key
+    assert version.key(dataclasses.replace(TINY, seed=1)) != record.key
+    monkeypatch.setattr(version, "code_version", lambda: "other")
+    assert version.key(TINY) != record.key
 
 
 def test_the_factors_of_a_run_are_the_arguments_of_its_loss():
@@ -414,7 +415,7 @@ def test_published_records_are_found_by_what_they_declare(tmp_path: Path, monkey
     monkeypatch.setattr(studies, "STUDIES", {"E": dataclasses.replace(study, scales=scales)})
     made = sweep.execute("E", "published", "synthetic", runs=tmp_path, device="cpu")
     assert not list(tmp_path.rglob("*.safetensors"))
-    monkeypatch.setattr(run, "code_version", lambda: "moved since")
+    monkeypatch.setattr(version, "code_version", lambda: "moved since")
     monkeypatch.setattr(run.train, "fit", None)
     for find in (sweep.recorded, sweep.execute):
         found = find("E", "published", "synthetic", runs=tmp_path)

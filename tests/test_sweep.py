@@ -24,7 +24,9 @@ TINY = Run(
 
 
 def ordered(**changes: object) -> Order:
-    right = Order(TINY, run.key(TINY), "data", version.code_version(), None, "cpu", keep_model=True)
+    right = Order(
+        TINY, version.key(TINY), "data", version.code_version(), None, "cpu", keep_model=True
+    )
     return dataclasses.replace(right, **changes)
 
 

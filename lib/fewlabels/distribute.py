@@ -20,7 +20,7 @@ from typing import Any
 from filelock import BaseFileLock
 from tqdm.auto import tqdm
 
-from fewlabels import claims, datasets, parcel, records, run, version, workers
+from fewlabels import claims, datasets, parcel, records, version, workers
 from fewlabels.parcel import Order, Parcel
 from fewlabels.plan import Plan, Unit
 from fewlabels.records import Record
@@ -165,7 +165,7 @@ def _taken(plan: Plan, unit: Unit) -> BaseFileLock | Record | None:
         if claim is None or not records.exists(plan.folder, key):
             return claim
         claim.release()
-    return run.recorded(plan.declared[unit], plan.folder, key)
+    return version.recorded(plan.declared[unit], plan.folder, key)
 
 
 def _job(order: Order) -> Parcel:

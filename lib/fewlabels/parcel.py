@@ -97,11 +97,11 @@ def unpacked(parcel: Parcel, folder: Path) -> Record:
     with whole_folder(folder / parcel.order.key) as scratch:
         for name, content in parcel.record.items():
             (scratch / name).write_bytes(content)
-    return run.recorded(parcel.order.run, folder, parcel.order.key)
+    return version.recorded(parcel.order.run, folder, parcel.order.key)
 
 
 def _agree(order: Order) -> None:
-    key = run.key(order.run, order.root)
+    key = version.key(order.run, order.root)
     if key == order.key:
         return
     data = datasets.load(order.run.data, order.root, order.run.fold, grid=order.run.grid)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from fewlabels import paths, records, run, studies
+from fewlabels import paths, records, studies, version
 from fewlabels.records import Record
 from fewlabels.studies import Run, Start
 from fewlabels.types import RecordError
@@ -50,7 +50,7 @@ class Plan:
     @cached_property
     def keys(self) -> dict[Unit, str]:
         """The name of the record that each missing run will get; needs the data."""
-        return {unit: run.key(this, self.root) for unit, this in self.missing.items()}
+        return {unit: version.key(this, self.root) for unit, this in self.missing.items()}
 
     @property
     def steps(self) -> int:
@@ -105,9 +105,9 @@ def plan(
         there = {record.run: record for each in folders for record in records.read_all(each)}
         found = {unit: there[this] for unit, this in declared.items() if this in there}
     else:
-        keys = {unit: run.key(this, root) for unit, this in declared.items()}
+        keys = {unit: version.key(this, root) for unit, this in declared.items()}
         there = [unit for unit in declared if records.exists(folder, keys[unit])]
-        found = {unit: run.recorded(declared[unit], folder, keys[unit]) for unit in there}
+        found = {unit: version.recorded(declared[unit], folder, keys[unit]) for unit in there}
     return Plan(name, profile, data, root, folder, declared, found)
 
 

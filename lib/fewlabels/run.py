@@ -1,6 +1,5 @@
 """One run from its declaration to its record."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Mapping
@@ -19,7 +18,6 @@ from fewlabels import (
     calibration,
     checkpoint,
     claims,
-    datasets,
     devices,
     environment,
     evaluate,
@@ -31,14 +29,13 @@ from fewlabels import (
     paths,
     prepare,
     records,
-    studies,
     train,
     validate,
+    version,
 )
 from fewlabels.prepare import Prepared
 from fewlabels.studies import Run
 from fewlabels.types import RecordError, Tile
-from fewlabels.version import code_version
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +60,6 @@ class Operation:
     keep_model: bool = True
     checkpoints: checkpoint.Checkpoints | None = None
     workers: int = 1
-
-
-def key(run: Run, root: Path | None = None) -> str:
-    """Twelve hex digits that name a run's record: its declaration, its data and the code that
-    can change its result.
-    """
-    data = datasets.load(run.data, root, run.fold, grid=run.grid).fingerprint
-    text = f"{studies.digest(run)} {data} {code_version()}"
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def execute(
@@ -99,7 +87,7 @@ def execute(
         FewLabelsError: whatever is wrong with data, labels, weights, device or training.
     """
     runs = runs or paths.runs_root()
-    name = key(run, root)
+    name = version.key(run, root)
     every = checkpoint_every
     partial_run = every and checkpoint.Checkpoints(runs / f".partial-{name}", name, every)
     if not records.exists(runs, name):
@@ -108,27 +96,9 @@ def execute(
         with claims.held(runs, name):
             if not records.exists(runs, name):  # else another process has trained it meanwhile
                 _train_and_record(ready, runs, name, how)
-    record = recorded(run, runs, name)
+    record = version.recorded(run, runs, name)
     if partial_run:
         checkpoint.clear(partial_run)
-    return record
-
-
-def recorded(run: Run, runs: Path, name: str) -> records.Record:
-    """The record called `name`.
-
-    Raises:
-        RecordError: it is not there, damaged, of another run than `run`, or made by another version
-            of the code.
-    """
-    record = records.read(runs, name)
-    if record.run != run:
-        raise RecordError(f"the record '{runs / name}' is of another run; delete that folder")
-    if record.facts["environment"]["code"] != code_version():
-        raise RecordError(
-            f"the record '{runs / name}' was made by another version of the code; delete that "
-            "folder and run again"
-        )
     return record
 
 
@@ -187,7 +157,11 @@ def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operati
         "cost": {"train_seconds": history[-1]["seconds"], "test_seconds": evaluated},
         "finished": environment.now(),
         "environment": environment.facts()
-        | {"device": compute.hardware, "precision": compute.precision, "code": code_version()},
+        | {
+            "device": compute.hardware,
+            "precision": compute.precision,
+            "code": version.code_version(),
+        },
     }  # fmt: skip
     if operation.keep_model:
         ledger.keep(runs / "draws", ready.sha256, ready.drawn)

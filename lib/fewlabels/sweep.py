@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fewlabels import models, records, run, studies
+from fewlabels import records, studies
 from fewlabels.plan import Plan, Unit, plan
 from fewlabels.records import Record
 from fewlabels.studies import Start
@@ -67,6 +67,8 @@ def train(plan: Plan, device: str = "auto") -> dict[Unit, Record]:
     Raises:
         FewLabelsError: as `run.execute`; the runs before the one that failed stay recorded.
     """
+    from fewlabels import run  # with torch, which reading records does without
+
     found = {}
     for unit, this in plan.declared.items():
         began = time.perf_counter()
@@ -156,6 +158,8 @@ def start_of(name: str, profile: str, data: str) -> Start:
     Raises:
         WeightsError: none of them; the message of the last one says what to do.
     """
+    from fewlabels import models
+
     starts, cells = studies.scale(name, profile, data).starts, studies.study(name).cells().values()
     for start in starts:
         asked = {(f["model"], f["weights"]) for f in map(start.filled, cells)}

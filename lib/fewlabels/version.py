@@ -1,47 +1,67 @@
-"""Which code made a result: the part of a run's key that changes when a module does."""
+"""Which code made a result, what its record is called by that, and whether a record is of it.
+
+Nothing here imports what it hashes, so records are read without torch.
+"""
 
 import ast
 import hashlib
 from functools import cache
 from pathlib import Path
 
-from fewlabels import (
-    augment,
-    boundaries,
-    calibration,
-    evaluate,
-    expand,
-    ledger,
-    loaders,
-    losses,
-    metrics,
-    models,
-    optimise,
-    prepare,
-    progress,
-    sparsify,
-    train,
-    validate,
-)
+from fewlabels import datasets, records, studies
+from fewlabels.design import Run
+from fewlabels.records import Record
+from fewlabels.types import RecordError
 
 RESULT_MODULES = (
-    augment,
-    boundaries,
-    calibration,
-    evaluate,
-    expand,
-    ledger,
-    loaders,
-    losses,
-    metrics,
-    models,
-    optimise,
-    prepare,
-    progress,
-    sparsify,
-    train,
-    validate,
+    "augment",
+    "boundaries",
+    "calibration",
+    "evaluate",
+    "expand",
+    "ledger",
+    "loaders",
+    "losses",
+    "metrics",
+    "models",
+    "optimise",
+    "prepare",
+    "progress",
+    "sparsify",
+    "train",
+    "validate",
 )
+"""The modules and packages that can change a result."""
+
+
+def key(run: Run, root: Path | None = None) -> str:
+    """Twelve hex digits that name a run's record: its declaration, its data and the code that
+    can change its result.
+
+    Args:
+        root: of the data, see `datasets.load`.
+    """
+    data = datasets.load(run.data, root, run.fold, grid=run.grid).fingerprint
+    text = f"{studies.digest(run)} {data} {code_version()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def recorded(run: Run, runs: Path, name: str) -> Record:
+    """The record called `name`.
+
+    Raises:
+        RecordError: it is not there, damaged, of another run than `run`, or made by another version
+            of the code.
+    """
+    record = records.read(runs, name)
+    if record.run != run:
+        raise RecordError(f"the record '{runs / name}' is of another run; delete that folder")
+    if record.facts["environment"]["code"] != code_version():
+        raise RecordError(
+            f"the record '{runs / name}' was made by another version of the code; delete that "
+            "folder and run again"
+        )
+    return record
 
 
 @cache
@@ -55,11 +75,11 @@ def code_version() -> str:
 
 def result_files() -> list[Path]:
     """The files of RESULT_MODULES; of a package, all of its modules."""
-    files = [Path(module.__file__) for module in RESULT_MODULES]
+    here = Path(__file__).parent
     return [
-        part
-        for file in files
-        for part in (sorted(file.parent.rglob("*.py")) if file.stem == "__init__" else [file])
+        file
+        for name in RESULT_MODULES
+        for file in (sorted((here / name).rglob("*.py")) or [here / f"{name}.py"])
     ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from fewlabels import datasets, devices, environment, paths, studies, sweep
+from fewlabels import datasets, environment, paths, studies, sweep
 from fewlabels.report.build import build
 from fewlabels.report.execute import execute_all
 from fewlabels.report.publish import publish
@@ -118,12 +118,20 @@ def _header(
     return {
         "Data": f"{data} (hash {fingerprint[:12]})",
         "Profile": profile,
-        "Device": devices.compute(device).hardware,
+        "Device": _hardware(profile, device),
         "Commit": str(facts["commit"]),
         "Versions": f"Python {facts['python']}, {packages}",
         "Lock": str(facts["lock"]),
         "Built": f"{environment.now()}, after {seconds:.0f} s of notebooks (unchanged ones kept)",
     }
+
+
+def _hardware(profile: str, device: str) -> str:
+    if profile == "published":
+        return "none, nothing was trained; each record names its own"
+    from fewlabels import devices  # with torch, which reading records does without
+
+    return devices.compute(device).hardware
 
 
 def _state(fingerprint: str, profile: str) -> str:
