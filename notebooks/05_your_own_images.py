@@ -62,7 +62,6 @@ from fewlabels import annotate, figures, paths
 from fewlabels.own import compare, evidence, examples, fit, views
 from fewlabels.own.explore import explore
 from fewlabels.own.predict import predict
-from fewlabels.own.recipe import Recipe
 
 figures.style()
 folder = Path(out) if out else Path(tempfile.mkdtemp())
@@ -76,12 +75,11 @@ display(Markdown(given.notice))
 # ## The scene and its labels
 #
 # The labels are brought to the scene's grid and counted, before anything is trained. @fig-own-labels
-# shows them, @tbl-own-labels counts them. A real scene is trained on as `Recipe` has it, which takes
+# shows them, @tbl-own-labels counts them. A real scene is trained on as `fewlabels train` does it, for
 # minutes on two CPU cores; a made one for some seconds.
 
 # %%
-short = profile == "smoke" or not (scene or data != "synthetic")
-how = Recipe(seed=seed, **({"steps": 40, "crop": 64, "folds": 3} if short else {}))
+how = examples.recipe(given, profile, seed)
 seen = fit.survey(given.scene, fit.Labels(given.labels, given.column), how)
 found, ground = seen.found, seen.scene
 

@@ -153,3 +153,11 @@ def test_the_real_polygons_that_contradict_themselves_are_named(tmp_path):
     found = fit.survey(made.scene, LABELS(made.labels, made.column), Recipe()).found
     assert (found["found"], sum(found["pixels"].values())) == (30, 718)
     assert [line.split(":")[0] for line in found["doubtful"]] == ["label 7", "label 9"]
+
+
+def test_a_real_scene_is_trained_by_the_whole_recipe_but_for_a_smoke_test(tmp_path):
+    made = examples.made(tmp_path)
+    own = made._replace(notice="my own")
+    assert examples.recipe(own, "quick", 3) == Recipe(seed=3)
+    assert examples.recipe(made, "quick", 3).steps < Recipe().steps
+    assert examples.recipe(own, "smoke", 3) == examples.recipe(made, "smoke", 3)

@@ -19,6 +19,7 @@ from rasterio.transform import from_origin
 from scipy.ndimage import distance_transform_edt
 
 from fewlabels.datasets import NOTICES, scenery, synthetic
+from fewlabels.own.recipe import Recipe
 from fewlabels.types import DataError
 
 LANDSAT = Path("real_sparse_polygons")
@@ -51,6 +52,16 @@ def example(data: str, folder: Path, root: Path) -> Example:
     if data != "synthetic" and (root / LANDSAT / ARCHIVE).exists():
         return landsat(folder, root)
     return made(folder)
+
+
+def recipe(given: Example, profile: str, seed: int) -> Recipe:
+    """The whole recipe on a real scene, minutes on two CPU cores; one of some seconds on the
+    synthetic one, and of less on any at profile smoke.
+    """
+    if profile == "smoke":
+        return Recipe(steps=4, crop=64, folds=2, seed=seed)
+    made = given.notice == NOTICES["synthetic"]
+    return Recipe(steps=40, crop=64, folds=3, seed=seed) if made else Recipe(seed=seed)
 
 
 def landsat(folder: Path, root: Path) -> Example:

@@ -67,8 +67,6 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
     fingerprint = datasets.load(data, root).fingerprint
     stems = _stems(profile, data)
     own = {} if profile == "published" else {"04_one_run": _one_run(profile, data)}
-    if profile == "smoke":
-        own["05_your_own_images"] = {"steps": 4, "folds": 2}
     build_root = paths.project_root() / "report" / "_build"
     executed = execute_all(
         [paths.project_root() / "notebooks" / f"{stem}.py" for stem in stems],
