@@ -59,7 +59,7 @@ import rasterio
 from IPython.display import Markdown, display
 
 from fewlabels import annotate, figures, paths
-from fewlabels.own import compare, evidence, examples, fit, views
+from fewlabels.own import evidence, examples, fit, told, views
 from fewlabels.own.explore import explore
 from fewlabels.own.predict import predict
 
@@ -132,12 +132,12 @@ record = about.record
 # %%
 #| label: tbl-own-scores
 #| tbl-cap: "Scores in % over held-out labelled pixels, each unit predicted by a model that did not train on it, with 95 % bootstrap intervals over units. Classes of a single unit are not scored."
-compare.table(record)
+told.table(record)
 
 # %%
 #| echo: false
 Markdown(
-    "\n\n".join(compare.told(record)[-2:])
+    "\n\n".join(told.lines(record)[-2:])
     + f"\n\nAll of this took {record['cost']['all_seconds']:.0f} s on {record['environment']['device']}."
 )
 

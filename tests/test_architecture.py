@@ -84,7 +84,7 @@ def test_below_the_compute_wall_there_is_no_torch(module: str):
 def test_records_are_read_and_reported_without_torch():
     """Those modules that the notebooks of studies import, and what builds the published report."""
     shown = "agreement baseline diagrams failures figures lint plan records stats sweep timed"
-    modules = [*shown.split(), "datasets.outliers", "report.make"]
+    modules = [*shown.split(), "datasets.outliers", "own.told", "report.make"]
     imports = ", ".join(f"fewlabels.{name}" for name in modules)
     code = f"import sys, {imports}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

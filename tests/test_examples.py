@@ -14,7 +14,7 @@ from fewlabels.datasets import scenery, synthetic
 from fewlabels.design import Claim
 from fewlabels.geo import preview
 from fewlabels.geo import scene as scenes
-from fewlabels.own import compare, evidence, examples, fit, views
+from fewlabels.own import evidence, examples, fit, told, views
 from fewlabels.own.recipe import Recipe
 from fewlabels.types import IGNORE, DataError
 
@@ -136,7 +136,7 @@ def test_scores_of_both_methods_stand_side_by_side():
         "scored": True, "miou": 0.5, "miou_interval": [0.4, 0.6], "accuracy": 0.75,
         "accuracy_interval": [0.7, 0.8], "iou": {"a": 0.5, "b": None},
     }  # fmt: skip
-    found = compare.table({"tried": {"network": one, "forest": {"scored": False}}})
+    found = told.table({"tried": {"network": one, "forest": {"scored": False}}})
     assert found["network"].to_dict() == {
         "mIoU": "50.0 [40.0, 60.0]", "accuracy": "75.0 [70.0, 80.0]", "IoU of a": "50.0",
         "IoU of b": "not scored",
@@ -161,3 +161,11 @@ def test_a_real_scene_is_trained_by_the_whole_recipe_but_for_a_smoke_test(tmp_pa
     assert examples.recipe(own, "quick", 3) == Recipe(seed=3)
     assert examples.recipe(made, "quick", 3).steps < Recipe().steps
     assert examples.recipe(own, "smoke", 3) == examples.recipe(made, "smoke", 3)
+
+
+def test_published_records_of_ones_own_scenes_are_read_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "published_root", lambda: tmp_path)
+    assert told.published() == {}
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "place.json").write_text('{"format": 1, "record": {"method": "forest"}}')
+    assert told.published() == {"place": {"method": "forest"}}

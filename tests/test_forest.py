@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.ensemble import RandomForestClassifier
 
 from fewlabels import cli
-from fewlabels.own import compare, fit, forest, grow, score, stored
+from fewlabels.own import compare, fit, forest, grow, score, stored, told
 from fewlabels.own.predict import predict
 from fewlabels.own.recipe import Recipe
 from fewlabels.types import UnknownName
@@ -137,7 +137,7 @@ def test_the_better_one_is_kept_and_both_are_told(ground, capsys):
     assert (record["method"], about.network) == ("forest", "forest")
     assert record["difference"]["units"] == 6
     assert record["difference"]["miou"] == pytest.approx(record["tried"]["network"]["miou"] - 1)
-    text = "\n".join(compare.told(record))
+    text = "\n".join(told.lines(record))
     assert "network minus forest: -" in text
     assert "kept: forest (its held-out mIoU is the higher one)" in text
     assert trained(ground, replace(how, method="network"), "asked").network == how.model

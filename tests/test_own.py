@@ -21,7 +21,7 @@ from fewlabels.devices import compute
 from fewlabels.geo import burn, maps
 from fewlabels.geo import scene as scenes
 from fewlabels.geo.bands import Ranges, to_bytes
-from fewlabels.own import fit, holdout, pieces, score, stored, stream
+from fewlabels.own import fit, holdout, pieces, score, stored, stream, told
 from fewlabels.own.predict import predict
 from fewlabels.own.recipe import Recipe, RecipeError, check
 from fewlabels.types import IGNORE, DataError, NoLabelsError, UnknownName
@@ -206,7 +206,7 @@ def test_a_held_out_unit_is_predicted_by_a_network_that_never_saw_it(ground):
     summary = score.summary(held, given.classes, 0)
     assert (summary["miou"], summary["miou_interval"]) == (1.0, [1.0, 1.0])
     assert (summary["pixels"], summary["few"]) == (164, True)
-    assert "too narrow" in score.told(summary)[-1]
+    assert "too narrow" in told.scores(summary)[-1]
 
 
 def test_scores_count_labelled_pixels_and_leave_out_classes_of_one_unit():

@@ -144,7 +144,7 @@ def _report(wanted: argparse.Namespace) -> None:
 
 
 def _train(wanted: argparse.Namespace) -> None:
-    from fewlabels.own import compare, fit, recipe
+    from fewlabels.own import fit, recipe, told
 
     names = (field.name for field in fields(recipe.Recipe))
     how = recipe.Recipe(**{n: getattr(wanted, n) for n in names if getattr(wanted, n) is not None})
@@ -156,7 +156,7 @@ def _train(wanted: argparse.Namespace) -> None:
         wanted.scene, labels, wanted.out, how,
         bands=wanted.bands, device=wanted.device, licence=wanted.licence,
     )  # fmt: skip
-    print("\n".join(compare.told(about.record)))
+    print("\n".join(told.lines(about.record)))
     print(f"{wanted.out}, after {about.record['cost']['all_seconds']:.0f} s")
 
 

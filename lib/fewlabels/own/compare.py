@@ -4,17 +4,12 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import pandas as pd
-
 from fewlabels.own import grow, learn, score
 from fewlabels.own.learn import Ground
 from fewlabels.own.score import Held, Learn
 
 log = logging.getLogger(__name__)
 
-SCORES = {"miou": "mIoU", "accuracy": "accuracy"}
-WORDS = {"better": "the network is better", "worse": "the forest is better",
-         "cannot tell": "which is better cannot be told"}  # fmt: skip
 METHODS: Mapping[str, Learn] = {"network": learn.learn, "forest": grow.learn}
 
 
@@ -58,41 +53,6 @@ def choice(ground: Ground) -> Choice:
     difference = None if None in both else score.difference(*both, seed)
     method, why = _kept(asked, tried)
     return Choice(method, why, tried, difference)
-
-
-def told(record: Mapping[str, object]) -> list[str]:
-    """What a model's record says of its scores, in lines of words."""
-    lines = []
-    for name, scores in record["tried"].items():
-        first, *more = score.told(scores)
-        lines += [f"{name}: {first}", *(f"  {line}" for line in more)]
-    found = record["difference"]
-    if found:
-        low, high = found["interval"]
-        lines.append(
-            f"network minus forest: {100 * found['miou']:+.1f} points of mIoU [{100 * low:.1f}, "
-            f"{100 * high:.1f}] over the same {found['units']} units: {WORDS[found['verdict']]}"
-        )
-    return [*lines, f"kept: {record['method']} ({record['why']})"]
-
-
-def table(record: Mapping[str, object]) -> pd.DataFrame:
-    """The scores of a model's record in percent, one column a method: mIoU and accuracy with their
-    95 % intervals, and the IoU of each class.
-    """
-    columns = {}
-    for name, scores in record["tried"].items():
-        if not scores["scored"]:
-            continue
-        pairs = {text: (scores[key], scores[f"{key}_interval"]) for key, text in SCORES.items()}
-        columns[name] = {
-            text: f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-            for text, (value, (low, high)) in pairs.items()
-        } | {
-            f"IoU of {text}": "not scored" if value is None else f"{100 * value:.1f}"
-            for text, value in scores["iou"].items()
-        }
-    return pd.DataFrame(columns)
 
 
 def _scored(ground: Ground, name: str) -> Held | None:

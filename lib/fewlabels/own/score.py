@@ -12,13 +12,13 @@ from fewlabels.geo.bands import to_bytes
 from fewlabels.own import holdout
 from fewlabels.own.learn import Ground, Learned
 from fewlabels.own.pieces import inventory
+from fewlabels.own.told import FEW
 
 log = logging.getLogger(__name__)
 
 RESAMPLES = 2000
 Learn = Callable[[Ground, Sequence[UInt8[np.ndarray, "h w"]], str], Learned]
 """What trains on labels, one array for each piece of the ground: `learn.learn`, `grow.learn`."""
-FEW = 15  # units; the percentile bootstrap of fewer is too narrow (tests/test_stats.py)
 
 
 @dataclass(frozen=True)
@@ -118,26 +118,6 @@ def difference(one: Held, other: Held, seed: int) -> Mapping[str, object]:
         "units": len(one.units),
         "verdict": verdict,
     }
-
-
-def told(scores: Mapping[str, object]) -> list[str]:
-    """A summary in lines of words."""
-    if not scores["scored"]:
-        return [f"not scored: {scores['why']}"]
-    lines = []
-    for name, text in (("miou", "mIoU"), ("accuracy", "accuracy")):
-        value, (low, high) = scores[name], scores[f"{name}_interval"]
-        lines.append(f"{text} {100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]")
-    lines += [
-        f"  {name}: not scored" if value is None else f"  {name}: IoU {100 * value:.1f} %"
-        for name, value in scores["iou"].items()
-    ]
-    few = f"; fewer than {FEW}, so the intervals are too narrow" if scores["few"] else ""
-    lines.append(
-        f"over {scores['pixels']} labelled pixels of {scores['units']} units held out in "
-        f"{scores['parts']} parts, 95 % bootstrap intervals over units{few}"
-    )
-    return lines
 
 
 def _confusions(

@@ -7,7 +7,8 @@ Options of a code cell, Quarto's spelling, in its first lines:
     #| tbl-cap: "What is told."   the cell shows exactly one table
     #| echo: false                the code is left out
     #| output: false              what it shows is left out
-    #| data: reported             others' printed numbers: the caption goes without the note
+    #| data: reported             numbers of other data than the report's: the caption goes
+                                  without the note
 
 Cells tagged `setup` are left out, those tagged `parameters` become one folded list of the values
 in force. What a cell writes to stderr is left out, an error in it is an error here.

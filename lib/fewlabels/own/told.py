@@ -1,0 +1,77 @@
+"""What the record of a model says of its scores, in words and as a table; read without torch."""
+
+import json
+from collections.abc import Mapping
+
+import pandas as pd
+
+from fewlabels import paths
+
+SCORES = {"miou": "mIoU", "accuracy": "accuracy"}
+WORDS = {"better": "the network is better", "worse": "the forest is better",
+         "cannot tell": "which is better cannot be told"}  # fmt: skip
+FEW = 15  # units; the percentile bootstrap of fewer is too narrow (tests/test_stats.py)
+Record = Mapping[str, object]
+
+
+def published() -> dict[str, Record]:
+    """The records that the published report shows, by the name of their example: the `record` of a
+    model folder's model.json, kept as report/results/own/NAME.json.
+    """
+    files = sorted((paths.published_root() / "own").glob("*.json"))
+    return {file.stem: json.loads(file.read_text())["record"] for file in files}
+
+
+def lines(record: Record) -> list[str]:
+    """What a model's record says of its scores, in lines of words."""
+    said = []
+    for name, summary in record["tried"].items():
+        first, *more = scores(summary)
+        said += [f"{name}: {first}", *(f"  {line}" for line in more)]
+    found = record["difference"]
+    if found:
+        low, high = found["interval"]
+        said.append(
+            f"network minus forest: {100 * found['miou']:+.1f} points of mIoU [{100 * low:.1f}, "
+            f"{100 * high:.1f}] over the same {found['units']} units: {WORDS[found['verdict']]}"
+        )
+    return [*said, f"kept: {record['method']} ({record['why']})"]
+
+
+def table(record: Record) -> pd.DataFrame:
+    """The scores of a model's record in percent, one column a method: mIoU and accuracy with their
+    95 % intervals, and the IoU of each class.
+    """
+    columns = {}
+    for name, summary in record["tried"].items():
+        if not summary["scored"]:
+            continue
+        pairs = {text: (summary[key], summary[f"{key}_interval"]) for key, text in SCORES.items()}
+        columns[name] = {
+            text: f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+            for text, (value, (low, high)) in pairs.items()
+        } | {
+            f"IoU of {text}": "not scored" if value is None else f"{100 * value:.1f}"
+            for text, value in summary["iou"].items()
+        }
+    return pd.DataFrame(columns)
+
+
+def scores(summary: Record) -> list[str]:
+    """A `score.summary` in lines of words."""
+    if not summary["scored"]:
+        return [f"not scored: {summary['why']}"]
+    said = []
+    for name, text in SCORES.items():
+        value, (low, high) = summary[name], summary[f"{name}_interval"]
+        said.append(f"{text} {100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]")
+    said += [
+        f"  {name}: not scored" if value is None else f"  {name}: IoU {100 * value:.1f} %"
+        for name, value in summary["iou"].items()
+    ]
+    few = f"; fewer than {FEW}, so the intervals are too narrow" if summary["few"] else ""
+    said.append(
+        f"over {summary['pixels']} labelled pixels of {summary['units']} units held out in "
+        f"{summary['parts']} parts, 95 % bootstrap intervals over units{few}"
+    )
+    return said
