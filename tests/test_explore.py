@@ -9,6 +9,7 @@ import geopandas
 import nbformat
 import numpy as np
 import pytest
+import rasterio
 import rasters
 import shapely
 from rasterio.transform import Affine
@@ -233,6 +234,14 @@ def test_bytes_are_shown_as_they_are_and_one_band_as_grey(image):
     assert (grey == image[..., :1]).all()
     with pytest.raises(DataError, match="has 0 to 2"):
         trial.picture(trial.view(image), (0, 1, 3))
+
+
+def test_bands_that_are_called_red_green_and_blue_are_shown_as_such(tmp_path: Path):
+    values = np.stack([np.full((20, 20), 50 * i + np.eye(20), "uint8") for i in range(5)])
+    file = rasters.scene(tmp_path / "scene.tif", values)
+    with rasterio.open(file, "r+") as target:
+        target.descriptions = ("near infrared", "blue", "green", "red", "thermal")
+    assert trial.picture(trial.view(file))[3, 4].tolist() == [150, 100, 50]
 
 
 def test_what_is_no_image_and_no_classes_are_refused(image):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fewlabels import cli, plan, run, studies, train
+from fewlabels import cli, plan, records, run, studies, sweep, train
 from fewlabels.studies import Run
 
 TINY = Run(
@@ -59,6 +59,17 @@ def test_another_device_and_a_damaged_record_say_nothing(template, tmp_path: Pat
     assert plan.estimate([TINY], tmp_path, "cpu of another") is None
     next(tmp_path.glob("*/record.json")).write_text("{")
     assert plan.estimate([TINY], tmp_path, HERE) is None
+
+
+@pytest.mark.parametrize(("pairs", "shown"), [(1, []), (2, ["E"])])
+def test_one_run_a_condition_is_not_published(template, pairs: int, shown: list[str], monkeypatch):
+    record = records.read(template.parent, template.name)
+    found = {("cell", 0, pair): record for pair in range(pairs)}
+    declared = {unit: record.run for unit in found}
+    made = plan.Plan("E", "published", "dubai", None, Path(), declared, found)
+    monkeypatch.setattr(sweep, "plan", lambda *_: made)
+    monkeypatch.setattr(studies, "declared", lambda *_: ["E"])
+    assert sweep.available("published", "dubai") == shown
 
 
 def test_a_plan_counts_what_is_recorded_and_what_is_missing(template, tmp_path: Path, monkeypatch):

@@ -18,6 +18,8 @@ from fewlabels.types import RecordError, WeightsError
 
 log = logging.getLogger(__name__)
 
+LEAST = 2  # one run a condition has no interval and is not published
+
 
 def results(name: str, profile: str, data: str, *, device: str = "auto") -> dict[Unit, Record]:
     """What a notebook shows: every record of a study, missing runs trained unless `published`.
@@ -120,7 +122,7 @@ def recorded(
 
 def available(profile: str, data: str) -> list[str]:
     """The studies that a report shows: all that the profile has for this data, and of the published
-    one those with a whole comparison.
+    one those with whole comparisons on LEAST (fold, pair).
 
     Raises:
         RecordError: a record is damaged.
@@ -131,7 +133,7 @@ def available(profile: str, data: str) -> list[str]:
     there = []
     for name in declared:
         starts = studies.scale(name, profile, data).starts
-        if any(whole(plan(name, profile, data, start)) for start in starts):
+        if any(_units(plan(name, profile, data, start)) >= LEAST for start in starts):
             there.append(name)
     return there
 
@@ -144,6 +146,10 @@ def whole(plan: Plan) -> dict[Unit, Record]:
     compared = slice(2 if study.tested_like else 1, None)
     broken = {unit[compared] for unit in plan.missing if unit[0] not in study.later}
     return {unit: record for unit, record in plan.found.items() if unit[compared] not in broken}
+
+
+def _units(plan: Plan) -> int:
+    return len({unit[1:] for unit in whole(plan)})
 
 
 def table(name: str, found: Mapping[Unit, Record]) -> pd.DataFrame:

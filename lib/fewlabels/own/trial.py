@@ -13,7 +13,7 @@ from rasterio.transform import Affine
 from torch import nn
 
 from fewlabels.devices import Compute
-from fewlabels.geo import bands, burn
+from fewlabels.geo import bands, burn, preview
 from fewlabels.geo import scene as scenes
 from fewlabels.geo.marks import Marks
 from fewlabels.geo.scene import Pixels, Read, Scene
@@ -76,20 +76,20 @@ def picture(view: View, colours: tuple[int, int, int] | None = None) -> UInt8[np
     their 0.5th to their 99.5th percentile there; void pixels are grey.
 
     Args:
-        colours: positions among the scene's bands; the first three if None, or the first alone.
+        colours: positions among the scene's bands; see `preview.shown` if None.
 
     Raises:
         DataError: there is no such band, or no valid pixel to stretch by.
     """
     count = len(view.scene.bands)
-    chosen = colours or ((0, 1, 2) if count > 2 else (0, 0, 0))
+    chosen = colours or preview.shown(view.scene)
     if not all(0 <= band < count for band in chosen):
         raise DataError(
             f"colours are taken from bands {chosen} and '{view.scene.file}' has 0 to {count - 1}"
         )
     with view.reading() as read:
         values, valid = read(view.rows, view.columns)
-    values = values[..., list(chosen)]
+    values = values[..., list(chosen if len(chosen) == 3 else chosen * 3)]
     whole = bands.Ranges((0.0,) * 3, (255.0,) * 3)
     stretched = view.scene.kind != "uint8"
     ranges = bands.measured([(values, valid)], valid.size) if stretched else whole
