@@ -65,7 +65,7 @@ def test_another_device_and_a_damaged_record_say_nothing(template, tmp_path: Pat
 def test_one_run_a_condition_is_not_published(template, pairs: int, shown: list[str], monkeypatch):
     record = records.read(template.parent, template.name)
     found = {("cell", 0, pair): record for pair in range(pairs)}
-    declared = {unit: record.run for unit in found}
+    declared = dict.fromkeys(found, record.run)
     made = plan.Plan("E", "published", "dubai", None, Path(), declared, found)
     monkeypatch.setattr(sweep, "plan", lambda *_: made)
     monkeypatch.setattr(studies, "declared", lambda *_: ["E"])
