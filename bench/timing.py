@@ -28,7 +28,7 @@ def alternate(
     rows = []
     for repeat in range(warm + repeats):
         order = list(sides) if repeat % 2 == 0 else list(sides)[::-1]
-        rows.append({side: _seconds(sides[side]) for side in order})
+        rows.append({side: seconds(sides[side]) for side in order})
     return pd.DataFrame(rows[warm:], columns=list(sides))
 
 
@@ -70,7 +70,8 @@ def record(name: str, tables: Mapping[str, pd.DataFrame], facts: Mapping[str, ob
     return file
 
 
-def _seconds(call: Callable[[], object]) -> float:
+def seconds(call: Callable[[], object]) -> float:
+    """What one call takes."""
     began = time.perf_counter()
     call()
     return time.perf_counter() - began

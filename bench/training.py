@@ -4,6 +4,8 @@ a plain loop; and what real data through augmentation cost.
     DATA_ROOT=... python bench/training.py [STEPS A CALL] [REPEATS]
 
 All sides have the same network, weights at the start, crops and steps, in one process, turn about.
+Beside their time stands what the device could do: GFLOP/s of each side, by the operations of one
+step in either direction, and of a large matrix product in the precision of each.
 TorchGeo is in bench/requirements.txt; without it the other sides are measured. Its warnings about
 too few workers and so on are silenced, nothing else is changed.
 """
@@ -21,9 +23,10 @@ from importlib.util import find_spec
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from timing import alternate, record, summary
+from timing import alternate, record, seconds, summary
 from torch import nn
 from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
 
 from fewlabels import devices, models, prepare, train
 from fewlabels.ledger import Ledger
@@ -75,12 +78,15 @@ def main(steps: int = 8, repeats: int = 7) -> None:
         "as seen from the plain loop": (dict(list(sides.items())[-2:]), list(sides)[-2]),
         "what the data cost": (loading, "one preloaded batch"),
     }
+    work = operations(model, loaded.made[0])
     found = {
-        title: with_rate(summary(alternate(these, repeats=repeats), against=base), steps)
+        title: with_rate(summary(alternate(these, repeats=repeats), against=base), steps, work)
         for title, (these, base) in tables.items()
     }
     facts = {"device": compute.hardware, "precision": compute.precision, "steps": steps}
     facts |= {"torchgeo": version("torchgeo") if find_spec("torchgeo") else None}
+    for name, kind in {"float32": torch.float32, "bf16": torch.bfloat16}.items():
+        facts[f"GFLOP/s of a matrix product, {name}"] = ceiling(compute.device, kind)
     if compute.device.type == "cuda":
         facts |= {"peak MiB, ours": peak(lambda: ours(model, loaded, compute))}
     record("training", found, facts)
@@ -137,9 +143,30 @@ def torchgeo_task(model: nn.Module, batches: Preloaded, classes: int) -> Callabl
     return call
 
 
-def with_rate(table: pd.DataFrame, steps: int) -> pd.DataFrame:
-    """The summary, with images a second."""
-    return table.assign(**{"images/s": steps * RUN.batch / table["median s"]})
+def with_rate(table: pd.DataFrame, steps: int, work: float) -> pd.DataFrame:
+    """The summary, with images and billions of floating-point operations a second."""
+    rate = steps / table["median s"]
+    return table.assign(**{"images/s": rate * RUN.batch, "GFLOP/s": rate * work / 1e9})
+
+
+def operations(model: nn.Module, batch: Batch) -> float:
+    """Floating-point operations of one step: convolutions, forwards and backwards."""
+    with FlopCounterMode(display=False) as counted:
+        partial_cross_entropy(model(normalise(batch.images)), batch.labels).backward()
+    model.zero_grad()
+    return float(counted.get_total_flops())
+
+
+def ceiling(device: torch.device, kind: torch.dtype, side: int = 4096, repeats: int = 5) -> float:
+    """Billions of floating-point operations a second of the fastest of some matrix products."""
+    one = torch.randn(side, side, device=device).to(kind)
+
+    def product() -> None:
+        one @ one
+        waited(device)
+
+    product()
+    return 2 * side**3 / min(seconds(product) for _ in range(repeats)) / 1e9
 
 
 def waited(device: torch.device) -> None:
