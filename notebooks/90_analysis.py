@@ -44,7 +44,7 @@ device = "auto"
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import figures, lint, stats, studies, sweep, timed
+from fewlabels import answers, figures, lint, stats, studies, sweep, timed
 from fewlabels.own import told
 
 figures.style()
@@ -66,6 +66,17 @@ for name, these in found.items():
         | {"still missing": len(declared) - len(these)}
     )
 pd.DataFrame(rows).style.hide(axis="index")
+
+# %% [markdown]
+# ## What to do with the labels you have
+#
+# @tbl-answers has one row for each choice that runs were made for, at the budget they were made at. The
+# plain choice is kept unless a claim against it holds.
+
+# %%
+#| label: tbl-answers
+#| tbl-cap: "Choices by label budget: what the first gains over the second (points of mIoU, 95 % interval), n = units, and which to take by the verdict on the declared claim."
+answers.table(tables).style.hide(axis="index")
 
 # %% [markdown]
 # ## How much of the dense score

@@ -18,7 +18,7 @@ LAYERS = (
      "diagrams", "timed"},
     {"train", "prepare"},
     {"run", "version", "plan", "sweep", "claims", "parcel", "workers", "distribute", "report",
-     "own", "annotate", "cli"},
+     "own", "annotate", "answers", "cli"},
 )  # fmt: skip
 MODULES = sorted(LIB.rglob("*.py"))
 NAMES = [str(m.relative_to(LIB)) for m in MODULES]
@@ -83,7 +83,9 @@ def test_below_the_compute_wall_there_is_no_torch(module: str):
 
 def test_records_are_read_and_reported_without_torch():
     """Those modules that the notebooks of studies import, and what builds the published report."""
-    shown = "agreement baseline diagrams failures figures lint plan records stats sweep timed"
+    shown = (
+        "agreement answers baseline diagrams failures figures lint plan records stats sweep timed"
+    )
     modules = [*shown.split(), "datasets.outliers", "own.told", "report.make"]
     imports = ", ".join(f"fewlabels.{name}" for name in modules)
     code = f"import sys, {imports}; sys.exit('torch' in sys.modules)"

@@ -1,0 +1,65 @@
+"""What can be chosen at a label budget, the plain choice, and the declared claim that decides."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import pandas as pd
+
+from fewlabels import stats, studies
+
+
+class Choice(NamedTuple):
+    """Something other than the plain choice, at a budget, and the claim for which it is better."""
+
+    budget: str
+    other: str
+    plain: str
+    study: str
+    claim: str
+
+
+EVEN, RANDOM = "labels even over the classes", "random labels"
+PRETRAINED, SCRATCH = "pretrained weights", "weights from scratch"
+CHOICES = (
+    Choice("10 px an image", EVEN, RANDOM, "balance", "S1"),
+    Choice("30 px an image", PRETRAINED, SCRATCH, "pretraining", "P1"),
+    Choice("30 px an image", "weights of the best sparse validation", "last weights",
+           "selection", "V2"),
+    Choice("100 px an image", EVEN, RANDOM, "balance", "S2"),
+    Choice("1,000 px an image", EVEN, RANDOM, "balance", "S3"),
+    Choice("500 px a class", "labels joined by lines", "2,100 px a class, not joined", "D", "D3"),
+    Choice("1 %", EVEN, RANDOM, "E", "E1"),
+    Choice("1 %", "focal loss", "cross-entropy", "E", "E3"),
+    Choice("1 %", PRETRAINED, SCRATCH, "pretraining", "P2"),
+    Choice("10 %", "U-Net++", "U-Net", "B", "B1"),
+    Choice("20 % and 50 %", "ResNet-50", "ResNet-18", "A", "A1"),
+)  # fmt: skip
+"""From few labels to many."""
+OPEN = "not run yet"
+
+
+def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row a choice: the labels, what is held against what, what the first gains over the second
+    with its 95 % interval, n units, and what follows: the first where its claim holds, the second
+    where it does not, and else why nothing does.
+
+    Args:
+        tables: `sweep.table` of each study that has records.
+    """
+    judged = {
+        name: stats.claims_table(tables[name], studies.study(name).claims).set_axis(
+            list(studies.study(name).claims)
+        )
+        for name in {choice.study for choice in CHOICES} & set(tables)
+    }
+    return pd.DataFrame([_row(choice, judged.get(choice.study)) for choice in CHOICES])
+
+
+def _row(choice: Choice, judged: pd.DataFrame | None) -> dict[str, object]:
+    asked = {"labels": choice.budget, "choice": f"{choice.other} or {choice.plain}"}
+    if judged is None:
+        return asked | {"gain of the first": "-", "n": 0, "take": OPEN}
+    found = judged.loc[choice.claim]
+    taken = {"holds": choice.other, "does not hold": choice.plain}
+    said = {"gain of the first": found["ours"], "n": found["n"]}
+    return asked | said | {"take": taken.get(found["verdict"], found["verdict"])}

@@ -1,0 +1,42 @@
+"""What follows for a practitioner, from tables of runs made by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fewlabels import answers, studies
+
+
+def table(gain: float, folds: int = 5) -> pd.DataFrame:
+    """Labels even over the classes gain so much at 10 px, and nothing elsewhere."""
+    rng = np.random.default_rng(0)
+    cells = studies.study("balance").cells()
+    rows = [
+        {"cell": cell, "fold": fold, "pair": pair, "miou": 0.4 + rng.normal(0, 1e-3)}
+        for fold in range(folds)
+        for pair in range(3)
+        for cell in cells
+    ]
+    found = pd.DataFrame(rows)
+    found.loc[found["cell"] == "stratified, 10 px", "miou"] += gain
+    return found
+
+
+@pytest.mark.parametrize(("gain", "taken"), [(0.1, answers.EVEN), (-0.1, answers.RANDOM)])
+def test_the_verdict_says_which_to_take(gain: float, taken: str):
+    found = answers.table({"balance": table(gain)}).set_index("labels")
+    first = found.iloc[0]
+    assert (first.name, first["take"], first["n"]) == ("10 px an image", taken, 15)
+    assert float(first["gain of the first"].split()[0]) == pytest.approx(100 * gain, abs=0.2)
+    assert found.loc["100 px an image", "take"] == answers.RANDOM  # shown to be no different
+    assert found.loc["10 %", "take"] == answers.OPEN
+
+
+def test_few_units_say_nothing():
+    found = answers.table({"balance": table(0.1, folds=2)})
+    assert found["take"][0] == "cannot tell (6 of 15 units)"
+
+
+def test_every_choice_rests_on_a_declared_claim_of_its_study():
+    for choice in answers.CHOICES:
+        assert choice.claim in studies.study(choice.study).claims
