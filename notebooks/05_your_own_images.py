@@ -115,7 +115,7 @@ Markdown(
 #| label: tbl-own-recipe
 #| tbl-cap: "Choices of the recipe and what the published runs on real images say about them: claim, effect in points of mIoU with its 95 % interval, and verdict."
 reasons = evidence.reasons(how)
-reasons
+reasons.style
 
 # %% [markdown]
 # ## Training and its score

@@ -117,3 +117,14 @@ def test_figures_have_labelled_axes():
     ]
     for figure in drawn:
         assert all(axis.get_xlabel() for axis in figure.axes)
+
+
+@pytest.mark.parametrize(("width", "rows"), [(3.5, 2), (12, 1)])
+def test_a_legend_stays_within_its_figure(width: float, rows: int):
+    figure, _ = plt.subplots(figsize=(width, 3), layout="constrained")
+    figures.legend(figure, ("barren", "forest", "herbaceous", "urban", "water"))
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+    assert len({round(text.get_window_extent().y0) for text in legend.get_texts()}) == rows

@@ -137,13 +137,16 @@ def overlaid(
 
 
 def legend(figure: Figure, classes: Sequence[str], *, void: bool = False) -> None:
-    """The classes' colours below a figure."""
+    """The classes' colours below a figure, in as many rows as its width asks for."""
     handles = [Patch(color=c, label=n) for c, n in zip(colours(classes), classes, strict=True)]
     if void:
         handles.append(Patch(color=VOID, label="no class"))
+    entry = 0.5 + 0.07 * max(len(handle.get_label()) for handle in handles)  # inches
+    fitting = max(1, int(figure.get_figwidth() / entry))
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9
-    )
+        handles=handles, loc="outside lower center", ncols=min(fitting, len(handles)),
+        frameon=False, fontsize=9,
+    )  # fmt: skip
 
 
 def bars(values: pd.DataFrame, classes: Sequence[str], *, label: str) -> Figure:
