@@ -58,7 +58,7 @@ import pandas as pd
 import rasterio
 from IPython.display import Markdown, display
 
-from fewlabels import annotate, figures, paths
+from fewlabels import answers, figures, paths
 from fewlabels.own import evidence, examples, fit, told, views
 from fewlabels.own.explore import explore
 from fewlabels.own.predict import predict
@@ -174,7 +174,7 @@ Markdown(
 
 # %%
 #| echo: false
-Markdown(annotate.said(annotate.folder_of("published")))
+Markdown(answers.clicks_said(paths.published_root() / "clicks"))
 
 # %%
 #| label: fig-own-next

@@ -44,7 +44,7 @@ device = "auto"
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import answers, figures, lint, stats, studies, sweep, timed
+from fewlabels import answers, figures, lint, paths, stats, studies, sweep, timed
 from fewlabels.own import told
 
 figures.style()
@@ -77,6 +77,13 @@ pd.DataFrame(rows).style.hide(axis="index")
 #| label: tbl-answers
 #| tbl-cap: "Choices by label budget: what the first gains over the second (points of mIoU, 95 % interval), n = units, and which to take by the verdict on the declared claim."
 answers.table(tables).style.hide(axis="index")
+
+# %%
+#| echo: false
+Markdown(
+    "Is it worth clicking where the network is undecided? "
+    + answers.clicks_said(paths.published_root() / "clicks")
+)
 
 # %% [markdown]
 # ## How much of the dense score

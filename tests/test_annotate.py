@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fewlabels import annotate, cli, datasets, sparsify
+from fewlabels import annotate, answers, cli, datasets, sparsify
 from fewlabels.types import IGNORE, RecordError
 
 
@@ -78,17 +78,17 @@ def test_arms_share_everything_but_where_is_clicked_and_are_recorded_once(
     again = annotate.execute(runs, tmp_path, device="cpu")
     assert len(trained) == 2 * annotate.ROUNDS
     assert set(again) == set(found)
-    row = annotate.judged(found).iloc[0]
+    row = answers.clicks(found).iloc[0]
     assert row["n"] == 1
     assert row["verdict"].startswith("cannot tell")
-    assert "n = 1): cannot tell" in annotate.said(tmp_path)
+    assert "n = 1): cannot tell" in answers.clicks_said(tmp_path)
     other = {unit: replace(run, lr=1e-9) for unit, run in runs.items()}
     with pytest.raises(RecordError, match="another run"):
         annotate.recorded(other, tmp_path)
 
 
 def test_without_records_nothing_is_claimed(tmp_path, capsys):
-    assert "not been measured" in annotate.said(tmp_path)
+    assert "not been measured" in answers.clicks_said(tmp_path)
     asked = ["clicks", "--profile", "smoke", "--dry-run", "--runs", str(tmp_path)]
     assert cli.main(asked) == 0
     assert capsys.readouterr().out == (

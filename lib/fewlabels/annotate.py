@@ -17,7 +17,6 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float32, UInt8
 from torch import nn
 
@@ -35,12 +34,11 @@ from fewlabels import (
     prepare,
     records,
     sparsify,
-    stats,
     studies,
     sweep,
     train,
 )
-from fewlabels.design import Claim, Run
+from fewlabels.design import Run
 from fewlabels.loaders import Batches, LabelledTile
 from fewlabels.plan import Unit
 from fewlabels.prepare import Prepared
@@ -54,12 +52,6 @@ ARMS = ("random", "margin")
 ROUNDS = 5
 PIXELS = 10  # that an image gets in each round
 SHARE = 0.05  # of the pixels that may be asked for, the most uncertain
-CLAIM = Claim(
-    text="Clicks where the margin is smallest beat random ones at equal cost.",
-    theirs="PixelPick: uncertain pixels beat random ones on CamVid, Cityscapes and VOC",
-    plus=("margin",),
-    minus=("random",),
-)
 Labels = UInt8[np.ndarray, "h w"]
 
 
@@ -121,34 +113,6 @@ def execute(
         seconds = time.perf_counter() - began
         log.info("clicks, run %d of %d: %s (%.0f s)", number, len(runs), name, seconds)
     return recorded(runs, folder)
-
-
-def judged(found: Mapping[Unit, Record]) -> pd.DataFrame:
-    """The claim as a table of one row, see `stats.claims_table`; only (fold, pair) that have both
-    arms count.
-
-    Raises:
-        RecordError: none has.
-    """
-    both = {unit: r for unit, r in found.items() if all((a, *unit[1:]) in found for a in ARMS)}
-    if not both:
-        raise RecordError("no pair of arms is recorded; make them: `fewlabels clicks`")
-    return stats.claims_table(records.table(both), {"clicks": CLAIM})
-
-
-def said(folder: Path) -> str:
-    """What the records in `folder` say of the claim, in a sentence."""
-    every = records.read_all(folder)
-    found = {(r.facts["clicks"]["arm"], r.run.fold, r.run.draw): r for r in every}
-    try:
-        row = judged(found).iloc[0]
-    except RecordError:
-        return "Whether such clicks help more than random ones has not been measured here yet."
-    return (
-        f"With a simulated annotator on {every[0].run.data}, {ROUNDS} rounds of {PIXELS} pixels an "
-        f"image, they scored {row['ours']} of mIoU more than random ones (n = {row['n']}): "
-        f"{row['verdict']}."
-    )
 
 
 def uncertain(

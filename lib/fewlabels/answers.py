@@ -1,11 +1,18 @@
-"""What can be chosen at a label budget, the plain choice, and the declared claim that decides."""
+"""What can be chosen at a label budget, the plain choice, and the declared claim that decides;
+and whether it pays to click where a network is undecided. Records are read without torch.
+"""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from fewlabels import stats, studies
+from fewlabels import records, stats, studies
+from fewlabels.design import Claim
+from fewlabels.plan import Unit
+from fewlabels.records import Record
+from fewlabels.types import RecordError
 
 
 class Choice(NamedTuple):
@@ -36,6 +43,13 @@ CHOICES = (
 )  # fmt: skip
 """From few labels to many."""
 OPEN = "not run yet"
+CLICKS = Claim(
+    text="Clicks where the margin is smallest beat random ones at equal cost.",
+    theirs="PixelPick: uncertain pixels beat random ones on CamVid, Cityscapes and VOC",
+    plus=("margin",),
+    minus=("random",),
+)
+"""Of the arms of `annotate`."""
 
 
 def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -63,3 +77,32 @@ def _row(choice: Choice, judged: pd.DataFrame | None) -> dict[str, object]:
     taken = {"holds": choice.other, "does not hold": choice.plain}
     said = {"gain of the first": found["ours"], "n": found["n"]}
     return asked | said | {"take": taken.get(found["verdict"], found["verdict"])}
+
+
+def clicks(found: Mapping[Unit, Record]) -> pd.DataFrame:
+    """The claim on clicks as a table of one row, see `stats.claims_table`; only (fold, pair) that
+    have both arms count.
+
+    Raises:
+        RecordError: none has.
+    """
+    both = {u: r for u, r in found.items() if all((arm, *u[1:]) in found for arm in CLICKS.cells)}
+    if not both:
+        raise RecordError("no pair of arms is recorded; make them: `fewlabels clicks`")
+    return stats.claims_table(records.table(both), {"clicks": CLICKS})
+
+
+def clicks_said(folder: Path) -> str:
+    """What the records of `annotate` in `folder` say of the claim, in a sentence."""
+    every = records.read_all(folder)
+    found = {(r.facts["clicks"]["arm"], r.run.fold, r.run.draw): r for r in every}
+    try:
+        row = clicks(found).iloc[0]
+    except RecordError:
+        return "Whether such clicks help more than random ones has not been measured here yet."
+    how = every[0].facts["clicks"]
+    return (
+        f"With a simulated annotator on {every[0].run.data}, {how['rounds']} rounds of "
+        f"{how['pixels']} pixels an image, those of small margin gained {row['ours']} of mIoU over "
+        f"random ones (n = {row['n']}): {row['verdict']}."
+    )

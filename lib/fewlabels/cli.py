@@ -105,7 +105,7 @@ def _agreement(wanted: argparse.Namespace) -> None:
 
 
 def _clicks(wanted: argparse.Namespace) -> None:
-    from fewlabels import annotate
+    from fewlabels import annotate, answers
 
     runs, folder = annotate.declared(wanted.profile, wanted.data), wanted.runs
     folder = folder or annotate.folder_of(wanted.profile)
@@ -115,7 +115,7 @@ def _clicks(wanted: argparse.Namespace) -> None:
     if not wanted.dry_run:
         there = annotate.execute(runs, folder, root=wanted.root, device=wanted.device)
     if {arm for arm, *_ in there} == set(annotate.ARMS):
-        print(annotate.judged(there).to_string(index=False))
+        print(answers.clicks(there).to_string(index=False))
 
 
 def _lint(wanted: argparse.Namespace) -> None:
