@@ -101,7 +101,7 @@ def plan(
     )
     declared = studies.runs(name, profile, data, start)
     if profile == "published":
-        folders = [folder] if runs else sorted(f for f in folder.parent.glob("*") if f.is_dir())
+        folders = [folder] if runs else [folder.parent / study for study in sorted(studies.STUDIES)]
         there = {record.run: record for each in folders for record in records.read_all(each)}
         found = {unit: there[this] for unit, this in declared.items() if this in there}
     else:
