@@ -126,6 +126,27 @@ def test_executed_copy_that_was_edited_is_executed_again(copied, child_runs):
         execute_all([source], target.parent, COMMON, **call)
 
 
+def test_notebooks_that_train_nothing_may_run_at_the_same_time(tmp_path):
+    """Each of two ends only once the other has begun."""
+    body = """
+    import time
+    from pathlib import Path
+    Path("{mine}").touch()
+    for _ in range(600):
+        if Path("{other}").exists():
+            break
+        time.sleep(0.1)
+    else:
+        raise SystemExit("alone")
+    """
+    sources = [
+        write(tmp_path, f"0{mine}_meets", textwrap.dedent(body).format(mine=mine, other=1 - mine))
+        for mine in (0, 1)
+    ]
+    targets = execute_all(sources, tmp_path / "out", COMMON, at_once=2)
+    assert [target.stem for target in targets] == ["00_meets", "01_meets"]
+
+
 def test_unknown_parameter_stops_before_the_first_notebook(tmp_path, child_runs):
     first, second = write(tmp_path, "00_a", "pass"), write(tmp_path, "01_b", "pass", "steps = 1")
     with pytest.raises(NotebookError, match=r"01_b\.py.*'stpes'.*data, profile, device, steps"):

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jupytext
@@ -36,6 +37,7 @@ def execute_all(
     own: Mapping[str, Parameters] | None = None,
     key: Callable[[Path], str | None] | None = None,
     timeout: float | None = None,
+    at_once: int = 1,
 ) -> list[Path]:
     """Execute notebooks in this order; the executed copies in `out`, in the same order.
 
@@ -46,10 +48,11 @@ def execute_all(
             as a hash of the library and of the data; called just before the notebook's turn.
             None (from the call or instead of it): always execute.
         timeout: seconds that each notebook may take.
+        at_once: how many are executed at the same time; for those that train, one.
 
     Raises:
         NotebookError: a parameter that a notebook does not declare (before any is executed), or a
-            notebook that raised, died or took too long.
+            notebook that raised, died or took too long; those under way are finished first.
     """
     given = {notebook: dict(parameters) for notebook in notebooks}
     stems = {notebook.stem: notebook for notebook in notebooks}
@@ -59,13 +62,21 @@ def execute_all(
         given[stems[stem]].update(more)
     for notebook, values in given.items():
         check_parameters(notebook, jupytext.read(notebook), values)
-    executed = []
-    for place, notebook in enumerate(notebooks, start=1):
+
+    def turn(place: int, notebook: Path) -> Path:
         log.info("[%d/%d] %s", place, len(notebooks), notebook.stem)
         target = out / f"{notebook.stem}.ipynb"
         result_key = key(notebook) if key else None
-        executed.append(execute(notebook, target, given[notebook], key=result_key, timeout=timeout))
-    return executed
+        return execute(notebook, target, given[notebook], key=result_key, timeout=timeout)
+
+    if at_once == 1:
+        return [turn(place, notebook) for place, notebook in enumerate(notebooks, 1)]
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        turns = [pool.submit(turn, place, notebook) for place, notebook in enumerate(notebooks, 1)]
+        return [each.result() for each in turns]
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def execute(

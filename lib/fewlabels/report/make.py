@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -41,6 +42,7 @@ OF_STUDIES = {
     "16_protocol": ("leak", "redrawing", "selection"),
 }
 """The notebooks that show studies, and nothing without one of them."""
+AT_ONCE = 4  # notebooks that train nothing
 TITLE = "Few labels, whole maps"
 SUBTITLE = "Semantic segmentation of remote-sensing imagery from sparse labels"
 ABSTRACT = (
@@ -74,6 +76,7 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
         {"data": data, "profile": profile, "device": device},
         own=own,
         key=lambda notebook: _state(fingerprint, profile),
+        at_once=min(AT_ONCE, os.cpu_count() or 1) if profile == "published" else 1,
     )
     out = build_root / profile if profile in ("smoke", "published") else build_root
     synthetic = data == "synthetic"
