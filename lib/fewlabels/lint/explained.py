@@ -23,8 +23,8 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
             "the same without weights was not run."
         ),
         "C*/majority/rare class augmented, *": (
-            "Weights up to 100 for a rare class and four times the images that hold it: the network "
-            "finds big rock where there is none, which costs the other classes their pixels."
+            "Weights up to 100 for a rare class and four times the images that hold it: the "
+            "network finds big rock where there is none, which costs the others their pixels."
         ),
         "C*/test-above-validation/*": (
             "Validation masks are of one person each, the test holds only what experts agreed on, "
