@@ -9,6 +9,9 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
             "Labels drawn evenly over the classes make a network predict the largest class less "
             "often than it occurs; on this fold that costs more accuracy than the classes give."
         ),
+        "balance*/majority/stratified, *, fold 2, *": (
+            "As in E, labels drawn evenly over the classes, on the same fold."
+        ),
         "D*/majority/*, fold 2, *": (
             "Every condition of D draws as many labels of each class. In E stratified labels show "
             "the same on this fold and random ones do not."
