@@ -8,7 +8,7 @@ share is recorded with either. All others live in runs/ and must be of the prese
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from fewlabels import paths, records, studies, version
@@ -102,7 +102,10 @@ def plan(
     declared = studies.runs(name, profile, data, start)
     if profile == "published":
         folders = [folder] if runs else [folder.parent / study for study in sorted(studies.STUDIES)]
-        there = {record.run: record for each in folders for record in records.read_all(each)}
+        files = [file for each in folders for file in sorted(each.glob("[!.]*/record.json"))]
+        every = (_read(file.parent.parent, file.parent.name, file.stat().st_mtime_ns)
+                 for file in files)  # fmt: skip
+        there = {record.run: record for record in every}
         found = {unit: there[this] for unit, this in declared.items() if this in there}
     else:
         keys = {unit: version.key(this, root) for unit, this in declared.items()}
@@ -133,6 +136,12 @@ def estimate(runs: Iterable[Run], folder: Path, hardware: str) -> Estimate | Non
         len({r.key for found in alike.values() for r in found or made}),
         all(alike.values()),
     )
+
+
+@cache
+def _read(folder: Path, name: str, _changed: int) -> Record:
+    """A report asks for the same records once a study."""
+    return records.read(folder, name)
 
 
 def _seconds(runs: Iterable[Run], made: Iterable[Record]) -> float:

@@ -107,7 +107,7 @@ def _missing(found: Mapping[str, Mapping[Unit, Record]], data: str) -> str:
     named = [
         f"{left} of the {every} runs of {name}" for name, (left, every) in short.items() if left
     ]
-    return f"Declared, but not yet run: {'; '.join(named)}." if named else ""
+    return f"Declared, but not in these tables: {'; '.join(named)}." if named else ""
 
 
 def _claims(name: str, table: pd.DataFrame) -> pd.DataFrame:
