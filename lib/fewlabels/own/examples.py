@@ -61,7 +61,7 @@ def recipe(given: Example, profile: str, seed: int) -> Recipe:
     if profile == "smoke":
         return Recipe(steps=4, crop=64, folds=2, seed=seed)
     made = given.notice == NOTICES["synthetic"]
-    return Recipe(steps=25, crop=64, folds=3, seed=seed) if made else Recipe(seed=seed)
+    return Recipe(steps=25, crop=64, folds=2, seed=seed) if made else Recipe(seed=seed)
 
 
 def landsat(folder: Path, root: Path) -> Example:
