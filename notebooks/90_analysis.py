@@ -191,6 +191,7 @@ declared.style.hide(axis="index").format({"smallest p": "{:.2g}", "units": "{:.0
 verdicts = pd.concat([stats.evidence_table(t, studies.study(n).claims) for n, t in tables.items()])
 spent = timed.claims_table(timings).rename(columns={"ours": "effect [95 %]"})
 spent["claim"] = list(timings)
+spent["effect [95 %]"] = spent["effect [95 %]"].str.partition(";")[0]  # the quotient stands in D
 shown = (
     pd.concat([verdicts, spent])[verdicts.columns].fillna("-").sort_values("claim", kind="stable")
 )
