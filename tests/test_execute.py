@@ -126,12 +126,14 @@ def test_executed_copy_that_was_edited_is_executed_again(copied, child_runs):
         execute_all([source], target.parent, COMMON, **call)
 
 
-def test_notebooks_that_train_nothing_may_run_at_the_same_time(tmp_path):
+def test_notebooks_run_at_the_same_time_each_with_its_share_of_the_cores(tmp_path, monkeypatch):
     """Each of two ends only once the other has begun."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     body = """
-    import time
+    import os, time
     from pathlib import Path
     Path("{mine}").touch()
+    assert os.environ["OMP_NUM_THREADS"] == "{share}"
     for _ in range(600):
         if Path("{other}").exists():
             break
@@ -139,12 +141,28 @@ def test_notebooks_that_train_nothing_may_run_at_the_same_time(tmp_path):
     else:
         raise SystemExit("alone")
     """
+    share = max(1, os.cpu_count() // 2)
     sources = [
-        write(tmp_path, f"0{mine}_meets", textwrap.dedent(body).format(mine=mine, other=1 - mine))
+        write(
+            tmp_path,
+            f"0{mine}_meets",
+            textwrap.dedent(body).format(mine=mine, other=1 - mine, share=share),
+        )
         for mine in (0, 1)
     ]
     targets = execute_all(sources, tmp_path / "out", COMMON, at_once=2)
     assert [target.stem for target in targets] == ["00_meets", "01_meets"]
+
+
+def test_after_a_notebook_that_raised_no_other_is_started(tmp_path):
+    """Of two at once, the second raises while the first still runs."""
+    slow = write(tmp_path, "00_slow", "import time\ntime.sleep(4)")
+    raises = write(tmp_path, "01_raises", "1 / 0")
+    later = [write(tmp_path, f"0{n}_later", "pass") for n in (2, 3, 4, 5)]
+    with pytest.raises(NotebookError, match=r"01_raises\.py"):
+        execute_all([slow, raises, *later], tmp_path / "out", COMMON, at_once=2)
+    assert (tmp_path / "out" / "00_slow.ipynb").exists()
+    assert not (tmp_path / "out" / "05_later.ipynb").exists()
 
 
 def test_unknown_parameter_stops_before_the_first_notebook(tmp_path, child_runs):

@@ -1,6 +1,6 @@
 """From notebooks to one report: each is executed in a process of its own, then all are bound.
 
-`execute_all` runs the notebooks one after another, `build` makes one HTML file and one PDF of
+`execute_all` runs the notebooks, `build` makes one HTML file and one PDF of
 their executed copies; `make` is the whole way. The cell options are listed in `convert`.
 """
 

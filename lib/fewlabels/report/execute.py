@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import jupytext
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 Parameters = Mapping[str, object]
 CHILD = Path(__file__).with_name("child.py")
 PROGRESS = "study "  # lines that `sweep` logs, one a finished run
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def execute_all(
@@ -48,11 +49,13 @@ def execute_all(
             as a hash of the library and of the data; called just before the notebook's turn.
             None (from the call or instead of it): always execute.
         timeout: seconds that each notebook may take.
-        at_once: how many are executed at the same time; for those that train, one.
+        at_once: how many are executed at the same time, each with its share of the cores; those
+            that need the same run wait for the one that trains it, see `claims`.
 
     Raises:
         NotebookError: a parameter that a notebook does not declare (before any is executed), or a
-            notebook that raised, died or took too long; those under way are finished first.
+            notebook that raised, died or took too long; those under way are finished first, no
+            other is started.
     """
     given = {notebook: dict(parameters) for notebook in notebooks}
     stems = {notebook.stem: notebook for notebook in notebooks}
@@ -67,16 +70,21 @@ def execute_all(
         log.info("[%d/%d] %s", place, len(notebooks), notebook.stem)
         target = out / f"{notebook.stem}.ipynb"
         result_key = key(notebook) if key else None
-        return execute(notebook, target, given[notebook], key=result_key, timeout=timeout)
+        return execute(
+            notebook, target, given[notebook],
+            key=result_key, timeout=timeout, environment=_share_of_cores(at_once),
+        )  # fmt: skip
 
-    if at_once == 1:
-        return [turn(place, notebook) for place, notebook in enumerate(notebooks, 1)]
     pool = ThreadPoolExecutor(at_once)
     try:
         turns = [pool.submit(turn, place, notebook) for place, notebook in enumerate(notebooks, 1)]
-        return [each.result() for each in turns]
+        wait(turns, return_when=FIRST_EXCEPTION)
     finally:
         pool.shutdown(cancel_futures=True)
+    for each in turns:
+        if not each.cancelled() and each.exception():
+            raise each.exception()
+    return [each.result() for each in turns]
 
 
 def execute(
@@ -86,10 +94,14 @@ def execute(
     *,
     key: str | None = None,
     timeout: float | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Path:
     """Execute one notebook (py:percent or ipynb) in its own folder; `target`, the executed copy.
 
     It is not executed again where `target` stands from the same source, parameters and key.
+
+    Args:
+        environment: variables of its process where they are not set in this one.
 
     Raises:
         NotebookError: see `execute_all`. No `target` is left then.
@@ -107,7 +119,7 @@ def execute(
     log.info("%s: started, its output goes to %s", source.stem, target.with_suffix(".log"))
     nbformat.write(notebook, _partial(target))
     begun = time.monotonic()
-    reason = _run_child(source, target, values, identity, timeout)
+    reason = _run_child(source, target, values, identity, timeout, environment or {})
     if reason is not None:
         raise _failure(source, target, reason)
     log.info("%s: finished in %.1f s", source.stem, time.monotonic() - begun)
@@ -143,8 +155,19 @@ def _failed(target: Path) -> Path:
     return target.with_name(f"{target.stem}.failed.ipynb")
 
 
+def _share_of_cores(at_once: int) -> dict[str, str]:
+    """What keeps processes that compute at the same time off each other's cores."""
+    share = max(1, (os.cpu_count() or 1) // at_once)
+    return dict.fromkeys(THREADS, str(share)) if at_once > 1 else {}
+
+
 def _run_child(
-    source: Path, target: Path, values: Parameters, identity: str | None, timeout: float | None
+    source: Path,
+    target: Path,
+    values: Parameters,
+    identity: str | None,
+    timeout: float | None,
+    environment: Mapping[str, str],
 ) -> str | None:
     """Why the child did not finish the notebook, or None where it did."""
     request = {
@@ -161,7 +184,7 @@ def _run_child(
             stdout=sink,
             stderr=subprocess.STDOUT,
             cwd=source.resolve().parent,
-            env=os.environ | {"TQDM_DISABLE": "1"},
+            env={**environment, **os.environ, "TQDM_DISABLE": "1"},
         )
         child.stdin.write(json.dumps(request).encode())
         child.stdin.close()

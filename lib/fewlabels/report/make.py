@@ -42,7 +42,7 @@ OF_STUDIES = {
     "16_protocol": ("leak", "redrawing", "selection"),
 }
 """The notebooks that show studies, and nothing without one of them."""
-AT_ONCE = 4  # notebooks that train nothing
+AT_ONCE = 4  # notebooks, or as many as there are cores
 TITLE = "Few labels, whole maps"
 SUBTITLE = "Semantic segmentation of remote-sensing imagery from sparse labels"
 ABSTRACT = (
@@ -76,7 +76,7 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
         {"data": data, "profile": profile, "device": device},
         own=own,
         key=lambda notebook: _state(fingerprint, profile),
-        at_once=min(AT_ONCE, os.cpu_count() or 1) if profile == "published" else 1,
+        at_once=1 if device == "xla" else min(AT_ONCE, os.cpu_count() or 1),
     )
     out = build_root / profile if profile in ("smoke", "published") else build_root
     synthetic = data == "synthetic"
