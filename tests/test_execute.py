@@ -154,6 +154,14 @@ def test_notebooks_run_at_the_same_time_each_with_its_share_of_the_cores(tmp_pat
     assert [target.stem for target in targets] == ["00_meets", "01_meets"]
 
 
+def test_notebooks_of_all_others_begin_when_these_are_finished(tmp_path):
+    first = write(tmp_path, "00_slow", "import time\ntime.sleep(2)\nopen('made', 'w').close()")
+    rests = write(tmp_path, "90_rests", "open('made').close()")
+    out = tmp_path / "out"
+    targets = execute_all([rests, first], out, COMMON, at_once=2, last=["90_rests"])
+    assert [target.stem for target in targets] == ["90_rests", "00_slow"]
+
+
 def test_after_a_notebook_that_raised_no_other_is_started(tmp_path):
     """Of two at once, the second raises while the first still runs."""
     slow = write(tmp_path, "00_slow", "import time\ntime.sleep(4)")

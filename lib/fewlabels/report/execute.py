@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -39,6 +39,7 @@ def execute_all(
     key: Callable[[Path], str | None] | None = None,
     timeout: float | None = None,
     at_once: int = 1,
+    last: Collection[str] = (),
 ) -> list[Path]:
     """Execute notebooks in this order; the executed copies in `out`, in the same order.
 
@@ -51,6 +52,7 @@ def execute_all(
         timeout: seconds that each notebook may take.
         at_once: how many are executed at the same time, each with its share of the cores; those
             that need the same run wait for the one that trains it, see `claims`.
+        last: those that rest on what the others record, by stem: begun when these are finished.
 
     Raises:
         NotebookError: a parameter that a notebook does not declare (before any is executed), or a
@@ -77,14 +79,17 @@ def execute_all(
 
     pool = ThreadPoolExecutor(at_once)
     try:
-        turns = [pool.submit(turn, place, notebook) for place, notebook in enumerate(notebooks, 1)]
-        wait(turns, return_when=FIRST_EXCEPTION)
+        turns = {}
+        for late in (False, True):
+            for place, notebook in enumerate(notebooks, 1):
+                if (notebook.stem in last) == late:
+                    turns[notebook] = pool.submit(turn, place, notebook)
+            ended, _ = wait(turns.values(), return_when=FIRST_EXCEPTION)
+            for each in ended:
+                each.result()
     finally:
         pool.shutdown(cancel_futures=True)
-    for each in turns:
-        if not each.cancelled() and each.exception():
-            raise each.exception()
-    return [each.result() for each in turns]
+    return [turns[notebook].result() for notebook in notebooks]
 
 
 def execute(

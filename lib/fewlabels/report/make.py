@@ -42,6 +42,7 @@ OF_STUDIES = {
     "16_protocol": ("leak", "redrawing", "selection"),
 }
 """The notebooks that show studies, and nothing without one of them."""
+OF_ALL = ("90_analysis", "91_failures")  # rest on what the others record
 AT_ONCE = 4  # notebooks, or as many as there are cores
 TITLE = "Few labels, whole maps"
 SUBTITLE = "Semantic segmentation of remote-sensing imagery from sparse labels"
@@ -77,6 +78,7 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
         own=own,
         key=lambda notebook: _state(fingerprint, profile),
         at_once=1 if device == "xla" else min(AT_ONCE, os.cpu_count() or 1),
+        last=OF_ALL,
     )
     out = build_root / profile if profile in ("smoke", "published") else build_root
     synthetic = data == "synthetic"

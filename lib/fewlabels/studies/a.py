@@ -60,7 +60,7 @@ STUDY = Study(
         ("smoke", "synthetic"): Scale(SCRATCH, (0,), 2, SYNTHETIC | TINY | HOME),
         ("smoke", "real"): Scale(SCRATCH, (0,), 2, {"grid": 128} | TINY | HOME),
         ("quick", "synthetic"): Scale(
-            SCRATCH, (0,), 2, SYNTHETIC | {"steps": 20, "watch": 2} | HOME
+            SCRATCH, (0,), 2, SYNTHETIC | {"steps": 14, "watch": 2} | HOME
         ),
         ("quick", "real"): Scale(IMAGENET, (0,), 2, HALF | HOME),
         ("full", "synthetic"): Scale(

@@ -75,7 +75,7 @@ STUDY = Study(
         ("smoke", "synthetic"): Scale(SCRATCH, (0,), 2, SYNTHETIC | TINY | HOME),
         ("smoke", "real"): Scale(SCRATCH, (0,), 2, {"grid": 128} | TINY | HOME),
         ("quick", "synthetic"): Scale(
-            SCRATCH, (0,), 2, SYNTHETIC | {"steps": 40, "watch": 4} | HOME
+            SCRATCH, (0,), 2, SYNTHETIC | {"steps": 30, "watch": 3} | HOME
         ),
         ("quick", "real"): Scale(RESNET18, (0,), 2, HALF | HOME),
         ("full", "synthetic"): Scale(

@@ -61,7 +61,7 @@ STUDY = Study(
     scales={
         ("smoke", "synthetic"): Scale(SCRATCH, (0,), 2, SYNTHETIC | TINY),
         ("smoke", "real"): Scale(SCRATCH, (0,), 2, {"grid": 128} | TINY),
-        ("quick", "synthetic"): Scale(SCRATCH, (0,), 2, SYNTHETIC | {"steps": 80}),
+        ("quick", "synthetic"): Scale(SCRATCH, (0,), 2, SYNTHETIC | {"steps": 60}),
         ("quick", "real"): Scale(RESNET18, (0,), 2, HALF | ALPHA),
         ("full", "synthetic"): Scale(SCRATCH, FOLDS, 3, SYNTHETIC | {"steps": 900, "watch": 10}),
         ("full", "real"): Scale(HOME, FOLDS, 3, ALPHA),
