@@ -271,15 +271,16 @@ def fitted(record: Record) -> dict[str, float]:
 def validated(history: pd.DataFrame) -> dict[str, float]:
     """What a validation said of a run; nothing where there was none.
 
-    `val_dense_miou`: at the last validation, a fraction. `lowest_loss_elsewhere`: 1 where the
-    lowest validation loss and the highest mIoU on the same places are of different steps, else 0.
+    `val_sparse_miou`, `val_dense_miou`: at the last validation, fractions.
+    `lowest_loss_elsewhere`: 1 where the lowest validation loss and the highest mIoU on dense masks
+    of the same places are of different steps, else 0.
     """
     if "val_loss" not in history:
         return {}
     rows = history.dropna(subset="val_loss").reset_index(drop=True)
     apart = rows["val_loss"].idxmin() != rows["val_dense_miou"].idxmax()
-    last = rows["val_dense_miou"].iloc[-1]
-    return {"val_dense_miou": float(last), "lowest_loss_elsewhere": float(apart)}
+    last = rows[["val_sparse_miou", "val_dense_miou"]].iloc[-1].astype(float)
+    return {**last, "lowest_loss_elsewhere": float(apart)}
 
 
 def watched_curve(record: Record) -> pd.DataFrame:

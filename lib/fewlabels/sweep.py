@@ -121,13 +121,13 @@ def recorded(
 
 
 def available(profile: str, data: str) -> list[str]:
-    """The studies that a report shows: all that the profile has for this data, and of the published
-    one those with whole comparisons on LEAST (fold, pair).
+    """The comparisons that a report shows: all that the profile has for this data, and of the
+    published one those that are whole on LEAST (fold, pair).
 
     Raises:
         RecordError: a record is damaged.
     """
-    declared = studies.declared(profile, data)
+    declared = studies.comparing(profile, data)
     if profile != "published":
         return declared
     there = []

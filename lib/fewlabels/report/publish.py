@@ -100,7 +100,7 @@ def _settings(found: Mapping[str, Mapping[Unit, Record]]) -> list[str]:
 def _missing(found: Mapping[str, Mapping[Unit, Record]], data: str) -> str:
     """What was declared and is not shown yet."""
     short = {}
-    for name in studies.declared("published", data):
+    for name in studies.comparing("published", data):
         start = studies.scale(name, "published", data).starts[0]
         declared = len(studies.runs(name, "published", data, start))
         short[name] = (declared - len(found.get(name, ())), declared)

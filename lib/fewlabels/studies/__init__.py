@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from types import MappingProxyType
 
 from fewlabels.design import SHORT, Claim, Run, Scale, Start, Study, Timing
-from fewlabels.studies import a, b, budget, c, d, e, protocol
+from fewlabels.studies import a, b, budget, c, d, e, protocol, rates
 from fewlabels.types import unknown
 
 __all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "Study", "Timing"]
@@ -35,6 +35,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
         "leak": protocol.LEAK,
         "redrawing": protocol.REDRAWING,
         "selection": protocol.SELECTION,
+        "rates": rates.RATES,
     }
 )
 
@@ -67,6 +68,11 @@ def scale(name: str, profile: str, data: str) -> Scale:
 def declared(profile: str, data: str) -> list[str]:
     """The studies that have runs of `profile` on `data`."""
     return [name for name in STUDIES if (profile, _kind(data)) in STUDIES[name].scales]
+
+
+def comparing(profile: str, data: str) -> list[str]:
+    """Of those `declared`, the studies that compare something: they have claims."""
+    return [name for name in declared(profile, data) if STUDIES[name].claims]
 
 
 def runs(name: str, profile: str, data: str, start: Start) -> dict[tuple[str, int, int], Run]:
