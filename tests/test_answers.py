@@ -28,13 +28,14 @@ def test_the_verdict_says_which_to_take(gain: float, taken: str):
     first = found.iloc[0]
     assert (first.name, first["take"], first["n"]) == ("10 px an image", taken, 15)
     assert float(first["gain of the first"].split()[0]) == pytest.approx(100 * gain, abs=0.2)
-    assert found.loc["100 px an image", "take"] == answers.RANDOM  # shown to be no different
-    assert found.loc["10 %", "take"] == answers.OPEN
+    assert found.loc["100 px an image", "verdict"] == "does not hold"  # shown to be no different
+    assert found.loc["10 %", ["verdict", "take"]].tolist() == [answers.OPEN, "U-Net"]
 
 
 def test_few_units_say_nothing():
     found = answers.table({"balance": table(0.1, folds=2)})
-    assert found["take"][0] == "cannot tell (6 of 15 units)"
+    assert found["verdict"][0] == "cannot tell (6 of 15 units)"
+    assert found["take"][0] == answers.RANDOM  # the plain choice
 
 
 def test_every_choice_rests_on_a_declared_claim_of_its_study():

@@ -54,8 +54,8 @@ CLICKS = Claim(
 
 def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """One row a choice: the labels, what is held against what, what the first gains over the second
-    with its 95 % interval, n units, and what follows: the first where its claim holds, the second
-    where it does not, and else why nothing does.
+    with its 95 % interval, n units, the verdict on the claim that it is better, and which to take:
+    the first where that claim holds, else the second, which is the plain one.
 
     Args:
         tables: `sweep.table` of each study that has records.
@@ -72,11 +72,10 @@ def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def _row(choice: Choice, judged: pd.DataFrame | None) -> dict[str, object]:
     asked = {"labels": choice.budget, "choice": f"{choice.other} or {choice.plain}"}
     if judged is None:
-        return asked | {"gain of the first": "-", "n": 0, "take": OPEN}
+        return asked | {"gain of the first": "-", "n": 0, "verdict": OPEN, "take": choice.plain}
     found = judged.loc[choice.claim]
-    taken = {"holds": choice.other, "does not hold": choice.plain}
-    said = {"gain of the first": found["ours"], "n": found["n"]}
-    return asked | said | {"take": taken.get(found["verdict"], found["verdict"])}
+    said = {"gain of the first": found["ours"], "n": found["n"], "verdict": found["verdict"]}
+    return asked | said | {"take": choice.other if found["verdict"] == "holds" else choice.plain}
 
 
 def clicks(found: Mapping[Unit, Record]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from fewlabels import paths, stats, studies, sweep, timed
+from fewlabels import answers, paths, stats, studies, sweep, timed
 from fewlabels.files import whole_file
 from fewlabels.plan import Unit
 from fewlabels.records import Record
@@ -65,20 +65,18 @@ def _results(data: str) -> str:
     there = sweep.available("published", data)
     found = {name: sweep.recorded(name, "published", data) for name in there}
     tables = {name: sweep.table(name, these) for name, these in found.items()}
-    scores = {
-        name: stats.summary(table, {"mIoU in % [95 % interval]": ("miou", 100, 1)})
-        for name, table in tables.items()
-    }
-    claims = {name: _claims(name, table) for name, table in tables.items()}
-    conditions = _stacked(scores).reset_index(names="condition")
+    claims = pd.concat([_claims(name, table) for name, table in tables.items()])
     return "\n\n".join(
         [
             *_settings(found),
-            "Scores are on dense masks of leak-free test folds, n = runs, one a pair of label "
-            "draw and seed on a fold; intervals are over folds, or over pairs where there is one "
-            f"fold. A verdict needs {stats.UNITS} units (folds x pairs). {_missing(found, data)}",
-            _markdown(conditions[["study", "condition", *scores[next(iter(scores))]]]),
-            _markdown(_stacked(claims).drop(columns=["study", "p (Holm)"])),
+            "Scores are mIoU on dense masks of leak-free test folds, n = units, one a pair of "
+            "label draw and seed on a fold; intervals of 95 % are over folds, or over pairs where "
+            f"there is one fold. A verdict needs {stats.UNITS} units. {_missing(found, data)} The "
+            "[report](report/index.html) has the mean of every condition.",
+            "What to do with the labels you have:",
+            _markdown(answers.table(tables)),
+            "What became of the claims:",
+            _markdown(claims.drop(columns="p (Holm)")),
         ]
     )
 
@@ -114,11 +112,6 @@ def _claims(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """All claims of a study, those about runs and those about time."""
     study = studies.study(name)
     return timed.beside(stats.claims_table(table, study.claims), study.timings)
-
-
-def _stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The tables of all studies below one another, with the study's letter."""
-    return pd.concat([table.assign(study=name) for name, table in tables.items()])
 
 
 def _markdown(table: pd.DataFrame) -> str:
