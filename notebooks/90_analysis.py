@@ -70,8 +70,9 @@ pd.DataFrame(rows).style.hide(axis="index")
 # %% [markdown]
 # ## What to do with the labels you have
 #
-# @tbl-answers has one row for each choice that runs were made for, at the budget they were made at. The
-# second, plain choice is the one to take unless the claim that the first is better holds.
+# @tbl-answers has one row for each choice that runs were made for, at the budget they were made at. Where
+# the claim that the first is better holds, take it; where it does not, the second; and where that cannot
+# be told, the plainer one, or the one that costs nothing more, as pretrained weights do.
 
 # %%
 #| label: tbl-answers

@@ -1,5 +1,5 @@
-"""What can be chosen at a label budget, the plain choice, and the declared claim that decides;
-and whether it pays to click where a network is undecided. Records are read without torch.
+"""What can be chosen at a label budget, what to take, and the declared claim that decides; and
+whether it pays to click where a network is undecided. Records are read without torch.
 """
 
 from collections.abc import Mapping
@@ -16,30 +16,34 @@ from fewlabels.types import RecordError
 
 
 class Choice(NamedTuple):
-    """Something other than the plain choice, at a budget, and the claim for which it is better."""
+    """Two ways at a budget, the claim that the first is better, and the one to take where that
+    cannot be told: the plainer, or the one that costs nothing more.
+    """
 
     budget: str
-    other: str
-    plain: str
+    first: str
+    second: str
     study: str
     claim: str
+    otherwise: str
 
 
 EVEN, RANDOM = "labels even over the classes", "random labels"
 PRETRAINED, SCRATCH = "pretrained weights", "weights from scratch"
+JOINED, APART = "labels joined by lines", "2,100 px a class, not joined"
+BEST, LAST = "weights of the best sparse validation", "last weights"
 CHOICES = (
-    Choice("10 px an image", EVEN, RANDOM, "balance", "S1"),
-    Choice("30 px an image", PRETRAINED, SCRATCH, "pretraining", "P1"),
-    Choice("30 px an image", "weights of the best sparse validation", "last weights",
-           "selection", "V2"),
-    Choice("100 px an image", EVEN, RANDOM, "balance", "S2"),
-    Choice("1,000 px an image", EVEN, RANDOM, "balance", "S3"),
-    Choice("500 px a class", "labels joined by lines", "2,100 px a class, not joined", "D", "D3"),
-    Choice("1 %", EVEN, RANDOM, "E", "E1"),
-    Choice("1 %", "focal loss", "cross-entropy", "E", "E3"),
-    Choice("1 %", PRETRAINED, SCRATCH, "pretraining", "P2"),
-    Choice("10 %", "U-Net++", "U-Net", "B", "B1"),
-    Choice("20 % and 50 %", "ResNet-50", "ResNet-18", "A", "A1"),
+    Choice("10 px an image", EVEN, RANDOM, "balance", "S1", RANDOM),
+    Choice("30 px an image", PRETRAINED, SCRATCH, "pretraining", "P1", PRETRAINED),
+    Choice("30 px an image", BEST, LAST, "selection", "V2", LAST),
+    Choice("100 px an image", EVEN, RANDOM, "balance", "S2", RANDOM),
+    Choice("1,000 px an image", EVEN, RANDOM, "balance", "S3", RANDOM),
+    Choice("500 px a class", JOINED, APART, "D", "D3", APART),
+    Choice("1 %", EVEN, RANDOM, "E", "E1", RANDOM),
+    Choice("1 %", "focal loss", "cross-entropy", "E", "E3", "cross-entropy"),
+    Choice("1 %", PRETRAINED, SCRATCH, "pretraining", "P2", PRETRAINED),
+    Choice("10 %", "U-Net++", "U-Net", "B", "B1", "U-Net"),
+    Choice("20 % and 50 %", "ResNet-50", "ResNet-18", "A", "A1", "ResNet-18"),
 )  # fmt: skip
 """From few labels to many."""
 OPEN = "not run yet"
@@ -55,7 +59,7 @@ CLICKS = Claim(
 def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """One row a choice: the labels, what is held against what, what the first gains over the second
     with its 95 % interval, n units, the verdict on the claim that it is better, and which to take:
-    the first where that claim holds, else the second, which is the plain one.
+    the first where it holds, the second where it does not, else what stands otherwise.
 
     Args:
         tables: `sweep.table` of each study that has records.
@@ -70,12 +74,13 @@ def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _row(choice: Choice, judged: pd.DataFrame | None) -> dict[str, object]:
-    asked = {"labels": choice.budget, "choice": f"{choice.other} or {choice.plain}"}
+    asked = {"labels": choice.budget, "choice": f"{choice.first} or {choice.second}"}
     if judged is None:
-        return asked | {"gain of the first": "-", "n": 0, "verdict": OPEN, "take": choice.plain}
+        return asked | {"gain of the first": "-", "n": 0, "verdict": OPEN, "take": choice.otherwise}
     found = judged.loc[choice.claim]
     said = {"gain of the first": found["ours"], "n": found["n"], "verdict": found["verdict"]}
-    return asked | said | {"take": choice.other if found["verdict"] == "holds" else choice.plain}
+    told = {"holds": choice.first, "does not hold": choice.second}
+    return asked | said | {"take": told.get(found["verdict"], choice.otherwise)}
 
 
 def clicks(found: Mapping[Unit, Record]) -> pd.DataFrame:
