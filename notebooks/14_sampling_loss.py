@@ -49,6 +49,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from fewlabels import baseline, datasets, figures, metrics, records, stats, studies, sweep
+from fewlabels.types import RecordError, UnknownName
 
 figures.style()
 logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -89,14 +90,17 @@ Markdown(
 # %% [markdown]
 # ### The learning rate
 #
-# A condition that needs another learning rate than the shared one would lose for that alone. So each was
+# A condition that needs another learning rate than the shared one would lose for that alone. So each is
 # trained at three rates, on the first fold and pair, and judged as somebody with few labels has to: by
 # the sparse labels of places that neither train nor test. One run each chooses, and compares nothing.
 
 # %%
 #| echo: false
-if "rates" in studies.declared(profile, data):
+try:
     tried = records.table(sweep.results("rates", profile, data, device=device))
+except (RecordError, UnknownName):  # not recorded yet, or not a part of this profile
+    said = ["That has not been done for this report."]
+else:
     tried[["condition", "rate"]] = tried["cell"].str.rpartition(", ")[[0, 2]]
     by_rate = tried.astype({"rate": float}).pivot(
         index="condition", columns="rate", values="val_sparse_miou"
@@ -111,8 +115,6 @@ if "rates" in studies.declared(profile, data):
         said.append(
             f"- {condition}: " + ", ".join(f"{100 * v:.1f} at {r:g}" for r, v in row.items())
         )
-else:
-    said = [f"Profile {profile} does not try them."]
 Markdown("\n".join(said))
 
 # %% [markdown]
