@@ -9,10 +9,12 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+import torch
 from nbformat import v4, write
 from PIL import Image
 
-from fewlabels.report import build
+from fewlabels import devices
+from fewlabels.report import build, make
 from fewlabels.report.check import complaints
 from fewlabels.report.convert import convert, png_inches, svg_inches
 from fewlabels.report.pandoc import ReportError
@@ -298,3 +300,11 @@ def test_every_reference_can_be_cited():
     assert len(keys) == len(set(keys)) >= 20
     for field in ("title", "author", "year"):
         assert len(re.findall(rf"^  {field} +=", entries, re.MULTILINE)) == len(keys)
+
+
+def test_only_cores_are_shared_between_notebooks(monkeypatch):
+    monkeypatch.setattr(make.os, "cpu_count", lambda: 2)
+    assert [make._at_once(profile, "cpu") for profile in ("quick", "published")] == [2, 2]
+    gpu = devices.Compute(torch.device("meta"), "fp32")
+    monkeypatch.setattr(devices, "compute", lambda device: gpu)
+    assert [make._at_once(profile, "auto") for profile in ("quick", "published")] == [1, 2]

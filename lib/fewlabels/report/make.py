@@ -77,7 +77,7 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
         {"data": data, "profile": profile, "device": device},
         own=own,
         key=lambda notebook: _state(fingerprint, profile),
-        at_once=1 if device == "xla" else min(AT_ONCE, os.cpu_count() or 1),
+        at_once=_at_once(profile, device),
         last=OF_ALL,
     )
     out = build_root / profile if profile in ("smoke", "published") else build_root
@@ -127,6 +127,16 @@ def _header(
         "Lock": str(facts["lock"]),
         "Built": f"{environment.now()}, after {seconds:.0f} s of notebooks (unchanged ones kept)",
     }
+
+
+def _at_once(profile: str, device: str) -> int:
+    """How many notebooks to execute at the same time: cores are shared, a GPU or TPU is not."""
+    if profile != "published":
+        from fewlabels import devices  # with torch, which reading records does without
+
+        if devices.compute(device).device.type != "cpu":
+            return 1
+    return min(AT_ONCE, os.cpu_count() or 1)
 
 
 def _hardware(profile: str, device: str) -> str:
