@@ -7,7 +7,7 @@ import pytest
 from conftest import navcam_id
 from PIL import Image
 
-from fewlabels import datasets, paths, sparsify
+from fewlabels import datasets, paths, sparsify, studies
 from fewlabels.datasets import ai4mars
 from fewlabels.types import IGNORE, DataError, NoLabelsError
 
@@ -29,6 +29,7 @@ def test_test_is_every_labelled_gold_frame(ai4mars_root: Path):
     assert test.ids == (*gold[:3], *gold[4:])
     assert set(test.places) == {"sol0007", "sol0008", "sol0009"}
     assert len(test.folds) == 1
+    assert "ai4mars" in studies.ONE_GROUP
 
 
 def test_training_shares_no_sol_and_no_stand_with_the_test(ai4mars_root: Path):

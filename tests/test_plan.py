@@ -40,7 +40,7 @@ def test_a_run_takes_its_steps_and_its_scorings_at_the_median_speed(template, tm
     for seconds in (6.0, 9.0, 300.0):  # 3 steps each: 2, 3 and 100 seconds a step
         recorded(template, tmp_path, seconds)
     wanted = [dataclasses.replace(TINY, steps=30, watch=5), dataclasses.replace(TINY, seed=1)]
-    expected = plan.estimate(wanted, tmp_path, HERE)
+    expected = plan.estimate(wanted, [tmp_path], HERE)
     assert expected.seconds == (30 * 3 + 6 * 2) + (3 * 3 + 3 * 2)
     assert (expected.records, expected.alike) == (3, True)
 
@@ -48,17 +48,17 @@ def test_a_run_takes_its_steps_and_its_scorings_at_the_median_speed(template, tm
 def test_records_of_the_same_sizes_are_preferred_to_others(template, tmp_path: Path):
     recorded(template, tmp_path, 3.0)
     recorded(template, tmp_path, 30.0, crop=64)
-    alike = plan.estimate([TINY], tmp_path, HERE)
+    alike = plan.estimate([TINY], [tmp_path], HERE)
     assert (alike.seconds, alike.records, alike.alike) == (3 * 1 + 3 * 2, 1, True)
-    other = plan.estimate([dataclasses.replace(TINY, batch=4)], tmp_path, HERE)
+    other = plan.estimate([dataclasses.replace(TINY, batch=4)], [tmp_path], HERE)
     assert (other.seconds, other.records, other.alike) == (3 * 5.5 + 3 * 2, 2, False)
 
 
 def test_another_device_and_a_damaged_record_say_nothing(template, tmp_path: Path):
     recorded(template, tmp_path, 3.0)
-    assert plan.estimate([TINY], tmp_path, "cpu of another") is None
+    assert plan.estimate([TINY], [tmp_path], "cpu of another") is None
     next(tmp_path.glob("*/record.json")).write_text("{")
-    assert plan.estimate([TINY], tmp_path, HERE) is None
+    assert plan.estimate([TINY], [tmp_path], HERE) is None
 
 
 @pytest.mark.parametrize(("pairs", "shown"), [(1, []), (2, ["E"])])
@@ -87,10 +87,11 @@ def test_a_plan_counts_what_is_recorded_and_what_is_missing(template, tmp_path: 
     assert set(made.keys) == set(made.missing)
     assert plan.described(made, "cpu of another") == (
         "study E on synthetic, profile smoke: 10 runs, 1 recorded, 9 to train in 27 steps\n"
+        "1 fold(s) x 2 pair(s) = 2 units, of 15 for a verdict; smallest p after Holm 1\n"
         "estimated time on cpu of another: unknown, no run is recorded from such a device"
     )
     recorded(template, tmp_path, 300.0)  # 100 s a step, 9 runs of 3 steps and 3 scorings of 2 s
-    assert plan.described(made, HERE, 2).splitlines()[1] == (
+    assert plan.described(made, HERE, 2).splitlines()[2] == (
         f"estimated time on 2 workers ({HERE} each): 23 min (by 1 record(s) of it)"
     )
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import POTSDAM, geotiff
 from PIL import Image
 
-from fewlabels import datasets, paths
+from fewlabels import datasets, paths, studies
 from fewlabels.datasets import potsdam
 from fewlabels.types import DataError
 
@@ -29,6 +29,7 @@ def test_the_split_is_the_published_one(potsdam_root: Path):
     parts = {s: load(potsdam_root, s) for s in ("train", "fit", "val", "test")}
     places = {split: set(part.places) for split, part in parts.items()}
     assert len(parts["test"].folds) == 1
+    assert "potsdam" in studies.ONE_GROUP
     columns = {2: range(10, 13), 3: range(10, 13), 4: range(10, 13), 5: range(10, 13),
                6: range(7, 13), 7: range(7, 13)}  # fmt: skip
     assert places["train"] == {f"{r}_{c}" for r in columns for c in columns[r]}

@@ -216,3 +216,17 @@ def test_the_rule_seldom_decides_what_is_not_so():
     assert said[0.0].count("holds") / 300 <= 0.05
     assert said[0.01].count("does not hold") / 300 <= 0.07
     assert said[0.01].count("holds") > 30
+
+
+def test_a_promise_names_units_smallest_p_and_what_can_be_seen():
+    """15 units have a smallest p of 2 / 2^15, times two claims."""
+    claims = {"X": Claim("", "", ("a",), ("b",)), "Y": Claim("", "", ("c",), ("d",))}
+    line = stats.promise(claims, FOLDS, PAIRS)
+    assert line == (
+        f"5 fold(s) x 3 pair(s) = 15 units, of 15 for a verdict; smallest p after Holm "
+        f"{2 * 2 / 2**15:.2g}"
+    )
+    seen = stats.declared(claims, FOLDS, PAIRS, table(GAINS, noise=0.05))["detectable"]
+    assert f": X {100 * seen[0]:.1f} points, Y" in stats.promise(
+        claims, FOLDS, PAIRS, table(GAINS, noise=0.05)
+    )

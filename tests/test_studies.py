@@ -106,6 +106,39 @@ def test_cells_of_later_date_are_no_studys_only_ones():
         assert not study.claims or any(set(c.cells) <= first for c in study.claims.values())
 
 
+def test_data_of_one_test_group_has_one_fold_and_no_leak():
+    start = studies.scale("E", "full", "potsdam").starts[0]
+    runs = studies.runs("E", "full", "potsdam", start)
+    assert {fold for _, fold, _ in runs} == {0}
+    assert len({fold for _, fold, _ in studies.runs("E", "full", "dubai", start)}) == 5
+    assert "leak" in studies.comparing("full", "dubai")
+    assert "leak" not in studies.comparing("full", "potsdam")
+
+
+def test_a_leak_is_measured_on_tiles_that_are_all_tested():
+    for profile, kind in STUDIES["leak"].scales:
+        data = "synthetic" if kind == "synthetic" else "dubai"
+        assert len(studies.scale("leak", profile, data).folds) == 5
+
+
+def test_the_home_profile_has_the_systems_own_settings():
+    named = {
+        name: next(
+            iter(studies.runs(name, "home", "dubai", s.scales["home", "real"].starts[0]).values())
+        )
+        for name, s in STUDIES.items()
+        if ("home", "real") in s.scales
+    }
+    assert "".join(named) == "ABCDE"
+    wanted = ("optimiser", "schedule", "lr", "batch", "weight_decay")
+    assert {name: tuple(getattr(run, factor) for factor in wanted) for name, run in named.items()
+            if name in "ABE"} == {
+        "A": ("adam", "constant", 1e-3, 8, 0.0),
+        "B": ("adam", "constant", 1e-5, 32, 1e-4),
+        "E": ("adam", "constant", 1e-3, 4, 1e-4),
+    }  # fmt: skip
+
+
 def test_rates_are_tried_where_no_test_tile_decides_and_else_as_system_e_runs():
     start = studies.scale("E", "published", "dubai").starts[0]
     tried = studies.runs("rates", "published", "dubai", start)

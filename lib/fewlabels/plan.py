@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-from fewlabels import paths, records, studies, version
+from fewlabels import paths, records, stats, studies, version
 from fewlabels.records import Record
 from fewlabels.studies import Run, Start
 from fewlabels.types import RecordError
@@ -51,6 +51,12 @@ class Plan:
     def keys(self) -> dict[Unit, str]:
         """The name of the record that each missing run will get; needs the data."""
         return {unit: version.key(this, self.root) for unit, this in self.missing.items()}
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where records lie that tell how long runs take: published ones, a folder a study."""
+        published = self.folder.parent == paths.published_root()
+        return _of_all_studies() if published else [self.folder]
 
     @property
     def steps(self) -> int:
@@ -101,7 +107,7 @@ def plan(
     )
     declared = studies.runs(name, profile, data, start)
     if profile == "published":
-        folders = [folder] if runs else [folder.parent / study for study in sorted(studies.STUDIES)]
+        folders = [folder] if runs else _of_all_studies()
         files = [file for each in folders for file in sorted(each.glob("[!.]*/record.json"))]
         every = (_read(file.parent.parent, file.parent.name, file.stat().st_mtime_ns)
                  for file in files)  # fmt: skip
@@ -114,7 +120,12 @@ def plan(
     return Plan(name, profile, data, root, folder, declared, found)
 
 
-def estimate(runs: Iterable[Run], folder: Path, hardware: str) -> Estimate | None:
+def _of_all_studies() -> list[Path]:
+    """The folders of published records."""
+    return [paths.published_root() / study for study in sorted(studies.STUDIES)]
+
+
+def estimate(runs: Iterable[Run], folders: Iterable[Path], hardware: str) -> Estimate | None:
     """How long `runs` take, from the records that `hardware` has made; None where there are none.
 
     A run takes its steps and scores its test tiles, each at the median speed over the records of
@@ -122,9 +133,11 @@ def estimate(runs: Iterable[Run], folder: Path, hardware: str) -> Estimate | Non
     first step is left out, and each scoring counts as the last one, which counts more.
 
     Args:
+        folders: of the records.
         hardware: the device as records name it, `devices.Compute.hardware`.
     """
-    made = [r for r in _readable(folder) if r.facts["environment"]["device"] == hardware]
+    every = (record for folder in folders for record in _readable(folder))
+    made = [r for r in every if r.facts["environment"]["device"] == hardware]
     if not made:
         return None
     groups = {}
@@ -153,7 +166,7 @@ def _seconds(runs: Iterable[Run], made: Iterable[Record]) -> float:
 
 
 def described(plan: Plan, hardware: str, workers: int = 1) -> str:
-    """The plan in two lines, for a person who has to decide whether to start it.
+    """The plan in three lines, for a person who has to decide whether to start it.
 
     Args:
         hardware: the device of one worker, as in `estimate`.
@@ -162,13 +175,24 @@ def described(plan: Plan, hardware: str, workers: int = 1) -> str:
     counted = (
         f"study {plan.study} on {plan.data}, profile {plan.profile}: {len(plan.declared)} runs, "
         f"{len(plan.found)} recorded, {len(plan.missing)} to train in {plan.steps:,} steps"
-    )
+    ) + _promised(plan)
     if not plan.missing:
         return counted
     at_once = max(1, min(workers, len(plan.missing)))
     who = f"{at_once} workers ({hardware} each)" if at_once > 1 else hardware
-    expected = estimate(plan.missing.values(), plan.folder, hardware)
+    expected = estimate(plan.missing.values(), plan.folders, hardware)
     return f"{counted}\nestimated time on {who}: {_time(expected, at_once)}"
+
+
+def _promised(plan: Plan) -> str:
+    """What its units can show, on a line of its own; nothing of a study that compares nothing."""
+    study = studies.study(plan.study)
+    if not study.claims:
+        return ""
+    folds, pairs = (len({unit[i] for unit in plan.declared}) for i in (1, 2))
+    alike = plan.found and not study.tested_like  # else the units are made of several runs
+    pilot = records.table(plan.found) if alike else None
+    return f"\n{stats.promise(study.claims, folds, pairs, pilot)}"
 
 
 def _time(expected: Estimate | None, workers: int) -> str:

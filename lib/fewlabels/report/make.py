@@ -94,15 +94,11 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
 
 
 def _stems(profile: str, data: str) -> list[str]:
-    """All notebooks; of the published report those that train nothing and have records."""
-    if profile != "published":
-        return list(NOTEBOOKS)
+    """Those whose studies the profile has; of the published report, those that train nothing."""
     there = set(sweep.available(profile, data))
-    out = {
-        "04_one_run",
-        "05_your_own_images",
-        *(stem for stem, names in OF_STUDIES.items() if not there & set(names)),
-    }
+    out = {stem for stem, names in OF_STUDIES.items() if not there & set(names)}
+    if profile == "published":
+        out |= {"04_one_run", "05_your_own_images"}
     return [stem for stem in NOTEBOOKS if stem not in out]
 
 

@@ -10,6 +10,7 @@ from fewlabels.stats.judge import (
     declared,
     evidence,
     evidence_table,
+    promise,
     verdict,
     verdicts,
 )  # fmt: skip
@@ -35,6 +36,6 @@ __all__ = [
     "UNITS", "Evidence", "Interval", "Spread", "area_under_budget_curve", "binomial",
     "block_bootstrap", "budget_reaching", "budgets_reaching", "by_class", "claims_table",
     "cliffs_delta", "contrasts", "d_z", "declared", "equivalence", "evidence", "evidence_table",
-    "interval", "paired", "percent_of_bound", "proportion", "sign_flip", "smallest_effect",
-    "smallest_p", "spread", "summary", "verdict", "verdicts",
+    "interval", "paired", "percent_of_bound", "promise", "proportion", "sign_flip",
+    "smallest_effect", "smallest_p", "spread", "summary", "verdict", "verdicts",
 ]  # fmt: skip

@@ -143,6 +143,25 @@ def declared(
     return pd.DataFrame(rows)
 
 
+def promise(
+    claims: Mapping[str, Claim], folds: int, pairs: int, pilot: pd.DataFrame | None = None
+) -> str:
+    """What so many units can show, in one line for a person who has yet to run them.
+
+    Args:
+        pilot: runs that are there already; their spread says which effects can be seen.
+    """
+    table = declared(claims, folds, pairs, pilot).set_index("claim")
+    p = table["smallest p"].min()
+    line = f"{folds} fold(s) x {pairs} pair(s) = {folds * pairs} units, of {UNITS} for a verdict"
+    line += "" if np.isnan(p) else f"; smallest p after Holm {p:.2g}"
+    seen = table["detectable"].dropna()
+    if seen.empty:
+        return line
+    amounts = ", ".join(f"{name} {_amount(claims[name], v)}" for name, v in seen.items())
+    return f"{line}; effects seen 4 times in 5, at the spread of the runs there are: {amounts}"
+
+
 def claims_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
     """`verdicts` for readers: claim, theirs, ours (effect with interval), p, n and verdict."""
     judged = verdicts(table, claims)

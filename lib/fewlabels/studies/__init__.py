@@ -16,7 +16,10 @@ from fewlabels.types import unknown
 __all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "Study", "Timing"]
 
 
-PROFILES = ("smoke", "quick", "full", "published")
+PROFILES = ("smoke", "quick", "full", "home", "published")
+"""How much is run; `home` has the learning rates, batches, crops and epochs of the five systems."""
+ONE_GROUP = frozenset({"ai4mars", "potsdam"})
+"""Data sets with one published group of test places; the others have at least five."""
 SHOWN = (
     "data", "grid", "model", "weights", "sampler", "amount", "loss", "augmentation", "steps",
     "batch", "crop", "optimiser", "schedule", "lr", "weight_decay",
@@ -71,14 +74,18 @@ def declared(profile: str, data: str) -> list[str]:
 
 
 def comparing(profile: str, data: str) -> list[str]:
-    """Of those `declared`, the studies that compare something: they have claims."""
-    return [name for name in declared(profile, data) if STUDIES[name].claims]
+    """Of those `declared`, the studies that compare something on this data: they have claims, and
+    as many groups of test places as they need.
+    """
+    found = {name: STUDIES[name] for name in declared(profile, data) if STUDIES[name].claims}
+    return [name for name, s in found.items() if not (s.tested_like and data in ONE_GROUP)]
 
 
 def runs(name: str, profile: str, data: str, start: Start) -> dict[tuple[str, int, int], Run]:
     """Every run of a study at a profile: (cell, fold, pair) -> Run.
 
-    A misspelt factor in the table is a TypeError here. All cells of one (fold, pair) share label
+    A misspelt factor in the table is a TypeError here. Data of one test group (ONE_GROUP) has fold
+    0 alone. All cells of one (fold, pair) share label
     draw, seed, steps and batches, so their differences are paired.
     """
     chosen = scale(name, profile, data)
@@ -86,7 +93,7 @@ def runs(name: str, profile: str, data: str, start: Start) -> dict[tuple[str, in
     return {
         (cell, fold, pair): replace(run, fold=fold, draw=pair, seed=pair)
         for pair in range(chosen.pairs)
-        for fold in chosen.folds
+        for fold in _folds(chosen, data)
         for cell, run in named.items()
     }
 
@@ -132,7 +139,7 @@ def factors(name: str, profile: str, data: str, start: Start) -> list[dict[str, 
     beside = {"beside the grid" if asked.varies else "conditions": "; ".join(asked.bounds)}
     varied = {k: ", ".join(map(str, v)) for k, v in asked.varies.items()}
     rows = [(k, "varies", v) for k, v in (varied | (beside if asked.bounds else {})).items()]
-    rows.append(("folds x pairs", "units", f"{len(chosen.folds)} x {chosen.pairs}"))
+    rows.append(("folds x pairs", "units", f"{len(_folds(chosen, data))} x {chosen.pairs}"))
     rows += [(k, "fixed", str(v)) for k, v in shared.items() if k in SHOWN or v != usual[k]]
     return [dict(zip(("factor", "kind", "value"), row, strict=True)) for row in rows]
 
@@ -140,6 +147,10 @@ def factors(name: str, profile: str, data: str, start: Start) -> list[dict[str, 
 def digest(run: Run) -> str:
     """SHA-256 of a run's factors: the same text for the same run, in any process."""
     return hashlib.sha256(json.dumps(asdict(run), sort_keys=True).encode()).hexdigest()
+
+
+def _folds(scale: Scale, data: str) -> tuple[int, ...]:
+    return (0,) if data in ONE_GROUP else scale.folds
 
 
 def _kind(data: str) -> str:

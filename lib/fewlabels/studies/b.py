@@ -9,6 +9,7 @@ HOME = {
     "optimiser": "adam", "schedule": "constant", "weight_decay": 1e-4, "class_weights": "inverse",
     "augmentation": "flips+shift_scale_rotate", "validation": "dense",
 }  # fmt: skip
+THEIRS = {"lr": 1e-5, "batch": 32, "crop": 384, "steps": 2800}  # 12 epochs of 7,470 chips
 WIDE = (Start("{network}:depth=5,width=64", "none"),)
 NARROW = (Start("{network}:depth=5,width=16", "none"),)
 SMALL = (Start("{network}:depth=4,width=8", "none"),)
@@ -84,6 +85,7 @@ STUDY = Study(
             NARROW, FOLDS, 3, SYNTHETIC | {"steps": 900, "watch": 10} | HOME
         ),
         ("full", "real"): Scale(WIDE, FOLDS, 3, HOME),
+        ("home", "real"): Scale(WIDE, FOLDS, 3, HOME | THEIRS),
         ("published", "real"): Scale(NARROW, FOLDS, 3, HALF | HOME),
     },
 )

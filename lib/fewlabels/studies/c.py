@@ -97,6 +97,10 @@ HOME = {
     "augmentation": "flips+rotate", "rotation": 15.0,
 }  # fmt: skip
 MARS = {"grid": 96, "crop": 96, "batch": 8, "steps": 800, "lr": 1.5e-3, "watch": 4}  # whole frames
+THEIRS = {  # they give no epochs: 40 of 2,500 frames, each with a validation, and may stop early
+    "steps": 12_500, "watch": 40, "patience": 10, "keep": "best", "schedule": "plateau",
+    "plateau_patience": 5,
+}  # fmt: skip
 SCENES = SYNTHETIC | {"grid": 128, "crop": 32, "steps": 12, "batch": 4, "watch": 2}
 
 STUDY = Study(
@@ -123,6 +127,7 @@ STUDY = Study(
             NETWORK, (0,), 6, SYNTHETIC | {"steps": 900, "watch": 10} | HOME
         ),
         ("full", "real"): Scale(WIDE, (0,), 15, MARS | {"steps": 4000, "watch": 10} | HOME),
+        ("home", "real"): Scale(WIDE, (0,), 6, MARS | HOME | THEIRS),
         ("published", "real"): Scale(
             NETWORK, (0,), 15, MARS | HOME | {"data": "ai4mars:background"}
         ),

@@ -7,6 +7,10 @@ from fewlabels.studies.common import FOLDS, HALF, RESNET18, SCRATCH, SYNTHETIC, 
 
 HOME = (Start("deeplabv3_resnet50", "coco"), *RESNET18)
 ALPHA = {"alpha": 0.25}
+THEIRS = {  # their learning rate is `Run`'s
+    "optimiser": "adam", "schedule": "constant", "weight_decay": 1e-4, "class_weights": "inverse",
+    "batch": 4, "crop": 512, "steps": 110,  # 10 epochs of 45 images
+}  # fmt: skip
 CLAIMS = MappingProxyType(
     {
         "E1": Claim(
@@ -65,6 +69,7 @@ STUDY = Study(
         ("quick", "real"): Scale(RESNET18, (0,), 2, HALF | ALPHA),
         ("full", "synthetic"): Scale(SCRATCH, FOLDS, 3, SYNTHETIC | {"steps": 900, "watch": 10}),
         ("full", "real"): Scale(HOME, FOLDS, 3, ALPHA),
+        ("home", "real"): Scale(HOME, FOLDS, 3, ALPHA | THEIRS),
         ("published", "real"): Scale(RESNET18, FOLDS, 3, HALF | ALPHA),
     },
 )

@@ -3,8 +3,8 @@
 from types import MappingProxyType
 
 from fewlabels.design import Claim, Scale, Study
-from fewlabels.studies.budget import NOT_THEIRS, REAL, SCALES
-from fewlabels.studies.common import FOLDS, SCRATCH, SYNTHETIC, TINY
+from fewlabels.studies.budget import AS_E, NOT_THEIRS, REAL, SCALES
+from fewlabels.studies.common import FOLDS, RESNET18, SCRATCH, SYNTHETIC, TINY
 
 LEAK = Study(
     title="The leak",
@@ -22,8 +22,12 @@ LEAK = Study(
         }
     ),
     departs="nothing: the question is ours",
-    scales=REAL
-    | {("smoke", "synthetic"): Scale(SCRATCH, FOLDS, 1, SYNTHETIC | TINY | {"steps": 1})},
+    scales=REAL  # each tile has to be tested once, so all folds at every profile
+    | {
+        ("smoke", "synthetic"): Scale(SCRATCH, FOLDS, 1, SYNTHETIC | TINY | {"steps": 1}),
+        ("smoke", "real"): Scale(RESNET18, FOLDS, 1, {"grid": 128} | TINY | {"steps": 1}),
+        ("quick", "real"): Scale(RESNET18, FOLDS, 1, AS_E),
+    },
     tested_like="places apart",
 )
 
