@@ -91,7 +91,7 @@ Markdown("\n".join([f"Theirs: {study.departs}. Ours, of the last fold and pair:"
 
 # %%
 #| label: tbl-a
-#| tbl-cap: "System A: mean and 95 % interval, n = runs; seconds are of the training on this device."
+#| tbl-cap: "System A: mean and 95 % interval, n = runs; seconds are of the training, on the device that each record names, which other runs may have shared."
 scores = {"mIoU in %": ("miou", 100, 1), "accuracy in %": ("accuracy", 100, 1)}
 stats.summary(table, scores | {"seconds": ("seconds", 1, 0)}).loc[cells]
 

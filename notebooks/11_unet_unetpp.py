@@ -89,7 +89,7 @@ Markdown(
 
 # %%
 #| label: tbl-b
-#| tbl-cap: "System B: mean and 95 % interval, n = runs; seconds are of the training on this device."
+#| tbl-cap: "System B: mean and 95 % interval, n = runs; seconds are of the training, on the device that each record names, which other runs may have shared."
 scores = {"mIoU in %": ("miou", 100, 1), "accuracy in %": ("accuracy", 100, 1)}
 scores |= {"boundary IoU in %": ("boundary_iou", 100, 1), "seconds": ("seconds", 1, 0)}
 stats.summary(table, scores).loc[cells]

@@ -128,7 +128,7 @@ ends = "no interval" if np.isnan(enough.low) else f"{at_most(enough.low)} to {at
 Markdown(
     f"From {pixels.min():,.0f} to {pixels.max():,.0f} pixels an image the curve's mean height (the area "
     f"under it, over the logarithm of the budget) is {area.text(1, 0)} % of the dense score. It stays at or "
-    f"above 95 % from {at_most(enough.mean)} pixels an image on (95 % bootstrap over places: {ends}; "
+    f"above 95 % from {at_most(enough.mean)} pixels an image on (95 % bootstrap over places, too narrow for so few: {ends}; "
     f"n = {enough.units} units on {enough.blocks} place(s))."
 )
 

@@ -42,3 +42,8 @@ def test_every_choice_rests_on_a_declared_claim_of_its_study():
     for choice in answers.CHOICES:
         assert choice.otherwise in (choice.first, choice.second)
         assert choice.claim in studies.study(choice.study).claims
+
+
+def test_departures_are_those_of_the_five_systems():
+    said = answers.departures(studies.STUDIES).splitlines()
+    assert [line[2] for line in said] == list("ABCDE")

@@ -2,13 +2,13 @@
 whether it pays to click where a network is undecided. Records are read without torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from fewlabels import records, stats, studies
+from fewlabels import records, stats, studies, sweep, timed
 from fewlabels.design import Claim
 from fewlabels.plan import Unit
 from fewlabels.records import Record
@@ -81,6 +81,32 @@ def _row(choice: Choice, judged: pd.DataFrame | None) -> dict[str, object]:
     said = {"gain of the first": found["ours"], "n": found["n"], "verdict": found["verdict"]}
     told = {"holds": choice.first, "does not hold": choice.second}
     return asked | said | {"take": told.get(found["verdict"], choice.otherwise)}
+
+
+def claims(found: Mapping[str, Mapping[Unit, Record]]) -> pd.DataFrame:
+    """Every claim of these studies, those about time among them: `data`, claim, what they reported,
+    what we measured (effect with its 95 % interval), p after Holm, n and verdict.
+
+    Args:
+        found: of each study its records.
+    """
+    tables = []
+    for name, these in found.items():
+        study = studies.study(name)
+        judged = stats.claims_table(sweep.table(name, these), study.claims)
+        data = next(iter(these.values())).run.data.partition(":")[0]
+        both = timed.beside(judged, study.timings)
+        both.insert(0, "data", data)
+        tables.append(both)
+    return pd.concat(tables, ignore_index=True)
+
+
+def departures(names: Iterable[str]) -> str:
+    """Where our setting of these studies is not theirs, as a Markdown list; ours depart nowhere."""
+    theirs = {name: studies.study(name).departs for name in names}
+    return "\n".join(
+        f"- {n}: {said}" for n, said in theirs.items() if not said.startswith("nothing")
+    )
 
 
 def clicks(found: Mapping[Unit, Record]) -> pd.DataFrame:

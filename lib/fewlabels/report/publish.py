@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from fewlabels import answers, paths, stats, studies, sweep, timed
+from fewlabels import answers, paths, stats, studies, sweep
 from fewlabels.files import whole_file
 from fewlabels.plan import Unit
 from fewlabels.records import Record
@@ -65,7 +65,6 @@ def _results(data: str) -> str:
     there = sweep.available("published", data)
     found = {name: sweep.recorded(name, "published", data) for name in there}
     tables = {name: sweep.table(name, these) for name, these in found.items()}
-    claims = pd.concat([_claims(name, table) for name, table in tables.items()])
     return "\n\n".join(
         [
             *_settings(found),
@@ -76,7 +75,7 @@ def _results(data: str) -> str:
             "What to do with the labels you have:",
             _markdown(answers.table(tables)),
             "What became of the claims:",
-            _markdown(claims.drop(columns="p (Holm)")),
+            _markdown(answers.claims(found).drop(columns="p (Holm)")),
         ]
     )
 
@@ -106,12 +105,6 @@ def _missing(found: Mapping[str, Mapping[Unit, Record]], data: str) -> str:
         f"{left} of the {every} runs of {name}" for name, (left, every) in short.items() if left
     ]
     return f"Declared, but not in these tables: {'; '.join(named)}." if named else ""
-
-
-def _claims(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """All claims of a study, those about runs and those about time."""
-    study = studies.study(name)
-    return timed.beside(stats.claims_table(table, study.claims), study.timings)
 
 
 def _markdown(table: pd.DataFrame) -> str:
