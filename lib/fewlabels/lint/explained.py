@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 EXPLAINED: Mapping[str, str] = MappingProxyType(
     {
-        "A/majority/ResNet-18, 20 %, fold 2, *": (
+        "A/majority/ResNet-18, 20 %, fold 2, pair 0": (
             "System A's learning rate is constant, so the last weights are wherever the last steps "
             "took them: on the watched curve of this run the accuracy was above the largest "
             "class's share a tenth of the steps before."
@@ -25,7 +25,7 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
             "Every condition of D draws as many labels of each class, which may cost accuracy; in "
             "E stratified labels do not show it on this fold, so it was not tested."
         ),
-        "B*/majority/*": (
+        "B/majority/*, pair 0": (
             "System B trains from scratch for few steps, with class weights that are the inverse "
             "of the classes' shares, so it predicts the largest class less often than it occurs; "
             "the same without weights was not run."
@@ -39,14 +39,14 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
             "which is easier; and where background is taught, validation counts it as a class and "
             "the test does not. Neither was tested."
         ),
-        "pretraining/majority/from scratch, 30 px, fold 2, *": (
+        "pretraining/majority/from scratch, 30 px, fold 2, pair 0": (
             "Thirty labels an image are too few on this place for a network from scratch; from "
             "pretrained weights the rule finds nothing there."
         ),
         "redrawing/labels-seen/drawn each round, *": (
             "These runs draw new labels in every round on purpose, to measure what that flatters."
         ),
-        "budget*/majority/5 px, fold 2, *": (
+        "budget/majority/5 px, fold 2, pair 0": (
             "Five labels an image are too few on this place: always answering its largest class "
             "would be right more often."
         ),
