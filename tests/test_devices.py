@@ -1,4 +1,6 @@
+import os
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
@@ -50,3 +52,11 @@ def test_bf16_computes_under_autocast_and_fp32_does_not():
         compute = devices.compute("cpu", precision)
         with compute.autocast():
             assert compute.placed(layer)(compute.laid_out(x)).dtype == kind
+
+
+def test_the_peak_of_memory_is_at_least_what_is_held_now():
+    """Resident pages of this process, which the system counts to some MiB; torch alone takes 50."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    held = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    assert 50 < held < devices.compute("cpu").peak_mib + 8
+    assert devices.Compute(torch.device("meta"), "fp32").peak_mib is None

@@ -1,6 +1,7 @@
 """Where and in which number format a network is computed."""
 
 import os
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -11,6 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from fewlabels.types import FewLabelsError, unknown
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xla")
 PRECISIONS = ("auto", "bf16", "fp32")
@@ -75,6 +81,18 @@ class Compute:
             _xla().core.xla_model.set_rng_state(int(state))
         else:
             torch.get_device_module(self.device).set_rng_state(state)
+
+    @property
+    def peak_mib(self) -> float | None:
+        """MiB that a GPU has held at most, or this process where it computes on the CPU, since it
+        began; None where the system does not say.
+        """
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**20
+        if self.device.type != "cpu" or resource is None:
+            return None
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
     @property
     def hardware(self) -> str:

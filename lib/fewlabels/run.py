@@ -154,7 +154,11 @@ def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operati
         "scores": _score_facts(found, ready),
         "training": {"tiles": len(trained_on), "confusion": fitted.tolist()},
         "kept": _kept_facts(run, judge, history),
-        "cost": {"train_seconds": history[-1]["seconds"], "test_seconds": evaluated},
+        "cost": {
+            "train_seconds": history[-1]["seconds"],
+            "test_seconds": evaluated,
+            "peak_mib": compute.peak_mib,
+        },
         "finished": environment.now(),
         "environment": environment.facts()
         | {
