@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+TEN = (
+    "Ten labels an image are too few on this place: with a hundred, drawn in the same way by the "
+    "same pair, the rule finds nothing there."
+)
 EXPLAINED: Mapping[str, str] = MappingProxyType(
     {
         "A/majority/ResNet-18, 20 %, fold 2, pair 0": (
@@ -17,6 +21,8 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
         "balance*/majority/stratified, *, fold 2, *": (
             "As in E, labels drawn evenly over the classes, on the same fold."
         ),
+        "balance/majority/random, 10 px, fold 2, pair 1": TEN,
+        "balance/majority/stratified, 10 px, fold 1, pair 1": TEN,
         "D*/majority/*, fold 2, *": (
             "Every condition of D draws as many labels of each class. In E stratified labels show "
             "the same on this fold and random ones do not."
