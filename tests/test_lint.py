@@ -141,6 +141,7 @@ def test_test_above_validation_is_judged_on_the_mean_over_folds():
     found["val_dense_miou"] = found["miou"] - np.repeat([0.05, 0.06, 0.04], 2)
     (finding,) = lint.lint(found)
     assert (finding.rule, finding.found) == ("test-above-validation", "+5.00")
+    assert lint.lint(found[:1]) == []  # a single run says nothing
 
 
 def test_a_finding_fails_unless_a_sentence_explains_it():

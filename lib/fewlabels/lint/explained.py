@@ -40,11 +40,6 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
             "Weights up to 100 for a rare class and four times the images that hold it: the "
             "network finds big rock where there is none, which costs the others their pixels."
         ),
-        "C*/test-above-validation/*": (
-            "Validation masks are of one person each, the test holds only what experts agreed on, "
-            "which is easier; and where background is taught, validation counts it as a class and "
-            "the test does not. Neither was tested."
-        ),
         "pretraining/majority/from scratch, 30 px, fold 2, pair 0": (
             "Thirty labels an image are too few on this place for a network from scratch; from "
             "pretrained weights the rule finds nothing there."

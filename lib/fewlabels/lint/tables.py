@@ -151,6 +151,8 @@ def _by_class(row: Mapping[str, object], column: str) -> dict[str, float]:
 def _against_validation(table: pd.DataFrame) -> Iterator[Case]:
     """On the mean over folds, never on one: places differ, so single folds exceed by chance."""
     for cell, rows in table.dropna(subset="val_dense_miou").groupby("cell", sort=False):
+        if len(rows) < 2:
+            continue
         gap = (rows["miou"] - rows["val_dense_miou"]).to_numpy(float)
         within = _half(interval(gap, rows["fold"].to_numpy()))
         test, validation = rows["miou"].mean(), rows["val_dense_miou"].mean()
