@@ -88,8 +88,8 @@ def _settings(found: Mapping[str, Mapping[Unit, Record]]) -> list[str]:
         of = tuple(getattr(run, factor) for factor in SETTING)
         alike.setdefault((of[0].partition(":")[0], *of[1:]), []).append(name)
     return [
-        f"Studies {', '.join(names)}: real images ({data}, longer side {grid} pixels), {steps} "
-        f"steps of {batch} crops of {crop}."
+        f"{'Studies' if len(names) > 1 else 'Study'} {', '.join(names)}: real images ({data}, "
+        f"longer side {grid} pixels), {steps} steps of {batch} crops of {crop}."
         for (data, grid, steps, batch, crop), names in alike.items()
     ]
 
