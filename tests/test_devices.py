@@ -1,4 +1,7 @@
 import os
+import platform
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -60,3 +63,25 @@ def test_the_peak_of_memory_is_at_least_what_is_held_now():
     held = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
     assert 50 < held < devices.compute("cpu").peak_mib + 8
     assert devices.Compute(torch.device("meta"), "fp32").peak_mib is None
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps its own way")
+@pytest.mark.parametrize("device", ["cpu", None])
+def test_memory_of_freed_tensors_is_kept_once_the_cpu_computes(device: str | None):
+    """Ten tensors of 64 MiB one after the other: ten times their pages, or once in a new place."""
+    asked = f"from fewlabels import devices; devices.compute({device!r})" if device else ""
+    code = f"""
+import resource, torch
+{asked}
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(3):
+    torch.ones(2**24)
+before = faults()
+for _ in range(10):
+    torch.ones(2**24)
+print((faults() - before) * resource.getpagesize())
+"""
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    faulted = int(said.stdout) / (10 * 2**26)
+    assert faulted < 0.3 if device else faulted > 0.9

@@ -1,5 +1,6 @@
 """Where and in which number format a network is computed."""
 
+import ctypes
 import os
 import sys
 from collections.abc import Mapping
@@ -130,6 +131,8 @@ def compute(device: str = "auto", precision: str = "auto") -> Compute:
         raise DeviceError(f"device '{name}' is not on this machine; there are: {found}")
     if precision == "auto":
         precision = "bf16" if _has_bf16(name) else "fp32"
+    if name == "cpu":
+        _keep_freed_memory()
     return Compute(torch.device(name), precision)
 
 
@@ -160,6 +163,18 @@ def _xla() -> ModuleType:
     import torch_xla.runtime
 
     return torch_xla
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library keep the memory of freed tensors for the next ones, as the allocators of
+    GPUs do: handed back to the system, it is faulted in again page by page, at every step (glibc's
+    `mallopt`; where there is another C library, nothing).
+    """
+    trim_threshold, mmap_max, never = -1, -4, -1  # of malloc.h
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(trim_threshold, never)
+        mallopt(mmap_max, 0)
 
 
 def _has_bf16(device: str) -> bool:
