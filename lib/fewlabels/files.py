@@ -87,7 +87,8 @@ class Shelf:
         start = os.fstat(self._file.fileno()).st_size
         with naming_a_full_disk(self._folder / "labels"):
             os.posix_fallocate(self._file.fileno(), start, size)
-        return np.memmap(self._file, np.uint8, "r+", offset=start, shape=(size,))
+        mapped = np.memmap(self._file, np.uint8, "r+", offset=start, shape=(size,))
+        return mapped.view(np.ndarray)  # of which a view is small
 
 
 def _rename_unless_there(scratch: Path, target: Path) -> None:

@@ -5,6 +5,7 @@ e times the budget that is reported. Here a draw is made once and kept under its
 is entered, and a run that has touched more than it declared fails.
 """
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,8 +83,11 @@ def ledger(
 
 
 def packed(ledger: Ledger) -> dict[str, UInt8[np.ndarray, " bytes"]]:
-    """What each tile has shown, eight pixels a byte, row after row."""
-    return {tile: np.packbits(seen) for tile, seen in ledger.seen.items()}
+    """What each tile has shown, a bit a pixel, row after row, compressed: of few labels, or of
+    nearly all, little is left.
+    """
+    squeezed = {t: zlib.compress(np.packbits(seen), level=1) for t, seen in ledger.seen.items()}
+    return {tile: np.frombuffer(bits, np.uint8).copy() for tile, bits in squeezed.items()}
 
 
 def unpack(ledger: Ledger, packed: Mapping[str, UInt8[np.ndarray, " bytes"]]) -> None:
@@ -92,11 +96,12 @@ def unpack(ledger: Ledger, packed: Mapping[str, UInt8[np.ndarray, " bytes"]]) ->
     Raises:
         RecordError: it is of other tiles.
     """
+    bits = {tile: np.frombuffer(zlib.decompress(found), np.uint8) for tile, found in packed.items()}
     sizes = {tile: -(-seen.size // 8) for tile, seen in ledger.seen.items()}
-    if sizes != {tile: bits.size for tile, bits in packed.items()}:
+    if sizes != {tile: found.size for tile, found in bits.items()}:
         raise RecordError("the stored ledger is of other tiles; delete it and run again")
     for tile, seen in ledger.seen.items():
-        seen[:] = np.unpackbits(packed[tile], count=seen.size).reshape(seen.shape)
+        seen[:] = np.unpackbits(bits[tile], count=seen.size).reshape(seen.shape)
 
 
 def keep(folder: Path, sha256: str, drawn: Labels) -> Path:

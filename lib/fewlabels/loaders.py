@@ -17,7 +17,7 @@ from fewlabels.ledger import Ledger
 from fewlabels.types import IGNORE, DataError, NoLabelsError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LabelledTile:
     """What training may see of a tile: the image and the labels drawn for it.
 

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 FORMAT = 2  # raise it when the files' meaning changes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there is one a tile
 class Entry:
     """Where one tile lies: offsets are in pixels, the checks are CRC-32 of its bytes.
 
@@ -70,11 +70,11 @@ class Cache:
     # One map a file: a map a tile would run into the system's limit on their number.
     @cached_property
     def _images(self) -> UInt8[np.ndarray, " bytes"]:
-        return np.memmap(self.folder / "images.bin", dtype=np.uint8, mode="r")
+        return _mapped(self.folder / "images.bin")
 
     @cached_property
     def _masks(self) -> UInt8[np.ndarray, " bytes"]:
-        return np.memmap(self.folder / "masks.bin", dtype=np.uint8, mode="r")
+        return _mapped(self.folder / "masks.bin")
 
 
 def opened(source: Source, root: Path, *, grid: int) -> Cache:
@@ -161,6 +161,11 @@ def _open(folder: Path) -> Cache:
         if found != expected:
             raise _corrupt(folder, f"{name} has {found:,} bytes, its index says {expected:,}")
     return Cache(folder, entries)
+
+
+def _mapped(file: Path) -> UInt8[np.ndarray, " bytes"]:
+    # Of a plain array a view is small; a view of a memmap holds a dict, and there is one a tile.
+    return np.memmap(file, dtype=np.uint8, mode="r").view(np.ndarray)
 
 
 def _piece(

@@ -27,7 +27,7 @@ SECONDS_A_MARK = {"scribbles": 10.9, "boxes": 7.0, "polygons": OUTLINE}
 DENSE = ("all", "blocks")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What the labels of one tile cost.
 
