@@ -5,10 +5,11 @@ loop in float32 that counts the confusion alone.
 """
 
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from timing import alternate, record, summary
+from timing import Apart, alternate, record, summary
 from torch import nn
 
 from fewlabels import datasets, devices, evaluate, models
@@ -19,22 +20,40 @@ MODEL = "smp:Unet:resnet18"
 
 
 def main(grid: int = 700, repeats: int = 3) -> None:
-    tiles = datasets.load("dubai", split="all", grid=grid)
-    classes, compute = len(tiles.classes), devices.compute()
-    torch.manual_seed(0)
-    ours = compute.placed(models.build(MODEL, classes))
-    theirs = models.build(MODEL, classes).to(compute.device).eval()
+    tiles, compute = dubai(grid), devices.compute()
     times = alternate(
         {
-            "plain loop, float32": lambda: plain(theirs, tiles, compute.device),
-            "confusion": lambda: evaluate.confusions(ours, tiles, classes, compute),
-            "all statistics": lambda: evaluate.statistics(ours, tiles, classes, compute),
+            "plain loop, float32": Apart(plain_side, grid),
+            "confusion": Apart(our_side, grid, evaluate.confusions),
+            "all statistics": Apart(our_side, grid, evaluate.statistics),
         },
         repeats=repeats,
     )
     title = f"{len(tiles)} tiles of Dubai, longer side {grid}, {MODEL}"
     facts = {"device": compute.hardware, "precision": compute.precision}
     record("evaluate", {title: summary(times, against="plain loop, float32")}, facts)
+
+
+def dubai(grid: int) -> Dataset:
+    return datasets.load("dubai", split="all", grid=grid)
+
+
+def network(classes: int) -> nn.Module:
+    torch.manual_seed(0)
+    return models.build(MODEL, classes)
+
+
+def our_side(grid: int, kept: Callable[..., object]) -> Callable[[], object]:
+    tiles, compute = dubai(grid), devices.compute()
+    model = compute.placed(network(len(tiles.classes)))
+    return lambda: kept(model, tiles, len(tiles.classes), compute)
+
+
+def plain_side(grid: int) -> Callable[[], object]:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    tiles = dubai(grid)
+    model = network(len(tiles.classes)).to(device).eval()
+    return lambda: plain(model, tiles, device)
 
 
 @torch.inference_mode()

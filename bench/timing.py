@@ -1,4 +1,4 @@
-"""Both sides of a comparison, in one process, turn about, so that a busy machine slows both.
+"""Both sides of a comparison, in one run, turn about, so that a busy machine slows both.
 
 A benchmark is a script: `python bench/NAME.py` prints its table and writes it, with the machine
 and every single time, to bench/results/NAME.json. None of them is a test, and no test reads a time.
@@ -8,6 +8,8 @@ import json
 import platform
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +17,33 @@ import pandas as pd
 from fewlabels import environment
 
 RESULTS = Path(__file__).parent / "results"
+
+
+class Apart:
+    """A side in a process of its own: what one side sets for its process (threads, how memory is
+    kept) does not reach the others.
+
+    Args:
+        build: makes what is timed, in that process, as build(*args); a function of a module.
+    """
+
+    def __init__(self, build: Callable[..., Callable[[], object]], *args: object) -> None:
+        spawned = get_context("spawn")
+        self._process = ProcessPoolExecutor(
+            1, mp_context=spawned, initializer=_build, initargs=(build, *args)
+        )
+
+    def __call__(self) -> None:
+        self._process.submit(_call_built).result()
+
+
+def _build(build: Callable[..., Callable[[], object]], *args: object) -> None:
+    global _built
+    _built = build(*args)
+
+
+def _call_built() -> None:
+    _built()
 
 
 def alternate(

@@ -3,9 +3,9 @@ a plain loop; and what real data through augmentation cost.
 
     DATA_ROOT=... python bench/training.py [STEPS A CALL] [REPEATS]
 
-All sides have the same network, weights at the start, crops and steps, in one process, turn about.
-Beside their time stands what the device could do: GFLOP/s of each side, by the operations of one
-step in either direction, and of a large matrix product in the precision of each.
+All sides have the same network, weights at the start, crops and steps, each in a process of its
+own, turn about. Beside their time stands what the device could do: GFLOP/s of each side, by the
+operations of one step in either direction, and of a large matrix product in the precision of each.
 TorchGeo is in bench/requirements.txt; without it the other sides are measured. Its warnings about
 too few workers and so on are silenced, nothing else is changed.
 """
@@ -23,7 +23,7 @@ from importlib.util import find_spec
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from timing import alternate, record, seconds, summary
+from timing import Apart, alternate, record, seconds, summary
 from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
@@ -38,6 +38,7 @@ from fewlabels.studies import Run
 from fewlabels.types import IGNORE
 
 RUN = Run(data="dubai", model="smp:Unet:resnet18", grid=700, crop=256, batch=8, amount=0.01)
+CLASSES = 6
 
 
 @dataclass(frozen=True)
@@ -56,75 +57,94 @@ class Preloaded:
 
 def main(steps: int = 8, repeats: int = 7) -> None:
     ready = prepare.prepare(replace(RUN, steps=steps))
-    live = prepare.batches(ready, ready.ledger())
-    loaded = Preloaded([live[step] for step in range(steps)])
+    live, loaded = prepare.batches(ready, ready.ledger()), crops(steps)
     one = Preloaded([loaded.made[0]] * steps)
-    classes, compute = len(ready.train.classes), devices.compute()
-    torch.manual_seed(0)
-    model = models.build(RUN.model, classes)
-    sides = {
-        "plain loop, float32, channels_last": lambda: plain(model, loaded, compute.device),
-        "ours": lambda: ours(model, loaded, compute),
-    }
+    model, compute = network(), devices.compute()
+    plain, ours = "plain loop, float32, channels_last", "ours"
+    sides = {plain: Apart(plain_loop, steps), ours: Apart(our_loop, steps)}
     if find_spec("torchgeo"):
-        sides = {"TorchGeo": torchgeo_task(model, loaded, classes)} | sides
+        sides = {"TorchGeo": Apart(torchgeo_task, steps)} | sides
     against = next(iter(sides))
     loading = {
-        "one preloaded batch": lambda: ours(model, one, compute),
-        "real data, augmented": lambda: ours(model, live, compute),
+        "one preloaded batch": lambda: trained(model, one, compute),
+        "real data, augmented": lambda: trained(model, live, compute),
     }
+    raced, fed = alternate(sides, repeats=repeats), alternate(loading, repeats=repeats)
     tables = {
-        f"{steps} steps of {RUN.batch} crops of {RUN.crop}": (sides, against),
-        "as seen from the plain loop": (dict(list(sides.items())[-2:]), list(sides)[-2]),
-        "what the data cost": (loading, "one preloaded batch"),
+        f"{steps} steps of {RUN.batch} crops of {RUN.crop}": (raced, against),
+        "as seen from the plain loop": (raced[[plain, ours]], plain),
+        "what the data cost": (fed, "one preloaded batch"),
     }
     work = operations(model, loaded.made[0])
     found = {
-        title: with_rate(summary(alternate(these, repeats=repeats), against=base), steps, work)
-        for title, (these, base) in tables.items()
+        title: with_rate(summary(times, against=base), steps, work)
+        for title, (times, base) in tables.items()
     }
     facts = {"device": compute.hardware, "precision": compute.precision, "steps": steps}
     facts |= {"torchgeo": version("torchgeo") if find_spec("torchgeo") else None}
     for name, kind in {"float32": torch.float32, "bf16": torch.bfloat16}.items():
-        facts[f"GFLOP/s of a matrix product, {name}"] = ceiling(compute.device, kind)
+        facts[f"GFLOP/s of a matrix product, {name}"] = round(ceiling(compute.device, kind), 1)
     if compute.device.type == "cuda":
-        facts |= {"peak MiB, ours": peak(lambda: ours(model, loaded, compute))}
+        facts |= {"peak MiB, ours": peak(lambda: trained(model, loaded, compute))}
     record("training", found, facts)
 
 
-def ours(model: nn.Module, batches: Batches | Preloaded, compute: devices.Compute) -> None:
+def network() -> nn.Module:
+    """The same weights on every side."""
+    torch.manual_seed(0)
+    return models.build(RUN.model, CLASSES)
+
+
+def crops(steps: int) -> Preloaded:
+    """The same batches on every side, made before the time is taken."""
+    ready = prepare.prepare(replace(RUN, steps=steps))
+    live = prepare.batches(ready, ready.ledger())
+    return Preloaded([live[step] for step in range(steps)])
+
+
+def our_loop(steps: int) -> Callable[[], None]:
+    model, batches, compute = network(), crops(steps), devices.compute()
+    return lambda: trained(model, batches, compute)
+
+
+def trained(model: nn.Module, batches: Batches | Preloaded, compute: devices.Compute) -> None:
     how = Optimisation(schedule="constant")
     train.fit(copy.deepcopy(model), batches, partial_cross_entropy, how, compute, seed=0)
     waited(compute.device)
 
 
-def plain(model: nn.Module, batches: Preloaded, device: torch.device) -> None:
+def plain_loop(steps: int) -> Callable[[], None]:
     """What a careful person writes in a notebook."""
-    net = copy.deepcopy(model).to(device, memory_format=torch.channels_last).train()
-    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-2)
-    for batch in batches.made:
-        x = normalise(batch.images.to(device)).contiguous(memory_format=torch.channels_last)
-        loss = F.cross_entropy(net(x), batch.labels.to(device), ignore_index=IGNORE)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        loss.item()
-    waited(device)
+    model, batches = network(), crops(steps)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def call() -> None:
+        net = copy.deepcopy(model).to(device, memory_format=torch.channels_last).train()
+        optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-2)
+        for batch in batches.made:
+            x = normalise(batch.images.to(device)).contiguous(memory_format=torch.channels_last)
+            loss = F.cross_entropy(net(x), batch.labels.to(device), ignore_index=IGNORE)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            loss.item()
+        waited(device)
+
+    return call
 
 
-def torchgeo_task(model: nn.Module, batches: Preloaded, classes: int) -> Callable[[], None]:
-    """A call that trains TorchGeo's task on the same crops, one a sample, as a data loader gives
-    them.
-    """
+def torchgeo_task(steps: int) -> Callable[[], None]:
+    """TorchGeo's task on the same crops, one a sample, as a data loader gives them."""
     import lightning
     from torchgeo.trainers import SemanticSegmentationTask
 
     warnings.filterwarnings("ignore")
     for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    model = network()
     samples = [
         {"image": image, "mask": mask}
-        for batch in batches.made
+        for batch in crops(steps).made
         for image, mask in zip(normalise(batch.images), batch.labels, strict=True)
     ]
     # Twice as many as are used: at an epoch's end its schedule would ask for a validation.
@@ -133,11 +153,11 @@ def torchgeo_task(model: nn.Module, batches: Preloaded, classes: int) -> Callabl
     def call() -> None:
         _, architecture, encoder = RUN.model.split(":")
         task = SemanticSegmentationTask(
-            model=architecture.lower(), backbone=encoder, num_classes=classes, ignore_index=IGNORE
+            model=architecture.lower(), backbone=encoder, num_classes=CLASSES, ignore_index=IGNORE
         )
         task.model.load_state_dict(model.state_dict())
         with tempfile.TemporaryDirectory() as folder:
-            trainer = lightning.Trainer(max_steps=len(batches), default_root_dir=folder)
+            trainer = lightning.Trainer(max_steps=steps, default_root_dir=folder)
             trainer.fit(task, loader)
 
     return call
