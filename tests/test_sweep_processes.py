@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import errno
+import ctypes
 import multiprocessing
 import os
 import re
@@ -18,9 +18,8 @@ import psutil
 import pytest
 import torch
 
-from fewlabels import cli, distribute, records, studies, sweep, workers
+from fewlabels import cli, records, studies, workers
 from fewlabels.studies import Scale, Start
-from fewlabels.workers import SweepError
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -239,27 +238,48 @@ def test_a_run_that_raises_is_named_and_the_others_finish(
 
 
 def test_a_full_disk_stops_the_sweep_and_the_next_one_goes_on(
-    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    address: str, outside: Outside, tmp_path: Path
 ):
-    write = Path.write_bytes
+    """A disk of 64 kB has no room for three runs; what is recorded by then is not trained again."""
+    (runs := tmp_path / "runs").mkdir()
+    swept = outside.start("swept", sweep_on_a_small_disk, address, runs)
+    code, said = exit_code(swept), outside.said("swept")
+    if "no disk of its own" in said:
+        pytest.skip("this system lets no process mount a disk of its own")
+    first, then = said.split("MORE ROOM")
+    assert re.search(r"DiskFullError: no space left .* nothing half", first)
+    assert "ended with 1, left []" in first
+    assert "ended with 0, left []" in then
+    assert f"recorded {len(CELLS)}" in then
+    assert code == 0
 
-    def full(file: Path, content: bytes) -> int:
-        if file.name == "model.safetensors":  # two files of the record are written by then
-            raise OSError(errno.ENOSPC, "no space")
-        return write(file, content)
 
-    monkeypatch.setattr(studies, "STUDIES", {"E": study(CELLS, 3)})
-    given = {"root": None, "runs": tmp_path}
-    with workers.connected(address) as client:
-        with monkeypatch.context() as patched:
-            patched.setattr(Path, "write_bytes", full)
-            with pytest.raises(SweepError, match=r"DiskFullError: no space left .* nothing half"):
-                distribute.carry_out(sweep.planned("E", "smoke", "synthetic", **given), client)
-        assert recorded(tmp_path) == {}
-        assert left(tmp_path) == []
-        found = distribute.carry_out(sweep.planned("E", "smoke", "synthetic", **given), client)
-    assert [cell for cell, _, _ in found] == list(CELLS)
-    assert len(recorded(tmp_path)) == len(CELLS)
+def sweep_on_a_small_disk(address: str, runs: Path) -> None:
+    """Two sweeps onto a disk that only this process sees, made larger between them."""
+    mounted(runs, "64k")
+    for title, size in {"SMALL": "64k", "MORE ROOM": "64m"}.items():
+        print(title)
+        mounted(runs, size, anew=False)
+        with pytest.raises(SystemExit) as ended:
+            sweep_on(CELLS, 3, ["--runs", str(runs), "--scheduler", address])
+        print(f"ended with {ended.value.code}, left {left(runs)}")
+    print(f"recorded {len(recorded(runs))}")
+    sys.exit(0)
+
+
+def mounted(folder: Path, size: str, *, anew: bool = True) -> None:
+    """A disk in memory at a folder, for this process alone; Linux's unshare(2) and mount(2)."""
+    new_namespaces, remount = 0x10000000 | 0x00020000, 32  # CLONE_NEWUSER, CLONE_NEWNS; MS_REMOUNT
+    system, user, group = ctypes.CDLL(None), os.getuid(), os.getgid()
+    if anew:
+        if sys.platform != "linux" or system.unshare(new_namespaces):
+            sys.exit("no disk of its own")
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+    options = f"size={size}".encode()
+    if system.mount(b"tmpfs", bytes(folder), b"tmpfs", 0 if anew else remount, options):
+        sys.exit("no disk of its own")
 
 
 def test_workers_of_this_machine_are_replaced_when_killed_and_gone_after_ctrl_c(
