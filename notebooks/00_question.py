@@ -52,6 +52,9 @@ from fewlabels import datasets, figures, lint, sparsify
 from fewlabels.types import IGNORE
 
 figures.style()
+
+# %%
+#| needs: images
 tiles = datasets.load(data, fold=0, split="all", grid=512)
 display(Markdown(tiles.notice))
 

@@ -53,6 +53,9 @@ from fewlabels.types import IGNORE
 
 figures.style()
 grid = scale("E", profile, data).fixed.get("grid", datasets.GRID)
+
+# %%
+#| needs: images
 load = partial(datasets.load, data, grid=grid)
 tiles = load(split="all")
 display(Markdown(tiles.notice))

@@ -55,6 +55,9 @@ from fewlabels.types import IGNORE
 
 figures.style()
 grid = scale("E", profile, data).fixed.get("grid", datasets.GRID)
+
+# %%
+#| needs: images
 tiles = datasets.load(data, fold=0, split="all", grid=grid)
 display(Markdown(tiles.notice))
 

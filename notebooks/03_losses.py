@@ -60,6 +60,7 @@ device = "auto"
 seed = 0
 
 # %%
+#| needs: images
 import math
 from functools import partial
 from importlib.metadata import version

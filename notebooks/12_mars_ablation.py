@@ -133,6 +133,7 @@ Markdown(
 # next to no labels. @fig-c-outliers shows what it finds, or what comes closest to being found.
 
 # %%
+#| needs: images
 options = {"split": "train", "grid": some.run.grid}
 try:
     tiles = datasets.load(some.run.data, **options)

@@ -39,6 +39,11 @@ def bench_root() -> Path:
     return project_root() / "bench"
 
 
+def kept_root() -> Path:
+    """Folder of the committed outputs of cells that show images."""
+    return project_root() / "report" / "kept"
+
+
 def published_root() -> Path:
     """Folder of the committed records of the published study."""
     return project_root() / "report" / "results"

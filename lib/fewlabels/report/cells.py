@@ -16,6 +16,7 @@ OPTIONS = {
     "echo": ("true", "false"),
     "output": ("true", "false"),
     "data": ("reported",),
+    "needs": ("images",),
 }
 """What may stand in `#| option: value` lines at the top of a code cell; None: any text."""
 

@@ -13,6 +13,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import nbformat
 import papermill
 import zmq
 from traitlets.config import Config
@@ -35,6 +36,7 @@ def main() -> None:
         log_output=True,
         config=_encrypted_sockets(),
     )
+    _put_back_kept(Path(request["partial"]))
     target = Path(request["target"])
     digest = hashlib.sha256(Path(request["partial"]).read_bytes()).hexdigest()
     os.replace(request["partial"], target)
@@ -47,6 +49,15 @@ def main() -> None:
     }
     with whole_file(target.with_suffix(".json")) as scratch:
         scratch.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _put_back_kept(executed: Path) -> None:
+    """Give the cells that `kept` had skipped the outputs that were kept of them."""
+    notebook = nbformat.read(executed, as_version=4)
+    for cell in notebook.cells:
+        if "kept" in cell.metadata:
+            cell.outputs = cell.metadata.pop("kept")
+    nbformat.write(notebook, executed)
 
 
 def _encrypted_sockets() -> Config:

@@ -20,6 +20,7 @@ import jupytext
 import nbformat
 
 from fewlabels.report.cells import check_parameters, first_line, last_started
+from fewlabels.report.kept import skip
 from fewlabels.types import NotebookError, unknown
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ def execute_all(
     timeout: float | None = None,
     at_once: int = 1,
     last: Collection[str] = (),
+    kept: Path | None = None,
 ) -> list[Path]:
     """Execute notebooks in this order; the executed copies in `out`, in the same order.
 
@@ -53,6 +55,8 @@ def execute_all(
         at_once: how many are executed at the same time, each with its share of the cores; those
             that need the same run wait for the one that trains it, see `claims`.
         last: those that rest on what the others record, by stem: begun when these are finished.
+        kept: where outputs are kept of cells that need images, where there are no images: these
+            cells are not executed, see `kept`.
 
     Raises:
         NotebookError: a parameter that a notebook does not declare (before any is executed), or a
@@ -74,7 +78,7 @@ def execute_all(
         result_key = key(notebook) if key else None
         return execute(
             notebook, target, given[notebook],
-            key=result_key, timeout=timeout, environment=_share_of_cores(at_once),
+            key=result_key, timeout=timeout, environment=_share_of_cores(at_once), kept=kept,
         )  # fmt: skip
 
     pool = ThreadPoolExecutor(at_once)
@@ -100,6 +104,7 @@ def execute(
     key: str | None = None,
     timeout: float | None = None,
     environment: Mapping[str, str] | None = None,
+    kept: Path | None = None,
 ) -> Path:
     """Execute one notebook (py:percent or ipynb) in its own folder; `target`, the executed copy.
 
@@ -107,6 +112,7 @@ def execute(
 
     Args:
         environment: variables of its process where they are not set in this one.
+        kept: as for `execute_all`.
 
     Raises:
         NotebookError: see `execute_all`. No `target` is left then.
@@ -118,6 +124,8 @@ def execute(
     if identity is not None and is_fresh(target, identity):
         log.info("%s: unchanged, not executed again", source.stem)
         return target
+    if kept is not None:
+        skip(notebook, source, kept)
     target.parent.mkdir(parents=True, exist_ok=True)
     for stale in (target, target.with_suffix(".json"), _failed(target), _partial(target)):
         stale.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Which notebooks make a report, what they are given, and where it goes."""
 
 import hashlib
+import json
 import logging
 import os
 import time
@@ -11,7 +12,9 @@ from pathlib import Path
 from fewlabels import datasets, environment, paths, studies, sweep
 from fewlabels.report.build import build
 from fewlabels.report.execute import execute_all
+from fewlabels.report.kept import keep
 from fewlabels.report.publish import publish
+from fewlabels.types import DataError
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +69,7 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
     """
     began = time.monotonic()
     studies.scale("E", profile, data)
-    root = datasets.fetch(data, paths.data_root())
-    fingerprint = datasets.load(data, root).fingerprint
+    images = _images(profile, data)
     stems = _stems(profile, data)
     own = {} if profile == "published" else {"04_one_run": _one_run(profile, data)}
     build_root = paths.project_root() / "report" / "_build"
@@ -76,21 +78,41 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
         build_root / f"{data}-{profile}",
         {"data": data, "profile": profile, "device": device},
         own=own,
-        key=lambda notebook: _state(fingerprint, profile),
+        key=lambda notebook: _state(images, profile),
         at_once=_at_once(profile, device),
         last=OF_ALL,
+        kept=None if images else paths.kept_root(),
     )
     out = build_root / profile if profile in ("smoke", "published") else build_root
     synthetic = data == "synthetic"
     html, pdf = build(
-        executed, out, _header(data, profile, device, fingerprint, time.monotonic() - began),
+        executed, out, _header(data, profile, device, images, time.monotonic() - began),
         title=TITLE, subtitle=SUBTITLE, abstract=ABSTRACT,
         note="Synthetic scenes." if synthetic else "",
         banner=datasets.NOTICES["synthetic"] if synthetic else "",
     )  # fmt: skip
     if profile != "published":
         return html, pdf
+    if images:
+        for notebook in executed:
+            keep(notebook, paths.kept_root())
     return publish(html, pdf, dict(zip(stems, executed, strict=True)), data)
+
+
+def _images(profile: str, data: str) -> str | None:
+    """The fingerprint of the images; None where the published report does without, since those of
+    some study are not here.
+    """
+    root = paths.data_root()
+    if profile != "published":
+        return datasets.load(data, datasets.fetch(data, root)).fingerprint
+    found = [sweep.recorded(name, profile, data) for name in sweep.available(profile, data)]
+    used = {next(iter(these.values())).run.data.partition(":")[0] for these in found}
+    try:
+        return {name: datasets.SOURCES[name](root).fingerprint for name in used | {data}}[data]
+    except DataError as error:
+        log.info("%s\ncells that show images are not executed: report/kept has them", error)
+        return None
 
 
 def _stems(profile: str, data: str) -> list[str]:
@@ -110,12 +132,12 @@ def _one_run(profile: str, data: str) -> dict[str, object]:
 
 
 def _header(
-    data: str, profile: str, device: str, fingerprint: str, seconds: float
+    data: str, profile: str, device: str, images: str | None, seconds: float
 ) -> Mapping[str, str]:
     facts = environment.facts()
     packages = ", ".join(f"{k} {v}" for k, v in facts["packages"].items())
     return {
-        "Data": f"{data} (hash {fingerprint[:12]})",
+        "Data": f"{data} (hash {images[:12]})" if images else _without(data),
         "Profile": profile,
         "Device": _hardware(profile, device),
         "Commit": str(facts["commit"]),
@@ -123,6 +145,16 @@ def _header(
         "Lock": str(facts["lock"]),
         "Built": f"{environment.now()}, after {seconds:.0f} s of notebooks (unchanged ones kept)",
     }
+
+
+def _without(data: str) -> str:
+    """What the report says of data that were not there when it was built."""
+    kept = [json.loads(file.read_text()) for file in paths.kept_root().glob("*.json")]
+    commits = sorted({facts["commit"] for facts in kept})
+    return (
+        f"{data}, whose images were not at hand: what shows them was made from commit "
+        f"{', '.join(commits)}"
+    )
 
 
 def _at_once(profile: str, device: str) -> int:
@@ -143,7 +175,7 @@ def _hardware(profile: str, device: str) -> str:
     return devices.compute(device).hardware
 
 
-def _state(fingerprint: str, profile: str) -> str:
+def _state(images: str | None, profile: str) -> str:
     """What a notebook's result depends on besides itself: library, lock, data, its records."""
     root = paths.project_root()
     apart = {"report", "cli.py"}
@@ -152,7 +184,9 @@ def _state(fingerprint: str, profile: str) -> str:
     files += (paths.bench_root() / "results").glob("*.json")
     if profile == "published":
         files += [f for f in paths.published_root().rglob("*") if f.is_file()]
-    total = hashlib.sha256(fingerprint.encode())
+    if images is None:
+        files += paths.kept_root().glob("*.json")
+    total = hashlib.sha256((images or "").encode())
     for file in sorted(files):
         total.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
     return total.hexdigest()
