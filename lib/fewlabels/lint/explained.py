@@ -47,9 +47,9 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
         "redrawing/labels-seen/drawn each round, *": (
             "These runs draw new labels in every round on purpose, to measure what that flatters."
         ),
-        "budget/majority/5 px, fold 2, pair 0": (
-            "Five labels an image are too few on this place: always answering its largest class "
-            "would be right more often."
+        "budget/majority/5 px, fold 2, *": (
+            "Five labels an image are too few on this place, in every pair: always answering its largest "
+            "class would be right more often."
         ),
     }
 )
