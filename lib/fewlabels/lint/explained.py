@@ -47,9 +47,10 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
         "redrawing/labels-seen/drawn each round, *": (
             "These runs draw new labels in every round on purpose, to measure what that flatters."
         ),
+        "budget/majority/10 px, fold 2, pair 1": TEN,
         "budget/majority/5 px, fold 2, *": (
-            "Five labels an image are too few on this place, in every pair: always answering its largest "
-            "class would be right more often."
+            "Five labels an image are too few on this place, in every pair: always answering its "
+            "largest class would be right more often."
         ),
     }
 )
