@@ -17,8 +17,8 @@ LAYERS = (
      "validate", "lint", "agreement", "failures",
      "diagrams", "timed"},
     {"train", "prepare"},
-    {"run", "version", "plan", "sweep", "claims", "parcel", "workers", "distribute", "report",
-     "own", "annotate", "answers", "cli"},
+    {"run", "verify", "version", "plan", "sweep", "claims", "parcel", "workers", "distribute",
+     "report", "own", "annotate", "answers", "cli"},
 )  # fmt: skip
 MODULES = sorted(LIB.rglob("*.py"))
 NAMES = [str(m.relative_to(LIB)) for m in MODULES]

@@ -1,5 +1,5 @@
-"""The command line: `fewlabels data | run | sweep | audit | agreement | clicks | lint | report |
-train | predict`, each with `--help`.
+"""The command line: `fewlabels data | run | sweep | verify | audit | agreement | clicks | lint |
+report | train | predict`, each with `--help`.
 """
 
 import argparse
@@ -70,6 +70,15 @@ def _sweep(wanted: argparse.Namespace) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # its workers end with it
         with logging_redirect_tqdm():
             _print_scores(distribute.train(made, where, wanted.device))
+
+
+def _verify(wanted: argparse.Namespace) -> None:
+    from fewlabels import verify
+
+    found = verify.again(wanted.record, root=wanted.root, device=wanted.device)
+    if found.moved:
+        raise FewLabelsError(f"'{wanted.record}' did not come out again\n{found.described()}")
+    print(found.described())
 
 
 def _asked(wanted: argparse.Namespace) -> dict[str, object]:
@@ -181,7 +190,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fewlabels", description=__doc__)
     commands = parser.add_subparsers(
         required=True,
-        metavar="data | run | sweep | audit | agreement | clicks | lint | report | train | predict",
+        metavar="data | run | sweep | verify | audit | agreement | clicks | lint | report | "
+        "train | predict",
     )
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
@@ -202,6 +212,10 @@ def _parser() -> argparse.ArgumentParser:
         help="address of a dask scheduler, tcp://HOST:PORT (SCHEDULER, else workers here)",
     )
     sweep.set_defaults(command=_sweep)
+
+    verify = commands.add_parser("verify", help="train the run of a record again, and compare")
+    verify.add_argument("record", type=Path, help="its folder, such as report/results/E/KEY")
+    verify.set_defaults(command=_verify)
 
     audit = commands.add_parser(
         "audit", help="hold label expansions of all tiles against the masks"
@@ -257,9 +271,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--data", default="synthetic", help="data set (synthetic)")
     for command in (run, sweep, clicks, report):
         command.add_argument("--profile", default="quick", choices=PROFILES)
-    for command in (run, sweep, clicks, report, train, predict):
+    for command in (run, sweep, verify, clicks, report, train, predict):
         command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
-    for command in (data, run, sweep, audit, agreement, clicks):
+    for command in (data, run, sweep, verify, audit, agreement, clicks):
         command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
     return parser
 

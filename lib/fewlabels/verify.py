@@ -1,0 +1,68 @@
+"""Whether a record still comes out: its run trained once more, by the code and machine at hand."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from fewlabels import records, run
+from fewlabels.records import Record
+from fewlabels.types import RecordError
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A record, and that of the same run trained again."""
+
+    before: Record
+    after: Record
+
+    @property
+    def moved(self) -> int:
+        """Test pixels that are predicted otherwise, at least: those that changed their place in a
+        tile's confusion matrix.
+        """
+        return int(np.abs(self.after.confusion - self.before.confusion).sum()) // 2
+
+    @property
+    def pixels(self) -> int:
+        """Test pixels with a class."""
+        return int(self.before.confusion.sum())
+
+    def described(self) -> str:
+        """One paragraph: both scores, what made each, and how many pixels differ."""
+        lines = [
+            f"{title}: mIoU {100 * record.scores.miou:.2f} %, code "
+            f"{record.facts['environment']['code'][:12]}, {record.facts['environment']['device']}"
+            for title, record in {"recorded": self.before, "again": self.after}.items()
+        ]
+        if not self.moved:
+            return "\n".join([*lines, f"the same in all {self.pixels:,} test pixels"])
+        at_least = f"at least {self.moved:,} of {self.pixels:,} test pixels differ"
+        return "\n".join([*lines, f"{at_least}; other devices and threads round otherwise"])
+
+
+def again(folder: Path, *, root: Path | None = None, device: str = "auto") -> Verified:
+    """Train the run of the record in `folder` again; nothing of it is kept.
+
+    Args:
+        root: of the data, see `datasets.load`.
+
+    Raises:
+        RecordError: there is no record, or its images or labels are not those at hand.
+        FewLabelsError: as `run.execute`.
+    """
+    before = records.read(folder.parent, folder.name)
+    with TemporaryDirectory() as scratch:
+        after = run.execute(
+            before.run, root=root, runs=Path(scratch), device=device, keep_model=False
+        )
+    for what, name in {"data": "fingerprint", "labels": "sha256"}.items():
+        old, new = (record.facts[what][name] for record in (before, after))
+        if old != new:
+            raise RecordError(
+                f"the {what} of '{folder}' have the hash {old[:12]}, those at hand {new[:12]}: "
+                "not the same run"
+            )
+    return Verified(before, after)

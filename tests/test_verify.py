@@ -1,0 +1,53 @@
+"""A record is trained again: the same to the pixel, or an error that says what differs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fewlabels import cli, run, verify
+from fewlabels.studies import Run
+from fewlabels.types import RecordError
+
+TINY = Run(
+    model="unet:depth=2,width=4", grid=64, crop=32, batch=2, steps=2, watch=1, precision="fp32"
+)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    found = run.execute(TINY, runs=tmp_path, device="cpu", keep_model=False)
+    return tmp_path / found.key
+
+
+def test_the_same_code_gives_the_same_pixels(record: Path, capsys: pytest.CaptureFixture):
+    before = sorted(record.parent.rglob("*"))
+    assert cli.main(["verify", str(record), "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "the same in all" in said
+    assert said.count("cpu, ") == 2
+    assert sorted(record.parent.rglob("*")) == before
+
+
+def test_pixels_that_moved_are_counted(record: Path, capsys: pytest.CaptureFixture):
+    """Five pixels of the first tile are moved from one class to another, seven of the second."""
+    with np.load(record / "confusion.npz") as there:
+        arrays = dict(there)
+    for tile, pixels in enumerate((5, 7)):
+        row = arrays["confusion"][tile][arrays["confusion"][tile].sum(axis=1).argmax()]
+        row[row.argmax()] -= pixels
+        row[(row.argmax() + 1) % len(row)] += pixels
+    np.savez_compressed(record / "confusion.npz", **arrays)
+    assert verify.again(record, device="cpu").moved == 12
+    assert cli.main(["verify", str(record), "--device", "cpu"]) == 1
+    assert "at least 12 of" in capsys.readouterr().err
+
+
+def test_other_labels_are_another_run(record: Path):
+    text = (record / "record.json").read_text()
+    found = run.execute(TINY, runs=record.parent, device="cpu").facts["labels"]["sha256"]
+    (record / "record.json").write_text(text.replace(found, "0" * 64))
+    with pytest.raises(RecordError, match="the labels of .* not the same run"):
+        verify.again(record, device="cpu")
+    with pytest.raises(RecordError):
+        verify.again(record.parent / "nothing", device="cpu")
