@@ -1,9 +1,11 @@
 """A record is trained again: the same to the pixel, or an error that says what differs."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from fewlabels import cli, run, verify
 from fewlabels.studies import Run
@@ -51,3 +53,12 @@ def test_other_labels_are_another_run(record: Path):
         verify.again(record, device="cpu")
     with pytest.raises(RecordError):
         verify.again(record.parent / "nothing", device="cpu")
+
+
+def test_a_run_is_verified_with_as_many_threads_as_it_had(record: Path):
+    text = (record / "record.json").read_text()
+    now = torch.get_num_threads()
+    (record / "record.json").write_text(re.sub(r"cpu, \d+ threads", "cpu, 3 threads", text))
+    found = verify.again(record, device="cpu")
+    assert found.after.facts["environment"]["device"] == "cpu, 3 threads"
+    assert torch.get_num_threads() == now

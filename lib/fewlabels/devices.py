@@ -136,7 +136,7 @@ def compute(device: str = "auto", precision: str = "auto") -> Compute:
     return Compute(torch.device(name), precision)
 
 
-def threaded(kind: str, threads: int) -> str:
+def threaded(kind: str, threads: int | str) -> str:
     """What records call a device that computes with this many threads of this process."""
     return f"{kind}, {threads} threads"
 

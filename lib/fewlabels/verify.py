@@ -1,12 +1,16 @@
 """Whether a record still comes out: its run trained once more, by the code and machine at hand."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 
-from fewlabels import records, run
+from fewlabels import devices, records, run
 from fewlabels.records import Record
 from fewlabels.types import RecordError
 
@@ -44,7 +48,8 @@ class Verified:
 
 
 def again(folder: Path, *, root: Path | None = None, device: str = "auto") -> Verified:
-    """Train the run of the record in `folder` again; nothing of it is kept.
+    """Train the run of the record in `folder` again, on a CPU with as many threads as it had, since
+    their number decides how sums are rounded; nothing of it is kept.
 
     Args:
         root: of the data, see `datasets.load`.
@@ -54,7 +59,7 @@ def again(folder: Path, *, root: Path | None = None, device: str = "auto") -> Ve
         FewLabelsError: as `run.execute`.
     """
     before = records.read(folder.parent, folder.name)
-    with TemporaryDirectory() as scratch:
+    with _threads_of(before), TemporaryDirectory() as scratch:
         after = run.execute(
             before.run, root=root, runs=Path(scratch), device=device, keep_model=False
         )
@@ -66,3 +71,14 @@ def again(folder: Path, *, root: Path | None = None, device: str = "auto") -> Ve
                 "not the same run"
             )
     return Verified(before, after)
+
+
+@contextmanager
+def _threads_of(record: Record) -> Iterator[None]:
+    now = torch.get_num_threads()
+    said = re.fullmatch(devices.threaded("cpu", r"(\d+)"), record.facts["environment"]["device"])
+    try:
+        torch.set_num_threads(int(said[1]) if said else now)
+        yield
+    finally:
+        torch.set_num_threads(now)
