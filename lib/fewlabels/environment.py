@@ -18,6 +18,8 @@ PACKAGES = (
     "albumentations",
     "numpy",
 )
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""The variables that say with how many threads a process may compute."""
 
 
 @cache

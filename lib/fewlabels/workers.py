@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from fewlabels import devices
+from fewlabels import devices, environment
 from fewlabels.types import FewLabelsError
 
 log = logging.getLogger(__name__)
@@ -124,9 +124,7 @@ def _started(here: Local) -> Any:
 
 def _environment(here: Local, number: int) -> dict[str, str]:
     """Of one worker: its share of the cores, its GPU, and no progress bars."""
-    threads = dict.fromkeys(
-        ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(here.threads)
-    )
+    threads = dict.fromkeys(environment.THREADS, str(here.threads))
     seen = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(
         map(str, range(torch.cuda.device_count()))
     )

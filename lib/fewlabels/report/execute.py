@@ -19,6 +19,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 
+from fewlabels.environment import THREADS
 from fewlabels.report.cells import check_parameters, first_line, last_started
 from fewlabels.report.kept import skip
 from fewlabels.types import NotebookError, unknown
@@ -28,7 +29,6 @@ log = logging.getLogger(__name__)
 Parameters = Mapping[str, object]
 CHILD = Path(__file__).with_name("child.py")
 PROGRESS = "study "  # lines that `sweep` logs, one a finished run
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def execute_all(
