@@ -23,6 +23,7 @@ count = 3
 # %%
 #| needs: images
 images = [len(data) for image in range(count)]
+print("table T_0a1b2 row")
 
 # %%
 shown = sum(images)
@@ -67,9 +68,9 @@ def test_without_images_kept_outputs_stand_between_executed_ones(source: Path, t
     keep(first, tmp_path / "kept")
     (second,) = execute_all([source], tmp_path / "without", {}, kept=tmp_path / "kept")
     before, after = printed(first), printed(second)
-    assert [before[i] == after[i] for i in range(4)] == [True, False, True, True]
-    assert after[0].startswith("images 12 ")
-    assert after[3] == "of none None [0, 1, 2]\n"
+    assert [before[i] == after[i] for i in range(5)] == [True, True, False, True, True]
+    assert after[1].startswith("images 12 ")
+    assert after[4] == "of none None [0, 1, 2]\n"
 
 
 def test_a_changed_cell_has_no_kept_output(source: Path, tmp_path: Path):
@@ -86,7 +87,8 @@ def test_what_is_kept_is_written_anew_only_where_it_differs(source: Path, tmp_pa
     keep(executed, tmp_path / "kept")
     file = tmp_path / "kept" / "00_some.json"
     facts = json.loads(file.read_text()) | {"kept": "long ago"}
-    file.write_text(json.dumps(facts))
+    assert "table T_0a1b2 row" in facts["cells"][0]["outputs"][0]["text"]
+    file.write_text(json.dumps(facts).replace("T_0a1b2", "T_3c4d5"))
     keep(executed, tmp_path / "kept")
     assert json.loads(file.read_text())["kept"] == "long ago"
     facts["cells"].pop()
