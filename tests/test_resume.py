@@ -42,15 +42,16 @@ def finish(runs: Path, cache: Path, fatal: str | None = None, this: Run = FULL) 
     return process.exitcode
 
 
-def outcome(runs: Path, this: Run = FULL) -> tuple[bytes, str, list, dict, dict]:
+def outcome(runs: Path, this: Run = FULL) -> tuple[bytes, str, bytes, dict, dict]:
     """What has to be the same: all of a record but times."""
     (record,) = records.read_all(runs)
     assert record.run == this
     assert not list(runs.glob(".partial-*"))
     model = (runs / record.key / "model.safetensors").read_bytes()
+    counts = (runs / record.key / "confusion.npz").read_bytes()
     history = record.history.drop(columns="seconds").to_csv(float_format="%.17g")
     facts = record.facts
-    return model, history, record.confusion.tolist(), facts["labels"], facts["kept"]
+    return model, history, counts, facts["labels"], facts["kept"]
 
 
 @pytest.fixture(scope="module")

@@ -155,6 +155,25 @@ def test_boundary_and_calibration_scores_follow_from_the_record(finished):
     )  # fmt: skip
 
 
+def test_every_point_of_a_curve_follows_from_stored_counts(tmp_path: Path):
+    """The test's, and validation's in both modes, with a class that is left out of all of them."""
+    fixed = {"validation": "sparse", "left_out": ("road",), "amount": 0.05, "watch": 3}
+    this = dataclasses.replace(TINY, model="unet:depth=2,width=4", **fixed)
+    record = records.read(tmp_path, run.execute(this, runs=tmp_path, device="cpu").key)
+    assert record.curves["step"].tolist() == [1, 2, 3]
+    names = {"miou": "confusion"} | {
+        f"val_{mode}_miou": f"val_{mode}_confusion" for mode in ("sparse", "dense")
+    }
+    for column, name in names.items():
+        matrices = record.curves[name]
+        found = [metrics.scores(matrix, record.left_out).miou for matrix in matrices]
+        assert found == record.history[column].tolist()
+        assert name not in record.history
+    assert (record.curves["confusion"][-1] == record.confusion.sum(axis=0)).all()
+    drawn = record.curves["val_sparse_confusion"].sum(axis=(1, 2))
+    assert len(set(drawn)) == 1 < drawn[0] < record.curves["val_dense_confusion"][0].sum()
+
+
 def test_a_record_without_boundaries_and_calibration_has_nan_for_them(finished, tmp_path: Path):
     _, record = finished
     facts, history = dict(record.facts), record.history.to_dict("records")

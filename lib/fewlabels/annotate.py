@@ -27,7 +27,6 @@ from fewlabels import (
     environment,
     evaluate,
     losses,
-    metrics,
     models,
     optimise,
     paths,
@@ -44,7 +43,7 @@ from fewlabels.plan import Unit
 from fewlabels.prepare import Prepared
 from fewlabels.progress import History
 from fewlabels.records import Record
-from fewlabels.types import IGNORE, RecordError, Tile
+from fewlabels.types import IGNORE, RecordError, Row, Tile
 
 log = logging.getLogger(__name__)
 
@@ -202,11 +201,10 @@ def _round(
     names = (field.name for field in fields(optimise.Optimisation))
     how = optimise.Optimisation(**{name: getattr(run, name) for name in names})
 
-    def watch(step: int, model: nn.Module) -> Mapping[str, float]:
-        matrices = evaluate.confusions(model, ready.test, len(ready.test.classes), compute)
-        score = metrics.scores(matrices)
-        log.info("round %d of %d: test mIoU %.3f", number, ROUNDS, score.miou)
-        return {"miou": score.miou, "accuracy": score.accuracy}
+    def watch(step: int, model: nn.Module) -> Row:
+        found = evaluate.watched(model, ready.test, len(ready.test.classes), compute)
+        log.info("round %d of %d: test mIoU %.3f", number, ROUNDS, found["miou"])
+        return found
 
     rows = train.fit(
         model, batches, losses.LOSSES[run.loss], how, compute, seed=seed, watch=watch,

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fewlabels.files import whole_folder
-from fewlabels.types import FewLabelsError
+from fewlabels.types import FewLabelsError, Row
 
 FORMAT = 1
 
@@ -58,7 +58,7 @@ class State:
 
     step: int
     tensors: Mapping[str, Tensor]
-    history: list[dict[str, float | int]]
+    history: list[Row]
 
 
 def write(where: Checkpoints, state: State) -> Path:

@@ -5,7 +5,7 @@ it does not fit the memory, read in overlapping windows. A window as large as th
 whole image. In smaller windows a network sees less around each pixel than in the whole image, and
 the two agree only as far as that does not matter to it.
 
-The watch on the way needs `confusions` alone; the last weights get all of `statistics`.
+The watch on the way needs confusions alone; the last weights get all of `statistics`.
 """
 
 from collections.abc import Iterable
@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from jaxtyping import Float32, Int, UInt8
 from torch import Tensor, nn
 
-from fewlabels import boundaries, calibration
+from fewlabels import boundaries, calibration, metrics
 from fewlabels.devices import Compute
 from fewlabels.metrics import Statistics, confusion, without
 from fewlabels.models import STRIDE, normalise
-from fewlabels.types import Tile
+from fewlabels.types import Row, Tile
 
 
 def predict(
@@ -67,6 +67,22 @@ def confusions(
     return np.stack(
         [confusion(predict(model, tile.image, compute), tile.mask, classes) for tile in tiles]
     )
+
+
+def watched(
+    model: nn.Module,
+    tiles: Iterable[Tile],
+    classes: int,
+    compute: Compute,
+    *,
+    left_out: tuple[int, ...] = (),
+) -> Row:
+    """What a training's curve shows of the tiles: `miou` and `accuracy`, as `metrics.scores`, and
+    the `confusion` of them all, which both follow from.
+    """
+    found = confusions(model, tiles, classes, compute).sum(axis=0)
+    score = metrics.scores(found, left_out)
+    return {"miou": score.miou, "accuracy": score.accuracy, "confusion": found.tolist()}
 
 
 def statistics(

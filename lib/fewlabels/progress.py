@@ -12,8 +12,9 @@ from fewlabels.checkpoint import CheckpointError, Checkpoints, State
 from fewlabels.devices import Compute
 from fewlabels.ledger import Ledger
 from fewlabels.optimise import Optimisation
+from fewlabels.types import Row
 
-History = list[dict[str, float | int]]
+History = list[Row]
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
     runs/<key>/record.json          declaration, data, labels, weights, versions, device, scores
     runs/<key>/history.csv          one row a step
     runs/<key>/confusion.npz        tiles [n], confusion i64[n k k], boundaries i64[n k 7],
-                                    calibration f64[n 15 3]: all scores follow from it
+                                    calibration f64[n 15 3]: all scores follow from it;
+                                    curve_step i64[m], curve_confusion, curve_val_sparse_confusion,
+                                    curve_val_dense_confusion i64[m k k]: those of history.csv
     runs/<key>/model.safetensors    the last weights
 
-Earlier records hold no boundaries and no calibration: those scores of theirs are NaN.
+Earlier records hold no boundaries, no calibration (those scores of theirs are NaN) and no curves.
 
 Nothing here needs torch: tables and figures are made from records in seconds, anywhere.
 """
@@ -15,7 +17,7 @@ import csv
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +30,10 @@ from fewlabels.boundaries import BoundaryScores
 from fewlabels.files import whole_folder
 from fewlabels.metrics import Scores, Statistics
 from fewlabels.studies import Run
-from fewlabels.types import RecordError
+from fewlabels.types import RecordError, Row
 
 OPTIONAL = ("boundaries", "calibration")
+CURVE = "curve_"
 FORMAT = 1
 UNIT = ("cell", "fold", "pair")
 
@@ -43,6 +46,7 @@ class Record:
         facts: everything of record.json besides `run`.
         history: one row a step, columns as `train.fit` wrote them.
         tiles: ids of the test tiles, aligned with `statistics`.
+        curves: `step` i64[m], and by their names the matrices of those steps, i64[m k k], if any.
     """
 
     key: str
@@ -51,6 +55,7 @@ class Record:
     history: pd.DataFrame
     tiles: tuple[str, ...]
     statistics: Statistics
+    curves: Mapping[str, Int[np.ndarray, "m ..."]] = field(default_factory=dict)
 
     @property
     def confusion(self) -> Int[np.ndarray, "tiles k k"]:
@@ -92,7 +97,7 @@ def write(
     key: str,
     run: Run,
     facts: Mapping[str, object],
-    history: Sequence[Mapping[str, float | int]],
+    history: Sequence[Row],
     tiles: Sequence[str],
     statistics: Statistics,
     model: Mapping[str, np.ndarray] | None = None,
@@ -107,6 +112,7 @@ def write(
         (folder / "record.json").write_text(json.dumps(text, indent=1) + "\n")
         _write_history(folder / "history.csv", history)
         arrays = {k: v for k, v in vars(statistics).items() if v is not None}
+        arrays |= {CURVE + name: array for name, array in _curves(history).items()}
         np.savez_compressed(folder / "confusion.npz", tiles=np.array(tiles), **arrays)
         if model is not None:
             save_file(dict(model), folder / "model.safetensors", metadata={"key": key})
@@ -137,10 +143,11 @@ def read(root: Path, key: str) -> Record:
             tiles = tuple(map(str, arrays["tiles"]))
             there = ["confusion", *(f for f in OPTIONAL if f in arrays)]
             taken = {name: arrays[name] for name in there}
+            curves = {n.removeprefix(CURVE): arrays[n] for n in arrays if n.startswith(CURVE)}
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise RecordError(_damaged(folder, str(error))) from error
     _check_shapes(folder, len(tiles), {name: array.shape for name, array in taken.items()})
-    return Record(key, run, facts, history, tiles, Statistics(**taken))
+    return Record(key, run, facts, history, tiles, Statistics(**taken), curves)
 
 
 def read_all(root: Path) -> list[Record]:
@@ -314,12 +321,19 @@ def _check_shapes(folder: Path, tiles: int, found: Mapping[str, tuple[int, ...]]
         raise RecordError(_damaged(folder, f"{tiles} tiles but statistics {dict(found)}"))
 
 
-def _write_history(file: Path, history: Sequence[Mapping[str, float | int]]) -> None:
-    columns = list(dict.fromkeys(name for row in history for name in row))
+def _curves(history: Sequence[Row]) -> dict[str, Int[np.ndarray, "m ..."]]:
+    rows = [row for row in history if "confusion" in row]
+    names = ["step", *(n for n, v in rows[0].items() if isinstance(v, list))] if rows else []
+    return {name: np.array([row[name] for row in rows], np.int64) for name in names}
+
+
+def _write_history(file: Path, history: Sequence[Row]) -> None:
+    values = [{n: v for n, v in row.items() if not isinstance(v, list)} for row in history]
+    columns = list(dict.fromkeys(name for row in values for name in row))
     with file.open("w", newline="") as out:
         writer = csv.DictWriter(out, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(history)
+        writer.writerows(values)
 
 
 def _damaged(folder: Path, what: str) -> str:

@@ -35,7 +35,7 @@ from fewlabels import (
 )
 from fewlabels.prepare import Prepared
 from fewlabels.studies import Run
-from fewlabels.types import RecordError, Tile
+from fewlabels.types import RecordError, Row, Tile
 
 log = logging.getLogger(__name__)
 
@@ -210,13 +210,11 @@ def _optimisation(run: Run) -> optimise.Optimisation:
 
 
 def _watcher(ready: Prepared, compute: devices.Compute) -> train.Watch:
-    def watch(step: int, model: nn.Module) -> Mapping[str, float]:
-        score = metrics.scores(
-            evaluate.confusions(model, ready.test, len(ready.test.classes), compute),
-            ready.left_out,
-        )
-        log.info("step %d of %d: test mIoU %.3f", step, ready.run.steps, score.miou)
-        return {"miou": score.miou, "accuracy": score.accuracy}
+    def watch(step: int, model: nn.Module) -> Row:
+        classes = len(ready.test.classes)
+        found = evaluate.watched(model, ready.test, classes, compute, left_out=ready.left_out)
+        log.info("step %d of %d: test mIoU %.3f", step, ready.run.steps, found["miou"])
+        return found
 
     return watch
 
@@ -229,7 +227,7 @@ def _judge(
         return None
     loss, drawn = _loss(ready, weights, compute), ready.validation_drawn
 
-    def score(step: int, model: nn.Module) -> Mapping[str, float]:
+    def score(step: int, model: nn.Module) -> Row:
         return validate.validate(
             model, tiles, drawn, len(tiles.classes), loss, mode, compute, left_out=ready.left_out
         )

@@ -23,10 +23,10 @@ from fewlabels.loaders import Batch, Batches
 from fewlabels.models import normalise
 from fewlabels.optimise import Optimisation
 from fewlabels.progress import History, Progress, begun, finite, resume, save
-from fewlabels.types import FewLabelsError, unknown
+from fewlabels.types import FewLabelsError, Row, unknown
 
 Loss = Callable[[Float[Tensor, "b k h w"], Int[Tensor, "b h w"]], Float[Tensor, ""]]
-Watch = Callable[[int, nn.Module], Mapping[str, float]]
+Watch = Callable[[int, nn.Module], Row]
 
 
 class TrainingError(FewLabelsError):
@@ -147,7 +147,7 @@ def _rate(
 
 def _scored(
     now: Progress, step: int, how: Optimisation, watch: Watch | None, judge: Judge | None
-) -> dict[str, float]:
+) -> Row:
     """What watch and judge say of the weights as they are; the best so far are put aside."""
     found = dict(watch(step, now.shown)) if watch is not None else {}
     if judge is not None:

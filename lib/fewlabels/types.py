@@ -4,7 +4,7 @@ A *mask* is dense truth, *labels* are the few pixels that training may see. Both
 [0, k) or IGNORE.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,9 @@ from jaxtyping import UInt8
 
 IGNORE = 255
 """Mask and label value that means: no class is known here."""
+
+Row = Mapping[str, float | int | list[list[int]]]
+"""What a training notes of one step: numbers, and the confusion matrices that they follow from."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fewlabels import evaluate
 from fewlabels.devices import Compute
 from fewlabels.metrics import confusion, scores
-from fewlabels.types import Tile
+from fewlabels.types import Row, Tile
 
 MODES = ("none", "sparse", "dense")
 
@@ -31,7 +31,7 @@ def validate(
     compute: Compute,
     *,
     left_out: tuple[int, ...] = (),
-) -> dict[str, float]:
+) -> Row:
     """Scores of a network on validation tiles, by their sparse labels and by their dense masks.
 
     Args:
@@ -41,8 +41,9 @@ def validate(
         left_out: classes left out of both scores; `loss` leaves them out by itself.
 
     Returns:
-        `val_sparse_miou`, `val_dense_miou`: mean IoU, as `metrics.scores`, over the labelled
-        pixels of all tiles. `val_loss`: the loss over a whole tile, averaged over the tiles.
+        `val_sparse_confusion`, `val_dense_confusion`: as `metrics.confusion`, of all tiles.
+        `val_sparse_miou`, `val_dense_miou`: their mean IoU, as `metrics.scores`.
+        `val_loss`: the loss over a whole tile, averaged over the tiles.
 
     Raises:
         NoLabelsError: no validation pixel carries a class.
@@ -57,6 +58,8 @@ def validate(
         dense = dense + confusion(guess, tile.mask, classes)
     return {
         "val_loss": sum(values) / len(values),
+        "val_sparse_confusion": sparse.tolist(),
+        "val_dense_confusion": dense.tolist(),
         "val_sparse_miou": scores(sparse, left_out).miou,
         "val_dense_miou": scores(dense, left_out).miou,
     }
