@@ -66,8 +66,8 @@ STUDY = Study(
         ("full", "synthetic"): Scale(
             SCRATCH, FOLDS, 3, SYNTHETIC | {"steps": 900, "watch": 10} | HOME
         ),
-        ("full", "real"): Scale(IMAGENET, FOLDS, 3, HOME),
-        ("home", "real"): Scale(IMAGENET, FOLDS, 3, HOME | {"steps": 800}),  # 10 epochs of 640
+        ("full", "real"): Scale(IMAGENET, FOLDS, 5, HOME),
+        ("home", "real"): Scale(IMAGENET, FOLDS, 5, HOME | {"steps": 800}),  # 10 epochs of 640
         ("published", "real"): Scale(IMAGENET, FOLDS, 3, HALF | HOME),
     },
 )

@@ -84,8 +84,8 @@ STUDY = Study(
         ("full", "synthetic"): Scale(
             NARROW, FOLDS, 3, SYNTHETIC | {"steps": 900, "watch": 10} | HOME
         ),
-        ("full", "real"): Scale(WIDE, FOLDS, 3, HOME),
-        ("home", "real"): Scale(WIDE, FOLDS, 3, HOME | THEIRS),
+        ("full", "real"): Scale(WIDE, FOLDS, 5, HOME),
+        ("home", "real"): Scale(WIDE, FOLDS, 5, HOME | THEIRS),
         ("published", "real"): Scale(NARROW, FOLDS, 3, HALF | HOME),
     },
 )

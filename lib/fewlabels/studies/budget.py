@@ -16,7 +16,7 @@ SHORT = SYNTHETIC | {"steps": 20, "watch": 2}
 REAL = {
     ("smoke", "real"): Scale(RESNET18, (0,), 1, {"grid": 128} | TINY),
     ("quick", "real"): Scale(RESNET18, (0,), 1, AS_E),
-    ("full", "real"): Scale(RESNET18, FOLDS, 3, e.ALPHA),
+    ("full", "real"): Scale(RESNET18, FOLDS, 5, e.ALPHA),
     ("published", "real"): Scale(RESNET18, FOLDS, 3, AS_E),
 }
 SCALES = REAL | {

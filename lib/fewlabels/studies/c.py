@@ -127,7 +127,7 @@ STUDY = Study(
             NETWORK, (0,), 6, SYNTHETIC | {"steps": 900, "watch": 10} | HOME
         ),
         ("full", "real"): Scale(WIDE, (0,), 15, MARS | {"steps": 4000, "watch": 10} | HOME),
-        ("home", "real"): Scale(WIDE, (0,), 6, MARS | HOME | THEIRS),
+        ("home", "real"): Scale(WIDE, (0,), 15, MARS | HOME | THEIRS),
         ("published", "real"): Scale(
             NETWORK, (0,), 15, MARS | HOME | {"data": "ai4mars:background"}
         ),

@@ -81,8 +81,8 @@ STUDY = Study(
         ("full", "synthetic"): Scale(
             SCRATCH, FOLDS, 3, SYNTHETIC | {"steps": 900, "watch": 10} | HOME
         ),
-        ("full", "real"): Scale(RESNET18, FOLDS, 3, HOME),
-        ("home", "real"): Scale(RESNET18, FOLDS, 3, HOME | {"steps": 2400}),  # 10 epochs of 1,920
+        ("full", "real"): Scale(RESNET18, FOLDS, 5, HOME),
+        ("home", "real"): Scale(RESNET18, FOLDS, 5, HOME | {"steps": 2400}),  # 10 epochs of 1,920
         ("published", "real"): Scale(RESNET18, FOLDS, 3, HALF | HOME),
     },
     later=("2,100 a class, regularised",),

@@ -68,8 +68,8 @@ STUDY = Study(
         ("quick", "synthetic"): Scale(SCRATCH, (0,), 2, SYNTHETIC | {"steps": 60}),
         ("quick", "real"): Scale(RESNET18, (0,), 2, HALF | ALPHA),
         ("full", "synthetic"): Scale(SCRATCH, FOLDS, 3, SYNTHETIC | {"steps": 900, "watch": 10}),
-        ("full", "real"): Scale(HOME, FOLDS, 3, ALPHA),
-        ("home", "real"): Scale(HOME, FOLDS, 3, ALPHA | THEIRS),
+        ("full", "real"): Scale(HOME, FOLDS, 5, ALPHA),
+        ("home", "real"): Scale(HOME, FOLDS, 5, ALPHA | THEIRS),
         ("published", "real"): Scale(RESNET18, FOLDS, 3, HALF | ALPHA),
     },
 )
