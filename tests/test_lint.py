@@ -1,13 +1,13 @@
 import re
 from dataclasses import replace
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from fewlabels import cli, lint, records, studies
+from fewlabels import cli, lint, records, studies, verified
 from fewlabels.lint import rules
 from fewlabels.types import LintError
 
@@ -206,6 +206,34 @@ def test_equal_configurations_have_to_agree(published: dict[str, dict]):
     worse = {u: collapsed(r) if u[0] == "random, PCE" else r for u, r in runs.items()}
     (finding,) = [f for f in lint.ours({"E": runs, "F": worse}) if f.rule == "same-cell"]
     assert finding.where == "E: random, PCE; F: random, PCE"
+
+
+def test_versions_of_the_code_are_apart_until_a_run_came_out_the_same(published: dict[str, dict]):
+    """Of three versions b makes a's run again and c b's; with another thread, or one pixel that
+    moved, nothing is shown.
+    """
+    (runs,) = published.values()
+    mixed = {
+        unit: replace(r, facts=r.facts | {"environment": r.facts["environment"] | {"code": code}})
+        for (unit, r), code in zip(runs.items(), cycle("abc"), strict=False)
+    }
+
+    def versions(*rows: tuple[str, str, int, str]) -> list[str]:
+        columns = ["before", "after", "moved", "device_after"]
+        alike = pd.DataFrame(rows, columns=columns).assign(device_before="cpu, 1 threads")
+        return [f.found for f in lint.ours({"E": mixed}, alike) if f.rule == "one-code"]
+
+    one, two = "cpu, 1 threads", "cpu, 2 threads"
+    assert not [f for f in lint.ours(published) if f.rule == "one-code"]
+    told = verified.versions(mixed.values(), verified.NONE)
+    assert told["runs"].to_dict() == {"a": 25, "b": 25, "c": 25}
+    assert set(told["trained again"]) == {"-"}
+    assert versions() == ["3"]
+    assert versions(("a", "b", 0, one)) == ["2"]
+    assert versions(("a", "b", 0, one), ("b", "c", 0, one)) == []
+    assert versions(("a", "d", 0, one), ("c", "d", 0, one), ("b", "d", 0, one)) == []
+    assert versions(("a", "b", 0, one), ("b", "c", 0, two)) == ["2"]
+    assert versions(("a", "b", 0, one), ("b", "c", 0, one), ("b", "c", 1, one)) == ["2"]
 
 
 def collapsed(record: records.Record) -> records.Record:

@@ -1,13 +1,14 @@
 """A record is trained again: the same to the pixel, or an error that says what differs."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from fewlabels import cli, run, verify
+from fewlabels import cli, run, verified, verify, version
 from fewlabels.studies import Run
 from fewlabels.types import RecordError
 
@@ -43,6 +44,23 @@ def test_pixels_that_moved_are_counted(record: Path, capsys: pytest.CaptureFixtu
     assert verify.again(record, device="cpu").moved == 12
     assert cli.main(["verify", str(record), "--device", "cpu"]) == 1
     assert "at least 12 of" in capsys.readouterr().err
+
+
+def test_what_was_found_is_kept_beside_the_studies(record: Path, tmp_path: Path):
+    """Two rows for two calls; nothing without `--keep`."""
+    study = tmp_path / "results" / "E"
+    shutil.copytree(record, study / record.name)
+    for arguments in ([], ["--keep"], ["--keep"]):
+        assert cli.main(["verify", str(study / record.name), "--device", "cpu", *arguments]) == 0
+    found = verified.read(tmp_path / "results")
+    assert found["key"].tolist() == [record.name] * 2
+    assert found["moved"].tolist() == [0, 0]
+    assert set(found["study"]) == {"E"}
+    code = version.code_version()[:12]
+    assert set(found["before"]) == set(found["after"]) == {code}
+    (tmp_path / "results" / "verified.csv").write_text("a,b\n")
+    with pytest.raises(RecordError, match="it should have study, key, before"):
+        verified.read(tmp_path / "results")
 
 
 def test_other_labels_are_another_run(record: Path):

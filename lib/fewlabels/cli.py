@@ -73,9 +73,12 @@ def _sweep(wanted: argparse.Namespace) -> None:
 
 
 def _verify(wanted: argparse.Namespace) -> None:
-    from fewlabels import verify
+    from fewlabels import verified, verify
 
     found = verify.again(wanted.record, root=wanted.root, device=wanted.device)
+    if wanted.keep:
+        study = wanted.record.resolve().parent
+        verified.keep(study.parent, study.name, found.before, found.after, found.moved)
     if found.moved:
         raise FewLabelsError(f"'{wanted.record}' did not come out again\n{found.described()}")
     print(found.described())
@@ -128,7 +131,7 @@ def _clicks(wanted: argparse.Namespace) -> None:
 
 
 def _lint(wanted: argparse.Namespace) -> None:
-    from fewlabels import lint, records
+    from fewlabels import lint, records, verified
 
     if wanted.results is None:
         print("\n".join(finding.line() for finding in lint.theirs()))
@@ -136,7 +139,7 @@ def _lint(wanted: argparse.Namespace) -> None:
     found = {}
     for letter, study in STUDIES.items():
         found |= lint.grouped(letter, study, records.read_all(wanted.results / letter))
-    wrong = lint.ours(found)
+    wrong = lint.ours(found, verified.read(wanted.results))
     explained = lint.settled(wrong, lint.EXPLAINED)["explained"]
     for finding, why in zip(wrong, explained, strict=True):
         print(f"{finding.line()} (explained: {why})")
@@ -215,6 +218,9 @@ def _parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", help="train the run of a record again, and compare")
     verify.add_argument("record", type=Path, help="its folder, such as report/results/E/KEY")
+    verify.add_argument(
+        "--keep", action="store_true", help="note what was found in verified.csv beside the studies"
+    )
     verify.set_defaults(command=_verify)
 
     audit = commands.add_parser(

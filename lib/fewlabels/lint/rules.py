@@ -31,6 +31,8 @@ RULES = MappingProxyType(
         "labels-seen": "training sees no more labels than were declared",
         "as-stored": "scores written when a run ended follow from its confusion matrix",
         "same-cell": "two cells of the same configuration agree",
+        "one-code": "runs that are compared are of one version of the code, or of versions that "
+        "gave a run the same pixels",
         "collapsed-baseline": "a gain is not over a run that has collapsed",
         "robustness": "what is called more robust changes less",
         "in-general": "what is said in general is so in more than half of the cases",
@@ -138,6 +140,11 @@ def labels_seen(seen: int, declared: int) -> Outcome:
 def same_cell(score: float, other: float, within: float = POINT) -> Outcome:
     """The same configuration twice; `within` is the interval, or a point for single runs."""
     return _unequal(score, other, within)
+
+
+def one_code(versions: int) -> Outcome:
+    """Versions of the code behind one comparison, those that are known to agree counted as one."""
+    return (f"{versions}", "=1") if versions > 1 else None
 
 
 def collapsed_baseline(score: float, baseline: float, healthy: float, classes: int) -> Outcome:

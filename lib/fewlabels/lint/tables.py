@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 import pandas as pd
 
-from fewlabels import records
+from fewlabels import records, verified
 from fewlabels.design import Run, Study
 from fewlabels.lint import rules
 from fewlabels.lint.rules import Finding, Outcome, findings
@@ -33,16 +33,24 @@ def lint(table: pd.DataFrame, of: str = "table") -> list[Finding]:
     return _found(of, _of_table(table))
 
 
-def ours(found: Mapping[str, Mapping[Unit, Record]]) -> list[Finding]:
+def ours(
+    found: Mapping[str, Mapping[Unit, Record]], alike: pd.DataFrame = verified.NONE
+) -> list[Finding]:
     """What does not add up in the runs of studies: `lint` of their tables; scores as stored against
-    those of the confusion matrix; label shares; and equal configurations in several cells.
+    those of the confusion matrix; label shares; versions of the code; and equal configurations in
+    several cells.
+
+    Args:
+        alike: runs that were trained again by another version of the code, see `verified.read`.
     """
-    return [finding for of, cases in _all_cases(found).items() for finding in _found(of, cases)]
+    cases = _all_cases(found, alike)
+    return [finding for of, these in cases.items() for finding in _found(of, these)]
 
 
 def checked(found: Mapping[str, Mapping[Unit, Record]]) -> Counter[str]:
     """How many times `ours` held each rule against something; 0 where nothing could be."""
-    return Counter(rule for cases in _all_cases(found).values() for rule, _, _ in cases)
+    cases = _all_cases(found, verified.NONE)
+    return Counter(rule for these in cases.values() for rule, _, _ in these)
 
 
 def settled(found: Sequence[Finding], explained: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -103,11 +111,16 @@ def _cell(study: Study, record: Record, varied: Iterable[str]) -> str:
     raise LintError(f"record '{record.key}' fits none of {', '.join(study.cells())}")
 
 
-def _all_cases(found: Mapping[str, Mapping[Unit, Record]]) -> dict[str, list[Case]]:
+def _all_cases(
+    found: Mapping[str, Mapping[Unit, Record]], alike: pd.DataFrame
+) -> dict[str, list[Case]]:
     of_studies = {
-        study: [*_of_table(records.table(runs)), *_stored(runs), *_label_shares(runs)]
+        study: [
+            *_of_table(records.table(runs)), *_stored(runs), *_label_shares(runs),
+            *_versions(runs, alike),
+        ]
         for study, runs in found.items()
-    }
+    }  # fmt: skip
     return of_studies | {"all": list(_same_cells(found))}
 
 
@@ -192,6 +205,12 @@ def _label_shares(runs: Mapping[Unit, Record]) -> Iterator[Case]:
         for (name, count), share in zip(labels["per_class"].items(), shares, strict=True):
             outcome = rules.label_share(count / labels["pixels"], share, labels["pixels"])
             yield "label-share", f"{cell}, fold {fold}, pair {pair}, {name}", outcome
+
+
+def _versions(runs: Mapping[Unit, Record], alike: pd.DataFrame) -> Iterator[Case]:
+    groups = verified.apart(map(verified.code, runs.values()), alike)
+    where = " and ".join(", ".join(sorted(group)) for group in groups)
+    yield "one-code", f"versions {where}", rules.one_code(len(groups))
 
 
 def _same_cells(found: Mapping[str, Mapping[Unit, Record]]) -> Iterator[Case]:
