@@ -136,6 +136,24 @@ def test_statistics_are_those_of_the_prediction(unet: nn.Module):
         assert found.calibration[i] == pytest.approx(by_hand, abs=1e-3)
 
 
+def test_tiles_at_once_are_counted_as_one_after_the_other():
+    """Seven tiles of several sizes on one thread, and on two and four that share them."""
+    many = [tile(*np.random.default_rng(i).integers(0, 3, (2, 40, 30 + i)).astype(np.uint8))
+            for i in range(7)]  # fmt: skip
+    now, found = torch.get_num_threads(), {}
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            found[threads] = evaluate.statistics(Told(3, 2.0), iter(many), 3, CPU)
+            again = evaluate.confusions(Told(3, 2.0), iter(many), 3, CPU)
+            assert (again == found[threads].confusion).all()
+    finally:
+        torch.set_num_threads(now)
+    assert (found[1].confusion != found[1].confusion[0]).any(axis=(1, 2))[1:].all()
+    for name, counts in vars(found[1]).items():
+        assert all((vars(found[threads])[name] == counts).all() for threads in (2, 4))
+
+
 def test_a_perfect_and_sure_network_has_perfect_scores():
     mask = np.kron(np.arange(6).reshape(2, 3) % 3, np.ones((20, 20), int)).astype(np.uint8)
     found = evaluate.statistics(Told(3, 100.0), [tile(mask, mask)], 3, CPU)

@@ -64,9 +64,11 @@ def confusions(
     model: nn.Module, tiles: Iterable[Tile], classes: int, compute: Compute
 ) -> Int[np.ndarray, "tiles k k"]:
     """Confusion matrix of each tile (rows truth, columns prediction), void pixels left out."""
-    return np.stack(
-        [confusion(predict(model, tile.image, compute), tile.mask, classes) for tile in tiles]
-    )
+
+    def counted(tile: Tile) -> Int[np.ndarray, "k k"]:
+        return confusion(predict(model, tile.image, compute), tile.mask, classes)
+
+    return np.stack(list(compute.of_each(counted, tiles)))
 
 
 def watched(
@@ -102,15 +104,18 @@ def statistics(
             void. The confusion matrices keep them; `metrics.scores` leaves them out.
         window, overlap: as for `predict`.
     """
-    matrices, outlines, bins = [], [], []
-    for tile in tiles:
+
+    def counted(tile: Tile) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         scores = logits(model, tile.image, compute, window=window, overlap=overlap)
         prediction, confidence = _decided(scores)
         mask = without(tile.mask, left_out)
-        matrices.append(confusion(prediction, tile.mask, classes))
-        outlines.append(boundaries.counts(prediction, mask, classes))
-        bins.append(calibration.bins(confidence, prediction, mask))
-    return Statistics(np.stack(matrices), np.stack(outlines), np.stack(bins))
+        return (
+            confusion(prediction, tile.mask, classes),
+            boundaries.counts(prediction, mask, classes),
+            calibration.bins(confidence, prediction, mask),
+        )
+
+    return Statistics(*map(np.stack, zip(*compute.of_each(counted, tiles), strict=True)))
 
 
 @torch.inference_mode()
