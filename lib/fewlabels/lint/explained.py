@@ -44,6 +44,10 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
             "Thirty labels an image are too few on this place for a network from scratch; from "
             "pretrained weights the rule finds nothing there."
         ),
+        "selection/majority/best by *, fold [12], pair 0": (
+            "Thirty labels an image, and weights that validation on another place chose from "
+            "before the last step: on the same curve the last weights are above that share."
+        ),
         "redrawing/labels-seen/drawn each round, *": (
             "These runs draw new labels in every round on purpose, to measure what that flatters."
         ),
