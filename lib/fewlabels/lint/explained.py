@@ -48,6 +48,10 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
             "Thirty labels an image, and weights that validation on another place chose from "
             "before the last step: on the same curve the last weights are above that share."
         ),
+        "redrawing/majority/drawn each round, fold 2, pair 0": (
+            "Ten labels an image are few on this place, also where they are drawn anew each round: "
+            "drawn once, by the same pair, the accuracy ends barely above the share."
+        ),
         "redrawing/labels-seen/drawn each round, *": (
             "These runs draw new labels in every round on purpose, to measure what that flatters."
         ),
