@@ -1,4 +1,9 @@
+import dataclasses
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -152,6 +157,59 @@ def test_tiles_at_once_are_counted_as_one_after_the_other():
     assert (found[1].confusion != found[1].confusion[0]).any(axis=(1, 2))[1:].all()
     for name, counts in vars(found[1]).items():
         assert all((vars(found[threads])[name] == counts).all() for threads in (2, 4))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5, 8])
+def test_tiles_at_once_share_the_threads(threads: int):
+    """Of 8 threads four tiles have two each; of 5, which divide in no other way, one has all."""
+    at_once = {1: 1, 2: 2, 3: 3, 5: 1, 8: 4}[threads]
+    now, begun, taken = torch.get_num_threads(), Barrier(at_once, timeout=60), []
+
+    def items() -> Iterator[Tile]:
+        for i in range(4 * at_once):
+            taken.append(i)
+            yield dataclasses.replace(tile(*np.zeros((2, 1, 1), np.uint8)), id=str(i))
+
+    def found(one: Tile) -> tuple[str, int, bool]:
+        begun.wait()
+        as_needed = one.id != "0" or len(taken) <= at_once + 1
+        return one.id, torch.get_num_threads(), as_needed
+
+    try:
+        torch.set_num_threads(threads)
+        got = evaluate._of_each(found, nn.Identity(), items(), CPU)
+        assert got == [(str(i), threads // at_once, True) for i in range(4 * at_once)]
+        with ThreadPoolExecutor(1) as later:
+            assert later.submit(torch.get_num_threads).result() == threads
+        with pytest.raises(AttributeError):
+            evaluate._of_each(lambda one: one.nothing, nn.Identity(), items(), CPU)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(now)
+
+
+def test_a_network_that_keeps_what_passes_through_its_hooks_has_one_tile_at_a_time():
+    """Its second layer adds what a hook kept of the first: of another tile, were there two."""
+
+    class Keeping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.kept = nn.Identity(), []
+            self.first.register_forward_hook(lambda *given: self.kept.append(given[2]))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.first(x)
+            time.sleep(0.01)
+            assert len(self.kept) == 1
+            return self.kept.pop()
+
+    now = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        many = [tile(np.full((4, 4), i, np.uint8), np.zeros((4, 4), np.uint8)) for i in range(4)]
+        assert evaluate.confusions(Keeping(), many, 3, CPU).shape == (4, 3, 3)
+    finally:
+        torch.set_num_threads(now)
 
 
 def test_a_perfect_and_sure_network_has_perfect_scores():

@@ -3,14 +3,11 @@
 import ctypes
 import os
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import ModuleType
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +21,6 @@ except ImportError:  # Windows
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xla")
 PRECISIONS = ("auto", "bf16", "fp32")
-AT_ONCE = 4  # images of which the activations are in memory together, at most
-
-T, R = TypeVar("T"), TypeVar("R")
 
 
 class DeviceError(FewLabelsError):
@@ -57,29 +51,6 @@ class Compute:
     def placed(self, model: nn.Module) -> nn.Module:
         model = model.to(self.device)
         return model.to(memory_format=torch.channels_last) if self.channels_last else model
-
-    def of_each(self, found: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """found(item) of each, in order: on a CPU up to AT_ONCE of them at a time, which share its
-        threads and keep them busier than one that has them all.
-
-        `found` computes without gradients; items are taken as they are needed.
-        """
-        threads = torch.get_num_threads()
-        at_once = max(n for n in range(1, AT_ONCE + 1) if threads % n == 0)
-        if self.device.type != "cpu" or at_once == 1:
-            yield from map(found, items)
-            return
-        share = (threads // at_once,)
-        try:
-            with ThreadPoolExecutor(at_once, "", torch.set_num_threads, share) as pool:
-                coming: deque[Future[R]] = deque()
-                for item in items:
-                    coming.append(pool.submit(found, item))
-                    if len(coming) > at_once:
-                        yield coming.popleft().result()
-                yield from (one.result() for one in coming)
-        finally:
-            torch.set_num_threads(threads)  # threads begun from here on
 
     def settle(self) -> None:
         """Make the device compute what it has been asked so far; only XLA puts it off."""
@@ -196,14 +167,15 @@ def _xla() -> ModuleType:
 
 def _keep_freed_memory() -> None:
     """Have the C library keep the memory of freed tensors for the next ones, as the allocators of
-    GPUs do: handed back to the system, it is faulted in again page by page, at every step (glibc's
-    `mallopt`; where there is another C library, nothing).
+    GPUs do: handed back to the system, it is faulted in again page by page, at every step. New
+    threads share that memory (glibc's `mallopt`; where there is another C library, nothing).
     """
-    trim_threshold, mmap_max, never = -1, -4, -1  # of malloc.h
+    trim_threshold, mmap_max, arena_max, never = -1, -4, -8, -1  # of malloc.h
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         mallopt(trim_threshold, never)
         mallopt(mmap_max, 0)
+        mallopt(arena_max, 1)
 
 
 def _has_bf16(device: str) -> bool:

@@ -8,8 +8,12 @@ the two agree only as far as that does not matter to it.
 The watch on the way needs confusions alone; the last weights get all of `statistics`.
 """
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +26,11 @@ from fewlabels.devices import Compute
 from fewlabels.metrics import Statistics, confusion, without
 from fewlabels.models import STRIDE, normalise
 from fewlabels.types import Row, Tile
+
+AT_ONCE = 4  # images of which the activations are in memory together, at most
+
+R = TypeVar("R")
+_sharing = Lock()
 
 
 def predict(
@@ -68,7 +77,7 @@ def confusions(
     def counted(tile: Tile) -> Int[np.ndarray, "k k"]:
         return confusion(predict(model, tile.image, compute), tile.mask, classes)
 
-    return np.stack(list(compute.of_each(counted, tiles)))
+    return np.stack(_of_each(counted, model, tiles, compute))
 
 
 def watched(
@@ -115,7 +124,8 @@ def statistics(
             calibration.bins(confidence, prediction, mask),
         )
 
-    return Statistics(*map(np.stack, zip(*compute.of_each(counted, tiles), strict=True)))
+    found = _of_each(counted, model, tiles, compute)
+    return Statistics(*map(np.stack, zip(*found, strict=True)))
 
 
 @torch.inference_mode()
@@ -151,6 +161,35 @@ def logits(
         total[:, rows, columns] += weight * found
         weights[rows, columns] += weight
     return total / weights
+
+
+def _of_each(
+    found: Callable[[Tile], R], model: nn.Module, tiles: Iterable[Tile], compute: Compute
+) -> list[R]:
+    """found(tile) of each, in order. On a CPU up to AT_ONCE tiles at a time share its threads, and
+    keep them busier than a tile that has them all; tiles are taken as they are needed.
+
+    One after the other where the network has hooks, in which it may keep something of one tile for
+    later, and where another thread of this process is at it: how many threads are used is a setting
+    of the process.
+    """
+    threads = torch.get_num_threads()
+    at_once = max(n for n in range(1, AT_ONCE + 1) if threads % n == 0)
+    hooked = any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    alone = compute.device.type != "cpu" or at_once == 1 or hooked
+    if alone or not _sharing.acquire(blocking=False):
+        return [found(tile) for tile in tiles]
+    try:
+        done, coming = [], deque()
+        with ThreadPoolExecutor(at_once, "", torch.set_num_threads, (threads // at_once,)) as pool:
+            for tile in tiles:
+                coming.append(pool.submit(found, tile))
+                if len(coming) > at_once:
+                    done.append(coming.popleft().result())
+            return done + [one.result() for one in coming]
+    finally:
+        torch.set_num_threads(threads)
+        _sharing.release()
 
 
 def _whole(model: nn.Module, x: UInt8[Tensor, "1 c h w"], compute: Compute) -> Tensor:
