@@ -174,6 +174,19 @@ def test_every_point_of_a_curve_follows_from_stored_counts(tmp_path: Path):
     assert len(set(drawn)) == 1 < drawn[0] < record.curves["val_dense_confusion"][0].sum()
 
 
+@pytest.mark.parametrize("name", ["curve_step", "curve_confusion"])
+def test_curves_that_do_not_fit_are_named(name: str, finished, tmp_path: Path):
+    """One step less than there are matrices, or matrices of one class less."""
+    root, record = finished
+    shutil.copytree(root / record.key, tmp_path / record.key)
+    with np.load(root / record.key / "confusion.npz") as there:
+        arrays = dict(there)
+    arrays[name] = arrays[name][..., :-1]
+    np.savez_compressed(tmp_path / record.key / "confusion.npz", **arrays)
+    with pytest.raises(RecordError, match=f"statistics.*{name}.*delete that folder"):
+        records.read(tmp_path, record.key)
+
+
 def test_a_record_without_boundaries_and_calibration_has_nan_for_them(finished, tmp_path: Path):
     _, record = finished
     facts, history = dict(record.facts), record.history.to_dict("records")

@@ -32,7 +32,6 @@ from fewlabels.metrics import Scores, Statistics
 from fewlabels.studies import Run
 from fewlabels.types import RecordError, Row
 
-OPTIONAL = ("boundaries", "calibration")
 CURVE = "curve_"
 FORMAT = 1
 UNIT = ("cell", "fold", "pair")
@@ -140,14 +139,13 @@ def read(root: Path, key: str) -> Record:
         run = _declared(facts.pop("run"))
         history = pd.read_csv(folder / "history.csv")
         with np.load(folder / "confusion.npz", allow_pickle=False) as arrays:
-            tiles = tuple(map(str, arrays["tiles"]))
-            there = ["confusion", *(f for f in OPTIONAL if f in arrays)]
-            taken = {name: arrays[name] for name in there}
-            curves = {n.removeprefix(CURVE): arrays[n] for n in arrays if n.startswith(CURVE)}
+            counts = dict(arrays)
+        tiles = tuple(map(str, counts.pop("tiles")))
+        _check_shapes(folder, len(tiles), {name: array.shape for name, array in counts.items()})
+        curves = {n.removeprefix(CURVE): counts.pop(n) for n in [*counts] if n.startswith(CURVE)}
+        return Record(key, run, facts, history, tiles, Statistics(**counts), curves)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise RecordError(_damaged(folder, str(error))) from error
-    _check_shapes(folder, len(tiles), {name: array.shape for name, array in taken.items()})
-    return Record(key, run, facts, history, tiles, Statistics(**taken), curves)
 
 
 def read_all(root: Path) -> list[Record]:
@@ -311,13 +309,15 @@ def _declared(stored: Mapping[str, object]) -> Run:
 
 
 def _check_shapes(folder: Path, tiles: int, found: Mapping[str, tuple[int, ...]]) -> None:
-    classes = found["confusion"][-1:]
+    classes, steps = found["confusion"][-1:], found.get(CURVE + "step", ())[:1]
     fitting = {
+        CURVE + "step": steps,
         "confusion": (tiles, *classes, *classes),
         "boundaries": (tiles, *classes, len(boundaries.COUNTS)),
         "calibration": (tiles, calibration.BINS, 3),
     }
-    if any(shape != fitting[name] for name, shape in found.items()):
+    curve = (*steps, *classes, *classes)
+    if any(shape != fitting.get(name, curve) for name, shape in found.items()):
         raise RecordError(_damaged(folder, f"{tiles} tiles but statistics {dict(found)}"))
 
 
