@@ -289,7 +289,7 @@ for loss in losses.LOSSES.values():
 # ## What was not shown
 #
 # The gradients are those of one small model at random weights; how the losses train is measured in
-# @sec-e, and region losses not yet. PCE estimates the dense loss for labels drawn at random; for
+# @sec-e, and region losses in @sec-c. PCE estimates the dense loss for labels drawn at random; for
 # stratified labels it estimates the loss under other class shares. The focal loss's alpha, where it
 # is one number, multiplies the whole loss and is no class balance. Other versions of the libraries
 # named may behave otherwise.

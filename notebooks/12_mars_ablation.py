@@ -258,7 +258,7 @@ theirs = {f.rule: f for f in lint.theirs() if f.of == "C"}
 mean, above = theirs["macro-mean"], theirs["precision-recall"]
 Markdown(
     f"Their table does not add up: they print a mean IoU of {mean.found}, and their four classes average "
-    f"{mean.expected}. And {above.found} of these classes have a recall above their precision, which cannot "
+    f"{mean.expected}. And {above.found} of their classes have a recall above their precision, which cannot "
     "be where the pixels of the four classes alone are scored, since each false positive is then another "
     "class's false negative: pixels beyond them must have counted."
 )
@@ -271,7 +271,7 @@ Markdown(
 
 # %%
 #| label: tbl-claims-c
-#| tbl-cap: "System C: claim, what they reported, what we measured (effect with 95 % interval; for C1 and C5 the lead over the closest rival) and the verdict."
+#| tbl-cap: "System C: claim, what they reported, what we measured (effect with 95 % interval; for C1 and C5 the lead over the closest rival, with an interval widened for the number of rivals) and the verdict."
 stats.claims_table(table, study.claims).style.hide(axis="index")
 
 # %% [markdown]

@@ -71,13 +71,18 @@ pd.DataFrame(rows).style.hide(axis="index")
 # ## What to do with the labels you have
 #
 # @tbl-answers has one row for each choice that runs were made for, at the budget they were made at. Where
-# the claim that the first is better holds, take it; where it does not, the second; and where that cannot
-# be told, the plainer one, or the one that costs nothing more, as pretrained weights do.
+# the claim that the first is better holds, take it; where it does not, the second. Where that cannot be
+# told, what is named is a default and no finding: the plainer of the two, or pretrained weights, which
+# cost nothing more.
 
 # %%
 #| label: tbl-answers
-#| tbl-cap: "Choices by label budget: what the first gains over the second (points of mIoU, 95 % interval), n = units, the verdict on the claim that it is better, and which to take."
+#| tbl-cap: "Choices by label budget, in labelled pixels an image or in % of its pixels: what the first gains over the second (points of mIoU, 95 % interval), n = units, the verdict on the claim that it is better, and which to take."
 answers.table(tables).style.hide(axis="index")
+
+# %%
+#| echo: false
+Markdown(answers.decided(answers.claims(found)))
 
 # %%
 #| echo: false
@@ -91,6 +96,14 @@ Markdown(
 #
 # @tbl-claims has every claim of the five systems and our own, each declared as one line before its runs
 # (@tbl-declared); @tbl-verdicts has what its verdict rests on.
+#
+# A *pair* is one draw of labels with one seed of training, a *fold* tests one group of places that share
+# no ground with the others, and a *unit* is a pair on a fold. Intervals are over the folds (of few runs,
+# over pairs where there is one fold), so that three pairs on five folds are 15 units but five values.
+# A claim *holds* where the interval of its effect lies on its side and p after Holm is below 0.05; it does
+# *not hold* where the interval lies on the other side, or where the effect is shown to be within one
+# point; else it cannot be told. The p takes pairs on one fold for independent, which flatters it: it
+# decides nothing alone.
 
 # %%
 #| label: tbl-claims
@@ -114,7 +127,7 @@ Markdown(answers.departures(found))
 
 # %%
 #| label: tbl-dense
-#| tbl-cap: "Share of the dense bound's mIoU, in %, mean and 95 % interval over folds (over pairs where there is one fold)."
+#| tbl-cap: "Study E: share of the mIoU of networks trained on every pixel for as many steps, in %, mean and 95 % interval over folds (over pairs where there is one fold)."
 wide = tables["E"].pivot(index=["fold", "pair"], columns="cell", values="miou")
 bound = next(iter(studies.study("E").bounds))
 ratio = wide.div(wide[bound], axis=0).drop(columns=bound)
@@ -132,7 +145,7 @@ pd.DataFrame(
 
 # %%
 #| label: tbl-spread
-#| tbl-cap: "Range of mean mIoU, in points: over the sparse conditions, over the folds, and, where there are several, between the pairs of one condition on one fold (mean)."
+#| tbl-cap: "Range of mean mIoU, in points: over the sparse conditions, over the folds, and, where there are several, between the pairs of one condition on one fold (mean). The first two are ranges of means over many runs, the third of single runs: only their order of magnitude compares."
 e = tables["E"][tables["E"]["cell"] != bound]
 reach = {"conditions": e.groupby("cell")["miou"].mean(), "folds": e.groupby("fold")["miou"].mean()}
 spread = {k: 100 * (v.max() - v.min()) for k, v in reach.items()}
@@ -222,7 +235,8 @@ shown.drop(columns=["Cliff's delta", "verdict"]).style.hide(axis="index")
 # %% [markdown]
 # ## Labels that a person drew
 #
-# All labels above were drawn by a program from dense masks. @tbl-drawn is what `fewlabels train` makes
+# All labels of the aerial images above were drawn by a program from dense masks; those of system C are
+# what people gave, a part of each frame. @tbl-drawn is what `fewlabels train` makes
 # of a Landsat scene and 30 polygons drawn by hand: a network from scratch and a random forest of
 # single pixels, both scored on the same polygons. `notebooks/05_your_own_images` shows the map.
 

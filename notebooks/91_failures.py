@@ -75,7 +75,7 @@ Markdown(
 #
 # @tbl-worst lists the five images with the lowest mIoU over all runs of system E. An image's mIoU is
 # the mean over the classes that its mask holds, so a class of few pixels weighs as much as any other;
-# the accuracy beside it counts pixels. What they have in common is in @fig-worst.
+# the accuracy beside it counts pixels. @fig-worst shows them.
 
 # %%
 #| label: tbl-worst
@@ -120,7 +120,9 @@ figure = diagrams.iou_by_image(by_image, names)
 
 # %% [markdown]
 # @fig-confusion says what a class is taken for instead, for networks trained on sparse labels and for
-# those trained on every pixel: what both confuse is not the sparsity's fault. @tbl-confused lists the
+# those trained on every pixel: what both confuse alike is hardly the sparsity's fault; where they differ,
+# so do their labels' class shares, since half of the sparse ones have labels even over the classes.
+# @tbl-confused lists the
 # most frequent of these errors with their intervals.
 
 # %%
@@ -189,7 +191,7 @@ Markdown(
 
 # %%
 #| label: fig-reliability
-#| fig-cap: "Right predictions by confidence on test images, with 95 % intervals over folds (over pairs where there is one fold); grey bars: share of all pixels in a bin; line: calibrated. Title: ECE, mean and 95 % interval."
+#| fig-cap: "Right predictions by confidence on test images, with 95 % intervals over folds (over pairs where there is one fold); grey bars: share of all pixels in a bin; line: calibrated. Title: ECE, mean and 95 % interval. The runs are of the study whose loss the text below names."
 cells = {
     cell: {u: r for u, r in found[full].items() if u[0] == cell}
     for cell in dict.fromkeys(unit[0] for unit in found[full])
@@ -206,7 +208,12 @@ for cell, (table, error) in panels.items():
         f"{cell}: ECE {error.text()} % (n = {error.units}), less sure than right on bins of "
         f"{100 * table['share'][cautious].sum():.0f} % of the pixels"
     )
-Markdown("; ".join(lines) + ".")
+trained_with = sorted({r.run.loss.replace("_", " ") for r in found[full].values()})
+Markdown(
+    "; ".join(lines)
+    + f". These are networks of study {full}, trained with {', '.join(trained_with)}; the focal loss "
+    "is known to make networks less sure [@mukhoti2020calibrating], and what another loss would do was not measured."
+)
 
 # %% [markdown]
 # ## Beside people

@@ -29,13 +29,22 @@ def test_the_verdict_says_which_to_take(gain: float, taken: str):
     assert (first.name, first["take"], first["n"]) == ("10 px an image", taken, 15)
     assert float(first["gain of the first"].split()[0]) == pytest.approx(100 * gain, abs=0.2)
     assert found.loc["100 px an image", "verdict"] == "does not hold"  # shown to be no different
-    assert found.loc["10 %", ["verdict", "take"]].tolist() == [answers.OPEN, "U-Net"]
+    assert found.loc["10 %", ["verdict", "take"]].tolist() == [answers.OPEN, "U-Net (default)"]
 
 
 def test_few_units_say_nothing():
     found = answers.table({"balance": table(0.1, folds=2)})
     assert found["verdict"][0] == "cannot tell (6 of 15 units)"
-    assert found["take"][0] == answers.RANDOM  # which are plainer
+    assert found["take"][0] == f"{answers.RANDOM} (default)"  # which are plainer
+
+
+def test_what_is_decided_is_said_with_its_numbers():
+    rows = [("A: x.", "1.0 [0.5, 1.5] points; more", 15, "holds"), ("B: y.", "-", 3, "cannot tell")]
+    judged = pd.DataFrame(rows, columns=["claim", "ours", "n", "verdict"])
+    assert answers.decided(judged).splitlines() == [
+        "Decided are 1 of 2 claims:", "", "- A: x. 1.0 [0.5, 1.5] points, n = 15: holds.",
+    ]  # fmt: skip
+    assert answers.decided(judged[1:]).startswith("Decided are 0 of 1")
 
 
 def test_every_choice_rests_on_a_declared_claim_of_its_study():

@@ -30,7 +30,6 @@ class Choice(NamedTuple):
 
 EVEN, RANDOM = "labels even over the classes", "random labels"
 PRETRAINED, SCRATCH = "pretrained weights", "weights from scratch"
-JOINED, APART = "labels joined by lines", "2,100 px a class, not joined"
 BEST, LAST = "weights of the best sparse validation", "last weights"
 CHOICES = (
     Choice("10 px an image", EVEN, RANDOM, "balance", "S1", RANDOM),
@@ -38,7 +37,6 @@ CHOICES = (
     Choice("30 px an image", BEST, LAST, "selection", "V2", LAST),
     Choice("100 px an image", EVEN, RANDOM, "balance", "S2", RANDOM),
     Choice("1,000 px an image", EVEN, RANDOM, "balance", "S3", RANDOM),
-    Choice("500 px a class", JOINED, APART, "D", "D3", APART),
     Choice("1 %", EVEN, RANDOM, "E", "E1", RANDOM),
     Choice("1 %", "focal loss", "cross-entropy", "E", "E3", "cross-entropy"),
     Choice("1 %", PRETRAINED, SCRATCH, "pretraining", "P2", PRETRAINED),
@@ -59,7 +57,8 @@ CLICKS = Claim(
 def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """One row a choice: the labels, what is held against what, what the first gains over the second
     with its 95 % interval, n units, the verdict on the claim that it is better, and which to take:
-    the first where it holds, the second where it does not, else what stands otherwise.
+    the first where it holds, the second where it does not, else what stands otherwise, called a
+    default.
 
     Args:
         tables: `sweep.table` of each study that has records.
@@ -76,11 +75,22 @@ def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def _row(choice: Choice, judged: pd.DataFrame | None) -> dict[str, object]:
     asked = {"labels": choice.budget, "choice": f"{choice.first} or {choice.second}"}
     if judged is None:
-        return asked | {"gain of the first": "-", "n": 0, "verdict": OPEN, "take": choice.otherwise}
+        none = {"gain of the first": "-", "n": 0, "verdict": OPEN}
+        return asked | none | {"take": f"{choice.otherwise} (default)"}
     found = judged.loc[choice.claim]
     said = {"gain of the first": found["ours"], "n": found["n"], "verdict": found["verdict"]}
     told = {"holds": choice.first, "does not hold": choice.second}
-    return asked | said | {"take": told.get(found["verdict"], choice.otherwise)}
+    return asked | said | {"take": told.get(found["verdict"], f"{choice.otherwise} (default)")}
+
+
+def decided(judged: pd.DataFrame) -> str:
+    """The claims of a table of `claims` that have a verdict, as Markdown: how many, and which."""
+    told = judged[judged["verdict"].isin(["holds", "does not hold"])]
+    lines = [
+        f"- {row.claim} {row.ours.partition(';')[0]}, n = {row.n}: {row.verdict}."
+        for row in told.itertuples()
+    ]
+    return "\n".join([f"Decided are {len(told)} of {len(judged)} claims:\n", *lines])
 
 
 def claims(found: Mapping[str, Mapping[Unit, Record]]) -> pd.DataFrame:

@@ -172,7 +172,9 @@ def claims_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFra
             "ours": [
                 _in_words(*pair) for pair in zip(claims.values(), judged["effect"], strict=True)
             ],
-            "p (Holm)": [f"{p:.2f}" for p in judged["p_holm"]],
+            "p (Holm)": [
+                _p(*pair, 2) for pair in zip(judged["p_holm"], judged["units"], strict=True)
+            ],
             "n": judged["units"].to_list(),
             "verdict": judged["verdict"].to_list(),
         }
@@ -191,7 +193,7 @@ def evidence_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataF
             "d_z": _plain(mine.d_z),
             "Cliff's delta": _plain(mine.delta),
             "detectable": _amount(claims[mine.claim], mine.detectable),
-            "p (Holm)": f"{mine.p_holm:.3f}",
+            "p (Holm)": _p(mine.p_holm, mine.units, 3),
             "n": mine.units,
             "verdict": mine.verdict,
         }
@@ -231,6 +233,13 @@ def _in_words(claim: Claim, effect: Interval) -> str:
 
 def _plain(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.2f}"
+
+
+def _p(value: float, units: int, digits: int) -> str:
+    if not units:
+        return "-"
+    least = 10**-digits
+    return f"< {least:g}" if value < least else f"{value:.{digits}f}"
 
 
 def _amount(claim: Claim, value: float) -> str:

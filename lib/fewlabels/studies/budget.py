@@ -85,7 +85,7 @@ PRETRAINING = Study(
     claims=MappingProxyType(
         {
             f"P{i}": Claim(
-                text=f"At {budget(amount)} an image, pretrained weights win over random ones.",
+                text=f"At {budget(amount)} an image, pretrained weights beat weights from scratch.",
                 theirs=NOT_THEIRS,
                 plus=(f"pretrained, {budget(amount)}",),
                 minus=(f"from scratch, {budget(amount)}",),
