@@ -27,7 +27,8 @@ def test_the_same_code_gives_the_same_pixels(record: Path, capsys: pytest.Captur
     before = sorted(record.parent.rglob("*"))
     assert cli.main(["verify", str(record), "--device", "cpu"]) == 0
     said = capsys.readouterr().out
-    assert "the same in all" in said
+    assert "the same counts of all" in said
+    assert "confusion, boundaries, calibration, curve_step, curve_confusion" in said
     assert said.count("cpu, ") == 2
     assert sorted(record.parent.rglob("*")) == before
 
@@ -41,25 +42,27 @@ def test_pixels_that_moved_are_counted(record: Path, capsys: pytest.CaptureFixtu
         row[row.argmax()] -= pixels
         row[(row.argmax() + 1) % len(row)] += pixels
     np.savez_compressed(record / "confusion.npz", **arrays)
-    assert verify.again(record, device="cpu").moved == 12
+    found = verify.again(record, device="cpu")
+    assert found.differ == ["confusion"]
+    assert verified.moved(found.before, found.after) == 12
     assert cli.main(["verify", str(record), "--device", "cpu"]) == 1
     assert "at least 12 of" in capsys.readouterr().err
 
 
 def test_what_was_found_is_kept_beside_the_studies(record: Path, tmp_path: Path):
-    """Two rows for two calls; nothing without `--keep`."""
+    """One file; nothing without `--keep`."""
     study = tmp_path / "results" / "E"
     shutil.copytree(record, study / record.name)
-    for arguments in ([], ["--keep"], ["--keep"]):
+    for arguments in ([], ["--keep"]):
         assert cli.main(["verify", str(study / record.name), "--device", "cpu", *arguments]) == 0
-    found = verified.read(tmp_path / "results")
-    assert found["key"].tolist() == [record.name] * 2
-    assert found["moved"].tolist() == [0, 0]
-    assert set(found["study"]) == {"E"}
-    code = version.code_version()[:12]
-    assert set(found["before"]) == set(found["after"]) == {code}
-    (tmp_path / "results" / "verified.csv").write_text("a,b\n")
-    with pytest.raises(RecordError, match="it should have study, key, before"):
+        there = verified.read(tmp_path / "results")
+        assert len(there) == len(arguments)
+    found, now = there.iloc[0], version.code_version()[:12]
+    assert (found["study"], found["key"], found["moved"]) == ("E", record.name, 0)
+    assert (found["before"], found["after"], found["differ"]) == (now, now, "")
+    (file,) = (tmp_path / "results" / "verified").iterdir()
+    file.write_text("{}")
+    with pytest.raises(RecordError, match="delete it and verify that run again"):
         verified.read(tmp_path / "results")
 
 

@@ -76,12 +76,13 @@ def _verify(wanted: argparse.Namespace) -> None:
     from fewlabels import verified, verify
 
     found = verify.again(wanted.record, root=wanted.root, device=wanted.device)
+    if not found.differ:
+        print(found.described())
     if wanted.keep:
         study = wanted.record.resolve().parent
-        verified.keep(study.parent, study.name, found.before, found.after, found.moved)
-    if found.moved:
+        print(verified.keep(study.parent, study.name, found.before, found.after))
+    if found.differ:
         raise FewLabelsError(f"'{wanted.record}' did not come out again\n{found.described()}")
-    print(found.described())
 
 
 def _asked(wanted: argparse.Namespace) -> dict[str, object]:
@@ -219,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="train the run of a record again, and compare")
     verify.add_argument("record", type=Path, help="its folder, such as report/results/E/KEY")
     verify.add_argument(
-        "--keep", action="store_true", help="note what was found in verified.csv beside the studies"
+        "--keep", action="store_true", help="note what was found in verified/ beside the studies"
     )
     verify.set_defaults(command=_verify)
 

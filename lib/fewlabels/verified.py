@@ -1,64 +1,90 @@
 """Which versions of the code give the same results: runs that were trained again by another one.
 
-    report/results/verified.csv     one row a run that `fewlabels verify --keep` trained again
+    report/results/verified/<key>-<version>.json    one run, and the version that trained it again
 
 Records of two versions may stand in one comparison where such a run, or a chain of them, came out
-the same in every test pixel.
+the same: the confusion matrix of every test tile, and all else that both records have counted.
 """
 
+import json
 from collections.abc import Iterable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fewlabels.files import whole_file
 from fewlabels.records import Record
 from fewlabels.types import RecordError
 
+FOLDER = "verified"
 COLUMNS = (
     "study", "key", "before", "after", "device_before", "device_after", "pixels", "moved",
-    "finished",
+    "compared", "differ", "finished",
 )  # fmt: skip
 NONE = pd.DataFrame(columns=list(COLUMNS))
 
 
 def read(root: Path) -> pd.DataFrame:
-    """What was kept under `root`: columns COLUMNS, `before` and `after` versions of the code.
+    """What was kept under `root`, one row a run that was trained again.
+
+    Columns: COLUMNS; `before` and `after` are versions of the code, `moved` as of `moved`,
+    `compared` and `differ` the names of `compared`, with blanks between them.
 
     Raises:
-        RecordError: the file is not such a table.
+        RecordError: a file is damaged.
     """
-    file = root / "verified.csv"
-    if not file.exists():
-        return NONE
-    table = pd.read_csv(file, dtype={"key": str, "before": str, "after": str})
-    if tuple(table.columns) != COLUMNS:
-        raise RecordError(
-            f"'{file}' has columns {', '.join(table.columns)}; it should have {', '.join(COLUMNS)}"
-        )
-    return table
+    rows = []
+    for file in sorted((root / FOLDER).glob("[!.]*.json")):
+        try:
+            row = json.loads(file.read_text())
+            rows.append({name: row[name] for name in COLUMNS} | {"moved": int(row["moved"])})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RecordError(
+                f"'{file}' cannot be read ({error!r}); delete it and verify that run again"
+            ) from error
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def keep(root: Path, study: str, before: Record, after: Record, moved: int) -> None:
-    """Add a row on a run of `study` that was trained again.
-
-    Args:
-        moved: test pixels that are predicted otherwise.
+def keep(root: Path, study: str, before: Record, after: Record) -> Path:
+    """Write down that a run of `study` was trained again; of the same run by the same version the
+    last time counts.
 
     Raises:
-        RecordError: as `read`.
-        DiskFullError: the file stays as it was.
+        DiskFullError: nothing is kept.
     """
-    row = {"study": study, "key": before.key, "before": code(before), "after": code(after)}
-    row |= {f"device_{name}": record.facts["environment"]["device"] for name, record in
-            {"before": before, "after": after}.items()}  # fmt: skip
-    row |= {"pixels": int(before.confusion.sum()), "moved": moved}
-    there = read(root)
-    added = pd.DataFrame([row | {"finished": after.facts["finished"]}], columns=list(COLUMNS))
-    table = pd.concat([there, added]) if len(there) else added
-    with whole_file(root / "verified.csv") as scratch:
-        table.to_csv(scratch, index=False, lineterminator="\n")
+    equal = compared(before, after)
+    devices = {"before": before, "after": after}
+    row = {"study": study, "key": before.key}
+    row |= {name: code(record) for name, record in devices.items()}
+    row |= {f"device_{n}": r.facts["environment"]["device"] for n, r in devices.items()}
+    row |= {"pixels": int(before.confusion.sum()), "moved": moved(before, after)}
+    row |= {"compared": " ".join(equal), "differ": " ".join(n for n in equal if not equal[n])}
+    file = root / FOLDER / f"{before.key}-{code(after)}.json"
+    with whole_file(file) as scratch:
+        scratch.write_text(json.dumps(row | {"finished": after.facts["finished"]}, indent=1) + "\n")
+    return file
+
+
+def compared(before: Record, after: Record) -> dict[str, bool]:
+    """Whether two records are equal to the bit in all that both have counted: `confusion`,
+    `boundaries`, `calibration`, and what the matrices of the curves are called, as curve_<name>.
+    """
+    one, two = (
+        {n: a for n, a in vars(record.statistics).items() if a is not None}
+        | {f"curve_{n}": a for n, a in record.curves.items()}
+        for record in (before, after)
+    )
+    return {name: np.array_equal(one[name], two[name]) for name in one if name in two}
+
+
+def moved(before: Record, after: Record) -> int:
+    """Test pixels that are predicted otherwise, at least: those that changed their place in a
+    tile's confusion matrix.
+    """
+    return int(np.abs(after.confusion - before.confusion).sum()) // 2
 
 
 def code(record: Record) -> str:
@@ -86,25 +112,30 @@ def versions(made: Iterable[Record], found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _told(row: Any) -> str:
-    moved = f"{row.moved:,} of {row.pixels:,} pixels moved"
-    return f"{row.study} {row.key} by {row.after}, {moved}"
+    said = f"{row.study} {row.key} by {row.after}: {row.moved:,} of {row.pixels:,} pixels moved"
+    return f"{said}, {row.differ} differ" if row.differ else said
 
 
 def apart(codes: Iterable[str], found: pd.DataFrame) -> list[set[str]]:
     """The versions `codes`, in groups between which nothing shows that their results agree.
 
     Two versions agree where a run of one came out the same by the other, on the same device with as
-    many threads, and none came out otherwise; and so does what agrees with the same version.
+    many threads; and so does what agrees with the same version. Where two of a group are known to
+    differ, nothing of that group is shown.
 
     Args:
         found: as from `read`.
     """
     alike = found[found["device_before"] == found["device_after"]]
-    moved = alike.groupby(["before", "after"])["moved"].max()
+    pairs = alike[["before", "after"]].apply(frozenset, axis=1) if len(alike) else []
+    differ = {pair for pair, names in zip(pairs, alike["differ"], strict=True) if names}
     wanted = set(codes)
     groups = [{one} for one in sorted(wanted)]
-    for pair in (set(pair) for pair, most in moved.items() if most == 0):
+    for pair in pairs:
         touched = [group for group in groups if group & pair]
-        groups = [group for group in groups if not group & pair]
-        groups.append(pair.union(*touched))
-    return [group & wanted for group in groups if group & wanted]
+        groups = [group for group in groups if not group & pair] + [set(pair).union(*touched)]
+    split = []
+    for group in groups:
+        wrong = any(frozenset(pair) in differ for pair in combinations(group, 2))
+        split += [{one} for one in group] if wrong else [group]
+    return [group & wanted for group in split if group & wanted]

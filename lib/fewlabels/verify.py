@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import torch
 
-from fewlabels import devices, records, run
+from fewlabels import devices, records, run, verified
 from fewlabels.records import Record
 from fewlabels.types import RecordError
 
@@ -23,28 +22,24 @@ class Verified:
     after: Record
 
     @property
-    def moved(self) -> int:
-        """Test pixels that are predicted otherwise, at least: those that changed their place in a
-        tile's confusion matrix.
-        """
-        return int(np.abs(self.after.confusion - self.before.confusion).sum()) // 2
-
-    @property
-    def pixels(self) -> int:
-        """Test pixels with a class."""
-        return int(self.before.confusion.sum())
+    def differ(self) -> list[str]:
+        """What the two have counted otherwise, as `verified.compared` names it."""
+        return [n for n, equal in verified.compared(self.before, self.after).items() if not equal]
 
     def described(self) -> str:
-        """One paragraph: both scores, what made each, and how many pixels differ."""
+        """One paragraph: both scores, what made each, and what differs."""
         lines = [
             f"{title}: mIoU {100 * record.scores.miou:.2f} %, code "
             f"{record.facts['environment']['code'][:12]}, {record.facts['environment']['device']}"
             for title, record in {"recorded": self.before, "again": self.after}.items()
         ]
-        if not self.moved:
-            return "\n".join([*lines, f"the same in all {self.pixels:,} test pixels"])
-        at_least = f"at least {self.moved:,} of {self.pixels:,} test pixels differ"
-        return "\n".join([*lines, f"{at_least}; other devices and threads round otherwise"])
+        names = ", ".join(verified.compared(self.before, self.after))
+        pixels, moved = int(self.before.confusion.sum()), verified.moved(self.before, self.after)
+        if not self.differ:
+            same = f"the same counts of all {pixels:,} test pixels, tile by tile: {names}"
+            return "\n".join([*lines, same])
+        what = f"{', '.join(self.differ)} differ; at least {moved:,} of {pixels:,} test pixels"
+        return "\n".join([*lines, f"{what}; other devices and threads round otherwise"])
 
 
 def again(folder: Path, *, root: Path | None = None, device: str = "auto") -> Verified:

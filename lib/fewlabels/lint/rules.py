@@ -32,7 +32,7 @@ RULES = MappingProxyType(
         "as-stored": "scores written when a run ended follow from its confusion matrix",
         "same-cell": "two cells of the same configuration agree",
         "one-code": "runs that are compared are of one version of the code, or of versions that "
-        "gave a run the same pixels",
+        "gave a run the same counts",
         "collapsed-baseline": "a gain is not over a run that has collapsed",
         "robustness": "what is called more robust changes less",
         "in-general": "what is said in general is so in more than half of the cases",
