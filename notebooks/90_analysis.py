@@ -82,7 +82,8 @@ answers.table(tables).style.hide(axis="index")
 
 # %%
 #| echo: false
-Markdown(answers.decided(answers.claims(found)))
+judged = answers.claims(found)
+Markdown(answers.decided(judged))
 
 # %%
 #| echo: false
@@ -108,7 +109,7 @@ Markdown(
 # %%
 #| label: tbl-claims
 #| tbl-cap: "Claim, what they reported, what we measured (effect with 95 % interval), n = units (for D4 masks), and verdict."
-told_of = answers.claims(found).drop(columns="p (Holm)")
+told_of = judged.drop(columns="p (Holm)")
 told_of["ours"] = told_of["ours"].str.partition(";")[0]  # D4's quotient stands in its chapter
 told_of.style.hide(axis="index")
 

@@ -80,7 +80,7 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
         own=own,
         key=lambda notebook: _state(images, profile),
         at_once=_at_once(profile, device),
-        last=OF_ALL,
+        last=() if profile == "published" else OF_ALL,  # there all is recorded before
         kept=None if images else paths.kept_root(),
     )
     out = build_root / profile if profile in ("smoke", "published") else build_root
