@@ -312,7 +312,8 @@ Markdown(
 #| label: tbl-code
 #| tbl-cap: "Versions of the code behind the runs above, by the first digits of their hash: how many runs each made, when, and the runs of it that were trained again, with the test pixels that came out otherwise."
 #| data: reported
-verified.versions((r for these in found.values() for r in these.values()), again)
+versions = verified.versions((r for these in found.values() for r in these.values()), again)
+versions.reset_index().style.hide(axis="index")
 
 # %% [markdown]
 # ## Checks
