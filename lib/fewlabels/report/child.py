@@ -13,12 +13,16 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import nbformat
-import papermill
-import zmq
-from traitlets.config import Config
+# nbformat loads jsonschema, and that a grammar of web addresses that takes a second to build; no
+# notebook has a field for one, and without it jsonschema goes on.
+sys.modules["rfc3987_syntax"] = None
 
-from fewlabels.files import whole_file
+import nbformat  # noqa: E402
+import papermill  # noqa: E402
+import zmq  # noqa: E402
+from traitlets.config import Config  # noqa: E402
+
+from fewlabels.files import whole_file  # noqa: E402
 
 
 def main() -> None:
