@@ -212,7 +212,7 @@ def test_runs_that_split_the_tiles_in_different_ways_are_scored_on_the_same(fini
         ("dealt", 0, 0): run("b2", "a1"), ("dealt", 1, 0): run("a2", "b1"),
         ("apart", 0, 1): run("a1", "a2"), ("dealt", 0, 1): run("b2", "a1"),
     }  # fmt: skip
-    found = records.retested(named, "apart")
+    found = sweep.retested(named, "apart")
     assert set(found) == {(c, f, 0) for c in ("apart", "dealt") for f in (0, 1)}
     for fold, tiles in enumerate([("a1", "a2"), ("b1", "b2")]):
         assert found["dealt", fold, 0].tiles == found["apart", fold, 0].tiles == tiles

@@ -269,7 +269,7 @@ class Study:
         departs: where our setting differs from theirs, besides what the table of factors shows.
         scales: (profile, "synthetic" or "real") -> Scale.
         tested_like: where cells split the tiles in different ways: the cell whose test groups all
-            are compared on, see `records.retested`.
+            are compared on, see `sweep.retested`.
     """
 
     title: str

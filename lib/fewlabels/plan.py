@@ -109,10 +109,8 @@ def plan(
     if profile == "published":
         folders = [folder] if runs else _of_all_studies()
         files = [file for each in folders for file in sorted(each.glob("[!.]*/record.json"))]
-        every = (_read(file.parent.parent, file.parent.name, file.stat().st_mtime_ns)
-                 for file in files)  # fmt: skip
-        there = {record.run: record for record in every}
-        found = {unit: there[this] for unit, this in declared.items() if this in there}
+        there = {_declared(*place): place for place in map(_place, files)}
+        found = {unit: _read(*there[this]) for unit, this in declared.items() if this in there}
     else:
         keys = {unit: version.key(this, root) for unit, this in declared.items()}
         there = [unit for unit in declared if records.exists(folder, keys[unit])]
@@ -151,9 +149,18 @@ def estimate(runs: Iterable[Run], folders: Iterable[Path], hardware: str) -> Est
     )
 
 
+def _place(file: Path) -> tuple[Path, str, int]:
+    """Where a record lies and when it was written: a report asks for the same ones once a study."""
+    return file.parent.parent, file.parent.name, file.stat().st_mtime_ns
+
+
+@cache
+def _declared(folder: Path, name: str, _changed: int) -> Run:
+    return records.declared(folder, name)
+
+
 @cache
 def _read(folder: Path, name: str, _changed: int) -> Record:
-    """A report asks for the same records once a study."""
     return records.read(folder, name)
 
 

@@ -17,7 +17,7 @@ import csv
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -130,13 +130,8 @@ def read(root: Path, key: str) -> Record:
         RecordError: it is not there, damaged, or of another format.
     """
     folder = root / key
+    run, facts = _facts(folder)
     try:
-        facts = json.loads((folder / "record.json").read_text())
-        if facts.pop("format") != FORMAT or facts.pop("key") != key:
-            raise RecordError(
-                _damaged(folder, f"it is not a record of format {FORMAT} named {key}")
-            )
-        run = _declared(facts.pop("run"))
         history = pd.read_csv(folder / "history.csv")
         with np.load(folder / "confusion.npz", allow_pickle=False) as arrays:
             counts = dict(arrays)
@@ -146,6 +141,15 @@ def read(root: Path, key: str) -> Record:
         return Record(key, run, facts, history, tiles, Statistics(**counts), curves)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise RecordError(_damaged(folder, str(error))) from error
+
+
+def declared(root: Path, key: str) -> Run:
+    """The run that a record is of, without what it did and scored, which takes longer to read.
+
+    Raises:
+        RecordError: as `read`.
+    """
+    return _facts(root / key)[0]
 
 
 def read_all(root: Path) -> list[Record]:
@@ -184,52 +188,6 @@ def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
             | fitted(record)
         )
     return pd.DataFrame(rows)
-
-
-def retested(
-    named: Mapping[tuple[str, int, int], Record], like: str
-) -> dict[tuple[str, int, int], Record]:
-    """The records with their statistics sorted anew, so that a fold of every cell is of the tiles
-    that the fold of the cell `like` tested; then units of cells that split their tiles otherwise
-    are of the same ground.
-
-    A pair is in only with all tiles of all cells. Facts and history stay those of the run that has
-    the fold's number.
-    """
-    cells = dict.fromkeys(cell for cell, _, _ in named)
-    tested = {
-        (cell, pair, tile): (record.statistics, i)
-        for (cell, _, pair), record in named.items()
-        for i, tile in enumerate(record.tiles)
-    }
-    wanted = {unit[1:]: record.tiles for unit, record in named.items() if unit[0] == like}
-    short = {
-        pair
-        for (_, pair), tiles in wanted.items()
-        if any((cell, pair, tile) not in tested for cell in cells for tile in tiles)
-    }
-    return {
-        (cell, fold, pair): replace(
-            named[cell, fold, pair],
-            tiles=tiles,
-            statistics=_gathered([tested[cell, pair, tile] for tile in tiles]),
-        )
-        for (fold, pair), tiles in wanted.items()
-        for cell in cells
-        if pair not in short
-    }
-
-
-def _gathered(parts: Sequence[tuple[Statistics, int]]) -> Statistics:
-    """One tile of each; what one of them lacks is left out."""
-    found = {name: [vars(s)[name] for s, _ in parts] for name in vars(parts[0][0])}
-    return Statistics(
-        **{
-            name: np.stack([array[i] for array, (_, i) in zip(arrays, parts, strict=True)])
-            for name, arrays in found.items()
-            if not any(array is None for array in arrays)
-        }
-    )
 
 
 def _pixels_a_tile(record: Record) -> float:
@@ -303,9 +261,19 @@ def steps_to_share(watched: pd.DataFrame, share: float) -> int:
     )
 
 
-def _declared(stored: Mapping[str, object]) -> Run:
-    """The run of a record: JSON has no tuples, and a run holds nothing that can change."""
-    return Run(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+def _facts(folder: Path) -> tuple[Run, dict[str, object]]:
+    """What record.json holds: the run (JSON has no tuples, a run nothing that can change), and
+    the rest.
+    """
+    try:
+        facts = json.loads((folder / "record.json").read_text())
+        if facts.pop("format") != FORMAT or facts.pop("key") != folder.name:
+            what = f"it is not a record of format {FORMAT} named {folder.name}"
+            raise RecordError(_damaged(folder, what))
+        stored = facts.pop("run")
+        return Run(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}), facts
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordError(_damaged(folder, str(error))) from error
 
 
 def _check_shapes(folder: Path, tiles: int, found: Mapping[str, tuple[int, ...]]) -> None:
