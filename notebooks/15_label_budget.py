@@ -94,24 +94,14 @@ figure = figures.budget_curve(series, bound=curve[curve["cell"] == "dense"])
 
 # %%
 #| label: tbl-budget
-#| tbl-cap: "The budget curve: pixels an image, mean mIoU and its share of the dense score, both with 95 % interval, n = runs."
-shares = stats.percent_of_bound(curve, "dense")
-places = shares.index.get_level_values("fold").to_numpy()
-summary = stats.summary(curve, {"mIoU in %": ("miou", 100, 1)}).loc[budgets]
-summary.insert(
-    0, "pixels an image", curve.groupby("cell")["pixels_a_tile"].mean().map("{:,.0f}".format)
-)
-summary.insert(
-    2,
-    "% of dense",
-    {cell: stats.interval(shares[cell].to_numpy(), places).text(1, 0) for cell in shares},
-)
-summary.fillna({"% of dense": "100"})
+#| tbl-cap: "The budget curve: labelled pixels an image, their share of all that carry a class, mIoU and its share of that of networks trained on all, both with 95 % interval over places, n = runs."
+stats.budget_table(curve, "dense").style.hide(axis="index")
 
 # %%
 sparse = [cell for cell in budgets if cell != "dense"]
 pixels = curve.groupby("cell")["pixels_a_tile"].mean()[sparse].to_numpy()
-heights = shares[sparse].to_numpy()
+shares = stats.percent_of_bound(curve, "dense")
+heights, places = shares[sparse].to_numpy(), shares.index.get_level_values("fold").to_numpy()
 area = stats.interval(
     np.array([stats.area_under_budget_curve(pixels, unit) for unit in heights]), places
 )

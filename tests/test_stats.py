@@ -136,6 +136,18 @@ def test_per_cent_of_the_bound_is_taken_unit_by_unit():
         stats.percent_of_bound(table(0.1), "dense")
 
 
+def test_a_budget_table_has_a_row_a_budget_from_few_labels_to_all():
+    runs = table(-0.1, folds=2, pairs=1)
+    runs["pixels_a_tile"] = runs["cell"].map({"a": 30.0, "b": 12_000.0})
+    found = stats.budget_table(runs, "b")
+    assert list(found.index) == ["a", "b"]
+    assert found["pixels an image"].tolist() == ["30", "12,000"]
+    assert found["% of its pixels"].tolist() == ["0.25", "100"]
+    assert found["% of the dense score"].tolist() == ["78 [46, 109]", "100"]  # 77.5, t(1) 12.706
+    assert found["mIoU in %"].tolist() == ["35.0 [-28.5, 98.5]", "45.0 [-18.5, 108.5]"]
+    assert found["n"].tolist() == [2, 2]
+
+
 def test_the_area_under_the_budget_curve_by_hand():
     budgets, scores = np.array([0.001, 0.01, 1.0]), np.array([0.2, 0.4, 0.6])
     area = stats.area_under_budget_curve(budgets, scores)

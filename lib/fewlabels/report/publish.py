@@ -72,12 +72,25 @@ def _results(data: str) -> str:
             "label draw and seed on a fold; intervals of 95 % are over folds, or over pairs where "
             f"there is one fold. A verdict needs {stats.UNITS} units. {_missing(found, data)} The "
             "[report](report/index.html) has the mean of every condition.",
+            *_enough(tables),
             "What to do with the labels you have:",
             _markdown(answers.table(tables)),
             "What became of the claims:",
             _markdown(answers.claims(found).drop(columns="p (Holm)")),
         ]
     )
+
+
+def _enough(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """How far few labels go, where that study is shown."""
+    if "budget" not in tables:
+        return []
+    table = stats.budget_table(tables["budget"], studies.budget.DENSE)
+    asked = (
+        "How much of the score of networks trained on every pixel, for as many steps, do few "
+        "labels give?"
+    )
+    return [asked, _markdown(table)]
 
 
 def _settings(found: Mapping[str, Mapping[Unit, Record]]) -> list[str]:

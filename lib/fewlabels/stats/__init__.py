@@ -26,6 +26,7 @@ from fewlabels.stats.sizes import Spread, cliffs_delta, d_z, smallest_effect, sp
 from fewlabels.stats.summaries import (
     area_under_budget_curve,
     budget_reaching,
+    budget_table,
     budgets_reaching,
     by_class,
     percent_of_bound,
@@ -34,8 +35,8 @@ from fewlabels.stats.summaries import (
 
 __all__ = [
     "UNITS", "Evidence", "Interval", "Spread", "area_under_budget_curve", "binomial",
-    "block_bootstrap", "budget_reaching", "budgets_reaching", "by_class", "claims_table",
-    "cliffs_delta", "contrasts", "d_z", "declared", "equivalence", "evidence", "evidence_table",
-    "interval", "paired", "percent_of_bound", "promise", "proportion", "sign_flip",
-    "smallest_effect", "smallest_p", "spread", "summary", "verdict", "verdicts",
+    "block_bootstrap", "budget_reaching", "budget_table", "budgets_reaching", "by_class",
+    "claims_table", "cliffs_delta", "contrasts", "d_z", "declared", "equivalence", "evidence",
+    "evidence_table", "interval", "paired", "percent_of_bound", "promise", "proportion",
+    "sign_flip", "smallest_effect", "smallest_p", "spread", "summary", "verdict", "verdicts",
 ]  # fmt: skip

@@ -28,6 +28,27 @@ def percent_of_bound(table: pd.DataFrame, bound: str, metric: str = "miou") -> p
     return 100 * wide.div(wide[bound], axis=0).drop(columns=bound)
 
 
+def budget_table(table: pd.DataFrame, bound: str) -> pd.DataFrame:
+    """For readers: a row a budget (`cell`), from few labels to the cell `bound`, which has all:
+    labelled pixels an image (mean), their share of the bound's, mIoU's share of the bound's, taken
+    unit by unit, and mIoU, both the mean with a 95 % interval over folds; n, the runs.
+
+    Raises:
+        UnknownName: no such cell.
+    """
+    shares = percent_of_bound(table, bound)
+    folds = shares.index.get_level_values("fold").to_numpy()
+    of_bound = {cell: interval(shares[cell].to_numpy(), folds).text(1, 0) for cell in shares}
+    pixels = table.groupby("cell")["pixels_a_tile"].mean().sort_values()
+    said = {
+        "pixels an image": pixels.map("{:,.0f}".format),
+        "% of its pixels": (100 * pixels / pixels[bound]).map("{:.3g}".format),
+        "% of the dense score": pd.Series(of_bound | {bound: "100"}),
+    }
+    scores = summary(table, {"mIoU in %": ("miou", 100, 1)})
+    return pd.DataFrame(said).join(scores).loc[pixels.index]
+
+
 def area_under_budget_curve(
     budgets: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
 ) -> float:
