@@ -49,8 +49,8 @@ report: setup ## execute the notebooks on DATA at PROFILE, build report/_build/r
 sweep: setup ## train the missing runs of STUDY at once, here or on the workers of SCHEDULER
 	@$(BIN)/fewlabels sweep $(STUDY) --data $(DATA) --profile $(PROFILE) --device $(DEVICE) $(if $(WORKERS),--workers $(WORKERS))
 
-test: setup ## run the tests
-	@$(BIN)/python -m pytest
+test: setup ## run the tests, their files over the cores
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: setup ## ruff, and notebook pairs in step
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m fewlabels.report.pairs check
