@@ -72,7 +72,7 @@ display(Markdown(next(iter(next(iter(found.values())).values())).notice))
 #| tbl-cap: "The usual ways and ours: mean mIoU and 95 % interval over places in %, n = runs; labels drawn and labels that training has seen, pixels a run."
 shown = []
 for name, table in tables.items():
-    cells = list(studies.study(name).cells())
+    cells = studies.study(name).compared()
     mine = stats.summary(table, {"mIoU in %": ("miou", 100, 1)}).loc[cells]
     pixels = table.groupby("cell")[["pixels", "seen"]].mean().loc[cells].map("{:,.0f}".format)
     mine[["labels stated", "labels seen"]] = pixels

@@ -54,18 +54,23 @@ display(Markdown(next(iter(found["E"].values())).notice))
 
 # %%
 #| label: tbl-runs
-#| tbl-cap: "The runs that this report holds, of those that were declared. A (place, pair) is in only with all of its conditions, but for those that were declared later."
+#| tbl-cap: "The runs that this report holds, of those that were declared. A (place, pair) is in only with all of its conditions, but for those that were declared later; a run that studies share is in each of them."
 rows = []
 for name, these in found.items():
     start = studies.start_of(name, profile, data, next(iter(these.values())).run)
     declared = studies.runs(name, profile, data, start)
     places, pairs = ({unit[i] for unit in these} for i in (1, 2))
     rows.append(
-        {"study": name, "conditions": len(studies.study(name).cells()), "places": len(places)}
+        {"study": name, "conditions": len(studies.study(name).compared()), "places": len(places)}
         | {"pairs": len(pairs), "runs": len(these), "declared": len(declared)}
         | {"still missing": len(declared) - len(these)}
     )
 pd.DataFrame(rows).style.hide(axis="index")
+
+# %%
+#| echo: false
+different = {record.key for these in found.values() for record in these.values()}
+Markdown(f"These are {len(different)} different runs.")
 
 # %% [markdown]
 # ## What to do with the labels you have
@@ -166,7 +171,7 @@ pd.DataFrame(rows).style.hide(axis="index")
 
 # %%
 #| label: tbl-cost
-#| tbl-cap: "Training time of the runs, from their records."
+#| tbl-cap: "Training time of the runs, from their records; a run that studies share is in each of them."
 rows = []
 for name, these in found.items():
     for device_name in sorted({r.facts["environment"]["device"] for r in these.values()}):

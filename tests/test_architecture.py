@@ -15,7 +15,7 @@ LAYERS = (
      "geo"},
     {"loaders", "records", "stats", "figures", "evaluate", "baseline", "audits", "progress",
      "validate", "lint", "agreement", "failures",
-     "diagrams", "timed", "verified"},
+     "diagrams", "timed", "verified", "compared"},
     {"train", "prepare"},
     {"run", "verify", "version", "plan", "sweep", "claims", "parcel", "workers", "distribute",
      "report", "own", "annotate", "answers", "cli"},

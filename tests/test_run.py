@@ -15,6 +15,7 @@ import torch
 
 from fewlabels import (
     cli,
+    compared,
     datasets,
     devices,
     ledger,
@@ -174,6 +175,31 @@ def test_every_point_of_a_curve_follows_from_stored_counts(tmp_path: Path):
     assert len(set(drawn)) == 1 < drawn[0] < record.curves["val_dense_confusion"][0].sum()
 
 
+def test_the_best_weights_of_a_run_are_read_from_the_one_that_kept_its_last(tmp_path: Path):
+    """Held against runs that were trained to keep them."""
+    fixed = {"validation": "sparse", "amount": 0.05, "steps": 4, "watch": 4, "lr": 0.02}
+    last = dataclasses.replace(TINY, model="unet:depth=2,width=4", **fixed)
+    kept = {
+        mode: dataclasses.replace(last, validation=mode, keep="best")
+        for mode in ("sparse", "dense")
+    }
+    record = run.execute(last, runs=tmp_path, device="cpu")
+    asked = {mode: ("last", f"val_{mode}_miou") for mode in kept}
+    found = compared.readings({("last", 2, 1): record, ("other", 2, 1): record}, asked)
+    assert set(found) == {("sparse", 2, 1), ("dense", 2, 1)}
+    for mode, this in kept.items():
+        trained = run.execute(this, runs=tmp_path, device="cpu")
+        read = found[mode, 2, 1]
+        assert read.facts["kept"] == trained.facts["kept"]
+        assert (read.confusion == trained.confusion.sum(axis=0)).all()
+        assert (read.scores.miou, read.tiles) == (trained.scores.miou, ("all",))
+        assert np.isnan([read.boundary.mean_iou, read.ece]).all()
+    assert any(found[mode, 2, 1].facts["kept"]["step"] < 4 for mode in kept)
+    bare = dataclasses.replace(record, curves={})
+    with pytest.raises(RecordError, match=f"record '{record.key}' does not say .* val_dense_miou"):
+        compared.readings({("last", 2, 1): bare}, {"dense": ("last", "val_dense_miou")})
+
+
 @pytest.mark.parametrize("name", ["curve_step", "curve_confusion"])
 def test_curves_that_do_not_fit_are_named(name: str, finished, tmp_path: Path):
     """One step less than there are matrices, or matrices of one class less."""
@@ -212,7 +238,7 @@ def test_runs_that_split_the_tiles_in_different_ways_are_scored_on_the_same(fini
         ("dealt", 0, 0): run("b2", "a1"), ("dealt", 1, 0): run("a2", "b1"),
         ("apart", 0, 1): run("a1", "a2"), ("dealt", 0, 1): run("b2", "a1"),
     }  # fmt: skip
-    found = sweep.retested(named, "apart")
+    found = compared.retested(named, "apart")
     assert set(found) == {(c, f, 0) for c in ("apart", "dealt") for f in (0, 1)}
     for fold, tiles in enumerate([("a1", "a2"), ("b1", "b2")]):
         assert found["dealt", fold, 0].tiles == found["apart", fold, 0].tiles == tiles

@@ -94,7 +94,7 @@ def test_claims_name_cells_and_columns_that_exist():
     columns |= {"gap", "rarest_iou"}
     for study in STUDIES.values():
         for claim in study.claims.values():
-            assert set(claim.cells) <= set(study.cells())
+            assert set(claim.cells) <= set(study.compared())
             assert claim.metric in columns
             assert claim.sign in (-1, 1)
 
@@ -103,7 +103,9 @@ def test_cells_of_later_date_are_no_studys_only_ones():
     for study in STUDIES.values():
         first = set(study.cells()) - set(study.later)
         assert len(first) == len(study.cells()) - len(study.later)
-        assert not study.claims or any(set(c.cells) <= first for c in study.claims.values())
+        assert not study.claims or any(
+            set(c.cells) <= first | set(study.readings) for c in study.claims.values()
+        )
 
 
 def test_data_of_one_test_group_has_one_fold_and_no_leak():

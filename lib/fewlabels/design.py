@@ -266,10 +266,13 @@ class Study:
         timings: the same of time, where no run can tell.
         later: cells that were added when runs of the others had been published: a comparison of
             those is whole without them.
+        readings: conditions that need no run of their own, by name: the cell whose runs they read,
+            and the column of its history by whose highest value they take the weights, where the
+            cell has the last ones; see `compared.readings`.
         departs: where our setting differs from theirs, besides what the table of factors shows.
         scales: (profile, "synthetic" or "real") -> Scale.
         tested_like: where cells split the tiles in different ways: the cell whose test groups all
-            are compared on, see `sweep.retested`.
+            are compared on, see `compared.retested`.
     """
 
     title: str
@@ -281,15 +284,20 @@ class Study:
     scales: Mapping[tuple[str, str], Scale]
     tested_like: str = ""
     later: tuple[str, ...] = ()
+    readings: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     timings: Mapping[str, Timing] = field(default_factory=dict)
 
     def cells(self) -> dict[str, dict[str, object]]:
-        """Name -> factors of every condition, the grid first, then the bounds."""
+        """Name -> factors of every condition that is trained, the grid first, then the bounds."""
         grid = {}
         for levels in product(*self.varies.values()) if self.varies else ():
             factors = dict(zip(self.varies, levels, strict=True))
             grid[", ".join(_named(*factor) for factor in factors.items())] = factors
         return grid | {name: dict(factors) for name, factors in self.bounds.items()}
+
+    def compared(self) -> list[str]:
+        """The name of every condition, those that are trained first."""
+        return [*self.cells(), *self.readings]
 
 
 SHORT = MappingProxyType(

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-from fewlabels import paths, records, stats, studies, version
-from fewlabels.records import Record
+from fewlabels import compared, paths, records, stats, studies, version
+from fewlabels.records import Record, Unit
 from fewlabels.studies import Run, Start
 from fewlabels.types import RecordError
-
-Unit = tuple[str, int, int]  # cell, fold, pair
 
 SIZES = ("data", "model", "grid", "crop", "batch")
 """The factors that decide what a step and what scoring the test tiles costs."""
@@ -198,7 +196,8 @@ def _promised(plan: Plan) -> str:
         return ""
     folds, pairs = (len({unit[i] for unit in plan.declared}) for i in (1, 2))
     alike = plan.found and not study.tested_like  # else the units are made of several runs
-    pilot = records.table(plan.found) if alike else None
+    every = plan.found | compared.readings(plan.found, study.readings)
+    pilot = records.table(every) if alike else None
     return f"\n{stats.promise(study.claims, folds, pairs, pilot)}"
 
 

@@ -35,6 +35,8 @@ from fewlabels.types import RecordError, Row
 CURVE = "curve_"
 FORMAT = 1
 UNIT = ("cell", "fold", "pair")
+Unit = tuple[str, int, int]
+"""One run of a study: the values of UNIT."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def read_all(root: Path) -> list[Record]:
     return [read(root, file.parent.name) for file in files]
 
 
-def table(named: Mapping[tuple[str, int, int], Record]) -> pd.DataFrame:
+def table(named: Mapping[Unit, Record]) -> pd.DataFrame:
     """One row a run of a study, (cell, fold, pair) -> its factors, scores and costs.
 
     Columns `miou`, `accuracy`, `boundary_iou`, `boundary_f1` (means over classes), `ece`,

@@ -5,15 +5,12 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from fewlabels import records, studies
-from fewlabels.metrics import Statistics
+from fewlabels import compared, records, studies
 from fewlabels.plan import Plan, Unit, plan
 from fewlabels.records import Record
 from fewlabels.studies import Start
@@ -156,53 +153,13 @@ def _units(plan: Plan) -> int:
 
 
 def table(name: str, found: Mapping[Unit, Record]) -> pd.DataFrame:
-    """`records.table` of a study, all cells of a (fold, pair) scored on the same tiles."""
-    like = studies.study(name).tested_like
-    return records.table(retested(found, like) if like else found)
-
-
-def retested(named: Mapping[Unit, Record], like: str) -> dict[Unit, Record]:
-    """The records with their statistics sorted anew, so that a fold of every cell is of the tiles
-    that the fold of the cell `like` tested; then units of cells that split their tiles otherwise
-    are of the same ground.
-
-    A pair is in only with all tiles of all cells. Facts and history stay those of the run that has
-    the fold's number.
+    """`records.table` of a study with its readings, all conditions of a (fold, pair) scored on the
+    same tiles.
     """
-    cells = dict.fromkeys(cell for cell, _, _ in named)
-    tested = {
-        (cell, pair, tile): (record.statistics, i)
-        for (cell, _, pair), record in named.items()
-        for i, tile in enumerate(record.tiles)
-    }
-    wanted = {unit[1:]: record.tiles for unit, record in named.items() if unit[0] == like}
-    short = {
-        pair
-        for (_, pair), tiles in wanted.items()
-        if any((cell, pair, tile) not in tested for cell in cells for tile in tiles)
-    }
-    return {
-        (cell, fold, pair): replace(
-            named[cell, fold, pair],
-            tiles=tiles,
-            statistics=_gathered([tested[cell, pair, tile] for tile in tiles]),
-        )
-        for (fold, pair), tiles in wanted.items()
-        for cell in cells
-        if pair not in short
-    }
-
-
-def _gathered(parts: Sequence[tuple[Statistics, int]]) -> Statistics:
-    """One tile of each; what one of them lacks is left out."""
-    found = {name: [vars(s)[name] for s, _ in parts] for name in vars(parts[0][0])}
-    return Statistics(
-        **{
-            name: np.stack([array[i] for array, (_, i) in zip(arrays, parts, strict=True)])
-            for name, arrays in found.items()
-            if not any(array is None for array in arrays)
-        }
-    )
+    study = studies.study(name)
+    like = study.tested_like
+    alike = compared.retested(found, like) if like else dict(found)
+    return records.table(alike | compared.readings(alike, study.readings))
 
 
 def start_of(name: str, profile: str, data: str) -> Start:

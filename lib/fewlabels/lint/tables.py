@@ -8,16 +8,15 @@ from fnmatch import fnmatchcase
 import numpy as np
 import pandas as pd
 
-from fewlabels import records, verified
+from fewlabels import compared, records, verified
 from fewlabels.design import Run, Study
 from fewlabels.lint import rules
 from fewlabels.lint.rules import Finding, Outcome, findings
-from fewlabels.records import Record
+from fewlabels.records import Record, Unit
 from fewlabels.stats import Interval, interval
-from fewlabels.studies import conditions
+from fewlabels.studies import STUDIES, conditions
 from fewlabels.types import LintError
 
-Unit = tuple[str, int, int]  # cell, fold, pair
 Case = tuple[str, str, Outcome]  # rule, where, outcome
 
 
@@ -116,12 +115,17 @@ def _all_cases(
 ) -> dict[str, list[Case]]:
     of_studies = {
         study: [
-            *_of_table(records.table(runs)), *_stored(runs), *_label_shares(runs),
+            *_of_table(_table(study, runs)), *_stored(runs), *_label_shares(runs),
             *_versions(runs, alike),
         ]
         for study, runs in found.items()
     }  # fmt: skip
     return of_studies | {"all": list(_same_cells(found))}
+
+
+def _table(study: str, runs: Mapping[Unit, Record]) -> pd.DataFrame:
+    asked = STUDIES[study].readings if study in STUDIES else {}
+    return records.table({**runs, **compared.readings(runs, asked)})
 
 
 def _of_table(table: pd.DataFrame) -> list[Case]:

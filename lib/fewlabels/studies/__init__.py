@@ -136,7 +136,11 @@ def factors(name: str, profile: str, data: str, start: Start) -> list[dict[str, 
     """
     chosen, asked, usual = scale(name, profile, data), study(name), asdict(Run())
     shared = shared_factors(runs(name, profile, data, start).values())
-    beside = {"beside the grid" if asked.varies else "conditions": "; ".join(asked.bounds)}
+    beside = {
+        "beside the grid" if asked.varies else "conditions": "; ".join(
+            [*asked.bounds, *asked.readings]
+        )
+    }
     varied = {k: ", ".join(map(str, v)) for k, v in asked.varies.items()}
     rows = [(k, "varies", v) for k, v in (varied | (beside if asked.bounds else {})).items()]
     rows.append(("folds x pairs", "units", f"{len(_folds(chosen, data))} x {chosen.pairs}"))

@@ -56,8 +56,10 @@ SELECTION = Study(
     varies={},
     bounds={
         "last step": {"amount": 30, "validation": "sparse"},
-        "best by sparse labels": {"amount": 30, "validation": "sparse", "keep": "best"},
-        "best by dense masks": {"amount": 30, "validation": "dense", "keep": "best"},
+    },
+    readings={
+        "best by sparse labels": ("last step", "val_sparse_miou"),
+        "best by dense masks": ("last step", "val_dense_miou"),
     },
     claims=MappingProxyType(
         {
