@@ -188,10 +188,11 @@ figures.legend(figure, terrain)
 
 # %%
 #| label: fig-c-cutmix
-#| fig-cap: "CutMix: three images with their labels (top), and with a box of another each (bottom)."
+#| fig-cap: "CutMix: three images with their labels (top; cut to one size, where theirs differ), and with a box of another each (bottom)."
 three = [tiles[len(tiles) * i // 3] for i in range(3)]
-images = np.stack([t.image.transpose(2, 0, 1) for t in three])
-masks = np.stack([np.where(t.mask == last, np.uint8(void), t.mask) for t in three])
+h, w = np.min([t.mask.shape for t in three], axis=0)
+images = np.stack([t.image[:h, :w].transpose(2, 0, 1) for t in three])
+masks = np.stack([np.where(t.mask == last, np.uint8(void), t.mask)[:h, :w] for t in three])
 mixed = augment.cutmix(images, masks, 1.0, np.random.default_rng(2))
 panels = {
     f"{title} {n + 1}": figures.overlaid(image.transpose(1, 2, 0), mask, terrain)

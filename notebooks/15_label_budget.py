@@ -76,8 +76,8 @@ pd.DataFrame(rows).style.hide(axis="index")
 # %% [markdown]
 # ## The curve
 #
-# @fig-budget shows the scores, @tbl-budget the means with their share of the dense score, which is
-# taken unit by unit.
+# @fig-budget shows the scores, @tbl-budget the means with their share of the dense score: the quotient
+# of the means, with Fieller's interval [@fieller1954] over places.
 
 # %%
 #| label: fig-budget
@@ -100,12 +100,12 @@ stats.budget_table(curve, "dense").style.hide(axis="index")
 # %%
 sparse = [cell for cell in budgets if cell != "dense"]
 pixels = curve.groupby("cell")["pixels_a_tile"].mean()[sparse].to_numpy()
-shares = stats.percent_of_bound(curve, "dense")
-heights, places = shares[sparse].to_numpy(), shares.index.get_level_values("fold").to_numpy()
-area = stats.interval(
-    np.array([stats.area_under_budget_curve(pixels, unit) for unit in heights]), places
-)
-enough = stats.budgets_reaching(pixels, heights, places, 95)
+scores = curve.pivot(index=["fold", "pair"], columns="cell", values="miou")
+places = scores.index.get_level_values("fold").to_numpy()
+heights, dense = scores[sparse].to_numpy(), scores["dense"].to_numpy()
+areas = np.array([stats.area_under_budget_curve(pixels, unit) for unit in heights])
+area = stats.quotient(areas, dense, places)
+enough = stats.budgets_reaching(pixels, heights - 0.95 * dense[:, None], places, 0.0)
 
 
 # %%
@@ -117,7 +117,7 @@ def at_most(budget):
 ends = "no interval" if np.isnan(enough.low) else f"{at_most(enough.low)} to {at_most(enough.high)}"
 Markdown(
     f"From {pixels.min():,.0f} to {pixels.max():,.0f} pixels an image the curve's mean height (the area "
-    f"under it, over the logarithm of the budget) is {area.text(1, 0)} % of the dense score. The mean stays at or "
+    f"under it, over the logarithm of the budget) is {area.text(digits=0)} % of the dense score. The mean stays at or "
     f"above 95 % from {at_most(enough.mean)} pixels an image on, read between the budgets (95 % bootstrap over "
     f"places, too narrow for so few: {ends}; n = {enough.units} units on {enough.blocks} place(s)). The dense score "
     "is that of a network trained on every pixel for as many steps, not the best that dense masks can give."

@@ -76,9 +76,9 @@ Markdown(f"These are {len(different)} different runs.")
 # ## What to do with the labels you have
 #
 # @tbl-answers has one row for each choice that runs were made for, at the budget they were made at. Where
-# the claim that the first is better holds, take it; where it does not, the second. Where that cannot be
-# told, what is named is a default and no finding: the plainer of the two, or pretrained weights, which
-# cost nothing more.
+# the claim that the first is better holds, take it; where the second is better, that. Where neither can
+# be told, or both are as good, what is named is a default and no finding: the plainer of the two, or
+# pretrained weights, which cost nothing more.
 
 # %%
 #| label: tbl-answers
@@ -104,11 +104,11 @@ Markdown(
 # (@tbl-declared); @tbl-verdicts has what its verdict rests on.
 #
 # A *pair* is one draw of labels with one seed of training, a *fold* tests one group of places that share
-# no ground with the others, and a *unit* is a pair on a fold. Intervals are over the folds (of few runs,
-# over pairs where there is one fold), so that three pairs on five folds are 15 units but five values.
-# A claim *holds* where the interval of its effect lies on its side and p after Holm is below 0.05; it does
-# *not hold* where the interval lies on the other side, or where the effect is shown to be within one
-# point; else it cannot be told. The p takes pairs on one fold for independent, which flatters it: it
+# no ground with the others, and a *unit* is a pair on a fold. Intervals are over the folds (over pairs
+# where there is one fold, as of system C: such a verdict says nothing of other places), so that three pairs on five folds are 15 units but five values.
+# A claim *holds* where the interval of its effect lies on its side and p after Holm is below 0.05; else
+# it does *not hold* where the interval lies on the other side, or where the effect is shown to be within
+# one point; else it cannot be told. The p takes pairs on one fold for independent, which flatters it: it
 # decides nothing alone.
 
 # %%
@@ -128,17 +128,14 @@ Markdown(answers.departures(found))
 # %% [markdown]
 # ## How much of the dense score
 #
-# For each (fold, pair), @tbl-dense divides a sparse condition's mIoU by that of the network trained on
-# every pixel of the same tiles, for the same steps.
+# @tbl-dense divides the mean mIoU of each sparse condition by that of the networks trained on every
+# pixel of the same tiles, for the same steps; its interval is Fieller's [@fieller1954].
 
 # %%
 #| label: tbl-dense
-#| tbl-cap: "Study E: share of the mIoU of networks trained on every pixel for as many steps, in %, mean and 95 % interval over folds (over pairs where there is one fold)."
-wide = tables["E"].pivot(index=["fold", "pair"], columns="cell", values="miou")
+#| tbl-cap: "Study E: mIoU as share of that of networks trained on every pixel for as many steps, in %, quotient of the means with 95 % interval over folds (over pairs where there is one fold)."
 bound = next(iter(studies.study("E").bounds))
-ratio = wide.div(wide[bound], axis=0).drop(columns=bound)
-fold = ratio.index.get_level_values("fold").to_numpy()
-shares = {cell: stats.interval(ratio[cell].to_numpy(), fold) for cell in ratio}
+shares = stats.shares_of_bound(tables["E"], bound)
 pd.DataFrame(
     [{"condition": c, "% of dense mIoU": s.text(digits=0), "n": s.units} for c, s in shares.items()]
 ).style.hide(axis="index")
@@ -215,12 +212,14 @@ declared.style.hide(axis="index").format({"smallest p": "{:.2g}", "units": "{:.0
 # %% [markdown]
 # ## What the verdicts rest on
 #
-# The runs behind @tbl-verdicts are in the studies' own chapters. The interval of the effect decides; it is Student's over places (over pairs where a profile
-# has one place). The bootstrap of whole places stands beside it and does not decide: resampling few
-# places cannot reach beyond them, so it is too narrow. d_z is the effect over the spread of its
-# units. Detectable is the true effect that the interval would tell from none in 80 % of such
-# studies: a smaller one is not to be seen here. A claim about time is held against a benchmark: its n
-# are the things timed.
+# The runs behind @tbl-verdicts are in the studies' own chapters. The interval of the effect decides; it
+# is Student's over places (over pairs where there is one place), of a quotient Fieller's [@fieller1954],
+# and wider where a claim is about several contrasts at once. The bootstrap of whole places stands
+# beside it and does not decide: resampling few places cannot reach beyond them, so it is too narrow.
+# d_z is the distance of the effect from what the claim holds it against, over the spread of its units.
+# Detectable is the true effect that the interval would tell from that in 80 % of such studies: a
+# smaller one is not to be seen here. A claim about time is held against a benchmark: its n are the
+# things timed.
 
 # %%
 #| label: tbl-verdicts
@@ -275,12 +274,12 @@ shown = pd.DataFrame([vars(f) for f in theirs]).rename(columns={"of": "system"})
 shown[["system", "rule", "where", "found", "expected"]].style.hide(axis="index")
 
 # %% [markdown]
-# The same rules are held against every run in this report (@tbl-rules). A finding of our own fails
+# Those of the rules that records can break are held against every run in this report (@tbl-rules). A finding of our own fails
 # the build unless a sentence explains it.
 
 # %%
 #| label: tbl-rules
-#| tbl-cap: "The rules, and how often they found something: in the five studies' numbers, and in ours of how many comparisons (a dash: our runs have nothing to compare)."
+#| tbl-cap: "The rules, and how often they found something: in the five studies' numbers, and in ours of how many comparisons (a dash: not applied to ours, or nothing there to compare)."
 again = verified.read(paths.published_root())
 own, held = lint.ours(found, again), lint.checked(found)
 hits = {r: [sum(f.rule == r for f in fs) for fs in (theirs, own)] for r in lint.RULES}
@@ -319,8 +318,8 @@ versions.reset_index().style.hide(axis="index")
 # %% [markdown]
 # ## Checks
 #
-# No sparse condition is compared with a dense one of other steps or other places, no verdict stands
-# without an interval over places, and each of the five studies breaks a rule.
+# No sparse condition is compared with a dense one of other steps or other images, no verdict stands
+# without an interval, and each of the five studies breaks a rule.
 
 # %%
 for these in found.values():

@@ -92,7 +92,10 @@ def test_paired_takes_the_difference_within_each_unit():
     got = stats.paired(table(0.05), CLAIM)
     assert got["value"].to_numpy() == pytest.approx(0.05)  # places differ by 0.1, units by nothing
     share = Claim("", "", ("a",), ("b",), measure="share", threshold=0.5)
-    assert stats.paired(table(0.0), share)["value"].to_numpy() == pytest.approx(0.5)
+    equal = stats.paired(table(0.0), share)  # of the mean of b, not of each b: 0.4 to 0.8
+    bounds = np.repeat([0.4, 0.5, 0.6, 0.7, 0.8], 3)
+    assert equal["value"].to_numpy() == pytest.approx(0.5 * bounds / bounds.mean())
+    assert equal["value"].mean() == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
@@ -128,12 +131,46 @@ def test_sizes_that_do_not_fit_are_refused():
         stats.interval(np.array([]), np.array([]))
 
 
-def test_per_cent_of_the_bound_is_taken_unit_by_unit():
-    found = stats.percent_of_bound(table(-0.1, folds=2, pairs=1), "b")
-    assert list(found.columns) == ["a"]
-    assert found["a"].tolist() == pytest.approx([75, 80])  # 0.3 of 0.4 and 0.4 of 0.5
+def test_a_share_of_the_bound_is_the_quotient_of_the_means():
+    found = stats.shares_of_bound(table(-0.1, folds=2, pairs=1), "b")
+    assert list(found) == ["a"]
+    assert found["a"].mean == pytest.approx(0.35 / 0.45)  # 0.3 of 0.4 and 0.4 of 0.5
+    assert (found["a"].units, found["a"].blocks) == (2, 2)
     with pytest.raises(UnknownName, match="cell 'dense'; known: a, b"):
-        stats.percent_of_bound(table(0.1), "dense")
+        stats.shares_of_bound(table(0.1), "dense")
+
+
+def test_fiellers_interval_ends_where_the_test_of_its_quotient_does():
+    rng = np.random.default_rng(3)
+    plus, minus = rng.normal(0.4, 0.05, 15), rng.normal(0.5, 0.05, 15)
+    folds = np.repeat(np.arange(5), 3)
+    found = stats.quotient(plus, minus, folds)
+    assert found.mean == pytest.approx(plus.mean() / minus.mean())
+    for end in (found.low, found.high):
+        told = stats.interval(plus - end * minus, folds)
+        assert min(abs(told.low), abs(told.high)) == pytest.approx(0, abs=1e-12)
+    fixed = stats.quotient(plus, np.full(15, 0.5), folds)
+    plain = stats.interval(plus / 0.5, folds)
+    assert (fixed.low, fixed.high) == pytest.approx((plain.low, plain.high))
+
+
+def test_a_quotient_by_what_may_be_nothing_has_no_ends():
+    found = stats.quotient(np.ones(4), np.array([1.0, -1.0, 2.0, -1.5]), np.arange(4))
+    assert (found.low, found.high) == (-np.inf, np.inf)
+    assert found.text().endswith("[no interval]")
+    assert np.isnan(stats.quotient(np.ones(1), np.ones(1), np.zeros(1)).low)
+
+
+def test_fiellers_interval_covers_the_quotient_as_often_as_it_says():
+    """Five noisy places: a mean of quotients would be about 2 points too high."""
+    rng, hits, means, folds = np.random.default_rng(0), 0, [], np.arange(5)
+    for _ in range(2_000):
+        plus, minus = rng.normal(0.38, 0.06, 5), rng.normal(0.4, 0.06, 5)
+        found = stats.quotient(plus, minus, folds)
+        hits += found.low <= 0.95 <= found.high
+        means.append((plus / minus).mean())
+    assert hits / 2_000 == pytest.approx(0.95, abs=0.015)
+    assert np.mean(means) - 0.95 > 0.015
 
 
 def test_a_budget_table_has_a_row_a_budget_from_few_labels_to_all():
@@ -143,7 +180,7 @@ def test_a_budget_table_has_a_row_a_budget_from_few_labels_to_all():
     assert list(found.index) == ["a", "b"]
     assert found["pixels an image"].tolist() == ["30", "12,000"]
     assert found["% of its pixels"].tolist() == ["0.25", "100"]
-    assert found["% of the dense score"].tolist() == ["78 [46, 109]", "100"]  # 77.5, t(1) 12.706
+    assert found["% of the dense score"].tolist() == ["78 [no interval]", "100"]  # two places
     assert found["mIoU in %"].tolist() == ["35.0 [-28.5, 98.5]", "45.0 [-18.5, 108.5]"]
     assert found["n"].tolist() == [2, 2]
 

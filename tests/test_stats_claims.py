@@ -103,6 +103,22 @@ def test_largest_covers_all_rivals_at_once():
     assert wide.high - wide.low > narrow.high - narrow.low
 
 
+def test_each_of_several_differences_has_to_hold():
+    """The mean of the two would hold; the second is as large as the noise."""
+    runs = {"a": 0.5, "b": 0.4, "c": 0.45, "d": 0.45}
+    both = Claim("", "", ("a", "c"), ("b", "d"), measure="each")
+    assert both.rule == "miou: each of [a] - [b]; [c] - [d] > 0"
+    mean = Claim("", "", ("a", "c"), ("b", "d"))
+    found = table(runs, noise=0.002)
+    assert stats.verdicts(found, {"X": mean})["verdict"].item() == "holds"
+    judged = stats.verdicts(found, {"X": both}).iloc[0]
+    assert judged["verdict"] == "does not hold"  # within a point
+    assert judged["effect"].mean == pytest.approx(0.0, abs=0.003)
+    assert judged["p_holm"] > 0.05
+    with pytest.raises(ValueError, match="each cell of plus"):
+        Claim("", "", ("a", "c"), ("b",), measure="each")
+
+
 def test_a_ratio_of_costs_is_held_against_its_threshold():
     claim = Claim("", "", ("a",), ("b",), metric="seconds", measure="ratio", threshold=1.5)
     found = table({"a": 200.0, "b": 100.0}, metric="seconds")

@@ -90,7 +90,7 @@ def test_conditions_of_system_c_change_one_thing_each_and_are_scored_alike():
 
 
 def test_claims_name_cells_and_columns_that_exist():
-    columns = {"miou", "accuracy", "steps_to_95", "seconds", "lowest_loss_elsewhere"}
+    columns = {"miou", "accuracy", "steps_to_95", "step_seconds", "lowest_loss_elsewhere"}
     columns |= {"gap", "rarest_iou"}
     for study in STUDIES.values():
         for claim in study.claims.values():
@@ -187,16 +187,25 @@ def test_steps_to_share_needs_the_score_to_stay():
 
 
 def test_a_validation_says_whether_loss_and_score_agree_on_the_step():
+    import numpy as np
     import pandas as pd
 
     history = pd.DataFrame({"step": [1, 2, 3], "val_loss": [0.4, None, 0.3]})
     history["val_sparse_miou"] = [0.7, None, 0.8]
-    rising = records.validated(history.assign(val_dense_miou=[0.5, None, 0.6]))
-    falling = records.validated(history.assign(val_dense_miou=[0.6, None, 0.5]))
-    sparse = {"val_sparse_miou": 0.8}
-    assert rising == sparse | {"val_dense_miou": 0.6, "lowest_loss_elsewhere": 0}
-    assert falling == sparse | {"val_dense_miou": 0.5, "lowest_loss_elsewhere": 1}
-    assert records.validated(history[["step"]]) == {}
+
+    def validated(dense, **facts):
+        none = history[["step"]]
+        of = none if dense is None else history.assign(val_dense_miou=dense)
+        bare = records.Statistics(np.zeros((0, 2, 2), int))
+        return records.validated(records.Record("", studies.Run(), facts, of, (), bare))
+
+    last = {"val_sparse_miou": 0.8, "val_dense_miou": 0.6}
+    assert validated([0.5, None, 0.6]) == last | {"lowest_loss_elsewhere": 0}
+    falling = {"val_sparse_miou": 0.8, "val_dense_miou": 0.5, "lowest_loss_elsewhere": 1}
+    assert validated([0.6, None, 0.5], kept={"rule": "last", "step": 3}) == falling
+    best = {"val_sparse_miou": 0.7, "val_dense_miou": 0.6, "lowest_loss_elsewhere": 1}
+    assert validated([0.6, None, 0.5], kept={"rule": "best", "step": 1}) == best
+    assert validated(None) == {}
 
 
 def test_a_cell_fills_the_places_in_a_models_name_and_leads_to_its_weights():

@@ -57,18 +57,18 @@ CLICKS = Claim(
 def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """One row a choice: the labels, what is held against what, what the first gains over the second
     with its 95 % interval, n units, the verdict on the claim that it is better, and which to take:
-    the first where it holds, the second where it does not, else what stands otherwise, called a
-    default.
+    the first where it holds, the second where the interval is on its side, else (also where they
+    are shown to be as good) what stands otherwise, called a default.
 
     Args:
         tables: `sweep.table` of each study that has records.
     """
-    judged = {
-        name: stats.claims_table(tables[name], studies.study(name).claims).set_axis(
-            list(studies.study(name).claims)
-        )
-        for name in {choice.study for choice in CHOICES} & set(tables)
-    }
+    judged = {}
+    for name in {choice.study for choice in CHOICES} & set(tables):
+        claims = studies.study(name).claims
+        told = stats.claims_table(tables[name], claims).set_axis(list(claims))
+        effects = stats.verdicts(tables[name], claims).set_index("claim")["effect"]
+        judged[name] = told.join(effects)
     return pd.DataFrame([_row(choice, judged.get(choice.study)) for choice in CHOICES])
 
 
@@ -79,8 +79,12 @@ def _row(choice: Choice, judged: pd.DataFrame | None) -> dict[str, object]:
         return asked | none | {"take": f"{choice.otherwise} (default)"}
     found = judged.loc[choice.claim]
     said = {"gain of the first": found["ours"], "n": found["n"], "verdict": found["verdict"]}
-    told = {"holds": choice.first, "does not hold": choice.second}
-    return asked | said | {"take": told.get(found["verdict"], f"{choice.otherwise} (default)")}
+    take = f"{choice.otherwise} (default)"
+    if found["verdict"] == "holds":
+        take = choice.first
+    elif found["verdict"] == "does not hold" and found["effect"].high < 0:
+        take = choice.second
+    return asked | said | {"take": take}
 
 
 def decided(judged: pd.DataFrame) -> str:

@@ -147,6 +147,7 @@ MEASURES = MappingProxyType(
         "difference": "{plus} - {minus} {side} 0",
         "share": "{plus} / {minus} {side} {threshold:.3g}",
         "ratio": "{plus} / {minus} {side} {threshold:.3g}",
+        "each": "each of {pairs} {side} 0",
         "interaction": "({plus}) - ({minus}) {side} 0",
         "equivalence": "|{plus} - {minus}| < {margin:g}",
         "largest": "{plus} - {minus} {side} each of {rivals}",
@@ -166,8 +167,9 @@ class Claim:
         metric: column of `records.table`.
         sign: +1 where the claim says plus is higher, -1 where it says lower.
         measure: `difference` of the two means; `share` or `ratio`: their quotient, held against
-            `threshold` (a share is shown in %, a ratio as times); `interaction`: the first of plus
-            less its second, less the same of minus; `equivalence`: a difference that the claim says
+            `threshold` (a share is shown in %, a ratio as times); `each`: every cell of plus less
+            the one of minus that stands in its place; `interaction`: the first of plus less its
+            second, less the same of minus; `equivalence`: a difference that the claim says
             is none; `no_gain`: a difference that the claim says stays below the margin (sign -1);
             `largest`: the difference is a gain that exceeds the gain of every rival; `property`:
             the share of the runs of plus whose `metric` is 1 and not 0, held against `threshold`.
@@ -177,7 +179,8 @@ class Claim:
 
     Raises:
         UnknownName: no such measure.
-        ValueError: an interaction without two cells on either side, a largest without rivals.
+        ValueError: an interaction without two cells on either side, an `each` with sides of
+            different length, a largest without rivals.
     """
 
     text: str
@@ -196,6 +199,8 @@ class Claim:
             raise unknown("measure", self.measure, MEASURES)
         if self.measure == "interaction" and not len(self.plus) == len(self.minus) == 2:
             raise ValueError(f"'{self.text}': an interaction has two cells on either side")
+        if self.measure == "each" and len(self.plus) != len(self.minus):
+            raise ValueError(f"'{self.text}': each cell of plus is compared with one of minus")
         if (self.measure == "largest") != bool(self.rivals):
             raise ValueError(f"'{self.text}': rivals are what `largest`, and only it, is held to")
 
@@ -210,8 +215,9 @@ class Claim:
         """The declaration as one line: metric, contrast, direction, margin or threshold."""
         plus, minus = (self._side(cells) for cells in (self.plus, self.minus))
         rivals = "; ".join(f"[{w}] - [{without}]" for w, without in self.rivals)
+        pairs = "; ".join(f"[{a}] - [{b}]" for a, b in zip(self.plus, self.minus, strict=False))
         said = MEASURES[self.measure].format(
-            plus=plus, minus=minus, rivals=rivals, side="><"[self.sign < 0],
+            plus=plus, minus=minus, rivals=rivals, pairs=pairs, side="><"[self.sign < 0],
             threshold=self.threshold, margin=self.margin,
         )  # fmt: skip
         return f"{self.metric}: {said}"

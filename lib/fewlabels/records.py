@@ -170,8 +170,9 @@ def table(named: Mapping[Unit, Record]) -> pd.DataFrame:
     were touched in training.
     `best_miou` is the highest on the watched curve, which is chosen on the test tiles and therefore
     too high; `steps_to_95` is the first watched step from which on the score stays at or above 95 %
-    of the last. `rarest_iou` is the IoU of the scored class with the fewest labels. Of runs with a
-    validation also what `validated` says, and what `fitted` does.
+    of the last. `seconds` are of the training, `step_seconds` of one step (median, so that what
+    else a machine does for a while is not in it). `rarest_iou` is the IoU of the scored class with
+    the fewest labels. Of runs with a validation also what `validated` says, and what `fitted` does.
     """
     rows = []
     for (cell, fold, pair), record in named.items():
@@ -182,11 +183,12 @@ def table(named: Mapping[Unit, Record]) -> pd.DataFrame:
             | {"boundary_iou": outline.mean_iou, "boundary_f1": outline.mean_f1, "ece": record.ece}
             | {"steps_to_95": steps_to_share(watched, 0.95)}
             | {"seconds": record.history["seconds"].iloc[-1]}
+            | {"step_seconds": record.history["seconds"].diff().median()}
             | {name: record.facts["labels"][name] for name in ("pixels", "seen")}
             | {"pixels_a_tile": _pixels_a_tile(record)}
             | _by_class(record)
             | {"rarest_iou": score.iou[rarest(record)]}
-            | validated(record.history)
+            | validated(record)
             | fitted(record)
         )
     return pd.DataFrame(rows)
@@ -233,19 +235,21 @@ def fitted(record: Record) -> dict[str, float]:
     return {"train_miou": score.miou, "gap": score.miou - test.miou}
 
 
-def validated(history: pd.DataFrame) -> dict[str, float]:
+def validated(record: Record) -> dict[str, float]:
     """What a validation said of a run; nothing where there was none.
 
-    `val_sparse_miou`, `val_dense_miou`: at the last validation, fractions.
+    `val_sparse_miou`, `val_dense_miou`: of the weights that were kept, fractions.
     `lowest_loss_elsewhere`: 1 where the lowest validation loss and the highest mIoU on dense masks
     of the same places are of different steps, else 0.
     """
-    if "val_loss" not in history:
+    if "val_loss" not in record.history:
         return {}
-    rows = history.dropna(subset="val_loss").reset_index(drop=True)
+    rows = record.history.dropna(subset="val_loss").set_index("step")
     apart = rows["val_loss"].idxmin() != rows["val_dense_miou"].idxmax()
-    last = rows[["val_sparse_miou", "val_dense_miou"]].iloc[-1].astype(float)
-    return {**last, "lowest_loss_elsewhere": float(apart)}
+    kept = record.facts.get("kept", {"rule": "last"})
+    at = rows.index[-1] if kept["rule"] == "last" else kept["step"]
+    of_kept = rows.loc[at, ["val_sparse_miou", "val_dense_miou"]].astype(float)
+    return {**of_kept, "lowest_loss_elsewhere": float(apart)}
 
 
 def watched_curve(record: Record) -> pd.DataFrame:

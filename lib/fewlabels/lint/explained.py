@@ -37,8 +37,9 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
             "the same without weights was not run."
         ),
         "C*/majority/rare class augmented, *": (
-            "Weights up to 100 for a rare class and four times the images that hold it: the "
-            "network finds big rock where there is none, which costs the others their pixels."
+            "Class weights as of the plain runs, which pass, and four times the images that hold "
+            "big rock: more of the soil is taken for sand and bedrock, and a little of everything "
+            "for big rock."
         ),
         "pretraining/majority/from scratch, 30 px, fold 2, pair 0": (
             "Thirty labels an image are too few on this place for a network from scratch; from "

@@ -226,6 +226,8 @@ def _same_cells(found: Mapping[str, Mapping[Unit, Record]]) -> Iterator[Case]:
             cells.setdefault(same, {}).setdefault(f"{study}: {cell}", []).append(record)
     for (first, mine), *others in (list(same.items()) for same in cells.values()):
         for other, theirs in others:
+            if {r.key for r in mine} == {r.key for r in theirs}:
+                continue  # studies share these runs: there is nothing to compare
             one, two = _scored(mine), _scored(theirs)
             within = _half(one) + _half(two)
             yield "same-cell", f"{first}; {other}", rules.same_cell(one.mean, two.mean, within)

@@ -3,7 +3,7 @@ interval is over folds, the independent blocks; the permutation test is over uni
 """
 
 from fewlabels.stats.contrasts import contrasts, paired
-from fewlabels.stats.intervals import Interval, block_bootstrap, interval
+from fewlabels.stats.intervals import Interval, block_bootstrap, interval, quotient
 from fewlabels.stats.judge import (
     Evidence,
     claims_table,
@@ -29,7 +29,7 @@ from fewlabels.stats.summaries import (
     budget_table,
     budgets_reaching,
     by_class,
-    percent_of_bound,
+    shares_of_bound,
     summary,
 )  # fmt: skip
 
@@ -37,6 +37,6 @@ __all__ = [
     "UNITS", "Evidence", "Interval", "Spread", "area_under_budget_curve", "binomial",
     "block_bootstrap", "budget_reaching", "budget_table", "budgets_reaching", "by_class",
     "claims_table", "cliffs_delta", "contrasts", "d_z", "declared", "equivalence", "evidence",
-    "evidence_table", "interval", "paired", "percent_of_bound", "promise", "proportion",
+    "evidence_table", "interval", "paired", "promise", "proportion", "quotient", "shares_of_bound",
     "sign_flip", "smallest_effect", "smallest_p", "spread", "summary", "verdict", "verdicts",
 ]  # fmt: skip

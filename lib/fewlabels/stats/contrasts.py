@@ -3,34 +3,45 @@
 import pandas as pd
 
 from fewlabels.design import Claim
+from fewlabels.stats.intervals import block_means
 
 
 def paired(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     """A claim's value for each unit: columns `fold`, `pair`, `plus`, `minus`, `value`.
 
     `plus` and `minus` are the two sides whose equality would leave nothing of the claim: means of
-    `claim.metric` over cells, gains, or a threshold. `value` is their difference; for `share` and
-    `ratio` it is the quotient of the means less the threshold. For `largest`, the rival with the
-    smallest mean lead. Units that lack a value are left out, as are all of them where no run of a
-    cell is there, or no record holds the metric.
+    `claim.metric` over cells, gains, or a threshold; for `share` and `ratio`, `minus` is the
+    threshold times what stands in the column `of`. `value` is their difference; for `share` and
+    `ratio` over the mean of `of`, so that its mean is the quotient of the means less the threshold.
+    For `largest` and `each`, the contrast with the smallest mean. Units that lack a value are left
+    out, as are all of them where no run of a cell is there, or no record holds the metric.
     """
     return min(contrasts(table, claim), key=lambda units: units["value"].mean())
 
 
 def contrasts(table: pd.DataFrame, claim: Claim) -> list[pd.DataFrame]:
-    """As `paired`: one table a rival for `largest`, a single one for all other measures."""
+    """As `paired`: one table a rival for `largest`, one a pair of cells for `each`, one for all
+    other measures.
+    """
     wide = _wide(table, claim)
     plus, minus = (wide[list(c)].mean(axis=1, skipna=False) for c in (claim.plus, claim.minus))
     match claim.measure:
         case "share" | "ratio":
-            at = claim.threshold
-            return [_units(plus, at * minus, plus / minus - at)]
+            units = _units(plus, claim.threshold * minus, minus)
+            if len(units):
+                units["value"] /= block_means(
+                    units["of"].to_numpy(), units["fold"].to_numpy()
+                ).mean()
+            return [units]
         case "no_gain":
             return [_units(plus, minus + claim.margin)]
         case "property":
             return [_units(plus, plus * 0 + claim.threshold)]
         case "interaction":
             return [_units(*(_gain(wide, *cells) for cells in (claim.plus, claim.minus)))]
+        case "each":
+            sides = zip(claim.plus, claim.minus, strict=True)
+            return [_units(wide[one], wide[other]) for one, other in sides]
         case "largest":
             return [_units(plus - minus, _gain(wide, *rival)) for rival in claim.rivals]
         case _:
@@ -48,6 +59,7 @@ def _gain(wide: pd.DataFrame, cell: str, without: str) -> pd.Series:
     return wide[cell] - wide[without]
 
 
-def _units(plus: pd.Series, minus: pd.Series, value: pd.Series | None = None) -> pd.DataFrame:
-    value = plus - minus if value is None else value
-    return pd.DataFrame({"plus": plus, "minus": minus, "value": value}).dropna().reset_index()
+def _units(plus: pd.Series, minus: pd.Series, of: pd.Series | None = None) -> pd.DataFrame:
+    columns = {"plus": plus, "minus": minus, "value": plus - minus}
+    columns |= {} if of is None else {"of": of}
+    return pd.DataFrame(columns).dropna().reset_index()

@@ -53,6 +53,38 @@ def interval(
     return Interval(mean, mean - half, mean + half, len(values), n)
 
 
+def quotient(
+    plus: Float[np.ndarray, " n"],
+    minus: Float[np.ndarray, " n"],
+    blocks: Shaped[np.ndarray, " n"],
+    level: float = 0.95,
+) -> Interval:
+    """Mean of `plus` over mean of `minus`, both means of block means, with Fieller's interval: the
+    quotients q for which Student's t over blocks cannot tell plus - q * minus from 0.
+
+    A mean of quotients would be too high where `minus` is noisy, and one small `minus` would decide
+    it. Ends are infinite where `minus` cannot be told from 0; blocks as in `interval`.
+
+    Raises:
+        ValueError: as `interval`.
+
+    Source: Fieller 1954, https://doi.org/10.1111/j.2517-6161.1954.tb00159.x
+    """
+    over, under = block_means(plus, blocks), block_means(minus, blocks)
+    n, found = len(over), float(over.mean() / under.mean())
+    if n < 2:
+        return Interval(found, np.nan, np.nan, len(plus), n)
+    (pp, pm), (_, mm) = np.cov(over, under) * t.ppf((1 + level) / 2, n - 1) ** 2 / n
+    a, b, c = (x * y - v for x, y, v in (
+        (under.mean(), under.mean(), mm), (over.mean(), under.mean(), pm),
+        (over.mean(), over.mean(), pp),
+    ))  # fmt: skip
+    if a <= 0:
+        return Interval(found, -np.inf, np.inf, len(plus), n)
+    half = max(b * b - a * c, 0) ** 0.5
+    return Interval(found, float((b - half) / a), float((b + half) / a), len(plus), n)
+
+
 def block_bootstrap(
     values: Float[np.ndarray, " n"],
     blocks: Shaped[np.ndarray, " n"],

@@ -9,7 +9,7 @@ from statsmodels.stats.multitest import multipletests
 
 from fewlabels.design import Claim
 from fewlabels.stats.contrasts import contrasts, paired
-from fewlabels.stats.intervals import Interval, block_bootstrap, interval
+from fewlabels.stats.intervals import Interval, block_bootstrap, interval, quotient
 from fewlabels.stats.significance import (
     UNITS,
     binomial,
@@ -21,7 +21,7 @@ from fewlabels.stats.significance import (
 from fewlabels.stats.sizes import cliffs_delta, d_z, smallest_effect, spread
 
 ALPHA = 0.05
-SHOWN = {"steps_to_95": (1, 0, " steps"), "seconds": (1, 0, " s")}  # else points: (100, 1)
+SHOWN = {"steps_to_95": (1, 0, " steps"), "step_seconds": (1, 3, " s")}  # else points: (100, 1)
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,10 @@ class Evidence:
 def evidence(table: pd.DataFrame, claim: Claim) -> Evidence:
     """What the units of a claim say.
 
-    For `largest` the effect is the lead over the closest rival: of all rivals the smallest mean,
-    low and high end, each rival's interval at 1 - 0.05 / rivals so that together they cover, and
-    the largest p, since every rival has to be beaten. Without a single unit all of it is NaN.
+    For `largest` the effect is the lead over the closest rival, for `each` the smallest difference:
+    of all contrasts the smallest mean, low and high end, each interval at 1 - 0.05 / contrasts so
+    that together they cover, and the largest p, since each has to hold. For `share` and `ratio` the
+    interval is Fieller's, see `quotient`. Without a single unit all of it is NaN.
     """
     units = paired(table, claim)
     if units.empty:
@@ -74,13 +75,14 @@ def evidence(table: pd.DataFrame, claim: Claim) -> Evidence:
 
 def _tested(table: pd.DataFrame, claim: Claim, p_none: float) -> tuple[Interval, float]:
     """The deciding interval and the p that goes with it."""
-    every = [(u["value"].to_numpy(), u["fold"].to_numpy()) for u in contrasts(table, claim)]
+    tables = contrasts(table, claim)
+    every = [(units["value"].to_numpy(), units["fold"].to_numpy()) for units in tables]
+    (values, blocks), at = every[0], claim.threshold
     if claim.measure == "property":
-        values, blocks = every[0]
-        at = claim.threshold
-        share = proportion(values + at, blocks)
-        effect = replace(share, mean=share.mean - at, low=share.low - at, high=share.high - at)
-        return effect, binomial(values + at, at)
+        return _moved(proportion(values + at, blocks), -at), binomial(values + at, at)
+    if claim.measure in ("share", "ratio"):
+        plus, of = (tables[0][side].to_numpy() for side in ("plus", "of"))
+        return _moved(quotient(plus, of, blocks), -at), sign_flip(values)
     found = [interval(values, blocks, 1 - ALPHA / len(every)) for values, blocks in every]
     ends = (min(getattr(i, end) for i in found) for end in ("mean", "low", "high"))
     effect = Interval(*ends, found[0].units, found[0].blocks)
@@ -103,7 +105,7 @@ def verdicts(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
 
 
 def verdict(claim: Claim, effect: Interval, p_holm: float, p_none: float = np.nan) -> str:
-    """The decision rule for one claim.
+    """The decision rule for one claim, the first of these that is so.
 
     *holds*: Holm p below 0.05 and the whole interval on the claimed side of 0 (`equivalence`:
     within the margin). *does not hold*: the interval on the other side (`equivalence`: beyond the
@@ -203,15 +205,20 @@ def evidence_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataF
 
 
 def _detectable(units: pd.DataFrame, folds: int, n: int) -> float:
-    """The smallest effect that `n` units in `folds` places can see, at the spread of `units`."""
-    if units["fold"].nunique() < 2:
+    """The smallest effect that `n` units in `folds` places can see, at the spread of `units`; of
+    one place the units stand in for places, as in `interval`.
+    """
+    values, blocks = units["value"].to_numpy(), units["fold"].to_numpy()
+    if folds == 1:
+        folds, blocks = n, np.arange(len(values))
+    if len(set(blocks)) < 2:
         return np.nan
-    return smallest_effect(spread(units["value"].to_numpy(), units["fold"].to_numpy()), folds, n)
+    return smallest_effect(spread(values, blocks), folds, n)
 
 
 def _of_miou(claim: Claim) -> bool:
     """Whether the claim says that mIoU differs, so that the margin applies to it."""
-    differs = claim.measure in ("difference", "interaction", "largest")
+    differs = claim.measure in ("difference", "each", "interaction", "largest")
     return differs and claim.metric.endswith("miou")
 
 
@@ -221,14 +228,17 @@ def _shown(claim: Claim) -> tuple[float, int, str]:
     return by_measure.get(claim.measure) or SHOWN.get(claim.metric, (100, 1, " points"))
 
 
+def _moved(found: Interval, by: float) -> Interval:
+    return replace(found, mean=found.mean + by, low=found.low + by, high=found.high + by)
+
+
 def _in_words(claim: Claim, effect: Interval) -> str:
     if not effect.units:
         return "-"
     at = claim.threshold if claim.measure in ("share", "ratio", "property") else 0.0
     at = claim.margin if claim.measure == "no_gain" else at
-    moved = replace(effect, mean=effect.mean + at, low=effect.low + at, high=effect.high + at)
     scale, digits, unit = _shown(claim)
-    return moved.text(scale, digits) + unit
+    return _moved(effect, at).text(scale, digits) + unit
 
 
 def _plain(value: float) -> str:

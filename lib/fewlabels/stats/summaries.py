@@ -8,16 +8,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
-from fewlabels.stats.intervals import Interval, interval
+from fewlabels.stats.intervals import Interval, interval, quotient
 from fewlabels.types import unknown
 
 
-def percent_of_bound(table: pd.DataFrame, bound: str, metric: str = "miou") -> pd.DataFrame:
-    """`metric` as per cent of that of the cell `bound`: one row a unit (fold, pair), one column a
-    cell, the bound itself left out.
-
-    Each unit is divided by the bound of its own fold and pair, so that an easy place does not count
-    for more. NaN where a unit lacks a run; `interval` over the rows' folds gives the interval.
+def shares_of_bound(table: pd.DataFrame, bound: str, metric: str = "miou") -> dict[str, Interval]:
+    """Of each cell but `bound`: its mean `metric` over that of the bound, on the units that have
+    both, with the interval of `quotient` over folds. A fraction.
 
     Raises:
         UnknownName: no such cell.
@@ -25,20 +22,22 @@ def percent_of_bound(table: pd.DataFrame, bound: str, metric: str = "miou") -> p
     if bound not in set(table["cell"]):
         raise unknown("cell", bound, table["cell"].unique())
     wide = table.pivot(index=["fold", "pair"], columns="cell", values=metric)
-    return 100 * wide.div(wide[bound], axis=0).drop(columns=bound)
+    both = {cell: wide[[cell, bound]].dropna() for cell in wide if cell != bound}
+    return {
+        cell: quotient(*units.to_numpy(float).T, units.index.get_level_values("fold").to_numpy())
+        for cell, units in both.items()
+    }
 
 
 def budget_table(table: pd.DataFrame, bound: str) -> pd.DataFrame:
     """For readers: a row a budget (`cell`), from few labels to the cell `bound`, which has all:
-    labelled pixels an image (mean), their share of the bound's, mIoU's share of the bound's, taken
-    unit by unit, and mIoU, both the mean with a 95 % interval over folds; n, the runs.
+    labelled pixels an image (mean), their share of the bound's, mIoU's share of the bound's and
+    mIoU, both with a 95 % interval over folds; n, the runs.
 
     Raises:
         UnknownName: no such cell.
     """
-    shares = percent_of_bound(table, bound)
-    folds = shares.index.get_level_values("fold").to_numpy()
-    of_bound = {cell: interval(shares[cell].to_numpy(), folds).text(1, 0) for cell in shares}
+    of_bound = {cell: s.text(digits=0) for cell, s in shares_of_bound(table, bound).items()}
     pixels = table.groupby("cell")["pixels_a_tile"].mean().sort_values()
     said = {
         "pixels an image": pixels.map("{:,.0f}".format),

@@ -19,6 +19,7 @@ CLAIMS = MappingProxyType(
             theirs="best validation loss 0.755 and 0.746 against 0.835 and 0.843",
             plus=("ResNet-50, 20 %", "ResNet-50, 50 %"),
             minus=("ResNet-18, 20 %", "ResNet-18, 50 %"),
+            measure="each",
         ),
         "A2": Claim(
             text="ResNet-50 gains from 50 % over 20 %.",
