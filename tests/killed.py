@@ -49,7 +49,7 @@ def _arm(step: int, moment: str, train: object, checkpoint: object, records: obj
     def die(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    stepped, written, removed = train._step, checkpoint.save_file, checkpoint.shutil.rmtree
+    stepped, written, removed = train._step, Path.write_bytes, checkpoint.shutil.rmtree
 
     def step_and_die(now, *rest):
         value = stepped(now, *rest)
@@ -57,8 +57,8 @@ def _arm(step: int, moment: str, train: object, checkpoint: object, records: obj
             die()
         return value
 
-    def write_and_die(tensors, file: Path) -> None:
-        written(tensors, file)
+    def write_and_die(file: Path, content: bytes) -> None:
+        written(file, content)
         if file.parent.name.startswith(f".step-{step:08d}"):
             if moment == "half":
                 os.truncate(file, file.stat().st_size // 2)
@@ -71,8 +71,8 @@ def _arm(step: int, moment: str, train: object, checkpoint: object, records: obj
 
     places: dict[str, Callable[[], None]] = {
         "step": lambda: setattr(train, "_step", step_and_die),
-        "half": lambda: setattr(checkpoint, "save_file", write_and_die),
-        "between": lambda: setattr(checkpoint, "save_file", write_and_die),
+        "half": lambda: setattr(Path, "write_bytes", write_and_die),
+        "between": lambda: setattr(Path, "write_bytes", write_and_die),
         "record": lambda: setattr(records, "_write_history", die),
         "old": lambda: setattr(checkpoint.shutil, "rmtree", remove_and_die),
     }

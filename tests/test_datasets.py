@@ -189,12 +189,27 @@ def test_folder_refuses_values_that_are_no_class(folder_root: Path):
 
 @pytest.mark.parametrize(
     ("text", "match"),
-    [("{", "classes.json"), ('{"classes": ["one"]}', "two different"), ("{}", "classes.json")],
+    [
+        ("{", "classes.json"),
+        ('{"classes": ["one"]}', "two different"),
+        ("{}", "classes.json"),
+        ('{"classes": {"water": 5, "road": 9}}', "is no list of str"),
+        ('{"classes": "ab"}', "is no list of str"),
+        ('{"classes": [1, 2]}', "is no list of str"),
+        ('{"classes": ["a", "b"], "void": ["255"]}', "is no list of int"),
+    ],
 )
 def test_folder_explains_its_class_file(text: str, match: str, folder_root: Path):
     (folder_root / "classes.json").write_text(text)
     with pytest.raises(DataError, match=match):
         folder.source(folder_root)
+
+
+def test_folder_refuses_two_images_for_one_mask(folder_root: Path):
+    image = next(p for p in (folder_root / "images").rglob("*.png"))
+    Image.open(image).convert("RGB").save(image.with_suffix(".jpg"))
+    with pytest.raises(DataError, match=f"two images for one mask.*{image.stem}"):
+        datasets.load("folder", folder_root)
 
 
 def test_folder_names_a_missing_mask(folder_root: Path):

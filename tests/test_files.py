@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fewlabels.files import Shelf, whole_file, whole_folder
-from fewlabels.types import DiskFullError
+from fewlabels.files import Shelf, whole_file, whole_folder, writable
+from fewlabels.types import DiskFullError, PlaceError
 
 
 def full_disk(*_: object) -> None:
@@ -55,6 +55,20 @@ def test_a_full_disk_is_named_and_leaves_nothing(whole, tmp_path: Path):
     with pytest.raises(DiskFullError, match=r"'.*run'.*free"), whole(tmp_path / "run"):
         full_disk()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_folder])
+def test_a_place_that_cannot_be_is_named(whole, tmp_path: Path):
+    (tmp_path / "scene.tif").write_text("mine")
+    said = pytest.raises(PlaceError, match=r"'.*scene.tif/map' cannot be written \(File exists")
+    with said, whole(tmp_path / "scene.tif" / "map"):
+        pass
+    for target in (tmp_path / "scene.tif" / "map", Path("/proc/map")):
+        with pytest.raises(PlaceError, match="name another place"):
+            writable(target)
+    writable(tmp_path / "new" / "map")
+    assert list((tmp_path / "new").iterdir()) == []
+    assert (tmp_path / "scene.tif").read_text() == "mine"
 
 
 def test_other_errors_of_the_disk_pass_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,5 +1,6 @@
 """Scenes, drawn labels, label images and maps, against pixels counted by hand."""
 
+import resource
 from math import cos, radians, sin
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from shapely.geometry import LineString, MultiPoint, Point, Polygon, box
 
 from fewlabels.geo import bands, burn, maps, marks, painted
 from fewlabels.geo import scene as scenes
-from fewlabels.types import IGNORE, DataError, NoLabelsError
+from fewlabels.types import IGNORE, DataError, DiskFullError, NoLabelsError
 
 ALL = slice(0, 10), slice(0, 12)
 
@@ -98,6 +99,20 @@ def test_ranges_are_percentiles_of_valid_pixels_and_bytes_follow_from_them():
     assert (found[..., 1] == 128).all()
 
 
+def test_a_value_far_from_all_others_is_warned_about(caplog):
+    values = np.random.default_rng(0).normal(100, 20, (40, 50, 2)).astype(np.float32)
+    flags = np.zeros((40, 50, 1), np.float32)
+    flags[:20] = 1  # a band of two values has no others
+    valid = np.ones((40, 50), bool)
+    bands.measured([(np.concatenate([values, flags], 2), valid)], 2000)
+    assert not caplog.records
+    values[:, :5, 1] = -9999
+    bands.measured([(values, valid)], 2000)
+    (said,) = caplog.messages
+    assert said.startswith("10 % of the pixels of band 2 are -9999, far from all others")
+    assert "-a_nodata -9999" in said
+
+
 def test_not_a_number_never_reaches_a_network():
     values = np.full((2, 2, 1), np.nan, np.float32)
     found = bands.to_bytes(values, np.zeros((2, 2), bool), bands.Ranges((0.0,), (1.0,)))
@@ -164,6 +179,29 @@ def test_a_turned_grid_is_followed(tmp_path):
     assert scenes.opened(tmp_path / "map.tif").transform.almost_equals(turned)
 
 
+def test_what_a_person_says_of_the_system_wins(tmp_path, plain):
+    """GeoJSON without a system counts as degrees; these are metres."""
+    geopandas.GeoDataFrame({"class": ["a"]}, geometry=[centre(4, 7)]).to_file(
+        tmp_path / "l.geojson"
+    )
+    with pytest.raises(NoLabelsError, match="1 outside the scene"):
+        marks.read(tmp_path / "l.geojson", plain)
+    found = marks.read(tmp_path / "l.geojson", plain, crs=UTM)
+    assert np.argwhere(burn.burning(found)(*ALL).labels == 0).tolist() == [[7, 4]]
+    with pytest.raises(DataError, match="EPSG:999999"):
+        marks.read(labels(tmp_path / "l.gpkg", {centre(1, 1): "a"}), plain, crs="EPSG:999999")
+
+
+def test_a_label_where_the_scenes_system_has_no_place_is_outside(tmp_path, plain):
+    here = geopandas.GeoSeries([centre(4, 7)], crs=UTM).to_crs(4326)[0]
+    far = Polygon([(147, -40), (148, -40), (148, -41)])
+    frame = geopandas.GeoDataFrame({"class": ["a", "b"]}, geometry=[here, far], crs=4326)
+    frame.to_file(tmp_path / "l.gpkg")
+    found = marks.read(tmp_path / "l.gpkg", plain)
+    assert found.report["outside the scene"] == 1
+    assert len(found.shapes) == 1
+
+
 def test_systems_that_cannot_be_brought_together_are_both_named(tmp_path, plain):
     bare = scenes.opened(scene(tmp_path / "bare.tif", np.ones((1, 10, 12), np.uint8), crs=None))
     file = labels(tmp_path / "l.gpkg", {centre(1, 1): "a"})
@@ -226,6 +264,8 @@ def test_files_of_labels_that_cannot_be_used_say_why(tmp_path, plain):
     good = labels(tmp_path / "l.gpkg", {centre(1, 1): "a"})
     with pytest.raises(DataError, match="no column 'kind'; it has: class"):
         marks.read(good, plain, column="kind")
+    with pytest.raises(DataError, match="no column 'geometry'; it has: class"):
+        marks.read(good, plain, column="geometry")
     geopandas.read_file(good).to_file(good, layer="more")
     with pytest.raises(DataError, match="several or none: l, more; name one"):
         marks.read(good, plain)
@@ -276,6 +316,17 @@ def test_a_label_image_on_another_grid_is_brought_to_the_scenes(tmp_path, plain)
         painted.opened(tmp_path / "floats.tif", plain)
 
 
+@pytest.mark.parametrize("name", ["mask.png", "mask.tif"])
+def test_a_label_image_that_was_cut_off_is_named(tmp_path, name):
+    values = np.random.default_rng(0).integers(0, 3, (200, 120)).astype(np.uint8)
+    ground = scenes.opened(scene(tmp_path / "big.tif", np.ones((1, 200, 120), np.uint8)))
+    file = tmp_path / name
+    Image.fromarray(values).save(file) if name.endswith("png") else scene(file, values[None])
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(DataError, match=f"label image.*{name}.*cut off"):
+        painted.opened(file, ground)
+
+
 def test_blocks_are_numbered_over_the_scene():
     assert painted.blocks(slice(0, 4), slice(2, 6), 6, 3).tolist() == [[0, 1, 1, 1]] * 3 + [
         [2, 3, 3, 3]
@@ -298,6 +349,35 @@ def test_a_map_has_the_grid_of_its_scene_and_the_colours_of_its_classes(tmp_path
         assert written.tags()["class_1"] == "y"
     with pytest.raises(DataError, match="there already"):
         maps.write(file, found, strips)
+
+
+@pytest.mark.parametrize("room", [0, 20_000, 60_000])
+def test_a_map_that_did_not_reach_the_disk_is_none(tmp_path, room):
+    """GDAL itself ends without an error where a file may not grow."""
+    found = scenes.opened(scene(tmp_path / "a.tif", np.ones((1, 300, 300), np.uint8)))
+    noise = np.random.default_rng(0).integers(0, 255, (300, 300)).astype(np.uint8)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(DiskFullError, match=r"map\.tif"):
+            maps.write(tmp_path / "map.tif", found, [noise[:100], noise[100:]])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_polygons_that_did_not_reach_the_disk_are_none(tmp_path):
+    values = np.arange(1600, dtype=np.uint8).reshape(40, 40) % 3
+    found = scenes.opened(scene(tmp_path / "a.tif", values[None]))
+    maps.write(tmp_path / "map.tif", found, [values])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))
+    try:
+        with pytest.raises(DiskFullError, match=r"p\.gpkg"):
+            maps.polygons(tmp_path / "p.gpkg", tmp_path / "map.tif", ("x", "y", "z"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {file.name for file in tmp_path.iterdir()} == {"a.tif", "map.tif"}
 
 
 def test_polygons_cover_each_class_by_its_area(tmp_path):

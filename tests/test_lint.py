@@ -212,6 +212,11 @@ def test_equal_configurations_have_to_agree(published: dict[str, dict]):
     assert finding.where == "E: random, PCE; F: random, PCE"
 
 
+def test_a_folder_without_records_is_no_proof(tmp_path: Path, capsys: pytest.CaptureFixture):
+    assert cli.main(["lint", "--results", str(tmp_path / "none")]) == 1
+    assert "holds no records" in capsys.readouterr().err
+
+
 def test_versions_of_the_code_are_apart_until_a_run_came_out_the_same(published: dict[str, dict]):
     """Of three versions b makes a's run again and c b's; with another thread, or where two of them
     are known to differ, nothing is shown.

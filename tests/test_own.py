@@ -15,7 +15,7 @@ from rasters import GRID, UTM, halves, labels, pixels, scene
 from shapely.geometry import Point
 from torch import nn
 
-from fewlabels import cli, evaluate, models, paths
+from fewlabels import cli, devices, evaluate, models, paths
 from fewlabels.checkpoint import CheckpointError
 from fewlabels.devices import compute
 from fewlabels.geo import burn, maps
@@ -24,7 +24,7 @@ from fewlabels.geo.bands import Ranges, to_bytes
 from fewlabels.own import fit, holdout, pieces, score, stored, stream, told
 from fewlabels.own.predict import predict
 from fewlabels.own.recipe import Recipe, RecipeError, check
-from fewlabels.types import IGNORE, DataError, NoLabelsError, UnknownName
+from fewlabels.types import IGNORE, DataError, NoLabelsError, PlaceError, UnknownName
 
 CPU = compute("cpu", "fp32")
 TINY = Recipe(
@@ -272,6 +272,34 @@ def test_what_is_there_already_is_never_overwritten(ground, tmp_path):
         (tmp_path / name).unlink()
 
 
+def test_maps_that_cannot_be_written_are_refused_before_any_work(ground, tmp_path, monkeypatch):
+    model, file = ground / "model", ground / "scene.tif"
+    monkeypatch.setattr(stored, "about", lambda *_: pytest.fail("begun"))
+    with pytest.raises(DataError, match=r"map.gpkg.*is no name for a class map"):
+        predict(file, model, tmp_path / "map.gpkg", polygons=True, device="cpu")
+    with pytest.raises(DataError, match="is no name for a class map"):
+        predict(file, model, Path(), device="cpu")
+    with pytest.raises(PlaceError, match="name another place"):
+        predict(file, model, file / "map.tif", device="cpu")
+    monkeypatch.setattr(devices, "compute", lambda *_: pytest.fail("begun"))
+    with pytest.raises(PlaceError, match="name another place"):
+        fit.fit(file, fit.Labels(ground / "labels.gpkg"), file / "model", TINY)
+
+
+def test_strips_of_a_map_with_odd_letters_are_cleared_away(ground, tmp_path):
+    predict(ground / "scene.tif", ground / "model", tmp_path / "map[1].tif", device="cpu")
+    assert {f.name for f in tmp_path.iterdir()} == {"map[1].tif", "map[1]_confidence.tif"}
+
+
+@pytest.mark.parametrize("name", ["l.gpkg", "l.png"])
+def test_a_class_that_is_named_twice_is_refused(ground, tmp_path, name):
+    twice = ("1=water", "2=water") if name.endswith("png") else ("water", " water")
+    with pytest.raises(DataError, match="class 'water' is named twice"):
+        fit.labelled(
+            fit.Labels(tmp_path / name, classes=twice), scenes.opened(ground / "scene.tif")
+        )
+
+
 def test_a_prediction_that_was_interrupted_goes_on_to_the_same_map(ground, tmp_path, monkeypatch):
     file, model, computed = ground / "scene.tif", ground / "model", []
     asked = {"window": 16, "overlap": 4, "device": "cpu"}
@@ -473,6 +501,9 @@ def test_recipes_that_cannot_be_are_refused():
         {"side": 64},
         {"gap": -1},
         {"lr": 0.0},
+        {"lr": float("nan")},
+        {"seed": -1},
+        {"seed": 2**32},
     ):
         with pytest.raises(RecipeError):
             check(replace(Recipe(), **change))

@@ -187,7 +187,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(DiskFullError):
         checkpoint.write(where, State(2, {"a": torch.zeros(2)}, [{"step": 1}, {"step": 2}]))
     assert checkpoint.latest(where).step == 1

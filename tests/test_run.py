@@ -397,7 +397,7 @@ def test_a_record_of_another_run_under_this_key_is_refused(finished, tmp_path: P
 
 def test_a_missing_record_and_missing_weights_are_named(finished, tmp_path: Path):
     _, record = finished
-    with pytest.raises(RecordError, match="nowhere.*cannot be read"):
+    with pytest.raises(RecordError, match=r"nowhere' holds no record: there is no record.json$"):
         records.read(tmp_path, "nowhere")
     with pytest.raises(RecordError, match=r"model\.safetensors.*run again"):
         run.trained(record, tmp_path)
@@ -409,7 +409,7 @@ def test_a_full_disk_leaves_no_record(tmp_path: Path, monkeypatch: pytest.Monkey
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(records, "save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(DiskFullError, match="no space left"):
         run.execute(TINY, runs=tmp_path, device="cpu")
     # a draw is whole, under its hash, and a claim is empty: they may stay
@@ -517,6 +517,39 @@ def test_the_command_line_names_errors_without_a_traceback(tmp_path: Path):
 def test_the_command_line_shows_what_data_holds(capsys: pytest.CaptureFixture[str]):
     assert cli.main(["data", "synthetic", "--grid", "64"]) == 0
     assert "40 tiles" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["data", "synthetic", "--grid", "0"],
+        ["predict", "m", "s", "o", "--next", "-1"],
+        ["predict", "m", "s", "o", "--window", "0"],
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_at_once(command, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(command)
+    assert stop.value.code == 2
+    assert "or more, found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", [["run", "E", "--data", "mars", "--dry-run"], ["clicks", "--data", "mars"]]
+)
+def test_a_data_set_that_is_none_is_named_before_weights_are_sought(command, capsys, monkeypatch):
+    monkeypatch.setattr("fewlabels.models.build", lambda *_, **__: pytest.fail("weights sought"))
+    assert cli.main(command) == 1
+    assert "unknown data set 'mars'" in capsys.readouterr().err
+
+
+def test_an_error_that_nobody_expects_is_one_line(monkeypatch, capsys):
+    def denied(_) -> None:
+        raise PermissionError(13, "Permission denied", "somewhere")
+
+    monkeypatch.setattr(cli, "_data", denied)
+    assert cli.main(["data", "synthetic"]) == 1
+    assert capsys.readouterr().err == "PermissionError: [Errno 13] Permission denied: 'somewhere'\n"
 
 
 @pytest.mark.parametrize("command", [[], ["data"], ["run"], ["sweep"], ["report"]])

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from fewlabels.files import whole_folder
@@ -70,7 +70,8 @@ def write(where: Checkpoints, state: State) -> Path:
     target = where.folder / f"step-{state.step:08d}"
     with whole_folder(target) as folder:
         file = folder / "state.safetensors"
-        save_file({k: v.detach().cpu().contiguous() for k, v in state.tensors.items()}, file)
+        tensors = {k: v.detach().cpu().contiguous() for k, v in state.tensors.items()}
+        file.write_bytes(save(tensors))  # whose own error does not say that a disk is full
         facts = {"format": FORMAT, "owner": where.owner, "step": state.step}
         facts |= {"sha256": _sha256(file), "history": state.history}
         (folder / "state.json").write_text(json.dumps(facts))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from fewlabels.files import naming_a_full_disk
+from fewlabels.files import making
 
 FOLDER = ".claims"
 POLL = 0.2  # seconds between two looks at a claim that another process holds
@@ -23,10 +23,10 @@ def claimed(runs: Path, key: str) -> FileLock | None:
     """The lock of a run, held by us from now on; None where another process holds it.
 
     Raises:
-        DiskFullError: not even an empty file can be made.
+        DiskFullError, PlaceError: not even an empty file can be made.
     """
     file = runs / FOLDER / f"{key}.lock"
-    with naming_a_full_disk(file):
+    with making(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(file)
         try:

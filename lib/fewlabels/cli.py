@@ -7,14 +7,14 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 
 from fewlabels import paths
 from fewlabels.files import naming_a_full_disk
 from fewlabels.studies import PROFILES, STUDIES
-from fewlabels.types import FewLabelsError
+from fewlabels.types import FewLabelsError, RecordError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         wanted.command(wanted)
     except FewLabelsError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # of a kind that nothing here expects
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -137,6 +140,8 @@ def _lint(wanted: argparse.Namespace) -> None:
     if wanted.results is None:
         print("\n".join(finding.line() for finding in lint.theirs()))
         return
+    if not next(wanted.results.glob("*/*/record.json"), None):
+        raise RecordError(f"'{wanted.results}' holds no records: FOLDER/STUDY/KEY/record.json")
     found = {}
     for letter, study in STUDIES.items():
         found |= lint.grouped(letter, study, records.read_all(wanted.results / letter))
@@ -173,6 +178,17 @@ def _train(wanted: argparse.Namespace) -> None:
     print(f"{wanted.out}, after {about.record['cost']['all_seconds']:.0f} s")
 
 
+def _at_least(least: int) -> Callable[[str], int]:
+    """A whole number that is not below `least`."""
+
+    def number(text: str) -> int:
+        if (found := int(text)) >= least:
+            return found
+        raise argparse.ArgumentTypeError(f"must be {least} or more, found {text}")
+
+    return number
+
+
 def _numbers(text: str) -> tuple[int, ...]:
     """`1,2,4` as numbers."""
     return tuple(int(part) for part in text.split(","))
@@ -202,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument(
         "name", help="synthetic, dubai, ai4mars, landcoverai, deepglobe, potsdam, folder"
     )
-    data.add_argument("--grid", type=int, default=700, help="longest side in pixels (700)")
+    data.add_argument("--grid", type=_at_least(1), default=700, help="longest side in pixels (700)")
     data.set_defaults(command=_data)
 
     run = commands.add_parser("run", help="train the missing runs of a study and list its scores")
@@ -220,19 +236,19 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="train the run of a record again, and compare")
     verify.add_argument("record", type=Path, help="its folder, such as report/results/E/KEY")
     verify.add_argument(
-        "--keep", action="store_true", help="note what was found in verified/ beside the studies"
+        "--keep", action="store_true", help="note it in verified/ beside the studies"
     )
     verify.set_defaults(command=_verify)
 
     audit = commands.add_parser(
         "audit", help="hold label expansions of all tiles against the masks"
     )
-    audit.add_argument("--grid", type=int, default=350, help="longest side in pixels (350)")
+    audit.add_argument(
+        "--grid", type=_at_least(1), default=350, help="longest side in pixels (350)"
+    )
     audit.set_defaults(command=_audit)
 
-    agreement = commands.add_parser(
-        "agreement", help="hold two annotations of the same ground against each other"
-    )
+    agreement = commands.add_parser("agreement", help="hold two annotations of one ground together")
     agreement.add_argument("--data", default="dubai", help="data set (dubai)")
     agreement.set_defaults(command=_agreement)
 
@@ -259,10 +275,12 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("model", type=Path, help="a folder that `fewlabels train` wrote")
     predict.add_argument("scene", type=Path, help="GeoTIFF with the bands of the training scene")
     predict.add_argument("out", type=Path, help="class map; NAME_confidence.tif comes beside it")
-    predict.add_argument("--window", type=int, help="side of what is read at once (the model's)")
-    predict.add_argument("--overlap", type=int, help="pixels windows share (a quarter of one)")
+    predict.add_argument(
+        "--window", type=_at_least(1), help="side of what is read at once (the model's)"
+    )
+    predict.add_argument("--overlap", type=_at_least(0), help="pixels they share (a quarter)")
     predict.add_argument("--polygons", action="store_true", help="write NAME.gpkg as well")
-    predict.add_argument("--next", type=int, default=0, metavar="N",
+    predict.add_argument("--next", type=_at_least(0), default=0, metavar="N",
                          help="write NAME_next.gpkg: N pixels and N blocks where a label would "
                          "help most")  # fmt: skip
     predict.set_defaults(command=_predict)
@@ -292,7 +310,7 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     train.add_argument("--column", default="class", help="column that holds the class (class)")
     train.add_argument("--classes", help="those that count: a,b or, of a label image, 1=a,2=b")
     train.add_argument("--layer", help="of a file with several")
-    train.add_argument("--labels-crs", help="where the file does not say: EPSG:CODE, or scene")
+    train.add_argument("--labels-crs", help="whatever the file says: EPSG:CODE, or scene")
     train.add_argument("--no-label", type=int, help="value of a label image that means no class")
     train.add_argument(
         "--bands", type=_numbers, default=(), help="such as 1,2,3,4 (all that are not alpha)"

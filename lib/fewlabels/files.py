@@ -15,7 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fewlabels.types import DiskFullError
+from fewlabels.types import DiskFullError, PlaceError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -27,10 +29,12 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
     Raises:
         DiskFullError: no space is left; nothing remains of what was written.
+        PlaceError: nothing can be written there.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     with naming_a_full_disk(target):
-        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        with making(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
             yield scratch
             scratch.chmod(0o755)
@@ -45,10 +49,12 @@ def whole_file(target: Path) -> Iterator[Path]:
 
     Raises:
         DiskFullError: no space is left; an earlier `target` is untouched.
+        PlaceError: nothing can be written there.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     with naming_a_full_disk(target):
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        with making(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         os.close(handle)
         scratch = Path(name)
         try:
@@ -59,6 +65,27 @@ def whole_file(target: Path) -> Iterator[Path]:
             scratch.unlink(missing_ok=True)
 
 
+def made_folder(folder: Path) -> Path:
+    """The folder, made where it is not there.
+
+    Raises:
+        DiskFullError, PlaceError: it cannot be.
+    """
+    with making(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def writable(target: Path) -> None:
+    """Nothing, if a file or folder `target` can be made: asked before long work is begun.
+
+    Raises:
+        DiskFullError, PlaceError: it cannot be.
+    """
+    with making(target), tempfile.TemporaryFile(dir=made_folder(target.parent)):
+        pass
+
+
 class Shelf:
     """Arrays in a file without a name, read and written through memory maps: they take memory only
     while they are used, and disk until the last of them is gone.
@@ -67,7 +94,7 @@ class Shelf:
     PIECE = 2**24  # bytes: a map an array would run into the system's limit on their number
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        made_folder(folder)
         self._folder, self._free = folder, np.empty(0, np.uint8)
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives with us
 
@@ -100,16 +127,37 @@ def _rename_unless_there(scratch: Path, target: Path) -> None:
 
 
 @contextmanager
+def making(target: Path) -> Iterator[None]:
+    """Raises DiskFullError or PlaceError where the block, which makes `target` or what leads to it,
+    cannot.
+    """
+    with naming_a_full_disk(target):
+        try:
+            yield
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            raise PlaceError(
+                f"'{target}' cannot be written ({error.strerror}: '{error.filename}'); name "
+                "another place"
+            ) from error
+
+
+@contextmanager
 def naming_a_full_disk(target: Path) -> Iterator[None]:
     """Raises DiskFullError for what is written inside the block, with `target` as its name."""
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise
-        there = next(p for p in target.parents if p.exists())
-        free = shutil.disk_usage(there).free
-        raise DiskFullError(
-            f"no space left while writing '{target}': {free:,} bytes are free on that disk; "
-            "free some and run again, nothing half-written was kept"
-        ) from error
+        raise full(target) from error
+
+
+def full(target: Path) -> DiskFullError:
+    """The error for a `target` that its disk has no space for."""
+    free = shutil.disk_usage(next(p for p in target.parents if p.exists())).free
+    return DiskFullError(
+        f"no space left while writing '{target}': {free:,} bytes are free on that disk; free some "
+        "and run again, nothing half-written was kept"
+    )

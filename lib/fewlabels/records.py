@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from fewlabels import boundaries, calibration, metrics
 from fewlabels.boundaries import BoundaryScores
@@ -116,7 +116,7 @@ def write(
         arrays |= {CURVE + name: array for name, array in _curves(history).items()}
         np.savez_compressed(folder / "confusion.npz", tiles=np.array(tiles), **arrays)
         if model is not None:
-            save_file(dict(model), folder / "model.safetensors", metadata={"key": key})
+            (folder / "model.safetensors").write_bytes(save(dict(model), {"key": key}))
     return root / key
 
 
@@ -278,6 +278,8 @@ def _facts(folder: Path) -> tuple[Run, dict[str, object]]:
             raise RecordError(_damaged(folder, what))
         stored = facts.pop("run")
         return Run(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}), facts
+    except FileNotFoundError as error:
+        raise RecordError(f"'{folder}' holds no record: there is no record.json") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(_damaged(folder, str(error))) from error
 

@@ -166,10 +166,12 @@ def start_of(name: str, profile: str, data: str) -> Start:
     """The first start of a study whose weights can be had here, for all of its cells.
 
     Raises:
+        UnknownName: no such data set.
         WeightsError: none of them; the message of the last one says what to do.
     """
-    from fewlabels import models
+    from fewlabels import datasets, models
 
+    datasets.check_name(data)
     starts, cells = studies.scale(name, profile, data).starts, studies.study(name).cells().values()
     for start in starts:
         asked = {(f["model"], f["weights"]) for f in map(start.filled, cells)}

@@ -55,6 +55,10 @@ class DiskFullError(FewLabelsError):
     """No space is left for something that would have been written."""
 
 
+class PlaceError(FewLabelsError):
+    """A folder or file that cannot be made where it was asked for."""
+
+
 class NotebookError(FewLabelsError):
     """A notebook that raised, died or was given a parameter it does not declare."""
 

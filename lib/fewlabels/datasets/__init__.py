@@ -204,6 +204,15 @@ def load(
     return _cleaned(found, source, fold) if CLEANED in variants else found
 
 
+def check_name(name: str) -> None:
+    """Nothing, if there is a data set of this name, varied or not.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    _parts(name)
+
+
 def _parts(name: str) -> tuple[str, list[str]]:
     """The data set of a name, and how it is varied."""
     base, *variants = name.split(":")

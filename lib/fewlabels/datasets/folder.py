@@ -31,6 +31,9 @@ def source(root: Path) -> Source:
     classes, void = _classes(root / "classes.json")
     images = sorted(p for p in (root / "images").glob("**/*") if p.suffix.lower() in SUFFIXES)
     masks = [_mask_of(image, root) for image in images]
+    if twice := [p for p, before in zip(images[1:], images, strict=False)
+                 if p.with_suffix("") == before.with_suffix("")]:  # fmt: skip
+        raise DataError(f"folder: two images for one mask: '{twice[0]}' and another; keep one")
     ids = tuple(p.relative_to(root / "images").with_suffix("").as_posix() for p in images)
     places = tuple(i.rsplit("/", 1)[0] for i in ids)
     known = sorted(set(places))
@@ -54,7 +57,7 @@ def source(root: Path) -> Source:
 def _classes(file: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     try:
         text = json.loads(file.read_text())
-        classes, void = tuple(text["classes"]), tuple(text.get("void", [IGNORE]))
+        classes, void = _list_of(str, text["classes"]), _list_of(int, text.get("void", [IGNORE]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"folder: '{file}' cannot be read ({error!r}); it must hold "
@@ -65,6 +68,12 @@ def _classes(file: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
             f"folder: '{file}' must name at least two different classes, found {classes}"
         )
     return classes, void
+
+
+def _list_of(kind: type, found: object) -> tuple:
+    if not isinstance(found, list) or not all(type(one) is kind and one != "" for one in found):
+        raise TypeError(f"{found!r} is no list of {kind.__name__}")
+    return tuple(found)
 
 
 def _mask_of(image: Path, root: Path) -> Path:

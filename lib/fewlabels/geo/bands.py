@@ -2,17 +2,21 @@
 once on the training area and stored with the model.
 """
 
+import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 
 from fewlabels.types import DataError
 
+log = logging.getLogger(__name__)
+
 TAILS = (0.5, 99.5)  # percentiles that become 0 and 255: a few odd values do not set the range
 SAMPLE = 2**20  # pixels that the percentiles are taken of, at most
+FAR = 1  # times the width of all other values: a fill value, not an odd one
 MIDDLE = 128  # what void pixels and bands of one single value become
 
 
@@ -33,7 +37,8 @@ class Ranges:
 def measured(
     pieces: Iterable[tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]], pixels: int
 ) -> Ranges:
-    """The 0.5th and 99.5th percentile of each band over the valid pixels of all pieces.
+    """The 0.5th and 99.5th percentile of each band over the valid pixels of all pieces; a warning
+    where one of them is a single value far from all others, which may mean that there are no data.
 
     Args:
         pixels: how many there are in all pieces together; of more than 2^20, every nth is taken.
@@ -43,11 +48,32 @@ def measured(
     """
     every = math.ceil(pixels / SAMPLE)
     taken = [values[valid][::every] for values, valid in pieces]
-    sample = np.concatenate(taken) if taken else np.empty((0, 1), np.float32)
+    sample = np.concatenate(taken).astype(np.float64) if taken else np.empty((0, 1))
     if not len(sample):
         raise DataError(f"none of {pixels} pixels of the training area is valid: all are nodata")
-    low, high = np.percentile(sample.astype(np.float64), TAILS, axis=0)
+    low, high = np.percentile(sample, TAILS, axis=0)
+    for band, value in _apart(sample, low, high):
+        log.warning(
+            "%.2g %% of the pixels of band %d are %g, far from all others; if that means no data, "
+            "say so in the file (`gdal_edit.py -a_nodata %g SCENE`) and train again",
+            100 * (sample[:, band] == value).mean(), band + 1, value, value,
+        )  # fmt: skip
     return Ranges(tuple(low.tolist()), tuple(high.tolist()))
+
+
+def _apart(
+    sample: Float[np.ndarray, "n c"], low: Float[np.ndarray, " c"], high: Float[np.ndarray, " c"]
+) -> Iterator[tuple[int, float]]:
+    """Bands, counted from 0, with an end that is a single value more than FAR times as far from the
+    rest as the rest is wide.
+    """
+    for band, values in enumerate(sample.T):
+        for end in {low[band], high[band]}:
+            rest = values[values != end]
+            if len(rest) and end in (values.min(), values.max()):
+                near, width = np.abs(rest - end).min(), np.ptp(np.percentile(rest, TAILS))
+                if near > FAR * width > 0:
+                    yield band, float(end)
 
 
 def to_bytes(

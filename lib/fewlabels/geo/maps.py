@@ -3,15 +3,19 @@
 import colorsys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from zlib import crc32
 
 import geopandas
 import numpy as np
+import pyogrio
 import rasterio
 from jaxtyping import UInt8
+from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from rasterio import features
+from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from fewlabels.files import whole_file
+from fewlabels.files import full, whole_file
 from fewlabels.geo.scene import Scene
 from fewlabels.types import DataError
 
@@ -50,6 +54,8 @@ def write(
         palette: their colours.
         unit: of the values, where they are no classes.
 
+    It is read back before it gets its name: GDAL does not say that a disk was full.
+
     Raises:
         DataError: `file` is there already.
         DiskFullError: it does not fit.
@@ -61,20 +67,33 @@ def write(
         "transform": scene.transform, "tiled": True, "blockxsize": TILE, "blockysize": TILE,
         "compress": "deflate", "bigtiff": "if_safer",
     }  # fmt: skip
-    with (
-        whole_file(file) as scratch,
-        rasterio.Env(GDAL_CACHEMAX=CACHE),
-        rasterio.open(scratch, "w", **profile) as target,
-    ):
-        if palette:
-            target.write_colormap(1, dict(enumerate(palette)))
-        if unit:
-            target.units = (unit,)
-        target.update_tags(**{f"class_{i}": name for i, name in enumerate(classes)})
-        at = 0
-        for strip in strips:
-            target.write(strip, 1, window=Window(0, at, scene.width, len(strip)))
-            at += len(strip)
+    with whole_file(file) as scratch, rasterio.Env(GDAL_CACHEMAX=CACHE):
+        try:
+            with rasterio.open(scratch, "w", **profile) as target:
+                if palette:
+                    target.write_colormap(1, dict(enumerate(palette)))
+                if unit:
+                    target.units = (unit,)
+                target.update_tags(**{f"class_{i}": name for i, name in enumerate(classes)})
+                at = total = 0
+                for strip in strips:
+                    target.write(strip, 1, window=Window(0, at, scene.width, len(strip)))
+                    at, total = at + len(strip), crc32(np.ascontiguousarray(strip), total)
+            there = _checksum(scratch)
+        except RasterioError as error:
+            raise full(file) from error
+        if there != total:
+            raise full(file)
+
+
+def _checksum(file: Path) -> int:
+    """Of all values of a map, row by row."""
+    total = 0
+    with rasterio.open(file) as source:
+        for at in range(0, source.height, TILE):
+            window = Window(0, at, source.width, min(TILE, source.height - at))
+            total = crc32(source.read(1, window=window), total)
+    return total
 
 
 def polygons(file: Path, classes_map: Path, classes: Sequence[str]) -> int:
@@ -117,9 +136,17 @@ def layers(file: Path, scene: Scene, frames: Mapping[str, geopandas.GeoDataFrame
 def _write(file: Path, frames: Mapping[str, geopandas.GeoDataFrame]) -> None:
     with whole_file(file) as scratch:
         named = scratch.with_name(f"{scratch.name}.gpkg")  # the format asks for the ending
-        for layer, frame in frames.items():
-            frame.to_file(named, driver="GPKG", layer=layer, engine="pyogrio")
-        named.replace(scratch)
+        try:
+            for layer, frame in frames.items():
+                frame.to_file(named, driver="GPKG", layer=layer, engine="pyogrio")
+            there = {n: pyogrio.read_info(named, layer=n)["features"] for n in frames}
+            named.replace(scratch)
+        except (DataLayerError, DataSourceError, FeatureError) as error:
+            raise full(file) from error
+        finally:
+            named.unlink(missing_ok=True)
+        if there != {layer: len(frame) for layer, frame in frames.items()}:
+            raise full(file)
 
 
 def free(file: Path) -> None:

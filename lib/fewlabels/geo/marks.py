@@ -65,7 +65,7 @@ def read(
         column: holds the class of each label.
         classes: the names that count, in the order of their values; all that are found if empty.
         layer: of a file with several.
-        crs: of the labels where the file does not say: `scene`, or as in `EPSG:32615`.
+        crs: of the labels, whatever the file says: `scene`, or as in `EPSG:32615`.
 
     Raises:
         DataError: the file, layer or column is not there or cannot be read, or its coordinates
@@ -75,18 +75,20 @@ def read(
     frame = _listed(file, crs) if file.suffix.lower() == ".csv" else _layer(file, layer)
     if not len(frame):
         raise NoLabelsError(f"'{file}' holds no label: the layer is empty")
-    if column not in frame.columns:
+    if column not in frame.columns.drop(frame.geometry.name):
         found = ", ".join(str(c) for c in frame.columns if c != frame.geometry.name)
         raise DataError(f"'{file}' has no column '{column}'; it has: {found or 'none'}")
     report: dict[str, object] = {"found": len(frame), "doubtful": doubtful(frame, column)}
-    frame = _on_pixels(frame.assign(**{column: _words(frame[column])}), file, scene, crs)
+    frame = frame.assign(**{column: _words(frame[column])})
+    frame, nowhere = _on_pixels(frame, file, scene, crs)
     frame, report["without geometry"] = _kept(frame, ~(frame.geometry.isna() | frame.is_empty))
     classes = classes or tuple(sorted(frame[column].dropna().unique()))
     unknown = ~frame[column].isin(classes)
     report["unknown classes"] = dict(Counter(frame[column][unknown].fillna("none").tolist()))
     parts = frame[~unknown].explode(ignore_index=True)
     inside = parts.intersects(shapely.box(0, 0, scene.width, scene.height))
-    parts, report["outside the scene"] = _kept(parts, inside)
+    parts, outside = _kept(parts, inside)
+    report["outside the scene"] = outside + nowhere
     if not len(parts):
         raise NoLabelsError(_none_left(file, report, scene))
     if len(classes) > IGNORE:
@@ -166,14 +168,19 @@ def _words(column: pd.Series) -> pd.Series:
 
 def _on_pixels(
     frame: geopandas.GeoDataFrame, file: Path, scene: Scene, crs: str | None
-) -> geopandas.GeoDataFrame:
-    """The frame with its geometry in pixels of the scene, without a system of its own."""
+) -> tuple[geopandas.GeoDataFrame, int]:
+    """The frame with its geometry in pixels of the scene, without a system of its own; and how many
+    labels were left out, since the scene's system has no coordinates for where they are.
+    """
     inverse = ~scene.transform
     moved = _reprojected(frame, file, scene, crs).geometry.set_crs(None, allow_override=True)
+    somewhere = ~np.isinf(moved.bounds).any(axis=1)
+    frame, moved = frame[somewhere], moved[somewhere]
     pixels = moved.affine_transform(
         [inverse.a, inverse.b, inverse.d, inverse.e, inverse.c, inverse.f]
     )
-    return frame.set_crs(None, allow_override=True).set_geometry(pixels)
+    placed = frame.set_crs(None, allow_override=True).set_geometry(pixels)
+    return placed, int((~somewhere).sum())
 
 
 def _reprojected(
@@ -182,8 +189,8 @@ def _reprojected(
     if crs == "scene":
         return frame
     try:
-        if frame.crs is None and crs is not None:
-            frame = frame.set_crs(crs)
+        if crs is not None:
+            frame = frame.set_crs(crs, allow_override=True)
         if frame.crs is None or not scene.crs:
             raise DataError(
                 f"the labels '{file}' have the coordinate system {frame.crs or 'none'} and the "

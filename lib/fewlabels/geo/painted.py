@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+import rasterio
+from jaxtyping import Int32, Integer, UInt8
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
@@ -49,8 +52,8 @@ def opened(
         no_label: value of the pixels without a class, besides the file's nodata and 255.
 
     Raises:
-        DataError: it is no image of one band of whole numbers, has more than 64 values that nobody
-            named, or cannot be brought to the scene's grid (names both systems).
+        DataError: it is no image of one band of whole numbers, is cut off, has more than 64 values
+            that nobody named, or cannot be brought to the scene's grid (names both systems).
         NoLabelsError: no pixel of it carries a class in the scene.
     """
     counted: Counter[int] = Counter()
@@ -58,7 +61,7 @@ def opened(
         void = {IGNORE, no_label, source.nodata}
         for at in range(0, scene.height, STRIP):
             window = Window(0, at, scene.width, min(STRIP, scene.height - at))
-            values, numbers = np.unique(source.read(1, window=window), return_counts=True)
+            values, numbers = np.unique(_values(source, file, window), return_counts=True)
             counted.update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
     found = {value: number for value, number in sorted(counted.items()) if value not in void}
     if classes is None and len(found) > MOST:
@@ -90,13 +93,25 @@ def reading(painted: Painted, scene: Scene) -> Iterator:
     with _on_grid(painted.file, scene) as source:
 
         def read(rows: slice, columns: slice) -> UInt8[np.ndarray, "h w"]:
-            values = source.read(1, window=Window.from_slices(rows, columns))
+            values = _values(source, painted.file, Window.from_slices(rows, columns))
             labels = np.full(values.shape, IGNORE, np.uint8)
             for index, value in enumerate(painted.values):
                 labels[values == value] = index
             return labels
 
         yield read
+
+
+def _values(
+    source: DatasetReader | WarpedVRT, file: Path, window: Window
+) -> Integer[np.ndarray, "h w"]:
+    try:
+        return source.read(1, window=window)
+    except RasterioError as error:
+        raise DataError(
+            f"the label image '{file}' cannot be read from row {window.row_off} on ({error}); it "
+            "may be cut off"
+        ) from error
 
 
 def blocks(rows: slice, columns: slice, width: int, side: int) -> Int32[np.ndarray, "h w"]:
@@ -110,7 +125,8 @@ def blocks(rows: slice, columns: slice, width: int, side: int) -> Int32[np.ndarr
 @contextmanager
 def _on_grid(file: Path, scene: Scene) -> Iterator[DatasetReader]:
     """The label image as if it were on the scene's grid; 255 beyond its edge."""
-    with dataset(file, "label image") as source:
+    # the quick way to read a PNG does not say that the file ends too early
+    with rasterio.Env(GDAL_PNG_WHOLE_IMAGE_OPTIM="NO"), dataset(file, "label image") as source:
         if source.count != 1 or not np.issubdtype(np.dtype(source.dtypes[0]), np.integer):
             raise DataError(
                 f"the label image '{file}' has {source.count} bands of {source.dtypes[0]}; it must "
@@ -122,16 +138,20 @@ def _on_grid(file: Path, scene: Scene) -> Iterator[DatasetReader]:
                               source.crs == scene.crs)):  # fmt: skip
             yield source
             return
+        apart = DataError(
+            f"the label image '{file}' ({source.height} x {source.width} pixels, coordinate system "
+            f"{named(source.crs)}) and the scene '{scene.file}' ({scene.height} x {scene.width} "
+            f"pixels, {scene.system}) are on two grids, and one cannot be brought to the other"
+        )
         if not source.crs or not scene.crs:
-            raise DataError(
-                f"the label image '{file}' ({source.height} x {source.width} pixels, coordinate "
-                f"system {named(source.crs)}) and the scene '{scene.file}' ({scene.height} x "
-                f"{scene.width} pixels, {scene.system}) are on two grids, and one cannot be "
-                "brought to the other"
-            )
-        with WarpedVRT(
-            source, crs=scene.crs, transform=scene.transform, height=scene.height,
-            width=scene.width, resampling=Resampling.nearest,
-            nodata=IGNORE if source.nodata is None else source.nodata,
-        ) as warped:  # fmt: skip
+            raise apart
+        try:
+            warped = WarpedVRT(
+                source, crs=scene.crs, transform=scene.transform, height=scene.height,
+                width=scene.width, resampling=Resampling.nearest,
+                nodata=IGNORE if source.nodata is None else source.nodata,
+            )  # fmt: skip
+        except (RasterioError, CPLE_BaseError) as error:
+            raise apart from error
+        with warped:
             yield warped

@@ -5,6 +5,7 @@ import json
 import logging
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +15,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from fewlabels import devices, environment, figures
+from fewlabels.files import writable
 from fewlabels.geo import maps, marks, painted
 from fewlabels.geo import scene as scenes
 from fewlabels.geo.marks import Marks
@@ -87,11 +89,13 @@ def fit(
         ModelError: `folder` is there already.
         DataError, NoLabelsError: scene or labels cannot be used, or are of one class only.
         RecipeError, UnknownName: as `recipe.check`.
+        DiskFullError, PlaceError: `folder` cannot be written.
         FewLabelsError: as `learn.learn`.
     """
     began = time.perf_counter()
     if folder.exists():
         raise stored.ModelError(f"'{folder}' is there already; name another folder or delete it")
+    writable(folder)
     compute = devices.compute(device)
     scratch = folder.parent / f".{folder.name}.partial"
     with _surveyed(scene, labels, how, bands) as (seen, read, cut):
@@ -144,9 +148,13 @@ def labelled(labels: Labels, scene: Scene) -> Marks | Painted:
     """The labels on the grid of the scene, drawn or painted, by the ending of their file.
 
     Raises:
-        DataError, NoLabelsError: as `marks.read` and `painted.opened`, and for other endings.
+        DataError, NoLabelsError: as `marks.read` and `painted.opened`, for other endings, and for
+            a class that is named twice.
     """
     ending = labels.file.suffix.lower()
+    names = [name.partition("=")[2] or name for name in map(str.strip, labels.classes)]
+    if twice := [name for name, number in Counter(names).items() if number > 1]:
+        raise DataError(f"the class '{twice[0]}' is named twice; name each class once")
     if ending in VECTORS:
         return marks.read(
             labels.file, scene, column=labels.column, classes=labels.classes,
@@ -235,7 +243,7 @@ def _values(classes: tuple[str, ...]) -> Mapping[int, str] | None:
         DataError: one is not of that form.
     """
     pairs = [name.partition("=") for name in classes]
-    if any(not value.strip().isdigit() or not name for value, _, name in pairs):
+    if any(not value.strip().isdecimal() or not name for value, _, name in pairs):
         raise DataError(
             f"classes of a label image are given as VALUE=NAME, such as 1=water,2=forest; found "
             f"{','.join(classes)}"

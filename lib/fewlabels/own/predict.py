@@ -4,6 +4,7 @@ Strips are kept one file each beside the map while it is made, whole or not ther
 that was interrupted goes on after the last of them, to the same maps.
 """
 
+import glob
 import hashlib
 import logging
 import shutil
@@ -17,7 +18,7 @@ from tqdm.auto import tqdm
 
 from fewlabels import devices
 from fewlabels.devices import Compute
-from fewlabels.files import whole_file
+from fewlabels.files import made_folder, whole_file, writable
 from fewlabels.geo import maps
 from fewlabels.geo import scene as scenes
 from fewlabels.geo.scene import Scene
@@ -73,15 +74,20 @@ def predict(
         clicks: how many pixels and blocks to name for labels, see `clicks.chosen`; 0 for no file.
 
     Raises:
-        DataError: the scene cannot be read, has other bands than the model, or a map is there.
+        DataError: the scene cannot be read, has other bands than the model, or a map is there or
+            has no name of its own.
+        DiskFullError, PlaceError: the maps cannot be written.
         ModelError: as `stored.about` and `stored.network`.
         RecipeError: as `stream.plan` and `clicks.chosen`.
     """
+    if out.suffix.lower() not in (".tif", ".tiff"):
+        raise DataError(f"'{out}' is no name for a class map; it is a GeoTIFF, name it NAME.tif")
     targets = [out.with_name(f"{out.stem}_confidence.tif"), out]
     targets += [out.with_suffix(".gpkg")] if polygons else []
     targets += [out.with_name(f"{out.stem}_next.gpkg")] if clicks else []
     for file in targets:
         maps.free(file)
+    writable(out)
     about = stored.about(model)
     ground = scenes.opened(scene, about.asked)
     fits(ground, about, model)
@@ -96,7 +102,7 @@ def predict(
     made += [_next(ground, about, how, folder, clicks)] if clicks else []
     for file, target in zip(made, targets, strict=True):
         file.replace(target)  # all are whole by now
-    for other in out.parent.glob(f".{out.name}.*.partial"):
+    for other in out.parent.glob(f".{glob.escape(out.name)}.*.partial"):
         shutil.rmtree(other, ignore_errors=True)
     mapped = counts[: maps.NODATA]
     share = {
@@ -135,7 +141,7 @@ def _make(
 ) -> None:
     """Every strip as a file; those that are there are not made again."""
     number, last = _finished(folder), len(how.down)
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder(folder)
     if number == last:
         return
     network = compute.placed(stored.network(model, about))

@@ -4,11 +4,14 @@ Steps, batch and crop are those of the published runs; the rest is a place to st
 this project compares them on such scenes.
 """
 
+import math
 from dataclasses import dataclass
 
 from fewlabels import augment, losses
 from fewlabels.models import STRIDE
 from fewlabels.types import FewLabelsError, unknown
+
+SEEDS = 2**32  # what a random forest takes
 
 
 class RecipeError(FewLabelsError, ValueError):
@@ -80,7 +83,10 @@ def check(recipe: Recipe) -> None:
         raise RecipeError(
             f"crop {recipe.crop} must be a multiple of {STRIDE} and side {recipe.side} no less"
         )
-    if recipe.folds < 0 or recipe.folds == 1 or recipe.gap < 0 or recipe.lr <= 0:
+    if not 0 <= recipe.seed < SEEDS:
+        raise RecipeError(f"seed must be 0 or more and below {SEEDS}, found {recipe.seed}")
+    right = recipe.lr > 0 and math.isfinite(recipe.lr)
+    if recipe.folds < 0 or recipe.folds == 1 or recipe.gap < 0 or not right:
         raise RecipeError(
             f"folds must be 0, or 2 or more, gap 0 or more, lr above 0; found folds "
             f"{recipe.folds}, gap {recipe.gap}, lr {recipe.lr}"

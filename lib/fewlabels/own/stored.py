@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from fewlabels import models
@@ -79,7 +79,7 @@ def write(folder: Path, about: About, network: nn.Module) -> None:
         raise ModelError(f"'{folder}' is there already; name another folder or delete it")
     with whole_folder(folder) as scratch:
         state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-        save_file(state, scratch / "model.safetensors")
+        (scratch / "model.safetensors").write_bytes(save(state))
         text = json.dumps({"format": FORMAT} | asdict(about), indent=1)
         (scratch / "model.json").write_text(text + "\n")
 
