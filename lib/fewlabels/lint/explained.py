@@ -36,6 +36,10 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
             "of the classes' shares, so it predicts the largest class less often than it occurs; "
             "the same without weights was not run."
         ),
+        "C/test-above-validation/*background taught, *": (
+            "Validation counts background as a class, and as errors what of it is taken for "
+            "terrain; in the test what nobody labelled counts for nothing."
+        ),
         "C*/majority/rare class augmented, *": (
             "Class weights as of the plain runs, which pass, and four times the images that hold "
             "big rock: more of the soil is taken for sand and bedrock, and a little of everything "
