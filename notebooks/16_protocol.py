@@ -120,5 +120,6 @@ for name, these in found.items():
 #
 # One data set, one network, one budget a comparison. A leak is as large as its mosaic is uniform: of
 # scattered images it may be none. Trainings are short: a label that is drawn once is shown a few times,
-# too seldom to be learned by heart, so new labels in its place have little to add. Where early stopping decides how long to train, choosing on few
-# labels may cost more than it does among the last weights of one schedule.
+# perhaps too seldom to be learned by heart, so that new labels in its place add little. Where early
+# stopping decides how long to train, choosing on few labels may cost more than it does among the last
+# weights of one schedule.
