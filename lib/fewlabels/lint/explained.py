@@ -31,7 +31,7 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
             "Every condition of D draws as many labels of each class, which may cost accuracy; in "
             "E stratified labels do not show it on this fold, so it was not tested."
         ),
-        "B/majority/*, pair [01]": (
+        "B/majority/*, pair *": (
             "System B trains from scratch for few steps, with class weights that are the inverse "
             "of the classes' shares, so it predicts the largest class less often than it occurs; "
             "the same without weights was not run."
