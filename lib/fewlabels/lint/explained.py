@@ -61,6 +61,7 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
             "These runs draw new labels in every round on purpose, to measure what that flatters."
         ),
         "budget/majority/10 px, fold 2, pair 1": TEN,
+        "redrawing/majority/drawn once, fold 2, pair 1": TEN,  # the same run
         "budget/majority/5 px, fold 2, *": (
             "Five labels an image are too few on this place, in every pair: always answering its "
             "largest class would be right more often."
