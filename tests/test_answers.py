@@ -56,3 +56,20 @@ def test_every_choice_rests_on_a_declared_claim_of_its_study():
 def test_departures_are_those_of_the_five_systems():
     said = answers.departures(studies.STUDIES).splitlines()
     assert [line[2] for line in said] == list("ABCDE")
+
+
+def test_a_report_opens_with_shares_of_the_dense_score_and_what_is_decided():
+    cells = {"10 px": (0.3, 10), "1,000 px": (0.4, 1000), studies.budget.DENSE: (0.5, 100_000)}
+    curve = pd.DataFrame(
+        [
+            {"cell": c, "fold": f, "pair": p, "miou": miou, "pixels_a_tile": pixels}
+            for c, (miou, pixels) in cells.items()
+            for f in range(2)
+            for p in range(3)
+        ]
+    )
+    judged = pd.DataFrame([("A: x.", "1", 15, "holds")], columns=["claim", "ours", "n", "verdict"])
+    said = answers.opening({"budget": curve}, judged)
+    assert "have: 10 px 60 [60, 60] %, 1,000 px 80 [80, 80] % (n = 6 each)." in said
+    assert said.index("have:") < said.index("Decided are 1 of 1 claims")
+    assert "have:" not in answers.opening({}, judged)

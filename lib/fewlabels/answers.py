@@ -97,6 +97,33 @@ def decided(judged: pd.DataFrame) -> str:
     return "\n".join([f"Decided are {len(told)} of {len(judged)} claims:\n", *lines])
 
 
+def opening(tables: Mapping[str, pd.DataFrame], judged: pd.DataFrame) -> str:
+    """What a report begins with, as Markdown: how far few labels go, where that study is shown,
+    and what is `decided`.
+
+    Args:
+        tables: as for `table`.
+        judged: from `claims`.
+    """
+    said = [decided(judged)]
+    if "budget" in tables:
+        rows = stats.budget_table(tables["budget"], studies.budget.DENSE).iloc[:-1]
+        shares = ", ".join(
+            f"{row['pixels an image']} px {row['% of the dense score']} %"
+            for _, row in rows.iterrows()
+        )
+        said.insert(
+            0,
+            "Of the mIoU of networks trained on every pixel for as many steps, those trained on "
+            f"so many labelled pixels an image have: {shares} (n = {rows['n'].min()} each).",
+        )
+    said.append(
+        "Of the others it cannot be told yet, or not with so few independent places: "
+        "@tbl-evidence has the smallest effect that each could have seen."
+    )
+    return "\n\n".join(said)
+
+
 def claims(found: Mapping[str, Mapping[Unit, Record]]) -> pd.DataFrame:
     """Every claim of these studies, those about time among them: `data`, claim, what they reported,
     what we measured (effect with its 95 % interval), p after Holm, n and verdict.

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from fewlabels import datasets, environment, paths, studies, sweep
+from fewlabels import answers, datasets, environment, paths, studies, sweep
 from fewlabels.report.build import build
 from fewlabels.report.execute import execute_all
 from fewlabels.report.kept import keep
-from fewlabels.report.publish import publish
+from fewlabels.report.publish import Shown, publish, shown
 from fewlabels.types import DataError
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,8 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
     """
     began = time.monotonic()
     studies.scale("E", profile, data)
-    images = _images(profile, data)
+    what = shown(data) if profile == "published" else None
+    images = _images(data, what)
     stems = _stems(profile, data)
     own = {} if profile == "published" else {"04_one_run": _one_run(profile, data)}
     build_root = paths.project_root() / "report" / "_build"
@@ -87,27 +88,30 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
     synthetic = data == "synthetic"
     html, pdf = build(
         executed, out, _header(data, profile, device, images, time.monotonic() - began),
-        title=TITLE, subtitle=SUBTITLE, abstract=ABSTRACT,
+        title=TITLE, subtitle=SUBTITLE,
+        abstract=f"{ABSTRACT}\n\n{answers.opening(what.tables, what.claims)}" if what else ABSTRACT,
         note="Synthetic scenes." if synthetic else "",
         banner=datasets.NOTICES["synthetic"] if synthetic else "",
     )  # fmt: skip
-    if profile != "published":
+    if what is None:
         return html, pdf
     if images:
         for notebook in executed:
             keep(notebook, paths.kept_root())
-    return publish(html, pdf, dict(zip(stems, executed, strict=True)), data)
+    return publish(html, pdf, dict(zip(stems, executed, strict=True)), what)
 
 
-def _images(profile: str, data: str) -> str | None:
+def _images(data: str, what: Shown | None) -> str | None:
     """The fingerprint of the images; None where the published report does without, since those of
     some study are not here.
+
+    Args:
+        what: the published report shows; None for the other profiles.
     """
     root = paths.data_root()
-    if profile != "published":
+    if what is None:
         return datasets.load(data, datasets.fetch(data, root)).fingerprint
-    found = [sweep.recorded(name, profile, data) for name in sweep.available(profile, data)]
-    used = {next(iter(these.values())).run.data.partition(":")[0] for these in found}
+    used = {next(iter(t.values())).run.data.partition(":")[0] for t in what.found.values()}
     try:
         return {name: datasets.SOURCES[name](root).fingerprint for name in used | {data}}[data]
     except DataError as error:

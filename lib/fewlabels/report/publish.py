@@ -7,6 +7,8 @@ import base64
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import nbformat
@@ -25,8 +27,39 @@ OPENING = (("15_label_budget", "fig-budget"), ("14_sampling_loss", "fig-e"))
 SETTING = ("data", "grid", "steps", "batch", "crop")
 
 
-def publish(html: Path, pdf: Path, executed: dict[str, Path], data: str) -> tuple[Path, Path]:
+@dataclass(frozen=True)
+class Shown:
+    """What the published report shows of some data: of each study its records, and what is made of
+    them, once.
+    """
+
+    data: str
+    found: Mapping[str, Mapping[Unit, Record]]
+
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        return {name: sweep.table(name, these) for name, these in self.found.items()}
+
+    @cached_property
+    def claims(self) -> pd.DataFrame:
+        return answers.claims(self.found)
+
+
+def shown(data: str) -> Shown:
+    """The studies of which whole comparisons are recorded.
+
+    Raises:
+        RecordError: a record is damaged.
+    """
+    there = sweep.available("published", data)
+    return Shown(data, {name: sweep.recorded(name, "published", data) for name in there})
+
+
+def publish(html: Path, pdf: Path, executed: Mapping[str, Path], what: Shown) -> tuple[Path, Path]:
     """Copy the built report to report/ and renew README's figure and tables.
+
+    Args:
+        executed: the notebooks by stem.
 
     Raises:
         NotebookError: the figure is not in its notebook.
@@ -36,9 +69,9 @@ def publish(html: Path, pdf: Path, executed: dict[str, Path], data: str) -> tupl
     picture, caption = _figure(executed[notebook], label)
     with whole_file(report / "figure.png") as scratch:
         scratch.write_bytes(picture)
-    shown = f"![{caption}](report/figure.png)\n\n*{caption} [Read the report](report/index.html).*"
-    _renew(readme, FIGURE, shown)
-    _renew(readme, RESULTS, _results(data))
+    opens = f"![{caption}](report/figure.png)\n\n*{caption} [Read the report](report/index.html).*"
+    _renew(readme, FIGURE, opens)
+    _renew(readme, RESULTS, _results(what))
     for built, name in ((html, "index.html"), (pdf, "report.pdf")):
         with whole_file(report / name) as scratch:
             shutil.copyfile(built, scratch)
@@ -61,22 +94,19 @@ def _figure(executed: Path, label: str) -> tuple[bytes, str]:
     raise NotebookError(f"'{executed.name}' holds no picture with a caption labelled '{label}'")
 
 
-def _results(data: str) -> str:
-    there = sweep.available("published", data)
-    found = {name: sweep.recorded(name, "published", data) for name in there}
-    tables = {name: sweep.table(name, these) for name, these in found.items()}
+def _results(what: Shown) -> str:
     return "\n\n".join(
         [
-            *_settings(found),
+            *_settings(what.found),
             "Scores are mIoU on dense masks of leak-free test folds, n = units, one a pair of "
             "label draw and seed on a fold; intervals of 95 % are over folds, or over pairs where "
-            f"there is one fold. A verdict needs {stats.UNITS} units. {_missing(found, data)} The "
+            f"there is one fold. A verdict needs {stats.UNITS} units. {_missing(what)} The "
             "[report](report/index.html) has the mean of every condition.",
-            *_enough(tables),
+            *_enough(what.tables),
             "What to do with the labels you have:",
-            _markdown(answers.table(tables)),
+            _markdown(answers.table(what.tables)),
             "What became of the claims:",
-            _markdown(answers.claims(found).drop(columns="p (Holm)")),
+            _markdown(what.claims.drop(columns="p (Holm)")),
         ]
     )
 
@@ -107,13 +137,13 @@ def _settings(found: Mapping[str, Mapping[Unit, Record]]) -> list[str]:
     ]
 
 
-def _missing(found: Mapping[str, Mapping[Unit, Record]], data: str) -> str:
+def _missing(what: Shown) -> str:
     """What was declared and is not shown yet."""
     short = {}
-    for name in studies.comparing("published", data):
-        start = studies.scale(name, "published", data).starts[0]
-        declared = len(studies.runs(name, "published", data, start))
-        short[name] = (declared - len(found.get(name, ())), declared)
+    for name in studies.comparing("published", what.data):
+        start = studies.scale(name, "published", what.data).starts[0]
+        declared = len(studies.runs(name, "published", what.data, start))
+        short[name] = (declared - len(what.found.get(name, ())), declared)
     named = [
         f"{left} of the {every} runs of {name}" for name, (left, every) in short.items() if left
     ]
