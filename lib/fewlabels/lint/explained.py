@@ -45,6 +45,11 @@ EXPLAINED: Mapping[str, str] = MappingProxyType(
             "big rock: more of the soil is taken for sand and bedrock, and a little of everything "
             "for big rock."
         ),
+        "C/majority/SE + dropout, background taught, fold 0, pair 5": (
+            "On its own training images too this network is right less often than always answering "
+            "soil: it has not learned them in these steps. The same network of every other pair "
+            "passes, on training and test images."
+        ),
         "pretraining/majority/from scratch, 30 px, fold 2, pair 0": (
             "Thirty labels an image are too few on this place for a network from scratch; from "
             "pretrained weights the rule finds nothing there."
