@@ -1,5 +1,8 @@
 """What follows for a practitioner, from tables of runs made by hand."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,3 +76,6 @@ def test_a_report_opens_with_shares_of_the_dense_score_and_what_is_decided():
     assert "have: 10 px 60 [60, 60] %, 1,000 px 80 [80, 80] % (n = 6 each)." in said
     assert said.index("have:") < said.index("Decided are 1 of 1 claims")
     assert "have:" not in answers.opening({}, judged)
+    (label,) = re.findall(r"@(tbl-\w+)", said)
+    notebook = Path(__file__).parents[1] / "notebooks" / "90_analysis.py"
+    assert f"#| label: {label}\n" in notebook.read_text()

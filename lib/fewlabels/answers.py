@@ -119,7 +119,7 @@ def opening(tables: Mapping[str, pd.DataFrame], judged: pd.DataFrame) -> str:
         )
     said.append(
         "Of the others it cannot be told yet, or not with so few independent places: "
-        "@tbl-evidence has the smallest effect that each could have seen."
+        "@tbl-verdicts has the smallest effect that each could have seen."
     )
     return "\n\n".join(said)
 
