@@ -89,7 +89,7 @@ def report(tmp_path_factory):
         folder / "out",
         HEADER,
         title="Few labels, 100 % maps",
-        abstract="See @tbl-miou.",
+        abstract="See @tbl-miou.\n\n- one\n- two",
         note=NOTE,
         banner="All images here are synthetic.",
     )
@@ -112,6 +112,12 @@ def test_numbers_run_through_all_notebooks(report):
     assert "Figure 1. One field [a]." in text
     assert "Figure 2. A field." in text
     assert '<a href="#fig-second" class="xref">' in report[0]
+
+
+def test_an_abstract_may_have_paragraphs_and_a_list(report):
+    abstract = re.search(r'<section class="abstract".*?</section>', report[0], re.DOTALL)[0]
+    assert '<p>See <a href="#tbl-miou"' in abstract
+    assert re.findall(r"<li>(.*?)</li>", abstract) == ["one", "two"]
 
 
 def test_equation_is_mathml_with_its_number_and_splits_its_paragraph(report):

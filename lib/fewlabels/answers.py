@@ -108,18 +108,19 @@ def opening(tables: Mapping[str, pd.DataFrame], judged: pd.DataFrame) -> str:
     said = [decided(judged)]
     if "budget" in tables:
         rows = stats.budget_table(tables["budget"], studies.budget.DENSE).iloc[:-1]
-        shares = ", ".join(
-            f"{row['pixels an image']} px {row['% of the dense score']} %"
+        reached = [
+            f"{row['% of the dense score']} % on {row['pixels an image']}"
             for _, row in rows.iterrows()
-        )
+        ]
         said.insert(
             0,
-            "Of the mIoU of networks trained on every pixel for as many steps, those trained on "
-            f"so many labelled pixels an image have: {shares} (n = {rows['n'].min()} each).",
+            "How far few labels go: of the mIoU of networks trained on every pixel for as many "
+            f"steps, others reach {', '.join(reached)} labelled pixels an image (n = "
+            f"{rows['n'].min()} each, 95 % intervals over places).",
         )
     said.append(
-        "Of the others it cannot be told yet, or not with so few independent places: "
-        "@tbl-verdicts has the smallest effect that each could have seen."
+        "The others cannot be told from these runs; @tbl-verdicts has the smallest effect that "
+        "each could have seen, @tbl-answers what to do at each budget."
     )
     return "\n\n".join(said)
 

@@ -59,7 +59,7 @@ def build(
         metadata = {
             "title": plain(title),
             "subtitle": plain(subtitle),
-            "abstract": abstract,
+            "abstract": f"{abstract}\n",  # with an end of line pandoc takes it for paragraphs
             "note": plain(note),
             "banner": plain(banner or note),
             "facts": [{"name": plain(k), "value": plain(str(v))} for k, v in header.items()],
