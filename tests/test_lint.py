@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fewlabels import cli, lint, records, studies, verified
+from fewlabels import cli, lint, metrics, records, studies, verified
 from fewlabels.lint import rules
 from fewlabels.types import LintError
 
@@ -50,7 +50,7 @@ def test_what_a_constant_prediction_scores_is_what_the_rule_knows():
     truth = np.array([0.6, 0.3, 0.1])
     always_second = np.zeros((3, 3))
     always_second[:, 1] = 1000 * truth
-    scores = records.metrics.scores(always_second.astype(int))
+    scores = metrics.scores(always_second.astype(int))
     assert rules.constant_predictor(scores.miou, 3, truth.tolist())
     assert rules.majority(scores.accuracy, truth.max())
 

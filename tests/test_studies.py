@@ -3,6 +3,7 @@ from dataclasses import fields, replace
 import pytest
 
 from fewlabels import losses, records, sparsify, studies
+from fewlabels.metrics import Statistics
 from fewlabels.studies import PROFILES, STUDIES, Claim, Run, Start
 from fewlabels.types import UnknownName
 
@@ -196,7 +197,7 @@ def test_a_validation_says_whether_loss_and_score_agree_on_the_step():
     def validated(dense, **facts):
         none = history[["step"]]
         of = none if dense is None else history.assign(val_dense_miou=dense)
-        bare = records.Statistics(np.zeros((0, 2, 2), int))
+        bare = Statistics(np.zeros((0, 2, 2), int))
         return records.validated(records.Record("", studies.Run(), facts, of, (), bare))
 
     last = {"val_sparse_miou": 0.8, "val_dense_miou": 0.6}
