@@ -69,7 +69,7 @@ def evidence(table: pd.DataFrame, claim: Claim) -> Evidence:
         p_none=p_none,
         d_z=d_z(values),
         delta=cliffs_delta(units["plus"].to_numpy(), units["minus"].to_numpy()),
-        detectable=_detectable(units, units["fold"].nunique(), len(units)),
+        detectable=_detectable(table, claim, units["fold"].nunique(), len(units)),
     )
 
 
@@ -136,8 +136,7 @@ def declared(
     units, rows = folds * pairs, []
     for name, claim in claims.items():
         least = np.nan if claim.measure == "equivalence" else smallest_p(units) * len(claims)
-        mine = None if pilot is None else paired(pilot, claim)
-        seen = np.nan if mine is None else _detectable(mine, folds, units)
+        seen = np.nan if pilot is None else _detectable(pilot, claim, folds, units)
         rows.append(
             {"claim": name, "rule": claim.rule, "units": units}
             | {"smallest p": min(least, 1), "detectable": seen}
@@ -204,16 +203,19 @@ def evidence_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def _detectable(units: pd.DataFrame, folds: int, n: int) -> float:
-    """The smallest effect that `n` units in `folds` places can see, at the spread of `units`; of
-    one place the units stand in for places, as in `interval`.
+def _detectable(table: pd.DataFrame, claim: Claim, folds: int, n: int) -> float:
+    """The smallest effect that `n` units in `folds` places can see, at the spread of the claim's
+    units in `table`, with the interval that decides; of one place the units stand in for places, as
+    in `interval`. NaN where no difference is claimed, or the spread cannot be told.
     """
+    tables = contrasts(table, claim)
+    units = min(tables, key=lambda these: these["value"].mean())
     values, blocks = units["value"].to_numpy(), units["fold"].to_numpy()
     if folds == 1:
         folds, blocks = n, np.arange(len(values))
-    if len(set(blocks)) < 2:
+    if claim.measure == "equivalence" or len(set(blocks)) < 2:
         return np.nan
-    return smallest_effect(spread(values, blocks), folds, n)
+    return smallest_effect(spread(values, blocks), folds, n, alpha=ALPHA / len(tables))
 
 
 def _of_miou(claim: Claim) -> bool:

@@ -63,8 +63,10 @@ def spread(values: Float[np.ndarray, " n"], blocks: Shaped[np.ndarray, " n"]) ->
     return Spread(float(max(between, 0) ** 0.5), float(within**0.5))
 
 
-def smallest_effect(spread: Spread, blocks: int, units: int, power: float = 0.8) -> float:
-    """The true mean difference that a 95 % interval over blocks excludes 0 for so often.
+def smallest_effect(
+    spread: Spread, blocks: int, units: int, power: float = 0.8, alpha: float = 0.05
+) -> float:
+    """The true mean difference that an interval at 1 - alpha over blocks excludes 0 for so often.
 
     From the noncentral t of the one-sample test over `blocks` means of `units / blocks` units each,
     in the unit of the spread; Holm's correction, which asks for more, is not in it. NaN below two
@@ -73,5 +75,5 @@ def smallest_effect(spread: Spread, blocks: int, units: int, power: float = 0.8)
     if blocks < 2:
         return np.nan
     deviation = (spread.between**2 + spread.within**2 * blocks / units) ** 0.5
-    sizes = TTestPower().solve_power(effect_size=None, nobs=blocks, alpha=0.05, power=power)
+    sizes = TTestPower().solve_power(effect_size=None, nobs=blocks, alpha=alpha, power=power)
     return float(np.squeeze(sizes) * deviation)
