@@ -33,7 +33,7 @@ if importlib.util.find_spec("fewlabels") is None:
 # # The question {#sec-question}
 #
 # People who map land cover have images and almost no labels: a dense mask of one aerial image costs
-# hours, a few hundred labelled pixels cost minutes. A *sparse label* says the class of some pixels
+# an hour or more, a few hundred labelled pixels cost minutes. A *sparse label* says the class of some pixels
 # and nothing about the others. How well can a segmentation network learn from them, and which
 # choices matter: the pixels, the loss, the network?
 #

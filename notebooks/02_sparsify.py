@@ -94,7 +94,7 @@ figures.legend(figure, tiles.classes, void=(tile.mask == IGNORE).any())
 # %% [markdown]
 # ## Every sampler at one cost
 #
-# An annotator's time is the budget that counts. @fig-samplers spends the same time with each sampler
+# An annotator's time is the budget that counts. @fig-samplers spends at most as much with each sampler
 # and @tbl-labels-cost says what it bought, by published timings of people labelling everyday photographs
 # [@bearman2016point; @papadopoulos2017extreme; @lin2014coco]; aerial images may
 # take longer, and none of these times was measured here. The dense mask is charged an outline for each
@@ -109,7 +109,7 @@ clicks = ("random", "stratified", "per_class", "grid", "points", "objects", "cen
 
 # %%
 #| label: fig-samplers
-#| fig-cap: "One tile under every sampler at the same annotator time (the dense mask, `all`, takes what it takes); clicks are drawn enlarged."
+#| fig-cap: "One tile under every sampler at no more than the same annotator time (the dense mask, `all`, takes what it takes); clicks are drawn enlarged."
 panels = {
     how: (figures.dotted if how in clicks else figures.overlaid)(tile.image, d, tiles.classes)
     for how, (d, _) in spent.items()
@@ -144,7 +144,7 @@ Markdown(
 #
 # Over all tiles at 1 %, @tbl-label-shares compares the classes' shares of the labels with their shares of
 # the pixels. Random and grid labels must agree with the masks up to chance; that they do is a check
-# that colours were decoded rightly.
+# of the samplers.
 
 # %%
 #| label: tbl-label-shares

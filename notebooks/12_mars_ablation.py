@@ -218,13 +218,13 @@ stats.summary(table, scores).loc[cells]
 
 # %%
 #| label: fig-c
-#| fig-cap: "Every run of system C (grey) and the mean of each condition with its 95 % interval."
+#| fig-cap: "Every run of system C (grey) and the mean of each condition (bar) with its 95 % interval."
 figure = figures.compared(table, cells)
 
 # %%
 #| label: fig-c-curves
-#| fig-cap: "Test mIoU over the terrain classes by step, mean over the runs of each condition."
-figure = figures.curves({c: [records.watched_curve(r) for r in runs[c]] for c in cells[:4]})
+#| fig-cap: "Training loss (running mean over a tenth of the steps; with background it is of one class more) and test mIoU over the terrain classes by step, means over the runs of each condition."
+figure = figures.curves({c: [r.history for r in runs[c]] for c in cells[:4]})
 
 # %% [markdown]
 # ## Training, validation and test

@@ -92,7 +92,8 @@ shown.style.hide(axis="index")
 
 # %%
 #| label: fig-worst
-#| fig-cap: "The five worst images: the share of each class in the mask and among the predictions, mean over the runs; above, where the data set is at hand, the image and its mask."
+#| needs: images
+#| fig-cap: "The five worst images: the share of each class in the mask and among the predictions, mean over the runs; above, the image and its mask."
 shares = {image: failures.composition(found["E"], image) for image in worst["image"]}
 tiles = failures.images(data, some.run.grid, shares)
 figure = diagrams.single_images(shares, names, tiles)
@@ -115,7 +116,7 @@ Markdown(
 
 # %%
 #| label: fig-classes
-#| fig-cap: "IoU of each class on each test image that holds it (dots: mean over the runs of system E), and the mean of the images with its 95 % interval over folds (over images where there is one fold)."
+#| fig-cap: "IoU of each class on each test image that holds it (dots: mean over the runs of system E), and the mean of the folds with its 95 % interval (of the images where there is one fold)."
 figure = diagrams.iou_by_image(by_image, names)
 
 # %% [markdown]
@@ -219,8 +220,8 @@ Markdown(
 # ## Beside people
 #
 # Three pairs of Dubai's tiles show partly the same ground and were annotated apart. @tbl-people holds
-# one annotation against the other, as if it were a prediction. That is about what a perfect map could
-# score here: beyond it a network would have to guess whose style it is scored by.
+# one annotation against the other, as if it were a prediction. That is no bound: where both err
+# apart, a perfect map agrees with each better than they do with one another.
 
 # %%
 #| label: tbl-people

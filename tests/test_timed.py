@@ -53,7 +53,7 @@ def test_its_rows_stand_among_the_claims_by_name():
     assert both["claim"].tolist() == ["D1: a", "D2: Fast.", "D3: b"]
     row = both.loc[1]
     assert (row["n"], row["verdict"], row["theirs"]) == (2, "cannot tell", "1 s")
-    assert row["ours"].startswith("0.3000 [")
+    assert row["ours"].startswith("300.00 [")
     assert timed.beside(claims, {})["claim"].tolist() == ["D1: a", "D3: b"]
 
 

@@ -2,6 +2,7 @@
 whether it pays to click where a network is undecided. Records are read without torch.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from fewlabels import records, stats, studies, sweep, timed
-from fewlabels.design import Claim
+from fewlabels.design import Claim, Run
 from fewlabels.plan import Unit
 from fewlabels.records import Record
 from fewlabels.types import RecordError
@@ -41,7 +42,7 @@ CHOICES = (
     Choice("1 %", "focal loss", "cross-entropy", "E", "E3", "cross-entropy"),
     Choice("1 %", PRETRAINED, SCRATCH, "pretraining", "P2", PRETRAINED),
     Choice("10 %", "U-Net++", "U-Net", "B", "B1", "U-Net"),
-    Choice("20 % and 50 %", "ResNet-50", "ResNet-18", "A", "A1", "ResNet-18"),
+    Choice("20 % and 50 %, each", "ResNet-50", "ResNet-18", "A", "A1", "ResNet-18"),
 )  # fmt: skip
 """From few labels to many."""
 OPEN = "not run yet"
@@ -126,8 +127,8 @@ def opening(tables: Mapping[str, pd.DataFrame], judged: pd.DataFrame) -> str:
 
 
 def claims(found: Mapping[str, Mapping[Unit, Record]]) -> pd.DataFrame:
-    """Every claim of these studies, those about time among them: `data`, claim, what they reported,
-    what we measured (effect with its 95 % interval), p after Holm, n and verdict.
+    """Every claim of these studies, those about time among them: `setting`, claim, what they
+    reported, what we measured (effect with its 95 % interval), p after Holm, n and verdict.
 
     Args:
         found: of each study its records.
@@ -136,11 +137,21 @@ def claims(found: Mapping[str, Mapping[Unit, Record]]) -> pd.DataFrame:
     for name, these in found.items():
         study = studies.study(name)
         judged = stats.claims_table(sweep.table(name, these), study.claims)
-        data = next(iter(these.values())).run.data.partition(":")[0]
         both = timed.beside(judged, study.timings)
-        both.insert(0, "data", data)
+        both.insert(0, "setting", _setting(next(iter(these.values())).run))
+        timed_ones = both["claim"].str.partition(":")[0].isin(study.timings)
+        both.loc[timed_ones, "setting"] = "benchmark on synthetic labels"
         tables.append(both)
     return pd.concat(tables, ignore_index=True)
+
+
+def _setting(run: Run) -> str:
+    """Data, longer side of an image, steps x batch x side of a crop, and the width of a network of
+    our own.
+    """
+    sizes = f"{run.data.partition(':')[0]} {run.grid} px, {run.steps} x {run.batch} x {run.crop}"
+    width = re.search(r"width=(\d+)", run.model)
+    return f"{sizes}, width {width[1]}" if width else sizes
 
 
 def departures(names: Iterable[str]) -> str:

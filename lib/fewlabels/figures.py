@@ -209,7 +209,7 @@ def curve(history: pd.DataFrame) -> Figure:
 
 
 def compared(table: pd.DataFrame, cells: Sequence[str], *, bound: str | None = None) -> Figure:
-    """Every run as a dot and each condition's mean with its 95 % interval, in mIoU points.
+    """Every run as a dot, each condition's mean as a bar with its 95 % interval, in mIoU points.
 
     Dots are shaped by fold. An interval that n does not allow is left out.
     """
@@ -221,9 +221,10 @@ def compared(table: pd.DataFrame, cells: Sequence[str], *, bound: str | None = N
             shift = np.linspace(-0.12, 0.12, len(mine)) if len(mine) > 1 else [0]
             axis.scatter(100 * mine["miou"], y + 0.22 + np.array(shift), s=16, marker=markers[fold],
                          color="#999999", label=f"fold {fold}" if y == 0 else None)  # fmt: skip
-        mean = _mean_miou(rows)
-        _whisker(axis, y, mean, "#000000" if cell == bound else "#0072B2")
-    axis.set(yticks=range(len(cells)), yticklabels=cells, xlabel="test mIoU in %, dense masks")
+        mean, colour = _mean_miou(rows), "#000000" if cell == bound else "#0072B2"
+        axis.barh(y, 100 * mean.mean, height=0.24, color=colour, alpha=0.2, lw=0)
+        _whisker(axis, y, mean, colour)
+    axis.set(yticks=range(len(cells)), yticklabels=cells, xlabel="test mIoU in %")
     axis.invert_yaxis()
     axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
@@ -268,16 +269,24 @@ def _mean_miou(rows: pd.DataFrame) -> Interval:
 
 
 def curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
-    """Mean test mIoU on the way, one line a condition, over its runs."""
-    figure, axis = plt.subplots(figsize=(6.8, 3.2))
+    """Training loss (running mean over a tenth of the steps) and watched test mIoU on the way, one
+    line a condition, the mean over its runs.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.0), layout="constrained")
     styles = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
     for (name, runs), line in zip(histories.items(), styles * 3, strict=False):
-        mean = pd.concat(runs).groupby("step")["miou"].mean()
+        every = pd.concat(runs).groupby("step")[["loss", "miou"]].mean()
+        smooth = every["loss"].rolling(max(1, len(every) // 10), min_periods=1).mean()
+        left.plot(smooth.index, smooth, ls=line, lw=1.2)
+        watched = 100 * every["miou"].dropna()
         label = f"{name} (n = {len(runs)})"
-        axis.plot(mean.index, 100 * mean, ls=line, marker="o", ms=3, label=label)
-    axis.set(xlabel="step", ylabel="test mIoU in %", ylim=(0, None))
-    axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+        right.plot(watched.index, watched, ls=line, marker="o", ms=3, label=label)
+    left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
+    right.set(xlabel="step", ylabel="test mIoU in %", ylim=(0, None))
+    for axis in (left, right):
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    columns = min(3, len(histories))
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=columns)
     return figure
 
 

@@ -54,7 +54,7 @@ def claims_table(timings: Mapping[str, Timing]) -> pd.DataFrame:
         took, times = measured(timing)
         rows.append(
             {"claim": f"{name}: {timing.text}", "theirs": timing.theirs}
-            | {"ours": f"{took.text(1, 4)} s; {timing.other} {times.text(1, 1)} times as long"}
+            | {"ours": f"{took.text(1000, 2)} ms; {timing.other} {times.text(1, 1)} times as long"}
             | {"p (Holm)": "-", "n": took.units, "verdict": verdict(timing, took, times)}
         )
     return pd.DataFrame(rows, columns=["claim", "theirs", "ours", "p (Holm)", "n", "verdict"])

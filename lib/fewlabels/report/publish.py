@@ -98,14 +98,16 @@ def _results(what: Shown) -> str:
     return "\n\n".join(
         [
             *_settings(what.found),
-            "Scores are mIoU on dense masks of leak-free test folds, n = units, one a pair of "
-            "label draw and seed on a fold; intervals of 95 % are over folds, or over pairs where "
-            f"there is one fold. A verdict needs {stats.UNITS} units. {_missing(what)} The "
+            "Scores are mIoU on dense masks of leak-free test folds (of C on what people "
+            "labelled), n = units, one a pair of label draw and seed on a fold; intervals of 95 % "
+            "are over folds, or over pairs where there is one fold. A verdict needs "
+            f"{stats.UNITS} units. {_missing(what)} The "
             "[report](report/index.html) has the mean of every condition.",
             *_enough(what.tables),
             "What to do with the labels you have:",
             _markdown(answers.table(what.tables)),
-            "What became of the claims:",
+            "What became of the claims (setting: data, longer side of an image, steps x batch x "
+            "side of a crop):",
             _markdown(what.claims.drop(columns="p (Holm)")),
         ]
     )
