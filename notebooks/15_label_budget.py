@@ -155,7 +155,7 @@ pd.DataFrame(of_classes).T.rename_axis("condition").reset_index().style.hide(axi
 # %%
 #| label: tbl-budget-places
 #| tbl-cap: "What labels even over the classes gain over random ones, in points of mIoU: mean over the pairs on each fold."
-wide = both.pivot_table(index="fold", columns="cell", values="miou")
+wide = both.pivot_table(index="fold", columns="cell", values="miou", sort=False)
 even_cells = [c for c in wide if c.startswith("stratified")]
 gain = {
     c.split(", ")[1]: 100 * (wide[c] - wide[c.replace("stratified", "random")]) for c in even_cells

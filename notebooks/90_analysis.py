@@ -116,10 +116,17 @@ Markdown(
 
 # %%
 #| label: tbl-claims
-#| tbl-cap: "Our setting (data, longer side of an image in pixels, steps x batch x side of a crop), claim, what they reported, what we measured (effect with 95 % interval), n = units (for D4 masks), and verdict."
+#| tbl-cap: "Our setting (data, longer side of an image), claim, what they reported, what we measured (effect with 95 % interval), n = units (for D4 masks), and verdict."
 told_of = judged.drop(columns="p (Holm)")
 told_of["ours"] = told_of["ours"].str.partition(";")[0]  # D4's quotient stands in its chapter
 told_of.style.hide(axis="index")
+
+# %% [markdown]
+# The runs behind it:
+
+# %%
+#| echo: false
+Markdown("\n".join(f"- {line}" for line in answers.settings(found)))
 
 # %% [markdown]
 # Where our setting is not theirs, besides the images and the number of runs; theirs are:

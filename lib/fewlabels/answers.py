@@ -46,6 +46,7 @@ CHOICES = (
 )  # fmt: skip
 """From few labels to many."""
 OPEN = "not run yet"
+SETTING = ("data", "grid", "steps", "batch", "crop")
 CLICKS = Claim(
     text="Clicks where the margin is smallest beat random ones at equal cost.",
     theirs="PixelPick: uncertain pixels beat random ones on CamVid, Cityscapes and VOC",
@@ -140,16 +141,29 @@ def claims(found: Mapping[str, Mapping[Unit, Record]]) -> pd.DataFrame:
         both = timed.beside(judged, study.timings)
         both.insert(0, "setting", _setting(next(iter(these.values())).run))
         timed_ones = both["claim"].str.partition(":")[0].isin(study.timings)
-        both.loc[timed_ones, "setting"] = "benchmark on synthetic labels"
+        both.loc[timed_ones, "setting"] = "synthetic labels"
         tables.append(both)
     return pd.concat(tables, ignore_index=True)
 
 
+def settings(found: Mapping[str, Mapping[Unit, Record]]) -> list[str]:
+    """One line for all studies that share images and sizes."""
+    alike: dict[tuple, list[str]] = {}
+    for name, these in found.items():
+        run = next(iter(these.values())).run
+        of = tuple(getattr(run, factor) for factor in SETTING)
+        alike.setdefault((of[0].partition(":")[0], *of[1:]), []).append(name)
+    return [
+        f"{'Studies' if len(names) > 1 else 'Study'} {', '.join(names)}: "
+        f"{'synthetic' if data == 'synthetic' else 'real'} images ({data}, longer side {grid} "
+        f"pixels), {steps} steps of {batch} crops of {crop}."
+        for (data, grid, steps, batch, crop), names in alike.items()
+    ]
+
+
 def _setting(run: Run) -> str:
-    """Data, longer side of an image, steps x batch x side of a crop, and the width of a network of
-    our own.
-    """
-    sizes = f"{run.data.partition(':')[0]} {run.grid} px, {run.steps} x {run.batch} x {run.crop}"
+    """Data, longer side of an image, and the width of a network of our own."""
+    sizes = f"{run.data.partition(':')[0]} {run.grid} px"
     width = re.search(r"width=(\d+)", run.model)
     return f"{sizes}, width {width[1]}" if width else sizes
 

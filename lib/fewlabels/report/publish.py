@@ -24,7 +24,6 @@ RESULTS, FIGURE = "results", "figure"
 """The parts of README that are written here, each between `markers`."""
 OPENING = (("15_label_budget", "fig-budget"), ("14_sampling_loss", "fig-e"))
 """README's figure: the first of these notebooks that the report holds, and the figure's label."""
-SETTING = ("data", "grid", "steps", "batch", "crop")
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def _figure(executed: Path, label: str) -> tuple[bytes, str]:
 def _results(what: Shown) -> str:
     return "\n\n".join(
         [
-            *_settings(what.found),
+            *answers.settings(what.found),
             "Scores are mIoU on dense masks of leak-free test folds (of C on what people "
             "labelled), n = units, one a pair of label draw and seed on a fold; intervals of 95 % "
             "are over folds, or over pairs where there is one fold. A verdict needs "
@@ -106,8 +105,7 @@ def _results(what: Shown) -> str:
             *_enough(what.tables),
             "What to do with the labels you have:",
             _markdown(answers.table(what.tables)),
-            "What became of the claims (setting: data, longer side of an image, steps x batch x "
-            "side of a crop):",
+            "What became of the claims:",
             _markdown(what.claims.drop(columns="p (Holm)")),
         ]
     )
@@ -123,20 +121,6 @@ def _enough(tables: Mapping[str, pd.DataFrame]) -> list[str]:
         "labels give?"
     )
     return [asked, _markdown(table)]
-
-
-def _settings(found: Mapping[str, Mapping[Unit, Record]]) -> list[str]:
-    """One line for all studies that share images and sizes."""
-    alike: dict[tuple, list[str]] = {}
-    for name, these in found.items():
-        run = next(iter(these.values())).run
-        of = tuple(getattr(run, factor) for factor in SETTING)
-        alike.setdefault((of[0].partition(":")[0], *of[1:]), []).append(name)
-    return [
-        f"{'Studies' if len(names) > 1 else 'Study'} {', '.join(names)}: real images ({data}, "
-        f"longer side {grid} pixels), {steps} steps of {batch} crops of {crop}."
-        for (data, grid, steps, batch, crop), names in alike.items()
-    ]
 
 
 def _missing(what: Shown) -> str:
