@@ -159,7 +159,7 @@ def _composed(axis: Axes, share: Float[np.ndarray, "k k"], paint: Sequence[str])
     for y, parts in enumerate((share.sum(axis=1), share.sum(axis=0))):
         starts = 100 * (parts.cumsum() - parts)
         axis.barh(y, 100 * parts, left=starts, color=paint, height=0.7)
-    axis.set(yticks=(0, 1), yticklabels=("mask", "found"), xlim=(0, 100), xlabel="% of pixels")
+    axis.set(yticks=(0, 1), yticklabels=("mask", "predicted"), xlim=(0, 100), xlabel="% of pixels")
     axis.invert_yaxis()
 
 

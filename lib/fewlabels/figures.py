@@ -150,11 +150,16 @@ def legend(figure: Figure, classes: Sequence[str], *, void: bool = False) -> Non
 
 
 def bars(values: pd.DataFrame, classes: Sequence[str], *, label: str) -> Figure:
-    """Grouped horizontal bars: one group a class (row), one bar a column."""
+    """Grouped horizontal bars: one group a class (row), one bar a column, in colours that no class
+    has; up to two columns with their values.
+    """
     named = values.set_axis(list(classes)).rename_axis("class").reset_index()
     long = named.melt("class", var_name=" ")
     figure, axis = plt.subplots(figsize=(6.4, 0.4 * len(classes) + 1.0))
-    sns.barplot(long, y="class", x="value", hue=" ", ax=axis, palette="colorblind")
+    sns.barplot(long, y="class", x="value", hue=" ", ax=axis, palette="crest")
+    if len(values.columns) <= 2:
+        for bar in axis.containers:
+            axis.bar_label(bar, fmt="{:.3g}", fontsize=7, padding=2)
     axis.set(xlabel=label, ylabel="")
     if len(values.columns) == 1:
         axis.get_legend().remove()
@@ -226,7 +231,8 @@ def compared(table: pd.DataFrame, cells: Sequence[str], *, bound: str | None = N
         _whisker(axis, y, mean, colour)
     axis.set(yticks=range(len(cells)), yticklabels=cells, xlabel="test mIoU in %")
     axis.invert_yaxis()
-    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    if table["fold"].nunique() > 1:
+        axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
