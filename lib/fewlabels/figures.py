@@ -183,17 +183,19 @@ def tradeoff(shares: pd.DataFrame) -> Figure:
         methods = mine.index.get_level_values("method").unique()
         for number, (method, marker) in enumerate(zip(methods, "*os^Dv", strict=False)):
             at = 100 * mine.xs(method, level="method")[["coverage", "purity"]]
-            axis.plot(at["coverage"], at["purity"], marker=marker, ms=5, lw=1, label=method)
-            for reach, (x, y) in at.iterrows():
-                text = f"{reach:g}" if reach else "drawn"
+            (line,) = axis.plot(*at.to_numpy().T, marker=marker, ms=5, lw=1, label=method)
+            for reach, point in at.iterrows():
                 axis.annotate(
-                    text,
-                    (x, y),
+                    f"{reach:g}" if reach else method,
+                    tuple(point),
                     (3, -9 if number % 2 else 3),
                     textcoords="offset points",
                     fontsize=7,
+                    color=line.get_color(),
                 )
-        axis.set(xscale="log", xlabel="coverage in %", title=f"{100 * budget:g} % of the pixels")
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.set(xlabel="coverage in %", title=f"{100 * budget:g} % of the pixels")
     axes[0, 0].set_ylabel("purity in %")
     axes[0, -1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
