@@ -113,6 +113,7 @@ def test_data_of_one_test_group_has_one_fold_and_no_leak():
     start = studies.scale("E", "full", "potsdam").starts[0]
     runs = studies.runs("E", "full", "potsdam", start)
     assert {fold for _, fold, _ in runs} == {0}
+    assert {pair for _, _, pair in runs} == set(range(25))  # the units of 5 folds x 5 pairs
     assert len({fold for _, fold, _ in studies.runs("E", "full", "dubai", start)}) == 5
     assert "leak" in studies.comparing("full", "dubai")
     assert "leak" not in studies.comparing("full", "potsdam")

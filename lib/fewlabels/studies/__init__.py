@@ -85,14 +85,14 @@ def runs(name: str, profile: str, data: str, start: Start) -> dict[tuple[str, in
     """Every run of a study at a profile: (cell, fold, pair) -> Run.
 
     A misspelt factor in the table is a TypeError here. Data of one test group (ONE_GROUP) has fold
-    0 alone. All cells of one (fold, pair) share label
-    draw, seed, steps and batches, so their differences are paired.
+    0 alone, and so many more pairs that there are as many units. All cells of one (fold, pair)
+    share label draw, seed, steps and batches, so their differences are paired.
     """
     chosen = scale(name, profile, data)
     named = conditions(study(name), chosen, start, data)
     return {
         (cell, fold, pair): replace(run, fold=fold, draw=pair, seed=pair)
-        for pair in range(chosen.pairs)
+        for pair in range(_pairs(chosen, data))
         for fold in _folds(chosen, data)
         for cell, run in named.items()
     }
@@ -143,7 +143,7 @@ def factors(name: str, profile: str, data: str, start: Start) -> list[dict[str, 
     }
     varied = {k: ", ".join(map(str, v)) for k, v in asked.varies.items()}
     rows = [(k, "varies", v) for k, v in (varied | (beside if asked.bounds else {})).items()]
-    rows.append(("folds x pairs", "units", f"{len(_folds(chosen, data))} x {chosen.pairs}"))
+    rows.append(("folds x pairs", "units", f"{len(_folds(chosen, data))} x {_pairs(chosen, data)}"))
     rows += [(k, "fixed", str(v)) for k, v in shared.items() if k in SHOWN or v != usual[k]]
     return [dict(zip(("factor", "kind", "value"), row, strict=True)) for row in rows]
 
@@ -155,6 +155,10 @@ def digest(run: Run) -> str:
 
 def _folds(scale: Scale, data: str) -> tuple[int, ...]:
     return (0,) if data in ONE_GROUP else scale.folds
+
+
+def _pairs(scale: Scale, data: str) -> int:
+    return scale.pairs * len(scale.folds) // len(_folds(scale, data))
 
 
 def _kind(data: str) -> str:

@@ -6,6 +6,9 @@ from fewlabels.design import Claim, Scale, Start, Study
 from fewlabels.studies.common import FOLDS, HALF, SYNTHETIC, TINY
 
 HOME = {"optimiser": "adam", "schedule": "constant", "weight_decay": 0.0}
+THEIRS = {  # 10 epochs of 640 images, each with a validation; the best checkpoint was kept
+    "steps": 800, "watch": 10, "validation": "dense", "keep": "best",
+}  # fmt: skip
 SCRATCH = (Start("smp:Unet:{encoder}:3", "none"),)
 REBUILT = {"resnet18": "resnet18-imagenet-fp16", "resnet50": "resnet50-imagenet-pqf-fp16"}
 IMAGENET = (
@@ -68,7 +71,7 @@ STUDY = Study(
             SCRATCH, FOLDS, 3, SYNTHETIC | {"steps": 900, "watch": 10} | HOME
         ),
         ("full", "real"): Scale(IMAGENET, FOLDS, 5, HOME),
-        ("home", "real"): Scale(IMAGENET, FOLDS, 5, HOME | {"steps": 800}),  # 10 epochs of 640
+        ("home", "real"): Scale(IMAGENET, FOLDS, 5, HOME | THEIRS),
         ("published", "real"): Scale(IMAGENET, FOLDS, 3, HALF | HOME),
     },
 )
