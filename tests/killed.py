@@ -73,7 +73,7 @@ def _arm(step: int, moment: str, train: object, checkpoint: object, records: obj
         "step": lambda: setattr(train, "_step", step_and_die),
         "half": lambda: setattr(Path, "write_bytes", write_and_die),
         "between": lambda: setattr(Path, "write_bytes", write_and_die),
-        "record": lambda: setattr(records, "_write_history", die),
+        "record": lambda: setattr(records.store, "_write_history", die),
         "old": lambda: setattr(checkpoint.shutil, "rmtree", remove_and_die),
     }
     places[moment]()
