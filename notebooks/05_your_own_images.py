@@ -59,7 +59,7 @@ import rasterio
 from IPython.display import Markdown, display
 
 from fewlabels import answers, figures, paths
-from fewlabels.own import evidence, examples, fit, told, views
+from fewlabels.own import evidence, examples, fit, survey, told, views
 from fewlabels.own.explore import explore
 from fewlabels.own.predict import predict
 
@@ -80,7 +80,7 @@ display(Markdown(given.notice))
 
 # %%
 how = examples.recipe(given, profile, seed)
-seen = fit.survey(given.scene, fit.Labels(given.labels, given.column), how)
+seen = survey.survey(given.scene, survey.Labels(given.labels, given.column), how)
 found, ground = seen.found, seen.scene
 
 # %%
@@ -125,7 +125,7 @@ reasons.style
 
 # %%
 about = fit.fit(
-    given.scene, fit.Labels(given.labels, given.column), folder / "model", how, device=device
+    given.scene, survey.Labels(given.labels, given.column), folder / "model", how, device=device
 )
 record = about.record
 

@@ -9,7 +9,7 @@ import pytest
 
 LIB = Path(__file__).parents[1] / "lib" / "fewlabels"
 LAYERS = (
-    {"types", "paths", "design", "studies", "files"},
+    {"types", "paths", "factors", "design", "studies", "files"},
     {"datasets", "sparsify", "expand", "ledger", "losses", "metrics", "boundaries", "calibration",
      "models", "augment", "devices", "environment", "checkpoint", "optimise",
      "geo"},
@@ -18,7 +18,7 @@ LAYERS = (
      "diagrams", "timed", "verified", "compared"},
     {"train", "prepare"},
     {"run", "verify", "version", "plan", "sweep", "claims", "parcel", "workers", "distribute",
-     "report", "own", "annotate", "answers", "cli"},
+     "report", "own", "annotate", "answers", "arguments", "cli"},
 )  # fmt: skip
 MODULES = sorted(LIB.rglob("*.py"))
 NAMES = [str(m.relative_to(LIB)) for m in MODULES]
@@ -58,7 +58,7 @@ def test_imports_point_down(module: Path):
 @pytest.mark.parametrize("module", MODULES, ids=NAMES)
 def test_modules_stay_readable(module: Path):
     text = module.read_text()
-    assert len(text.splitlines()) <= 340
+    assert len(text.splitlines()) <= 300
     assert ast.get_docstring(ast.parse(text)), "say what question the module answers"
 
 

@@ -14,7 +14,7 @@ from fewlabels.devices import compute
 from fewlabels.geo import maps, marks
 from fewlabels.geo import scene as scenes
 from fewlabels.geo.bands import Ranges
-from fewlabels.own import clicks, fit, stream
+from fewlabels.own import clicks, fit, stream, survey
 from fewlabels.own.predict import predict
 from fewlabels.own.recipe import Recipe, RecipeError
 from fewlabels.types import DataError
@@ -110,7 +110,7 @@ def test_a_map_comes_with_points_that_become_labels(tmp_path: Path):
     shapes = {pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright"}
     labels(tmp_path / "labels.gpkg", shapes)
     how = Recipe(method="forest", trees=5, folds=0)
-    fit.fit(file, fit.Labels(tmp_path / "labels.gpkg"), tmp_path / "model", how, device="cpu")
+    fit.fit(file, survey.Labels(tmp_path / "labels.gpkg"), tmp_path / "model", how, device="cpu")
     asked = ["predict", str(tmp_path / "model"), str(file), str(tmp_path / "map.tif")]
     assert cli.main([*asked, "--next", "6", "--device", "cpu"]) == 0
     found = geopandas.read_file(tmp_path / "map_next.gpkg", layer="pixels")
@@ -131,7 +131,7 @@ def test_a_map_comes_with_points_that_become_labels(tmp_path: Path):
 def test_a_scene_without_a_valid_pixel_gives_maps_and_layers_without_content(tmp_path: Path):
     file = scene(tmp_path / "scene.tif", halves())
     shapes = {pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright"}
-    given = fit.Labels(labels(tmp_path / "labels.gpkg", shapes))
+    given = survey.Labels(labels(tmp_path / "labels.gpkg", shapes))
     how = Recipe(method="forest", trees=2, folds=0)
     fit.fit(file, given, tmp_path / "model", how, device="cpu")
     void = scene(tmp_path / "void.tif", np.full((4, 20, 30), np.nan, np.float32))

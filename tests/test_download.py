@@ -322,7 +322,7 @@ def test_no_network_says_so_and_names_the_ways_out(kaggle, target, monkeypatch):
 
 
 def test_a_network_that_swallows_everything_is_noticed(kaggle, target, monkeypatch):
-    monkeypatch.setattr("fewlabels.datasets.download.TIMEOUT", 0.2)
+    monkeypatch.setattr("fewlabels.datasets.transfer.TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{silent.getsockname()[1]}")
         rescue = threading.Timer(5, silent.close)

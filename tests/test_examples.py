@@ -14,16 +14,16 @@ from fewlabels.datasets import scenery, synthetic
 from fewlabels.design import Claim
 from fewlabels.geo import preview
 from fewlabels.geo import scene as scenes
-from fewlabels.own import evidence, examples, fit, told, views
+from fewlabels.own import evidence, examples, pieces, survey, told, views
 from fewlabels.own.recipe import Recipe
 from fewlabels.types import IGNORE, DataError
 
-LABELS = fit.Labels
+LABELS = survey.Labels
 
 
 def test_synthetic_labels_are_right_but_for_what_is_wrong_on_purpose(tmp_path):
     made = examples.example("synthetic", tmp_path, tmp_path)
-    seen = fit.survey(made.scene, LABELS(made.labels, made.column), Recipe())
+    seen = survey.survey(made.scene, LABELS(made.labels, made.column), Recipe())
     found = seen.found
     assert "synthetic" in made.notice
     assert found["units"]["pool"] == 1
@@ -32,7 +32,7 @@ def test_synthetic_labels_are_right_but_for_what_is_wrong_on_purpose(tmp_path):
     assert len(found["warnings"]) == 3
     mask = synthetic.scene(0, 0)[1]
     wrong = 0
-    with scenes.reading(seen.scene), fit.pieces.labelling(seen.given, seen.scene) as burn:
+    with scenes.reading(seen.scene), pieces.labelling(seen.given, seen.scene) as burn:
         burnt = burn(slice(0, 256), slice(0, 256))
     for value, name in enumerate(seen.given.classes):
         truth = mask[burnt.labels == value]
@@ -65,7 +65,7 @@ def test_a_survey_counts_what_training_would_and_writes_nothing(tmp_path):
     file = scene(tmp_path / "scene.tif", halves())
     shapes = {pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright"}
     given = LABELS(labels(tmp_path / "labels.gpkg", shapes))
-    seen = fit.survey(file, given, Recipe())
+    seen = survey.survey(file, given, Recipe())
     assert seen.found["pixels"] == {"bright": 24, "dark": 36}
     assert seen.how.unit == "shape"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["labels.gpkg", "scene.tif"]
@@ -94,7 +94,7 @@ def test_a_picture_is_small_and_shows_the_bands_that_are_called_so(tmp_path):
 def test_views_draw_labels_maps_and_clicks(tmp_path):
     file = scene(tmp_path / "scene.tif", halves())
     shapes = {pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright"}
-    seen = fit.survey(file, LABELS(labels(tmp_path / "l.gpkg", shapes)), Recipe())
+    seen = survey.survey(file, LABELS(labels(tmp_path / "l.gpkg", shapes)), Recipe())
     classes = np.where(np.arange(64) < 32, 0, 1).astype(np.uint8)[None, None].repeat(64, axis=1)
     classes[0, 0, 0] = IGNORE
     ids, sure = (scene(tmp_path / name, classes) for name in ("c.tif", "s.tif"))
@@ -150,7 +150,7 @@ def test_the_real_polygons_that_contradict_themselves_are_named(tmp_path):
     if not (root / examples.LANDSAT / examples.ARCHIVE).exists():
         pytest.skip("the Landsat scene is not under DATA_ROOT")
     made = examples.landsat(tmp_path, root)
-    found = fit.survey(made.scene, LABELS(made.labels, made.column), Recipe()).found
+    found = survey.survey(made.scene, LABELS(made.labels, made.column), Recipe()).found
     assert (found["found"], sum(found["pixels"].values())) == (30, 718)
     assert [line.split(":")[0] for line in found["doubtful"]] == ["label 7", "label 9"]
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.ensemble import RandomForestClassifier
 
 from fewlabels import cli
-from fewlabels.own import compare, fit, forest, grow, score, stored, told
+from fewlabels.own import compare, fit, forest, grow, score, stored, survey, told
 from fewlabels.own.predict import predict
 from fewlabels.own.recipe import Recipe
 from fewlabels.types import UnknownName
@@ -35,7 +35,7 @@ def ground(tmp_path: Path) -> Path:
 
 
 def trained(folder: Path, how: Recipe, name: str = "model") -> stored.About:
-    given = fit.Labels(folder / "labels.gpkg")
+    given = survey.Labels(folder / "labels.gpkg")
     return fit.fit(folder / "scene.tif", given, folder / name, how, device="cpu")
 
 

@@ -21,7 +21,7 @@ from fewlabels.devices import compute
 from fewlabels.geo import burn, maps
 from fewlabels.geo import scene as scenes
 from fewlabels.geo.bands import Ranges, to_bytes
-from fewlabels.own import fit, holdout, pieces, score, stored, stream, told
+from fewlabels.own import fit, holdout, pieces, score, stored, stream, survey, told
 from fewlabels.own.predict import predict
 from fewlabels.own.recipe import Recipe, RecipeError, check
 from fewlabels.types import IGNORE, DataError, NoLabelsError, PlaceError, UnknownName
@@ -46,7 +46,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scene(folder / "scene.tif", halves())
     labels(folder / "labels.gpkg", SPOTS, to="EPSG:4326")
     fit.fit(
-        folder / "scene.tif", fit.Labels(folder / "labels.gpkg"), folder / "model", TINY,
+        folder / "scene.tif", survey.Labels(folder / "labels.gpkg"), folder / "model", TINY,
         device="cpu", licence="for tests",
     )  # fmt: skip
     return folder
@@ -141,7 +141,7 @@ def test_windows_that_cannot_be_are_refused():
 
 def cut(folder: Path, **options) -> tuple[pieces.Cut, fit.Marks]:
     found = scenes.opened(folder / "scene.tif")
-    given = fit.labelled(fit.Labels(folder / "labels.gpkg"), found)
+    given = survey.labelled(survey.Labels(folder / "labels.gpkg"), found)
     asked = {"side": 32, "gap": 2, "block": None} | options
     with scenes.reading(found) as read, pieces.labelling(given, found) as burn:
         return pieces.cut(found, read, burn, **asked), given
@@ -263,7 +263,7 @@ def test_a_map_lies_on_its_scene_and_shows_the_classes(ground, tmp_path):
 def test_what_is_there_already_is_never_overwritten(ground, tmp_path):
     model, file = ground / "model", ground / "scene.tif"
     with pytest.raises(stored.ModelError, match="there already"):
-        fit.fit(file, fit.Labels(ground / "labels.gpkg"), model, TINY, device="cpu")
+        fit.fit(file, survey.Labels(ground / "labels.gpkg"), model, TINY, device="cpu")
     for name in ("map.tif", "map_confidence.tif", "map.gpkg"):
         (tmp_path / name).write_text("mine")
         with pytest.raises(DataError, match=f"{name}.*there already"):
@@ -283,7 +283,7 @@ def test_maps_that_cannot_be_written_are_refused_before_any_work(ground, tmp_pat
         predict(file, model, file / "map.tif", device="cpu")
     monkeypatch.setattr(devices, "compute", lambda *_: pytest.fail("begun"))
     with pytest.raises(PlaceError, match="name another place"):
-        fit.fit(file, fit.Labels(ground / "labels.gpkg"), file / "model", TINY)
+        fit.fit(file, survey.Labels(ground / "labels.gpkg"), file / "model", TINY)
 
 
 def test_strips_of_a_map_with_odd_letters_are_cleared_away(ground, tmp_path):
@@ -295,8 +295,8 @@ def test_strips_of_a_map_with_odd_letters_are_cleared_away(ground, tmp_path):
 def test_a_class_that_is_named_twice_is_refused(ground, tmp_path, name):
     twice = ("1=water", "2=water") if name.endswith("png") else ("water", " water")
     with pytest.raises(DataError, match="class 'water' is named twice"):
-        fit.labelled(
-            fit.Labels(tmp_path / name, classes=twice), scenes.opened(ground / "scene.tif")
+        survey.labelled(
+            survey.Labels(tmp_path / name, classes=twice), scenes.opened(ground / "scene.tif")
         )
 
 
@@ -340,7 +340,7 @@ def test_an_infrared_band_that_is_marked_as_alpha_can_be_asked_for(ground, tmp_p
     array[:3, :, :], array[3, 0, 0] = 7, 0  # only the fourth band tells the classes apart
     file = scene(tmp_path / "a.tif", array)  # GDAL marks the fourth of four bytes as alpha
     assert scenes.opened(file).alpha == (4,)
-    given = fit.Labels(ground / "labels.gpkg")
+    given = survey.Labels(ground / "labels.gpkg")
     how = replace(TINY, folds=0)
     asked = fit.fit(file, given, tmp_path / "m", how, bands=(4, 1), device="cpu")
     assert asked.bands == ("band 4", "band 1")
@@ -377,7 +377,7 @@ def test_a_scene_smaller_than_a_crop_trains(tmp_path):
     labels(tmp_path / "labels.gpkg", {pixels(0, 0, 4, 4): "a", pixels(15, 2, 18, 9): "b"})
     how = replace(TINY, steps=2, folds=0)
     about = fit.fit(
-        tmp_path / "scene.tif", fit.Labels(tmp_path / "labels.gpkg"), tmp_path / "m", how,
+        tmp_path / "scene.tif", survey.Labels(tmp_path / "labels.gpkg"), tmp_path / "m", how,
         device="cpu",
     )  # fmt: skip
     assert about.record["scores"] == {"scored": False, "why": "it was not asked for (folds 0)"}
@@ -390,7 +390,7 @@ def test_a_class_of_one_polygon_is_warned_about_and_not_scored(tmp_path, caplog)
     how = replace(TINY, steps=2)
     about = fit.fit(
         tmp_path / "scene.tif",
-        fit.Labels(tmp_path / "labels.gpkg", classes=("dark", "bright", "rare", "never")),
+        survey.Labels(tmp_path / "labels.gpkg", classes=("dark", "bright", "rare", "never")),
         tmp_path / "m", how, device="cpu",
     )  # fmt: skip
     assert "class 'rare' has a single polygon or line" in caplog.text
@@ -409,10 +409,10 @@ def test_one_class_only_or_labels_on_nodata_cannot_train(tmp_path):
     for number, (chosen, why) in enumerate(((shapes, "only the class 'b'"), (void, "36 labelled"))):
         file = labels(tmp_path / f"{number}.gpkg", chosen)
         with pytest.raises(NoLabelsError, match=why):
-            fit.fit(tmp_path / "scene.tif", fit.Labels(file), tmp_path / "m", TINY, **asked)
+            fit.fit(tmp_path / "scene.tif", survey.Labels(file), tmp_path / "m", TINY, **asked)
     assert not (tmp_path / "m").exists()
     with pytest.raises(DataError, match="known are .csv"):
-        fit.fit(tmp_path / "scene.tif", fit.Labels(Path("a.kml")), tmp_path / "m", TINY, **asked)
+        fit.fit(tmp_path / "scene.tif", survey.Labels(Path("a.kml")), tmp_path / "m", TINY, **asked)
 
 
 def test_a_label_image_without_an_empty_value_is_warned_about(tmp_path, caplog):
@@ -420,7 +420,7 @@ def test_a_label_image_without_an_empty_value_is_warned_about(tmp_path, caplog):
     mask = np.zeros((1, 64, 64), np.uint8)
     mask[0, :5, :5] = 1
     scene(tmp_path / "mask.tif", mask)
-    given, how = fit.Labels(tmp_path / "mask.tif"), replace(TINY, steps=1, folds=0)
+    given, how = survey.Labels(tmp_path / "mask.tif"), replace(TINY, steps=1, folds=0)
     fit.fit(tmp_path / "scene.tif", given, tmp_path / "m", how, device="cpu")
     assert "100 % of the scene is labelled" in caplog.text
 
@@ -439,7 +439,7 @@ def test_points_and_label_images_are_held_out_by_blocks(tmp_path):
         ("labels.gpkg", {}),
         ("mask.tif", {"classes": ("2=b", "1=d"), "no_label": 9}),
     ):
-        given = fit.Labels(tmp_path / name, **options)
+        given = survey.Labels(tmp_path / name, **options)
         about = fit.fit(tmp_path / "scene.tif", given, tmp_path / name[:2], how, device="cpu")
         found = about.record["labels"]
         assert about.classes == ("b", "d")
@@ -450,18 +450,18 @@ def test_points_and_label_images_are_held_out_by_blocks(tmp_path):
         assert about.record["scores"]["pixels"] == 60
     with pytest.raises(RecipeError, match="blocks"):
         fit.fit(
-            tmp_path / "scene.tif", fit.Labels(tmp_path / "labels.gpkg"), tmp_path / "n",
+            tmp_path / "scene.tif", survey.Labels(tmp_path / "labels.gpkg"), tmp_path / "n",
             replace(how, unit="shape"), device="cpu",
         )  # fmt: skip
     with pytest.raises(DataError, match="VALUE=NAME"):
         fit.fit(
-            tmp_path / "scene.tif", fit.Labels(tmp_path / "mask.tif", classes=("b",)),
+            tmp_path / "scene.tif", survey.Labels(tmp_path / "mask.tif", classes=("b",)),
             tmp_path / "n", how, device="cpu",
         )  # fmt: skip
 
 
 def test_a_checkpoint_of_other_labels_or_settings_is_refused(ground, tmp_path, monkeypatch):
-    given, out = fit.Labels(ground / "labels.gpkg"), tmp_path / "m"
+    given, out = survey.Labels(ground / "labels.gpkg"), tmp_path / "m"
     monkeypatch.setattr("fewlabels.own.learn.CHECKPOINT_EVERY", 2)
     monkeypatch.setattr(stored, "write", lambda *arguments: (_ for _ in ()).throw(OSError("cut")))
     how = replace(TINY, steps=4, folds=0)
@@ -541,8 +541,8 @@ def test_the_hand_drawn_polygons_of_a_real_scene_fall_on_the_pixels_that_came_wi
     stored_with = np.load(folder / "landsat7_022049_1999_2002.npz")
     corner = Affine(30, 0, 462_405, 0, -30, 1_741_815)
     file = scene(tmp_path / "scene.tif", stored_with["bands_1999"], transform=corner)
-    given = fit.Labels(folder / "landsat7_022049_polygons.geojson", column="id")
-    found = fit.labelled(given, scenes.opened(file))
+    given = survey.Labels(folder / "landsat7_022049_polygons.geojson", column="id")
+    found = survey.labelled(given, scenes.opened(file))
     with scenes.reading(scenes.opened(file)) as read:
         burnt = burn.burning(found)(slice(0, 250), slice(0, 250))
         assert read(slice(0, 250), slice(0, 250))[0].shape == (250, 250, 8)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fewlabels import cli
+from fewlabels import arguments
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text()
 COMMANDS = re.findall(r"\.venv/bin/fewlabels ([^`#|\n]+)", TEXT)
@@ -14,12 +14,12 @@ COMMANDS = re.findall(r"\.venv/bin/fewlabels ([^`#|\n]+)", TEXT)
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_are_taken(command):
-    assert cli._parser().parse_args(shlex.split(command)).command
+    assert arguments.parser().parse_args(shlex.split(command)).command
 
 
 def test_the_way_to_a_map_names_scene_and_model_in_order():
     train, predict = (
-        cli._parser().parse_args(shlex.split(next(c for c in COMMANDS if c.startswith(name))))
+        arguments.parser().parse_args(shlex.split(next(c for c in COMMANDS if c.startswith(name))))
         for name in ("train", "predict")
     )
     assert train.out == predict.model == Path("model")

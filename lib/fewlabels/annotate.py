@@ -37,7 +37,7 @@ from fewlabels import (
     sweep,
     train,
 )
-from fewlabels.design import Run
+from fewlabels.factors import Run
 from fewlabels.loaders import Batches, LabelledTile
 from fewlabels.plan import Unit
 from fewlabels.prepare import Prepared

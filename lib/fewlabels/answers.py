@@ -10,7 +10,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from fewlabels import records, stats, studies, sweep, timed
-from fewlabels.design import Claim, Run
+from fewlabels.design import Claim
+from fewlabels.factors import Run
 from fewlabels.plan import Unit
 from fewlabels.records import Record
 from fewlabels.types import RecordError

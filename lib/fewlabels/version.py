@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from fewlabels import datasets, records, studies
-from fewlabels.design import Run
+from fewlabels.factors import Run
 from fewlabels.records import Record
 from fewlabels.types import RecordError
 

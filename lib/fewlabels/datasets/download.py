@@ -1,12 +1,6 @@
 """Fetch a public data set, without an account: whole and checked, or not at all.
 
-An archive is a zip file at an address of its own, or on Kaggle. Kaggle is asked with the request
-layer of its client, `kagglesdk.KaggleClient`, which sends no login where none is stored. The layer
-above it is not imported: without a token `import kaggle` prints its login help, makes a folder in
-the home directory and closes standard input (kaggle 2.2.4). So resuming (HTTP Range, tied to the
-ETag), which that layer has, is here.
-
-Where the requests go is up to KAGGLE_API_ENVIRONMENT and the proxy variables, as for the client.
+An archive is a zip file at an address of its own, or on Kaggle; `transfer` brings it.
 """
 
 import errno
@@ -25,15 +19,13 @@ from functools import partial
 from importlib import resources
 from pathlib import Path, PureWindowsPath
 
-import requests
 from filelock import FileLock
 from tqdm import tqdm
 
+from fewlabels.datasets import transfer
 from fewlabels.types import DataError
 
 _md5 = partial(hashlib.md5, usedforsecurity=False)
-TIMEOUT = 30
-"""Seconds without an answer after which a connection counts as broken."""
 
 
 @dataclass(frozen=True)
@@ -195,101 +187,23 @@ def _room(needed: int, archive: Path) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def _connection(download: Download) -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        raise DataError(f"{error}; pip install 'fewlabels[download]'") from error
-    except requests.HTTPError as error:
-        said = str(error).partition(" for url:")[0]
-        advice = "is the set still public, and a stored Kaggle token, if any, still valid?"
-        raise DataError(f"the server refuses ({said}); {advice}") from error
-    except requests.RequestException as error:
-        where = download.address or "Kaggle"
-        advice = "call again when there is one, and a broken transfer goes on"
-        raise DataError(f"no connection to {where} ({type(error).__name__}); {advice}") from error
-
-
 def _archive(download: Download, target: Path) -> Path:
     """The zip file beside `target`, every byte there; its name tells whose bytes they are."""
-    with _connection(download):
-        remote = _ask(download)
+    with transfer.connection(download.address or "Kaggle"):
+        if download.address:
+            remote = transfer.ask(download.address)
+        else:
+            remote = transfer.ask_kaggle(download.handle, download.version)
         etag, total = remote.headers.get("ETag"), int(remote.headers.get("Content-Length", 0))
         identity = f"{download.origin} {download.version} {etag} {total}".encode()
         archive = target.with_name(
             f".{target.name}.{hashlib.sha256(identity).hexdigest()[:16]}.partial"
         )
         _sweep(target, "*.partial", keep=archive if etag and total else None)
-        needed = total - _size(archive) + sum(file.size for file in download.files)
+        needed = total - transfer.size(archive) + sum(file.size for file in download.files)
         with _room(needed, archive):
-            _receive(remote, archive, total)
+            transfer.receive(remote, archive, total)
     return archive
-
-
-def _ask(download: Download) -> requests.Response:
-    """The answer to the request for the archive: address and headers, the body unread."""
-    if not download.address:
-        return _ask_kaggle(download)
-    with requests.get(download.address, stream=True, timeout=TIMEOUT) as response:
-        response.raise_for_status()
-    return response
-
-
-def _ask_kaggle(download: Download) -> requests.Response:
-    from kagglesdk import KaggleClient
-    from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest
-    from kagglesdk.kaggle_env import get_endpoint, get_env
-
-    # The client waits without a limit: this notices a silent network in seconds.
-    requests.head(get_endpoint(get_env()), timeout=TIMEOUT)
-    request = ApiDownloadDatasetRequest()
-    request.owner_slug, request.dataset_slug = download.handle.split("/")
-    request.dataset_version_number = download.version
-    with KaggleClient() as client:
-        response = client.datasets.dataset_api_client.download_dataset(request)
-        response.close()
-    return response
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _receive(remote: requests.Response, archive: Path, total: int) -> None:
-    """Bring `archive` to `total` bytes (0: unknown), over as many connections as it takes.
-
-    Raises:
-        requests.RequestException: a connection brought nothing new; what came before is kept.
-    """
-    if not total:
-        _append(remote, archive, total)
-    while (have := _size(archive)) < total:
-        broken = None
-        try:
-            _append(remote, archive, total)
-        except requests.RequestException as error:
-            broken = error
-        if _size(archive) <= have:
-            raise broken or requests.ConnectionError("closed without a new byte")
-
-
-def _append(remote: requests.Response, archive: Path, total: int) -> None:
-    """One connection: repeat the request that was answered, for the bytes still missing."""
-    asked, have = remote.request, _size(archive)
-    headers = {**asked.headers, "Accept-Encoding": "identity"}
-    if have:
-        headers |= {"Range": f"bytes={have}-", "If-Range": remote.headers.get("ETag")}
-    with requests.request(
-        asked.method, asked.url, data=asked.body, headers=headers, stream=True, timeout=TIMEOUT
-    ) as response:
-        response.raise_for_status()
-        if response.status_code != requests.codes.partial_content:
-            have = 0  # not the rest, but all of it
-        bar = tqdm(desc="download", total=total or None, initial=have, unit="B", unit_scale=True)
-        with bar, archive.open("ab" if have else "wb") as file:
-            for chunk in response.iter_content(1 << 16):
-                bar.update(file.write(chunk))
 
 
 def _extract(archive: Path, content: Path) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from fewlabels import compared, records, verified
-from fewlabels.design import Run, Study
+from fewlabels.design import Study
+from fewlabels.factors import Run
 from fewlabels.lint import rules
 from fewlabels.lint.rules import Finding, Outcome, findings
 from fewlabels.records import Record, Unit

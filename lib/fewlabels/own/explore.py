@@ -209,10 +209,8 @@ class Explorer(anywidget.AnyWidget):
             with self.hold_sync():
                 self.classes_map = self.map.classes.tobytes()
                 self.confidence = self.map.confidence.tobytes()
-            seconds = time.perf_counter() - began
-            self._tell(
-                "trained", f"Trained on {_counted(taken)}, {how.steps} steps, in {seconds:.0f} s."
-            )
+            took = f"{how.steps} steps, in {time.perf_counter() - began:.0f} s"
+            self._tell("trained", f"Trained on {_counted(taken)}, {took}.")
             return self.map
         finally:
             self._busy.release()

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from types import MappingProxyType
 
-from fewlabels.design import SHORT, Claim, Run, Scale, Start, Study, Timing
+from fewlabels.design import SHORT, Claim, Scale, Study, Timing
+from fewlabels.factors import Run, Start
 from fewlabels.studies import a, b, budget, c, d, e, protocol, rates
 from fewlabels.types import unknown
 

@@ -2,7 +2,8 @@
 
 from types import MappingProxyType
 
-from fewlabels.design import Claim, Scale, Start, Study
+from fewlabels.design import Claim, Scale, Study
+from fewlabels.factors import Start
 from fewlabels.studies.common import FOLDS, HALF, SYNTHETIC, TINY
 
 HOME = {"optimiser": "adam", "schedule": "constant", "weight_decay": 0.0}

@@ -2,7 +2,8 @@
 
 from types import MappingProxyType
 
-from fewlabels.design import Claim, Scale, Start, Study
+from fewlabels.design import Claim, Scale, Study
+from fewlabels.factors import Start
 from fewlabels.studies.common import SYNTHETIC, TINY
 
 NETWORK = (Start("unet:depth=4,width=8{blocks}", "none"),)

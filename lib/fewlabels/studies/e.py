@@ -2,7 +2,8 @@
 
 from types import MappingProxyType
 
-from fewlabels.design import Claim, Scale, Start, Study
+from fewlabels.design import Claim, Scale, Study
+from fewlabels.factors import Start
 from fewlabels.studies.common import FOLDS, HALF, RESNET18, SCRATCH, SYNTHETIC, TINY
 
 HOME = (Start("deeplabv3_resnet50", "coco"), *RESNET18)
