@@ -90,9 +90,9 @@ def test_a_plan_counts_what_is_recorded_and_what_is_missing(template, tmp_path: 
         "1 fold(s) x 2 pair(s) = 2 units, of 15 for a verdict; smallest p after Holm 1\n"
         "estimated time on cpu of another: unknown, no run is recorded from such a device"
     )
-    recorded(template, tmp_path, 300.0)  # 100 s a step, 9 runs of 3 steps and 3 scorings of 2 s
+    recorded(template, tmp_path, 300.0)  # 306 s a run, and five rounds of two
     assert plan.described(made, HERE, 2).splitlines()[2] == (
-        f"estimated time on 2 workers ({HERE} each): 23 min (by 1 record(s) of it)"
+        f"estimated time on 2 workers ({HERE} each): 26 min (by 1 record(s) of it)"
     )
 
 

@@ -116,10 +116,40 @@ def scheduler_with(*offered: Mapping[str, float]) -> SimpleNamespace:
 
 
 def test_only_workers_that_offer_a_device_are_counted():
-    assert workers.usable(scheduler_with({"device": 1.0}, {}, {"device": 2.0})) == 2
-    assert workers.usable(scheduler_with()) == 0  # there may be some soon
+    assert workers.usable(scheduler_with({"device": 1.0}, {}, {"device": 2.0})) == {"0", "2"}
+    assert workers.usable(scheduler_with()) == set()  # there may be some soon
     with pytest.raises(SweepError, match=r"none of the 2 workers.*--resources device=1"):
         workers.usable(scheduler_with({}, {"gpu": 1.0}))
+
+
+def going(*waiting: str) -> distribute._Going:
+    plan = Plan("E", "smoke", "synthetic", None, Path(), {}, {})
+    return distribute._Going(plan, None, lambda _: ordered(), [(cell, 0, 0) for cell in waiting])
+
+
+def test_workers_that_lacked_something_take_a_run_only_where_all_did():
+    there, error, now = {"a", "b", "c"}, WorkerError("no data"), going()
+    assert now.able(there) == there
+    distribute._passed_over(now, ("x", 0, 0), "a", error)
+    assert now.able(there) == {"b", "c"}
+    distribute._passed_over(now, ("x", 0, 0), "b", DiskFullError("full"))
+    assert now.able(there) == {"c"}
+    distribute._passed_over(now, ("y", 0, 0), "c", error)
+    assert now.able(there) == {"a", "c"}  # what they lack may be of x and of y alone
+    assert [cell for cell, *_ in now.waiting] == ["y", "x", "x"]
+
+
+def test_a_run_that_no_worker_can_take_fails_and_a_full_disk_everywhere_is_named(monkeypatch):
+    now = going("x", "y")
+    monkeypatch.setattr(distribute, "_there", lambda _: {"a"})
+    monkeypatch.setattr(distribute, "_taken", lambda *_: None)
+    now.refused["x", 0, 0] = {"a": WorkerError("no data")}
+    (unit, error, _), *rest = distribute._handed_out(now)
+    assert (unit, str(error), rest) == (("x", 0, 0), "no data", [])
+    assert now.able({"a"}) == {"a"}  # which may take y
+    now.full["a"] = DiskFullError("full")
+    (unit, error, _), *_ = distribute._handed_out(now)
+    assert (unit, str(error)) == (("y", 0, 0), "full")
 
 
 def test_local_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch):

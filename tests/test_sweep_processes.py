@@ -18,7 +18,7 @@ import psutil
 import pytest
 import torch
 
-from fewlabels import cli, records, studies, workers
+from fewlabels import cli, records, studies, version, workers
 from fewlabels.studies import Scale, Start
 
 dask = pytest.importorskip("dask")
@@ -63,6 +63,12 @@ def serve_worker(address: str, scratch: Path) -> None:
     asyncio.run(serve())
 
 
+def serve_worker_of_another_commit(address: str, scratch: Path) -> None:
+    """It makes records of other names, and says so as fast as runs are handed to it."""
+    version.code_version = lambda: "0" * 64
+    serve_worker(address, scratch)
+
+
 def sweep_on(cells: Mapping[str, Mapping], steps: int, arguments: list[str]) -> None:
     studies.STUDIES = {"E": study(cells, steps)}
     command = ["sweep", "E", "--profile", "smoke", "--device", "cpu", *arguments]
@@ -102,6 +108,9 @@ class Outside:
 
     def worker(self, address: str, name: str) -> PROCESSES.Process:
         return self.start(name, serve_worker, address, self.folder / name)
+
+    def worker_of_another_commit(self, address: str, name: str) -> PROCESSES.Process:
+        return self.start(name, serve_worker_of_another_commit, address, self.folder / name)
 
     def sweep(
         self, name: str, runs: Path, *more: str, cells: Mapping = CELLS, steps: int = 3
@@ -232,9 +241,33 @@ def test_a_run_that_raises_is_named_and_the_others_finish(
     swept = outside.sweep("swept", tmp_path / "runs", "--scheduler", address, cells=cells)
     assert exit_code(swept) == 1
     said = outside.said("swept")
+    assert re.search(r"estimated time on 2 workers \(cpu, \d+ threads each\)", said)
     assert "SweepError: study E: 1 of 4 runs failed, 3 are recorded" in said
     assert re.search(r"more than there is, fold 0, pair 0: BudgetError: .* on worker ", said)
     assert len(recorded(tmp_path / "runs")) == len(CELLS)
+
+
+def test_a_worker_that_lacks_something_is_passed_over(outside: Outside, tmp_path: Path):
+    """It is there first, so that the first run goes to it; the other one comes when it has."""
+    address, _ = outside.scheduler()
+    outside.worker_of_another_commit(address, "bad")
+    outside.worker(address, "good")
+    given = (tmp_path / "runs", "--scheduler", address)
+    swept = outside.sweep("swept", *given, cells=TOO_MUCH | CELLS)
+    assert exit_code(swept) == 1
+    said = outside.said("swept")
+    assert "1 of 4 runs failed, 3 are recorded" in said, said
+    assert re.search(r"pair 0: WorkerError: .* code version .* another worker gets it", said)
+    assert len(recorded(tmp_path / "runs")) == len(CELLS)
+
+
+def test_what_every_worker_lacks_is_the_failure_of_the_run(outside: Outside, tmp_path: Path):
+    address, _ = outside.scheduler()
+    for name in ("bad", "worse"):
+        outside.worker_of_another_commit(address, name)
+    swept = outside.sweep("swept", tmp_path / "runs", "--scheduler", address)
+    assert exit_code(swept) == 1
+    assert "3 of 3 runs failed, 0 are recorded" in outside.said("swept")
 
 
 def test_a_full_disk_stops_the_sweep_and_the_next_one_goes_on(

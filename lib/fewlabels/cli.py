@@ -63,7 +63,7 @@ def _sweep(wanted: argparse.Namespace) -> None:
     logging.getLogger(workers.package().__name__).setLevel(logging.WARNING)
     made, where = sweep.planned(**_asked(wanted)), wanted.scheduler
     if where:
-        print(plan.described(made, f"the workers of {where}"))
+        print(plan.described(made, *workers.offered(where, wanted.device)))
     else:
         where = workers.local(wanted.device, len(made.missing), wanted.workers)
         print(plan.described(made, where.hardware, where.workers))

@@ -3,8 +3,9 @@
 dask.distributed hands them out: a worker is one device and trains one run at a time. A worker that
 dies is replaced, where something watches it (a nanny, SLURM, Kubernetes), and its run is handed
 out again, from its first step, since all that the worker wrote goes with it; a run that takes down
-several workers is given up. What a run raises is its failure alone. Results come back through this
-process, which alone writes records.
+several workers is given up. A worker that lacks something (the data, the weights, the device, the
+commit, room on its disk) is passed over from then on, and another one gets the run. Whatever else a
+run raises is its failure alone. Results come back through this process, which alone writes records.
 """
 
 import logging
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,17 +23,28 @@ from filelock import BaseFileLock
 from tqdm.auto import tqdm
 
 from fewlabels import claims, datasets, parcel, records, version, workers
+from fewlabels.devices import DeviceError
 from fewlabels.parcel import Order, Parcel
 from fewlabels.plan import Plan, Unit
 from fewlabels.records import Record
 from fewlabels.sweep import log_finished
-from fewlabels.types import DiskFullError, FewLabelsError, RecordError
+from fewlabels.types import (
+    DataError,
+    DiskFullError,
+    FewLabelsError,
+    PlaceError,
+    RecordError,
+    WeightsError,
+)
 from fewlabels.workers import Local, SweepError
 
 log = logging.getLogger(__name__)
 
 RESULT = 60  # seconds to wait for the files of a run that has ended before looking at the others
 POLL = 0.2  # seconds between two looks at the workers and at what other sweeps have recorded
+
+LACKS = (parcel.WorkerError, DataError, WeightsError, DeviceError, DiskFullError, PlaceError)
+"""What a worker raises that another one may not."""
 
 Outcome = tuple[Unit, Record | BaseException, float | None]
 """Of a run, with the seconds it took; None where another process took them, or it failed."""
@@ -50,7 +63,13 @@ def train(plan: Plan, where: Local | str, device: str = "auto") -> dict[Unit, Re
     if not plan.missing:
         return dict(plan.found)
     with workers.connected(where) as client:
-        return carry_out(plan, client, device)
+        try:
+            return carry_out(plan, client, device)
+        except KeyboardInterrupt:
+            if isinstance(where, str):
+                log.warning("workers of %s that have begun a run go on to its end, for nothing, "
+                            "and take no other until then", where)  # fmt: skip
+            raise
 
 
 def carry_out(plan: Plan, client: Any, device: str = "auto") -> dict[Unit, Record]:
@@ -71,8 +90,8 @@ def carry_out(plan: Plan, client: Any, device: str = "auto") -> dict[Unit, Recor
                         continue
                     failed[unit] = _told(result)
                     log.error("%s failed: %s", _named(unit), failed[unit])
-                    if isinstance(result, DiskFullError):
-                        going.waiting.clear()  # what would be trained now could not be written
+                    if isinstance(result, DiskFullError):  # here, or on every worker
+                        going.waiting.clear()
                 time.sleep(POLL)
     finally:
         for _, claim in going.flying.values():
@@ -84,13 +103,29 @@ def carry_out(plan: Plan, client: Any, device: str = "auto") -> dict[Unit, Recor
 
 @dataclass(frozen=True)
 class _Going:
-    """A sweep on its way: the runs that nobody has begun, and those handed out, with our claims."""
+    """A sweep on its way.
+
+    Attributes:
+        waiting: the runs that nobody has begun.
+        flying: those handed out, with our claims.
+        refused: workers, by address, that lacked something for a run.
+        full: those that had no room on their disk.
+    """
 
     plan: Plan
     client: Any
     order: Callable[[Unit], Order]
     waiting: list[Unit]
     flying: dict[Any, tuple[Unit, BaseFileLock]] = field(default_factory=dict)
+    refused: dict[Unit, dict[str, BaseException]] = field(default_factory=dict)
+    full: dict[str, BaseException] = field(default_factory=dict)
+
+    def able(self, there: set[str]) -> set[str]:
+        """Of the workers there, those that lacked nothing so far; where each of them did, all that
+        have room: what they lack may be of one run alone.
+        """
+        lacking = {address for refusals in self.refused.values() for address in refusals}
+        return there - self.full.keys() - lacking or there - self.full.keys()
 
 
 def _came_back(going: _Going) -> Iterator[Outcome]:
@@ -101,9 +136,22 @@ def _came_back(going: _Going) -> Iterator[Outcome]:
             continue
         unit, claim = going.flying.pop(job)
         claim.release()
-        yield unit, *ended
+        if (address := getattr(ended[0], "worker", None)) and isinstance(ended[0], LACKS):
+            _passed_over(going, unit, address, ended[0])
+        else:
+            yield unit, *ended
     if going.client.status != "running":
         raise _lost(going)
+
+
+def _passed_over(going: _Going, unit: Unit, address: str, error: BaseException) -> None:
+    """A run is to be handed out again, to another worker than the one that lacked something."""
+    if isinstance(error, DiskFullError):
+        going.full[address] = error
+    else:
+        going.refused.setdefault(unit, {})[address] = error
+    going.waiting.insert(0, unit)
+    log.warning("%s: %s; another worker gets it, if there is one", _named(unit), _told(error))
 
 
 def _outcome(going: _Going, job: Any) -> tuple[Record | BaseException, float | None] | None:
@@ -123,38 +171,51 @@ def _outcome(going: _Going, job: Any) -> tuple[Record | BaseException, float | N
 
 
 def _handed_out(going: _Going) -> Iterator[Outcome]:
-    """Give each free worker the next run; what comes back at once was recorded by another sweep.
+    """Give each free worker the next run. What comes back at once was recorded by another sweep, or
+    no worker can take it.
 
     A worker holds one run at a time: when it dies, dask blames every run that it holds.
     """
-    free = _free(going) if going.waiting else 0
-    for unit in list(going.waiting):
-        if free <= 0 or not going.waiting:
+    there = _there(going) if going.waiting else set()
+    for unit in list(going.waiting) if there else ():
+        refusals = going.refused.get(unit, {}) | going.full
+        able = going.able(there) - refusals.keys()
+        if not there - refusals.keys():
+            going.waiting.remove(unit)
+            going.refused.pop(unit, None)  # it is the run's fault, not the workers'
+            yield unit, next(iter(refusals.values())), None
+        elif len(able) > len(going.flying):
+            yield from _begun(going, unit, able)
+        if not going.waiting:
             return
-        try:
-            taken = _taken(going.plan, unit)
-        except (DiskFullError, RecordError) as error:
-            taken = error
-        if taken is None:
-            continue
-        going.waiting.remove(unit)
-        if isinstance(taken, BaseFileLock):
-            job = going.client.submit(
-                _job, going.order(unit), pure=False, resources={workers.DEVICE: 1}, retries=0
-            )
-            going.flying[job] = unit, taken
-            free -= 1
-        else:
-            yield unit, taken, None
 
 
-def _free(going: _Going) -> int:
-    """Workers that hold no run of ours."""
+def _begun(going: _Going, unit: Unit, able: set[str]) -> Iterator[Outcome]:
+    """One run given to one of the workers `able`, or to another where they are gone."""
     try:
-        usable = workers.usable(going.client, needed=not going.flying)
+        taken = _taken(going.plan, unit)
+    except (DiskFullError, RecordError) as error:
+        taken = error
+    if taken is None:
+        return
+    going.waiting.remove(unit)
+    if not isinstance(taken, BaseFileLock):
+        yield unit, taken, None
+        return
+    passing = {"workers": sorted(able), "allow_other_workers": True}
+    job = going.client.submit(
+        _job, going.order(unit), pure=False, resources={workers.DEVICE: 1}, retries=0,
+        **passing if going.refused or going.full else {},
+    )  # fmt: skip
+    going.flying[job] = unit, taken
+
+
+def _there(going: _Going) -> set[str]:
+    """Addresses of the workers that offer a device."""
+    try:
+        return workers.usable(going.client, needed=not going.flying)
     except OSError as error:
         raise _lost(going) from error
-    return usable - len(going.flying)
 
 
 def _taken(plan: Plan, unit: Unit) -> BaseFileLock | Record | None:
@@ -170,21 +231,30 @@ def _taken(plan: Plan, unit: Unit) -> BaseFileLock | Record | None:
 
 def _job(order: Order) -> Parcel:
     """What a worker does; its scratch is in the folder that goes when the worker does."""
-    scratch = Path(workers.package().get_worker().local_directory)
+    here = workers.package().get_worker()
     try:
-        return parcel.fulfilled(order, scratch)
+        return parcel.fulfilled(order, Path(here.local_directory))
     except FewLabelsError as error:
         error.add_note(f"on worker {platform.node()}")
+        error.worker = here.address
         raise
 
 
 def _orders(plan: Plan, device: str) -> Callable[[Unit], Order]:
-    any_of_them = next(iter(plan.missing.values()))
-    data = datasets.load(any_of_them.data, plan.root, grid=any_of_them.grid)
-    return lambda unit: Order(
-        plan.declared[unit], plan.keys[unit], data.fingerprint, version.code_version(), plan.root,
-        device, plan.keep_model,
-    )  # fmt: skip
+    @cache
+    def fingerprint(data: str, grid: int) -> str:
+        return datasets.load(data, plan.root, grid=grid).fingerprint
+
+    def order(unit: Unit) -> Order:
+        run, key = plan.declared[unit], plan.keys[unit]
+        return Order(
+            run, key, fingerprint(run.data, run.grid), version.code_version(), plan.root, device,
+            plan.keep_model,
+        )  # fmt: skip
+
+    for run in plan.missing.values():
+        fingerprint(run.data, run.grid)  # that they can be had is known before any is trained
+    return order
 
 
 def _lost(going: _Going) -> SweepError:

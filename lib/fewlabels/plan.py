@@ -186,7 +186,8 @@ def described(plan: Plan, hardware: str, workers: int = 1) -> str:
     at_once = max(1, min(workers, len(plan.missing)))
     who = f"{at_once} workers ({hardware} each)" if at_once > 1 else hardware
     expected = estimate(plan.missing.values(), plan.folders, hardware)
-    return f"{counted}\nestimated time on {who}: {_time(expected, at_once)}"
+    rounds = -(-len(plan.missing) // at_once)  # the last one leaves some workers idle
+    return f"{counted}\nestimated time on {who}: {_time(expected, rounds / len(plan.missing))}"
 
 
 def _promised(plan: Plan) -> str:
@@ -201,10 +202,11 @@ def _promised(plan: Plan) -> str:
     return f"\n{stats.promise(study.claims, folds, pairs, pilot)}"
 
 
-def _time(expected: Estimate | None, workers: int) -> str:
+def _time(expected: Estimate | None, share: float) -> str:
+    """In words, of that share of what the runs take one after the other."""
     if expected is None:
         return "unknown, no run is recorded from such a device"
-    seconds = expected.seconds / workers
+    seconds = expected.seconds * share
     unit, size = next(
         (u, s) for u, s in (("h", 3600), ("min", 60), ("s", 1)) if seconds >= 2 * s or s == 1
     )

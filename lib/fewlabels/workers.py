@@ -5,6 +5,7 @@ A worker is one device: it offers one of the resource `device`, which a run take
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,6 +60,23 @@ def local(device: str, runs: int, workers: int | None = None) -> Local:
     return Local(count, threads, hardware)
 
 
+def offered(address: str, device: str) -> tuple[str, int]:
+    """What most workers of a scheduler elsewhere compute with, as their records name it, and how
+    many workers there are.
+
+    Raises:
+        SweepError: no scheduler answers.
+    """
+    with connected(address) as client:
+        told = client.run(_hardware, device, on_error="return").values()
+    known = Counter(name for name in told if isinstance(name, str))
+    return next(iter(known.most_common(1)), (f"the workers of {address}", 0))[0], len(told)
+
+
+def _hardware(device: str) -> str:
+    return devices.compute(device).hardware
+
+
 @contextmanager
 def connected(where: Local | str) -> Iterator[Any]:
     """A client of the scheduler at an address, or of one started here and ended with the block."""
@@ -80,14 +98,14 @@ def connected(where: Local | str) -> Iterator[Any]:
         yield client
 
 
-def usable(client: Any, *, needed: bool = True) -> int:
-    """How many workers of a client's scheduler offer a device now; 0 where there are no workers.
+def usable(client: Any, *, needed: bool = True) -> set[str]:
+    """Addresses of the workers of a client's scheduler that offer a device now.
 
     Raises:
         SweepError: one is needed, and there are workers, none of which does.
     """
-    workers = client.scheduler_info()["workers"].values()
-    offering = sum(worker["resources"].get(DEVICE, 0) >= 1 for worker in workers)
+    workers = client.scheduler_info()["workers"]
+    offering = {at for at, it in workers.items() if it["resources"].get(DEVICE, 0) >= 1}
     if needed and workers and not offering:
         raise SweepError(
             f"none of the {len(workers)} workers offers a device, so no run would start; start "
