@@ -122,6 +122,17 @@ def test_a_perfect_prediction_scores_one_and_what_is_predicted_on_void_does_not_
     assert (counts(elsewhere, mask, k) == counts(guess, mask, k)).all()
 
 
+def test_classes_that_meet_across_void_alone_have_a_band_and_no_contour():
+    mask = split_at(50)
+    mask[:, 50] = IGNORE  # reach is 2: each class sees the other beyond it
+    s = scores(counts(mask, mask, 2))
+    assert s.iou.tolist() == [1, 1]
+    assert np.isnan(s.f1).all()
+    assert (s.mean_iou, np.isnan(s.mean_f1)) == (1, True)
+    found = np.array([[4, 4, 4, 2, 2, 2, 2], [4, 4, 4, 0, 0, 0, 0]])
+    assert (scores(found).mean_iou, scores(found).mean_f1) == (1, 1)
+
+
 def test_neither_void_nor_the_edge_of_the_image_is_a_boundary():
     mask = np.array([[0, 0, IGNORE, IGNORE, 1, 1]], np.uint8)  # d = 1
     assert not counts(mask, mask, 2).any()

@@ -95,6 +95,17 @@ def test_arrays_on_a_shelf_are_zeros_apart_and_leave_no_file(tmp_path: Path, mon
     assert list((tmp_path / "new").iterdir()) == []
 
 
+def test_a_shelf_needs_no_call_that_macos_lacks(tmp_path: Path, monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate")
+    monkeypatch.setattr(Shelf, "PIECE", 100)
+    shelf = Shelf(tmp_path)
+    one, two = shelf.zeros((15, 15)), shelf.zeros((50,))
+    two[:] = 7
+    assert (one == 0).all()
+    one[:] = 3
+    assert (two == 7).all()
+
+
 def test_a_shelf_on_a_full_disk_is_named(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(os, "posix_fallocate", full_disk)
     with pytest.raises(DiskFullError, match="no space left"):

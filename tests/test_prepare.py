@@ -108,8 +108,6 @@ def test_validation_places_do_not_train_and_keep_their_own_draw():
         ({"rare_augmentation": "more"}, UnknownName, "augmentation 'more'"),
         ({"fill": "white"}, UnknownName, "fill 'white'"),
         ({"validation": "test"}, UnknownName, "validation 'test'; known: dense, none, sparse"),
-        ({"cutmix": 1.5}, ValueError, r"cutmix must lie in \[0, 1\], found 1.5"),
-        ({"rare_below": -0.1}, ValueError, "rare_below must lie"),
         ({"redrawn": True, "expansion": "disc"}, ValueError, "cannot be expanded"),
     ],
 )

@@ -374,6 +374,8 @@ def test_the_trained_network_gives_the_recorded_scores(finished):
         ("record.json", b'{"format": 99, "key": "x"}'),
         ("confusion.npz", b"PK\x03\x04 half"),
         ("history.csv", b""),
+        ("history.csv", b"step,loss,lr,seconds\n1,2,3,4\n"),
+        ("history.csv", b"step,loss,lr,seconds\n1,2,3,4\n1,2,3,4\n3,2,3,4\n"),
     ],
 )
 def test_a_damaged_record_is_named(file: str, content: bytes, finished, tmp_path: Path):
@@ -382,6 +384,32 @@ def test_a_damaged_record_is_named(file: str, content: bytes, finished, tmp_path
     (tmp_path / record.key / file).write_bytes(content)
     with pytest.raises(RecordError, match=f"{record.key}.*delete that folder"):
         records.read(tmp_path, record.key)
+
+
+def test_a_record_with_a_wrong_bit_is_read_as_it_was_or_named(finished, tmp_path: Path):
+    root, record = finished
+    folder = tmp_path / record.key
+    shutil.copytree(root / record.key, folder)
+    whole = (folder / "confusion.npz").read_bytes()
+    rng, named = np.random.default_rng(0), 0
+    for _ in range(300):
+        bits = bytearray(whole)
+        bits[rng.integers(len(bits))] ^= 1 << int(rng.integers(8))
+        (folder / "confusion.npz").write_bytes(bits)
+        try:
+            found = records.read(tmp_path, record.key)
+        except RecordError:
+            named += 1
+        else:
+            assert (found.confusion == record.confusion).all()
+    assert named > 200
+
+
+def test_a_folder_without_a_record_is_named_before_anything_is_trained(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(run.prepare, "prepare", None)
+    (tmp_path / version.key(TINY)).mkdir()
+    with pytest.raises(RecordError, match=r"is there, but holds no record\.json; delete it"):
+        run.execute(TINY, runs=tmp_path)
 
 
 def test_a_record_of_another_run_under_this_key_is_refused(finished, tmp_path: Path):
@@ -547,7 +575,7 @@ def test_an_error_that_nobody_expects_is_one_line(monkeypatch, capsys):
     def denied(_) -> None:
         raise PermissionError(13, "Permission denied", "somewhere")
 
-    monkeypatch.setattr(cli, "_data", denied)
+    monkeypatch.setattr(cli, "COMMANDS", {"data": denied})
     assert cli.main(["data", "synthetic"]) == 1
     assert capsys.readouterr().err == "PermissionError: [Errno 13] Permission denied: 'somewhere'\n"
 

@@ -129,6 +129,19 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(bad: int, kept
     assert all(torch.equal(again.state_dict()[k], v) for k, v in whole.state_dict().items())
 
 
+def test_a_gradient_that_is_not_finite_is_found_with_the_tiles_of_its_step():
+    model, calls = pixelwise(), []
+
+    def overflowing(gradient: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return gradient * (math.inf if len(calls) == 3 else 1.0)
+
+    model[1].weight.register_hook(overflowing)
+    match = r"nan at step 4 of 8 .*tiles t, t; of the step before t, t\)"
+    with pytest.raises(TrainingError, match=match):
+        fit(model, batches(8), losses.partial_cross_entropy, Optimisation(), CPU, seed=0)
+
+
 def test_a_weight_that_is_not_finite_is_never_written_down(tmp_path: Path, monkeypatch):
     step = torch.optim.AdamW.step
 

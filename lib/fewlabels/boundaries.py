@@ -38,7 +38,8 @@ class BoundaryScores:
     """Boundary scores as fractions in [0, 1]; NaN where undefined.
 
     A class without a boundary in the masks (absent, or alone in its tiles) has NaN and is left out
-    of the means, as an absent class is left out of mIoU.
+    of the means, as an absent class is left out of mIoU. One that meets others only across void has
+    a band, but no contour: an IoU, but no F1.
     """
 
     iou: Float[np.ndarray, " k"]
@@ -83,16 +84,20 @@ def scores(counts: Int[np.ndarray, "*tiles k 7"], left_out: tuple[int, ...] = ()
     """
     pooled = counts.reshape(-1, *counts.shape[-2:]).sum(axis=0).astype(float)
     both, guess, truth, guess_matched, guess_contour, truth_matched, truth_contour = pooled.T
-    there = truth > 0
-    there[list(left_out)] = False
-    iou, f1 = (np.where(there, 0.0, np.nan) for _ in range(2))
-    np.divide(both, guess + truth - both, out=iou, where=there)
-    hit = there & (guess_matched > 0)
+    banded, outlined = truth > 0, truth_contour > 0
+    for there in (banded, outlined):
+        there[list(left_out)] = False
+    iou, f1 = (np.where(there, 0.0, np.nan) for there in (banded, outlined))
+    np.divide(both, guess + truth - both, out=iou, where=banded)
+    hit = outlined & (guess_matched > 0)
     p, r = guess_matched[hit] / guess_contour[hit], truth_matched[hit] / truth_contour[hit]
     f1[hit] = 2 * p * r / (p + r)
-    if not there.any():
-        return BoundaryScores(iou, f1, np.nan, np.nan)
-    return BoundaryScores(iou, f1, float(iou[there].mean()), float(f1[there].mean()))
+    return BoundaryScores(iou, f1, *(_mean(score) for score in (iou, f1)))
+
+
+def _mean(score: Float[np.ndarray, " k"]) -> float:
+    known = score[~np.isnan(score)]
+    return float(known.mean()) if known.size else float("nan")
 
 
 def reach(shape: tuple[int, int]) -> int:

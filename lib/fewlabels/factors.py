@@ -1,8 +1,29 @@
 """What a run is: a row of factors, by which it is trained and by which it is known again."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from string import Formatter
+from types import MappingProxyType
+
+from fewlabels.types import FactorError
+
+FROM_ONE = "1 or more", lambda value: 1 <= value < math.inf
+FROM_ZERO = "0 or more", lambda value: 0 <= value < math.inf
+ABOVE_ZERO = "above 0", lambda value: 0 < value < math.inf
+SHARE = "from 0 to 1", lambda value: 0 <= value <= 1
+BELOW_ONE = "from 0 to below 1", lambda value: 0 <= value < 1
+LIMITS = MappingProxyType(
+    dict.fromkeys(("grid", "crop", "batch", "steps", "watch", "rare_times"), FROM_ONE)
+    | dict.fromkeys(("fold", "draw", "seed", "warm_up", "patience", "rotation"), FROM_ZERO)
+    | dict.fromkeys(("gamma", "alpha", "weight_decay", "plateau_patience"), FROM_ZERO)
+    | dict.fromkeys(("tversky_alpha", "tversky_beta"), FROM_ZERO)
+    | dict.fromkeys(("lr", "clip", "reach", "tversky_gamma", "plateau_factor"), ABOVE_ZERO)
+    | dict.fromkeys(("motion_share", "cutmix", "rare_below", "shift"), SHARE)
+    | dict.fromkeys(("ema", "zoom"), BELOW_ONE)
+    | {"weight_bound": FROM_ONE}
+)
+"""Factor -> what its numbers are in words, and whether one of them is such."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +113,16 @@ class Run:
     rare_times: int = 1
     rare_augmentation: str = "same"
     redrawn: bool = False
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            FactorError: a number that its factor cannot have.
+        """
+        for factor, (words, holds) in LIMITS.items():
+            value = getattr(self, factor)
+            if value is not None and not holds(value):
+                raise FactorError(f"{factor} must be {words}, found {value}")
 
 
 @dataclass(frozen=True)

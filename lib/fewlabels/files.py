@@ -113,9 +113,19 @@ class Shelf:
     def _more(self, size: int) -> np.ndarray:
         start = os.fstat(self._file.fileno()).st_size
         with naming_a_full_disk(self._folder / "labels"):
-            os.posix_fallocate(self._file.fileno(), start, size)
+            self._extend(start, size)
         mapped = np.memmap(self._file, np.uint8, "r+", offset=start, shape=(size,))
         return mapped.view(np.ndarray)  # of which a view is small
+
+    def _extend(self, start: int, size: int) -> None:
+        """Take the space now: a full disk met later, through a map, would kill the process."""
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._file.fileno(), start, size)
+            return
+        self._file.seek(start)  # macOS has no such call
+        for at in range(0, size, self.PIECE):
+            self._file.write(bytes(min(self.PIECE, size - at)))
+        self._file.flush()
 
 
 def _rename_unless_there(scratch: Path, target: Path) -> None:

@@ -128,7 +128,7 @@ def kept(folder: Path, sha256: str) -> Labels:
     try:
         with np.load(file) as stored:
             return {tile: stored[tile] for tile in stored.files}
-    except (OSError, ValueError, BadZipFile) as error:
+    except (OSError, ValueError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
         raise RecordError(
             f"the draw '{file}' cannot be read ({error}); run its run again"
         ) from error

@@ -81,10 +81,10 @@ def prepare(run: Run, root: Path | None = None) -> Prepared:
     Raises:
         UnknownName, DataError, BudgetError, NoLabelsError: as `datasets.load`, `sparsify.draw`,
             `expand.expand` and `augment.augmentation`.
-        ValueError: a share that is not between 0 and 1; labels drawn anew and expanded.
+        ValueError: labels drawn anew and expanded.
     """
     _check_names(run)
-    _check_fractions(run)
+    _check_redrawn(run)
     _augments(run)
     load = partial(datasets.load, run.data, root, run.fold, grid=run.grid)
     validation = None if run.validation == "none" else load("val")
@@ -212,10 +212,7 @@ def _check_names(run: Run) -> None:
             raise unknown(kind, found, known)
 
 
-def _check_fractions(run: Run) -> None:
-    for factor in ("motion_share", "cutmix", "rare_below"):
-        if not 0 <= getattr(run, factor) <= 1:
-            raise ValueError(f"{factor} must lie in [0, 1], found {getattr(run, factor)}")
+def _check_redrawn(run: Run) -> None:
     if run.redrawn and run.expansion != "none":
         raise ValueError("labels that are drawn anew each round cannot be expanded; choose one")
 

@@ -88,8 +88,8 @@ def execute(
     """
     runs = runs or paths.runs_root()
     name = version.key(run, root)
-    every = checkpoint_every
-    partial_run = every and checkpoint.Checkpoints(runs / f".partial-{name}", name, every)
+    every, scratch = checkpoint_every, runs / f".partial-{name}"
+    partial_run = None if every is None else checkpoint.Checkpoints(scratch, name, every)
     if not records.exists(runs, name):
         compute, ready = devices.compute(device, run.precision), prepare.prepare(run, root)
         how = Operation(compute, keep_model, partial_run, workers)

@@ -81,8 +81,10 @@ def fit(
         the training ended early. `model` is left with the weights that `how` keeps.
 
     Raises:
-        TrainingError: the loss or a weight is not finite (names step, learning rate, tiles and
-            the last checkpoint, which stays), or `how` needs a judge and there is none.
+        TrainingError: the loss or a weight is not finite (names step, learning rate, tiles, those
+            of the step before, and the last checkpoint, which stays; after the last step only the
+            step), or `how` needs a judge and there is none.
+        ValueError: a warm-up that does not fit, see `optimise.rates`.
         CheckpointError: the checkpoint is damaged, or of another training or model.
         UnknownName: no such optimiser, schedule or rule of what is kept.
     """
@@ -96,21 +98,25 @@ def fit(
         began = time.perf_counter() - (now.history[-1]["seconds"] if now.history else 0.0)
         bar = tqdm(initial=now.step, total=len(batches), unit="step")
         with bar, closing(batches.ahead(now.step, workers)) as coming:
+            before = None
             while now.step < len(batches) and not _ended(now, how, judge):
                 batch, rate = next(coming), _rate(now, how, judge, rates)
                 value = _step(now, batch, loss, how, rate)
                 row = {"step": now.step + 1, "loss": value, "lr": rate.lr}
                 if not math.isfinite(value):
-                    raise _broken(f"the loss is {value}", row, batches, batch, checkpoints)
+                    what = f"the loss is {value}"
+                    raise _broken(what, row, batches, (batch, before), checkpoints)
                 paused = time.perf_counter()
                 if row["step"] in watch_at:
                     row |= _scored(now, row["step"], how, watch, judge)
                 now.history.append(row | {"seconds": paused - began})
                 if checkpoints is not None and now.step % checkpoints.every == 0:
                     if not finite(now.model):
-                        raise _broken("a weight is not finite", row, batches, batch, checkpoints)
+                        what = "a weight is not finite"
+                        raise _broken(what, row, batches, (batch, before), checkpoints)
                     save(now, checkpoints)
                 began += time.perf_counter() - paused
+                before = batch
                 bar.update()
     _leave(now)
     return now.history
@@ -176,13 +182,19 @@ def _leave(now: Progress) -> None:
 
 
 def _broken(
-    what: str, row: Mapping[str, float], batches: Batches, batch: Batch, where: Checkpoints | None
+    what: str,
+    row: Mapping[str, float],
+    batches: Batches,
+    of: tuple[Batch, Batch | None],
+    where: Checkpoints | None,
 ) -> TrainingError:
+    """Of a step with its batch and the one before, which moved the weights last."""
     there = where is not None and checkpoint.latest(where) is not None
+    earlier = f"; of the step before {', '.join(of[1].ids)}" if of[1] is not None else ""
     kept = f"; the last good checkpoint stays in '{where.folder}'" if there else ""
     return TrainingError(
         f"{what} at step {row['step']} of {len(batches)} (learning rate {row['lr']:.3g}, tiles "
-        f"{', '.join(batch.ids)}); lower the learning rate or look at those tiles{kept}"
+        f"{', '.join(of[0].ids)}{earlier}); lower the learning rate or look at those tiles{kept}"
     )
 
 

@@ -43,6 +43,10 @@ class BudgetError(FewLabelsError, ValueError):
     """A label budget that cannot be drawn, or that a run has exceeded."""
 
 
+class FactorError(FewLabelsError, ValueError):
+    """A factor of a run outside the values that it can have."""
+
+
 class WeightsError(FewLabelsError):
     """Pretrained weights that are not there or do not fit."""
 

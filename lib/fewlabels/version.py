@@ -1,6 +1,6 @@
 """Which code made a result, what its record is called by that, and whether a record is of it.
 
-Nothing here imports what it hashes, so records are read without torch.
+Nothing here imports what needs torch, so records are read without it.
 """
 
 import ast
@@ -17,6 +17,7 @@ RESULT_MODULES = (
     "augment",
     "boundaries",
     "calibration",
+    "devices",
     "evaluate",
     "expand",
     "ledger",
@@ -27,11 +28,12 @@ RESULT_MODULES = (
     "optimise",
     "prepare",
     "progress",
+    "run",
     "sparsify",
     "train",
     "validate",
 )
-"""The modules and packages that can change a result."""
+"""The modules and packages that can change a result; data are told apart by their own hash."""
 
 
 def key(run: Run, root: Path | None = None) -> str:

@@ -14,6 +14,7 @@ Earlier records hold no boundaries, no calibration (those scores of theirs are N
 import csv
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ from fewlabels.types import RecordError, Row
 
 CURVE = "curve_"
 FORMAT = 1
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+"""What the reading of a damaged zip file raises, besides OSError and ValueError."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,16 @@ def write(
 
 
 def exists(root: Path, key: str) -> bool:
-    """Whether the run has been recorded; folders appear only when they are complete."""
-    return (root / key / "record.json").is_file()
+    """Whether the run has been recorded; folders appear only when they are complete.
+
+    Raises:
+        RecordError: there is such a folder, but no record in it, so none could be put there.
+    """
+    if (root / key / "record.json").is_file():
+        return True
+    if (root / key).exists():
+        raise RecordError(f"'{root / key}' is there, but holds no record.json; delete it")
+    return False
 
 
 def read(root: Path, key: str) -> Record:
@@ -134,9 +145,10 @@ def read(root: Path, key: str) -> Record:
             counts = dict(arrays)
         tiles = tuple(map(str, counts.pop("tiles")))
         _check_shapes(folder, len(tiles), {name: array.shape for name, array in counts.items()})
+        _check_history(folder, history, facts)
         curves = {n.removeprefix(CURVE): counts.pop(n) for n in [*counts] if n.startswith(CURVE)}
         return Record(key, run, facts, history, tiles, Statistics(**counts), curves)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, *UNREADABLE) as error:
         raise RecordError(_damaged(folder, str(error))) from error
 
 
@@ -183,6 +195,15 @@ def _check_shapes(folder: Path, tiles: int, found: Mapping[str, tuple[int, ...]]
     curve = (*steps, *classes, *classes)
     if any(shape != fitting.get(name, curve) for name, shape in found.items()):
         raise RecordError(_damaged(folder, f"{tiles} tiles but statistics {dict(found)}"))
+
+
+def _check_history(folder: Path, history: pd.DataFrame, facts: Mapping[str, object]) -> None:
+    """A file that was cut off reads as well as a whole one."""
+    kept = facts.get("kept", {"rule": "last", "step": len(history)})
+    steps, last = history["step"].to_list(), kept["step"]
+    whole = len(steps) == last if kept["rule"] == "last" else len(steps) >= last
+    if steps != list(range(1, len(steps) + 1)) or not whole:
+        raise RecordError(_damaged(folder, f"history.csv has {len(steps)} rows, step {last} kept"))
 
 
 def _curves(history: Sequence[Row]) -> dict[str, Int[np.ndarray, "m ..."]]:
