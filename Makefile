@@ -21,7 +21,7 @@ export PYTHONUNBUFFERED := 1
 
 help: ## list the targets
 	@echo "make TARGET [DATA=synthetic|dubai|ai4mars|landcoverai|deepglobe|potsdam] [PROFILE=smoke|quick|full|home|published] [DEVICE=auto|cpu|cuda|mps|xla]"
-	@echo "make sweep STUDY=D|E [WORKERS=N | SCHEDULER=tcp://HOST:PORT] [the same]"
+	@echo "make sweep STUDY=A|B|C|D|E|budget|... [WORKERS=N | SCHEDULER=tcp://HOST:PORT] [the same]"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
 
 setup: $(READY) ## make the Python environment (.venv) from requirements.lock

@@ -1,7 +1,7 @@
 """Both sides of a comparison, in one run, turn about, so that a busy machine slows both.
 
-A benchmark is a script: `python bench/NAME.py` prints its table and writes it, with the machine
-and every single time, to bench/results/NAME.json. None of them is a test, and no test reads a time.
+A benchmark is a script: `python bench/NAME.py` prints its tables and writes them, with the
+machine, to bench/results/NAME.json. None of them is a test, and no test reads a time.
 """
 
 import json

@@ -160,5 +160,5 @@ for (cell, fold, pair), record in found.items():
 # %% [markdown]
 # ## What was not shown
 #
-# Their images, widths and learning rate, one for both networks here as there. Training is far shorter
-# than theirs, and from scratch a short training says how fast a network learns more than how well.
+# Their images, widths and learning rate, one for both networks here as there. But at profile `home` training is far
+# shorter than theirs, and from scratch a short training says how fast a network learns more than how well.

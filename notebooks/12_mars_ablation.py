@@ -296,6 +296,6 @@ for (cell, fold, pair), record in found.items():
 # ## What was not shown
 #
 # Their images, widths and early stopping, residual blocks, ASPP, and steps upon steps: each change is
-# measured alone, and what several do together is not. The training is short and from scratch, so that
-# over-fitting has had little time. A rare class on few test images has an IoU that a handful of pixels
+# measured alone, and what several do together is not. But at profile `home` the training is short, and it
+# is from scratch, so that over-fitting has had little time. A rare class on few test images has an IoU that a handful of pixels
 # decides.

@@ -187,8 +187,8 @@ claims = stats.claims_table(table, study.claims)
 timed.beside(claims, study.timings).style.hide(axis="index")
 
 # %% [markdown]
-# @tbl-d-gap has what D2 compares, of the runs that say it: those of the other conditions were recorded
-# before a run was scored on its own labels too. There is no validation in this study.
+# @tbl-d-gap has what D2 compares, of the runs that say it: published ones were in part recorded before
+# a run was scored on its own labels too. There is no validation in this study.
 
 # %%
 #| label: tbl-d-gap

@@ -223,5 +223,5 @@ if data == "synthetic" and profile != "smoke":
 # ## What was not shown
 #
 # One label budget, one network and one learning rate: a condition that does better at another is not
-# given it. Class weights, which the study used, are off here. Validation plays no part, because
-# nothing is selected.
+# given it. Class weights, which the study used, are off here but at profile `home`. Validation plays no
+# part, because nothing is selected.

@@ -64,7 +64,8 @@ display(Markdown(some.notice))
 # ## What was run
 #
 # A draw is nested: the pixels of a smaller budget are among those of a larger one. All conditions of
-# one (fold, pair) share it, and the initial weights, the crops and the number of steps.
+# one (fold, pair) share it, the initial weights and the number of steps, and the crops as far as each
+# holds a label: at the smallest budgets many do not, and are placed anew.
 
 # %%
 #| label: tbl-factors-budget

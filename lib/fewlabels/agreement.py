@@ -1,4 +1,4 @@
-"""How far two annotations of the same ground agree: about what a perfect map could score.
+"""How far two annotations of the same ground agree: a scale for networks, not a bound.
 
 Some tiles of a data set show partly the same ground and were annotated apart. One annotation is
 brought onto the pixels of the other and counted like a network's prediction, so that the same

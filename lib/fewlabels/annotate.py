@@ -2,9 +2,9 @@
 
 Every training image begins with the same random pixels. After each round but the last the annotator
 labels as many more: in arm `random` the next of the random draw, in arm `margin` pixels drawn from
-the 5 % with the smallest margin. Rounds, pixels, steps, seeds and crops are the same in both; the
-network goes on from its weights, its learning rate begins anew. The masks answer for the annotator
-alone: training gets labels.
+the 5 % with the smallest margin. Rounds, pixels, steps and seeds are the same in both, and crops as
+far as they hold a label (`loaders.Batches`); the network goes on from its weights, its learning
+rate begins anew. The masks answer for the annotator alone: training gets labels.
 
 Source: Shin et al. 2021 (PixelPick), https://arxiv.org/abs/2104.06394
 """

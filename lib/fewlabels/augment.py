@@ -90,7 +90,8 @@ def cutmix(
     share: float,
     rng: np.random.Generator,
 ) -> tuple[UInt8[np.ndarray, "b c h w"], UInt8[np.ndarray, "b h w"]]:
-    """Paste into some crops a box of another crop of the batch, with the labels that lie in it.
+    """Paste into some crops a box of another crop of the batch, with the labels that lie in it. The
+    others are the batch in random order, where on average one crop is its own and stays as it is.
 
     A box covers an evenly drawn fraction of the area, before what lies outside is cut off; its
     centre is anywhere. Where the paste would leave a crop without a label, it is left out.

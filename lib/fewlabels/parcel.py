@@ -116,7 +116,7 @@ def _agree(order: Order) -> None:
     ]
     raise WorkerError(
         f"worker {platform.node()} would make record '{key}', not '{order.key}': "
-        f"{' and '.join(differ) or 'it knows other factors of a run (studies.py)'}; give it the "
+        f"{' and '.join(differ) or 'it knows other factors of a run (factors.py)'}; give it the "
         "same commit and the same data"
     )
 

@@ -1,4 +1,4 @@
-"""A scene: a GeoTIFF of any size, band count and number format, read in windows."""
+"""A scene: a GeoTIFF of any size, band count and real number format, read in windows."""
 
 import math
 from collections.abc import Callable, Iterator

@@ -14,7 +14,7 @@ from fewlabels.types import IGNORE
 
 DENSE = 1 / 4
 """Share of labelled pixels above which all pixels are computed: on a CPU picking them out is faster
-up to here, takes about as long at 35 % and longer at 50 % (bench/loss.py has the densities)."""
+up to here (bench/loss.py), takes about as long at 35 % and longer at 50 %."""
 
 
 class Pixels(NamedTuple):

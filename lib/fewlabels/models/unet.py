@@ -43,8 +43,8 @@ def unet(
 
     Parameters with 3 channels and 5 classes: 31,037,893 at depth 5, 7,700,421 at depth 4 (width 64;
     one channel in place of three takes 1,152 off).
-    Receptive field: see `receptive_field`; no option but `se` and `bottleneck=aspp` changes it,
-    which make it the whole image.
+    Receptive field: see `receptive_field`; of the options `depth` and `up` change it, and `se` and
+    `bottleneck=aspp` make it the whole image.
 
     Args:
         depth: resolution levels, the bottleneck included; at least 2.

@@ -77,8 +77,8 @@ def rarest(record: Record) -> int:
 def fitted(record: Record) -> dict[str, float]:
     """How well a run fits its own labels; nothing in an earlier record, which does not say it.
 
-    `train_miou`: of the last weights on labels drawn of training tiles, as many as were tested,
-    over the classes that the test scores. `gap`: that less `miou`, both fractions.
+    `train_miou`: of the weights that were kept on labels drawn of training tiles, as many as were
+    tested, over the classes that the test scores. `gap`: that less `miou`, both fractions.
     """
     if "training" not in record.facts:
         return {}

@@ -6,7 +6,7 @@
                                     calibration f64[n 15 3]: all scores follow from it;
                                     curve_step i64[m], curve_confusion, curve_val_sparse_confusion,
                                     curve_val_dense_confusion i64[m k k]: those of history.csv
-    runs/<key>/model.safetensors    the last weights
+    runs/<key>/model.safetensors    the weights that were kept
 
 Earlier records hold no boundaries, no calibration (those scores of theirs are NaN) and no curves.
 """
@@ -73,7 +73,7 @@ class Record:
 
     @property
     def scores(self) -> Scores:
-        """Scores of the last weights, pooled over the test tiles."""
+        """Scores of the weights that were kept, pooled over the test tiles."""
         return metrics.scores(self.confusion, self.left_out)
 
     @property

@@ -7,6 +7,7 @@ Options of a code cell, Quarto's spelling, in its first lines:
     #| tbl-cap: "What is told."   the cell shows exactly one table
     #| echo: false                the code is left out
     #| output: false              what it shows is left out
+    #| needs: images              shows images: see `kept`
     #| data: reported             numbers of other data than the report's: the caption goes
                                   without the note
 

@@ -53,8 +53,8 @@ ABSTRACT = (
     "Five small studies asked what a segmentation network can learn when only some pixels carry a "
     "label, each from one run a condition. Their claims are run again here under one protocol: "
     "the same label draws, seeds and steps for all conditions compared, splits by place, scores on "
-    "every test pixel that carries a class, intervals over places. Every number in this report was "
-    "computed by the notebooks that it was built from."
+    "every test pixel that carries a class, intervals over places. Every number of ours follows "
+    "from committed records and benchmarks."
 )
 
 

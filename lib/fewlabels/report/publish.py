@@ -98,8 +98,9 @@ def _results(what: Shown) -> str:
         [
             *answers.settings(what.found),
             "Scores are mIoU on dense masks of leak-free test folds (of C on what people "
-            "labelled), n = units, one a pair of label draw and seed on a fold; intervals of 95 % "
-            "are over folds, or over pairs where there is one fold. A verdict needs "
+            "labelled), n = units, one a pair of label draw and seed on a fold (of D4 masks, in a "
+            "benchmark); intervals of 95 % are over folds, or over pairs where there is one fold. "
+            "A verdict needs "
             f"{stats.UNITS} units. {_missing(what)} The "
             "[report](report/index.html) has the mean of every condition.",
             *_enough(what.tables),

@@ -18,7 +18,8 @@ __all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "St
 
 
 PROFILES = ("smoke", "quick", "full", "home", "published")
-"""How much is run; `home` has the learning rates, batches, crops and epochs of the five systems."""
+"""How much is run; `home` has the learning rates, batches, crops and epochs of the five systems, as
+far as they give them."""
 ONE_GROUP = frozenset({"ai4mars", "potsdam"})
 """Data sets with one published group of test places; the others have at least five."""
 SHOWN = (
@@ -87,7 +88,8 @@ def runs(name: str, profile: str, data: str, start: Start) -> dict[tuple[str, in
 
     A misspelt factor in the table is a TypeError here. Data of one test group (ONE_GROUP) has fold
     0 alone, and so many more pairs that there are as many units. All cells of one (fold, pair)
-    share label draw, seed, steps and batches, so their differences are paired.
+    share label draw, seed and steps, and batches as far as each crop holds a label (one without is
+    placed anew, and the rest of its batch with it), so their differences are paired.
     """
     chosen = scale(name, profile, data)
     named = conditions(study(name), chosen, start, data)
