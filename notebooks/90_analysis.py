@@ -208,7 +208,7 @@ cost.reset_index().style.hide(axis="index").format(text, na_rep="-")
 # From the protocol that was written first we depart in three ways. All conditions of a study share one
 # learning rate, where each was to have its own: only for system E several were tried, and @sec-e shows
 # what that does. Student's interval over places decides, not the bootstrap of places, which is too narrow
-# for five. And system C too needs 15 units for a verdict, where six pairs were planned: of six, no p can
+# for five. And system C has 15 pairs, and needs them for a verdict, where six were planned: of six, no p can
 # fall below 0.05 once it is corrected.
 
 # %%

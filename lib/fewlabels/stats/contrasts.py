@@ -19,6 +19,17 @@ def paired(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     return min(contrasts(table, claim), key=lambda units: units["value"].mean())
 
 
+def closest(table: pd.DataFrame, claim: Claim) -> str:
+    """What a claim of several contrasts is held against in that of the smallest mean, in words: a
+    rival's gain, or a cell. Empty where there is one contrast, or no unit.
+    """
+    means = [units["value"].mean() for units in contrasts(table, claim)]
+    if len(means) < 2 or pd.isna(means).any():
+        return ""
+    against = [f"the gain of {cell} over {of}" for cell, of in claim.rivals] or claim.minus
+    return against[means.index(min(means))]
+
+
 def contrasts(table: pd.DataFrame, claim: Claim) -> list[pd.DataFrame]:
     """As `paired`: one table a rival for `largest`, one a pair of cells for `each`, one for all
     other measures.

@@ -8,7 +8,7 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from fewlabels.design import Claim
-from fewlabels.stats.contrasts import contrasts, paired
+from fewlabels.stats.contrasts import closest, contrasts, paired
 from fewlabels.stats.intervals import Interval, block_bootstrap, interval, quotient
 from fewlabels.stats.significance import (
     UNITS,
@@ -164,14 +164,17 @@ def promise(
 
 
 def claims_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
-    """`verdicts` for readers: claim, theirs, ours (effect with interval), p, n and verdict."""
+    """`verdicts` for readers: claim, theirs, ours (effect with interval, and what it is
+    held against where that is one of several), p, n and verdict.
+    """
     judged = verdicts(table, claims)
     return pd.DataFrame(
         {
             "claim": [f"{name}: {claim.text}" for name, claim in claims.items()],
             "theirs": [claim.theirs for claim in claims.values()],
             "ours": [
-                _in_words(*pair) for pair in zip(claims.values(), judged["effect"], strict=True)
+                _in_words(claim, effect) + _against(closest(table, claim))
+                for claim, effect in zip(claims.values(), judged["effect"], strict=True)
             ],
             "p (Holm)": [
                 _p(*pair, 2) for pair in zip(judged["p_holm"], judged["units"], strict=True)
@@ -241,6 +244,10 @@ def _in_words(claim: Claim, effect: Interval) -> str:
     at = claim.margin if claim.measure == "no_gain" else at
     scale, digits, unit = _shown(claim)
     return _moved(effect, at).text(scale, digits) + unit
+
+
+def _against(cell: str) -> str:
+    return f" against {cell}" if cell else ""
 
 
 def _plain(value: float) -> str:
