@@ -70,7 +70,8 @@ pd.DataFrame(rows).style.hide(axis="index")
 # %%
 #| echo: false
 different = {record.key for these in found.values() for record in these.values()}
-Markdown(f"These are {len(different)} different runs.")
+beside = " Beside them stand those of other learning rates (@sec-e) and of a simulated annotator (below)."
+Markdown(f"These are {len(different)} different runs.{beside if profile == 'published' else ''}")
 
 # %% [markdown]
 # ## What to do with the labels you have
@@ -355,5 +356,5 @@ assert {f.of for f in theirs} == set(lint.printed()["system"])
 # %% [markdown]
 # ## What was not shown
 #
-# Whatever @tbl-runs does not list, other expansions than joins among it. The rules see contradictions
+# Whatever no run was made for, other expansions than joins among it. The rules see contradictions
 # between numbers only: one that is merely wrong passes.
