@@ -21,6 +21,7 @@ from fewlabels.devices import compute
 from fewlabels.geo import burn, maps
 from fewlabels.geo import scene as scenes
 from fewlabels.geo.bands import Ranges, to_bytes
+from fewlabels.geo.marks import Marks
 from fewlabels.own import fit, holdout, pieces, score, stored, stream, survey, told
 from fewlabels.own.predict import predict
 from fewlabels.own.recipe import Recipe, RecipeError, check
@@ -139,7 +140,7 @@ def test_windows_that_cannot_be_are_refused():
             stream.Plan(20, 20, window, overlap)
 
 
-def cut(folder: Path, **options) -> tuple[pieces.Cut, fit.Marks]:
+def cut(folder: Path, **options) -> tuple[pieces.Cut, Marks]:
     found = scenes.opened(folder / "scene.tif")
     given = survey.labelled(survey.Labels(folder / "labels.gpkg"), found)
     asked = {"side": 32, "gap": 2, "block": None} | options

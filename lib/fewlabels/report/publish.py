@@ -134,7 +134,9 @@ def _missing(what: Shown) -> str:
     named = [
         f"{left} of the {every} runs of {name}" for name, (left, every) in short.items() if left
     ]
-    return f"Declared, but not in these tables: {'; '.join(named)}." if named else ""
+    if not named:
+        return "Every declared run is in these tables."
+    return f"Declared, but not in these tables: {'; '.join(named)}."
 
 
 def _markdown(table: pd.DataFrame) -> str:
