@@ -9,8 +9,8 @@ about. Beside their time stands what the device could do: GFLOP/s of each side, 
 one step in either direction, and of a large matrix product in the precision of each. On a CPU the
 share of our step that PyTorch's convolutions take is measured too: without anything beside them we
 would be so many times as fast, and no faster.
-TorchGeo is in bench/requirements.txt; without it the other sides are measured. Its warnings about
-too few workers and so on are silenced, nothing else is changed.
+TorchGeo is in bench/requirements.txt; without it the other sides are measured. No side validates,
+and its warnings about too few workers and so on are silenced; nothing else of it is changed.
 """
 
 import copy

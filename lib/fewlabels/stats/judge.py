@@ -21,7 +21,11 @@ from fewlabels.stats.significance import (
 from fewlabels.stats.sizes import cliffs_delta, d_z, smallest_effect, spread
 
 ALPHA = 0.05
-SHOWN = {"steps_to_95": (1, 0, " steps"), "step_seconds": (1, 3, " s")}  # else points: (100, 1)
+SHOWN = {
+    "steps_to_95": (1, 0, " steps"),
+    "step_seconds": (1, 3, " s"),
+    "rarest_iou": (100, 1, " points of its IoU"),
+}  # else points: (100, 1)
 
 
 @dataclass(frozen=True)
