@@ -100,10 +100,10 @@ def test_what_a_claim_of_several_contrasts_was_held_against_is_said():
     cells = {"a": 0.5, "b": 0.4, "c": 0.45, "d": 0.42}
     each = Claim("", "", ("a", "c"), ("b", "d"), measure="each")
     claims = {"L": LARGEST, "E": each, "D": Claim("", "", ("a",), ("b",))}
-    said = stats.claims_table(table(cells), claims)["ours"]
-    assert said[0].endswith("points against the gain of c over b")  # 5 of c over b, 3 of c over d
-    assert said[1].endswith("points against d")
-    assert said[2].endswith("points")
+    said = stats.claims_table(table(cells), claims)["claim"]
+    assert said[0].endswith("(Closest: the gain of c over b.)")  # 5 of c over b, 3 of c over d
+    assert said[1].endswith("(Closest: d.)")
+    assert said[2] == "D: "
 
 
 def test_largest_covers_all_rivals_at_once():

@@ -168,17 +168,19 @@ def promise(
 
 
 def claims_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
-    """`verdicts` for readers: claim, theirs, ours (effect with interval, and what it is
-    held against where that is one of several), p, n and verdict.
+    """`verdicts` for readers: claim (and what came closest, where it is held against
+    several), theirs, ours (effect with interval), p, n and verdict.
     """
     judged = verdicts(table, claims)
     return pd.DataFrame(
         {
-            "claim": [f"{name}: {claim.text}" for name, claim in claims.items()],
+            "claim": [
+                f"{name}: {claim.text}{_closest(closest(table, claim))}"
+                for name, claim in claims.items()
+            ],
             "theirs": [claim.theirs for claim in claims.values()],
             "ours": [
-                _in_words(claim, effect) + _against(closest(table, claim))
-                for claim, effect in zip(claims.values(), judged["effect"], strict=True)
+                _in_words(*pair) for pair in zip(claims.values(), judged["effect"], strict=True)
             ],
             "p (Holm)": [
                 _p(*pair, 2) for pair in zip(judged["p_holm"], judged["units"], strict=True)
@@ -250,8 +252,8 @@ def _in_words(claim: Claim, effect: Interval) -> str:
     return _moved(effect, at).text(scale, digits) + unit
 
 
-def _against(cell: str) -> str:
-    return f" against {cell}" if cell else ""
+def _closest(against: str) -> str:
+    return f" (Closest: {against}.)" if against else ""
 
 
 def _plain(value: float) -> str:
