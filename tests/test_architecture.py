@@ -17,7 +17,7 @@ LAYERS = (
      "validate", "lint", "agreement", "failures",
      "diagrams", "timed", "verified", "compared"},
     {"train", "prepare"},
-    {"run", "verify", "version", "plan", "sweep", "claims", "parcel", "workers", "distribute",
+    {"run", "verify", "version", "source_hash", "plan", "sweep", "claims", "parcel", "source_hash", "workers", "distribute",
      "report", "own", "annotate", "answers", "arguments", "cli"},
 )  # fmt: skip
 MODULES = sorted(LIB.rglob("*.py"))

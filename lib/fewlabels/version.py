@@ -3,12 +3,11 @@
 Nothing here imports what needs torch, so records are read without it.
 """
 
-import ast
 import hashlib
 from functools import cache
 from pathlib import Path
 
-from fewlabels import datasets, records, studies
+from fewlabels import datasets, records, source_hash, studies
 from fewlabels.factors import Run
 from fewlabels.records import Record
 from fewlabels.types import RecordError
@@ -17,6 +16,7 @@ RESULT_MODULES = (
     "augment",
     "boundaries",
     "calibration",
+    "datasets",
     "devices",
     "evaluate",
     "expand",
@@ -33,7 +33,11 @@ RESULT_MODULES = (
     "train",
     "validate",
 )
-"""The modules and packages that can change a result; data are told apart by their own hash."""
+"""The modules and packages that can change a result, those that make the pixels among them: folds,
+colour tables, resampling to the grid and outlier rules.
+"""
+FETCHING = frozenset({"download.py", "transfer.py"})
+"""Modules that only bring files here; the files have a hash of their own."""
 
 
 def key(run: Run, root: Path | None = None) -> str:
@@ -68,11 +72,8 @@ def recorded(run: Run, runs: Path, name: str) -> Record:
 
 @cache
 def code_version() -> str:
-    """SHA-256 over the modules that can change a result, without comments and docstrings."""
-    total = hashlib.sha256()
-    for file in result_files():
-        total.update(bare(file.read_text()).encode())
-    return total.hexdigest()
+    """SHA-256 over the modules that can change a result, see `source_hash`."""
+    return source_hash.sha256(result_files())
 
 
 def result_files() -> list[Path]:
@@ -82,16 +83,5 @@ def result_files() -> list[Path]:
         file
         for name in RESULT_MODULES
         for file in (sorted((here / name).rglob("*.py")) or [here / f"{name}.py"])
+        if file.name not in FETCHING
     ]
-
-
-def bare(source: str) -> str:
-    """A module's code without docstrings and comments, so that prose never invalidates a run."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            value = body[0].value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                body[0].value = ast.Constant("")
-    return ast.unparse(tree)
