@@ -12,9 +12,12 @@ import torch
 from timing import Apart, alternate, record, summary
 from torch import nn
 
-from fewlabels import datasets, devices, evaluate, models
-from fewlabels.datasets import Dataset
-from fewlabels.metrics import confusion
+from fewlabels import devices
+from fewlabels.data import registry
+from fewlabels.data.registry import Dataset
+from fewlabels.scoring import inference
+from fewlabels.scoring.metrics import confusion
+from fewlabels.training import networks
 
 MODEL = "smp:Unet:resnet18"
 
@@ -24,8 +27,8 @@ def main(grid: int = 700, repeats: int = 3) -> None:
     times = alternate(
         {
             "plain loop, float32": Apart(plain_side, grid),
-            "confusion": Apart(our_side, grid, evaluate.confusions),
-            "all statistics": Apart(our_side, grid, evaluate.statistics),
+            "confusion": Apart(our_side, grid, inference.confusions),
+            "all statistics": Apart(our_side, grid, inference.statistics),
         },
         repeats=repeats,
     )
@@ -35,12 +38,12 @@ def main(grid: int = 700, repeats: int = 3) -> None:
 
 
 def dubai(grid: int) -> Dataset:
-    return datasets.load("dubai", split="all", grid=grid)
+    return registry.load("dubai", split="all", grid=grid)
 
 
 def network(classes: int) -> nn.Module:
     torch.manual_seed(0)
-    return models.build(MODEL, classes)
+    return networks.build(MODEL, classes)
 
 
 def our_side(grid: int, kept: Callable[..., object]) -> Callable[[], object]:
@@ -63,7 +66,7 @@ def plain(model: nn.Module, tiles: Dataset, device: torch.device) -> np.ndarray:
     for tile in tiles:
         h, w = tile.mask.shape
         x = torch.from_numpy(tile.image.transpose(2, 0, 1).copy())[None].to(device)
-        x = nn.functional.pad(models.normalise(x), (0, -w % 32, 0, -h % 32), mode="reflect")
+        x = nn.functional.pad(networks.normalise(x), (0, -w % 32, 0, -h % 32), mode="reflect")
         guess = model(x)[0, :, :h, :w].argmax(dim=0).to(torch.uint8).cpu().numpy()
         found.append(confusion(guess, tile.mask, len(tiles.classes)))
     return np.stack(found)

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from skimage.draw import line
 from timing import alternate, record, summary
 
-from fewlabels import expand, sparsify
+from fewlabels.labels import expansion, sampling
 from fewlabels.types import IGNORE
 
 MASKS = 2400  # as many as system D linked
@@ -60,7 +60,7 @@ def land(side: int = 512, seed: int = 0) -> np.ndarray:
 def linking() -> pd.DataFrame:
     labels, rows = [spots(seed) for seed in range(10)], []
     for distance in (5, 10, 20):
-        fast = partial(expand.expand, how="link", distance=distance)
+        fast = partial(expansion.expand, how="link", distance=distance)
         assert all((fast(x) == plain_link(x, distance)).all() for x in labels)
         times = alternate(
             {
@@ -75,7 +75,11 @@ def linking() -> pd.DataFrame:
 def all_masks() -> pd.DataFrame:
     labels = [spots(seed) for seed in range(MASKS)]
     times = alternate(
-        {f"{MASKS} masks, D = 5": lambda: [expand.expand(x, "link", distance=5) for x in labels]},
+        {
+            f"{MASKS} masks, D = 5": lambda: [
+                expansion.expand(x, "link", distance=5) for x in labels
+            ]
+        },
         repeats=3,
         warm=0,
     )
@@ -89,7 +93,7 @@ def discs() -> pd.DataFrame:
         for radius in (3, 5, 10, 20, 40):
             times = alternate(
                 {
-                    "ours": partial(expand.expand, labels, "disc", radius=radius),
+                    "ours": partial(expansion.expand, labels, "disc", radius=radius),
                     "SciPy's transform": partial(plain_disc, labels, radius),
                 }
             )
@@ -101,9 +105,9 @@ def discs() -> pd.DataFrame:
 def draws() -> pd.DataFrame:
     mask = land()
     kinds = {"random": (0.01, 0.5), "stratified": (0.01, 0.5), "per_class": (500,), "grid": (0.01,)}
-    kinds |= dict.fromkeys(sparsify.MARKS, (20, 0.01))
+    kinds |= dict.fromkeys(sampling.MARKS, (20, 0.01))
     sides = {
-        f"{how}, {amount}": partial(sparsify.draw, mask, how, amount, seed=0, tile="t")
+        f"{how}, {amount}": partial(sampling.draw, mask, how, amount, seed=0, tile="t")
         for how, amounts in kinds.items()
         for amount in amounts
     }

@@ -18,7 +18,7 @@ import timing
 import torch
 import torch.nn.functional as F
 
-from fewlabels.losses import LOSSES, partial_cross_entropy
+from fewlabels.training.losses import LOSSES, partial_cross_entropy
 from fewlabels.types import IGNORE
 
 SHAPE = (8, 6, 512, 512)

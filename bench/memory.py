@@ -17,8 +17,10 @@ import numpy as np
 import pandas as pd
 from timing import record
 
-from fewlabels import datasets, paths, run
-from fewlabels.datasets.source import Source
+from fewlabels import paths
+from fewlabels.data import registry
+from fewlabels.data.source import Source
+from fewlabels.experiments import run
 from fewlabels.studies import Run
 
 TILES = (100, 1_000, 10_000)
@@ -41,13 +43,13 @@ def main(side: int = 64) -> None:
 
 def child(number: int, side: int, folder: Path) -> None:
     """Make the tiles, run, and print the memory before and at the peak, in MiB."""
-    datasets.SOURCES["many"] = lambda root: many(number, side)
-    datasets.NOTICES["many"] = "Noise, made for a benchmark."
+    registry.SOURCES["many"] = lambda root: many(number, side)
+    registry.NOTICES["many"] = "Noise, made for a benchmark."
     paths.cache_root = lambda: folder / "cache"
     this = Run(
         data="many", grid=side, crop=64, batch=4, steps=4, watch=1, model="unet:depth=3,width=8"
     )
-    datasets.load("many", grid=side)
+    registry.load("many", grid=side)
     before, peak, done = anonymous(), [0.0], threading.Event()
 
     def look() -> None:

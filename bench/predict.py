@@ -28,10 +28,9 @@ from rasterio.transform import from_origin
 from rasterio.windows import Window
 from timing import record
 
-from fewlabels import models
-from fewlabels.geo import scene
-from fewlabels.geo.bands import Ranges
-from fewlabels.own import predict, stored
+from fewlabels.mapping import model_folder, predict, scene
+from fewlabels.mapping.bands import Ranges
+from fewlabels.training import networks
 
 BANDS, CLASSES, TILE = 4, 8, 256
 MODEL = "unet:depth=3,width=8"
@@ -111,7 +110,7 @@ def noise(file: Path, height: int, width: int) -> None:
 
 def network(folder: Path) -> None:
     """A model folder with random weights."""
-    about = stored.About(
+    about = model_folder.About(
         network=MODEL,
         classes=tuple(f"class {i}" for i in range(CLASSES)),
         colours=((0, 0, 0),) * CLASSES,
@@ -124,7 +123,7 @@ def network(folder: Path) -> None:
         window=WINDOW,
         record={},
     )
-    stored.write(folder, about, models.build(MODEL, CLASSES, channels=BANDS))
+    model_folder.write(folder, about, networks.build(MODEL, CLASSES, channels=BANDS))
 
 
 if __name__ == "__main__":

@@ -36,13 +36,15 @@ from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import ResNet18_Weights
 
-from fewlabels import devices, models, prepare, train
-from fewlabels.ledger import Ledger
-from fewlabels.loaders import Batch, Batches
-from fewlabels.losses import partial_cross_entropy
-from fewlabels.models import normalise
-from fewlabels.optimise import Optimisation
+from fewlabels import devices
+from fewlabels.experiments import prepare
+from fewlabels.labels.ledger import Ledger
 from fewlabels.studies import Run
+from fewlabels.training import loop, networks
+from fewlabels.training.batches import Batch, Batches
+from fewlabels.training.losses import partial_cross_entropy
+from fewlabels.training.networks import normalise
+from fewlabels.training.optimisation import Optimisation
 from fewlabels.types import IGNORE
 
 RUN = Run(data="dubai", model="smp:Unet:resnet18", grid=700, crop=256, batch=8, amount=0.01)
@@ -51,7 +53,7 @@ CLASSES = 6
 
 @dataclass(frozen=True)
 class Preloaded:
-    """Batches that are in memory: what `train.fit` asks of its batches."""
+    """Batches that are in memory: what `loop.fit` asks of its batches."""
 
     made: list[Batch]
     ledger: Ledger | None = None
@@ -110,7 +112,7 @@ def main(steps: int = 8, repeats: int = 7) -> None:
 def network() -> nn.Module:
     """The same weights on every side."""
     torch.manual_seed(0)
-    return models.build(RUN.model, CLASSES)
+    return networks.build(RUN.model, CLASSES)
 
 
 def crops(steps: int) -> Preloaded:
@@ -134,7 +136,7 @@ def our_run(steps: int) -> Callable[[], None]:
 
 def trained(model: nn.Module, batches: Batches | Preloaded, compute: devices.Compute) -> None:
     how = Optimisation(schedule="constant")
-    train.fit(copy.deepcopy(model), batches, partial_cross_entropy, how, compute, seed=0)
+    loop.fit(copy.deepcopy(model), batches, partial_cross_entropy, how, compute, seed=0)
     waited(compute.device)
 
 

@@ -48,14 +48,16 @@ device = "auto"
 # %%
 from IPython.display import Markdown, display
 
-from fewlabels import datasets, figures, lint, sparsify
+from fewlabels.data import registry
+from fewlabels.labels import sampling
+from fewlabels.results import consistency, figures
 from fewlabels.types import IGNORE
 
 figures.style()
 
 # %%
 #| needs: images
-tiles = datasets.load(data, fold=0, split="all", grid=512)
+tiles = registry.load(data, fold=0, split="all", grid=512)
 display(Markdown(tiles.notice))
 
 # %% [markdown]
@@ -69,7 +71,7 @@ display(Markdown(tiles.notice))
 # %%
 def evenness(tile):
     """Smallest share of a class present, after counting classes."""
-    counts = sparsify.counts([tile.mask], len(tiles.classes))
+    counts = sampling.counts([tile.mask], len(tiles.classes))
     return (counts > 0).sum(), counts[counts > 0].min()
 
 
@@ -79,7 +81,7 @@ tile = max(tiles, key=evenness)
 #| label: fig-budgets
 #| fig-cap: "One tile, its dense mask, and three label budgets. Labelled pixels are drawn enlarged over the faded image, the more so the fewer they are."
 budgets = {"10 % of the pixels": 0.1, "1 % of the pixels": 0.01, "10 pixels": 10}
-drawn = {k: sparsify.draw(tile.mask, "random", v, seed=0, tile=tile.id) for k, v in budgets.items()}
+drawn = {k: sampling.draw(tile.mask, "random", v, seed=0, tile=tile.id) for k, v in budgets.items()}
 panels = {"image": tile.image, "dense mask": figures.painted(tile.mask, tiles.classes)}
 panels |= {k: figures.dotted(tile.image, v, tiles.classes) for k, v in drawn.items()}
 figure = figures.pictures(panels, columns=3, side=2.6)
@@ -104,7 +106,7 @@ Markdown(
 #| label: tbl-reported
 #| tbl-cap: "Final figures of the five studies as they printed them, one run each (losses in nats, IoU in %)."
 #| data: reported
-reported = lint.final()
+reported = consistency.final()
 reported.style.hide(axis="index")
 
 # %% [markdown]

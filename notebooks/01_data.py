@@ -47,16 +47,18 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import datasets, figures, sparsify
+from fewlabels.data import registry
+from fewlabels.labels import sampling
+from fewlabels.results import figures
 from fewlabels.studies import scale
 from fewlabels.types import IGNORE
 
 figures.style()
-grid = scale("E", profile, data).fixed.get("grid", datasets.GRID)
+grid = scale("E", profile, data).fixed.get("grid", registry.GRID)
 
 # %%
 #| needs: images
-load = partial(datasets.load, data, grid=grid)
+load = partial(registry.load, data, grid=grid)
 tiles = load(split="all")
 display(Markdown(tiles.notice))
 
@@ -107,14 +109,14 @@ figures.legend(figure, tiles.classes, void=True)
 #| fig-cap: "Share of each class among the pixels that carry one, by group."
 shares = {}
 for name, group in groups.items():
-    count = sparsify.counts((t.mask for t in group), len(tiles.classes))
+    count = sampling.counts((t.mask for t in group), len(tiles.classes))
     shares[name] = 100 * count / count.sum()
 shares = pd.DataFrame(shares, index=tiles.classes)
 figure = figures.bars(shares, tiles.classes, label="% of the pixels with a class")
 
 # %%
 #| echo: false
-total = sparsify.counts((t.mask for t in tiles), len(tiles.classes))
+total = sampling.counts((t.mask for t in tiles), len(tiles.classes))
 share = pd.Series(100 * total / total.sum(), tiles.classes).sort_values()
 void = 100 * np.mean(np.concatenate([(t.mask == IGNORE).ravel() for t in tiles]))
 Markdown(

@@ -49,16 +49,19 @@ seconds = 120
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import audits, datasets, expand, figures, sparsify
+from fewlabels.data import registry
+from fewlabels.experiments import audits
+from fewlabels.labels import expansion, sampling
+from fewlabels.results import figures
 from fewlabels.studies import scale
 from fewlabels.types import IGNORE
 
 figures.style()
-grid = scale("E", profile, data).fixed.get("grid", datasets.GRID)
+grid = scale("E", profile, data).fixed.get("grid", registry.GRID)
 
 # %%
 #| needs: images
-tiles = datasets.load(data, fold=0, split="all", grid=grid)
+tiles = registry.load(data, fold=0, split="all", grid=grid)
 display(Markdown(tiles.notice))
 
 # %% [markdown]
@@ -71,7 +74,7 @@ display(Markdown(tiles.notice))
 # %%
 def present(tile):
     """How many classes a tile holds, and pixels of the rarest."""
-    count = sparsify.counts([tile.mask], len(tiles.classes))
+    count = sampling.counts([tile.mask], len(tiles.classes))
     return (count > 0).sum(), count[count > 0].min()
 
 
@@ -79,7 +82,7 @@ tile = max(tiles, key=present)
 budgets = {"1 % at random": ("random", 0.01), "0.1 % at random": ("random", 0.001)}
 budgets |= {"10 clicks": ("points", 10), "10 strokes": ("scribbles", 10)}
 few = {
-    name: sparsify.draw(tile.mask, how, n, seed=seed, tile=tile.id)
+    name: sampling.draw(tile.mask, how, n, seed=seed, tile=tile.id)
     for name, (how, n) in budgets.items()
 }
 
@@ -102,8 +105,8 @@ figures.legend(figure, tiles.classes, void=(tile.mask == IGNORE).any())
 
 # %%
 spent = {
-    how: sparsify.draw_for(tile.mask, how, seconds, seed=seed, tile=tile.id)
-    for how in sparsify.SAMPLERS
+    how: sampling.draw_for(tile.mask, how, seconds, seed=seed, tile=tile.id)
+    for how in sampling.SAMPLERS
 }
 clicks = ("random", "stratified", "per_class", "grid", "points", "objects", "centres")
 
@@ -123,7 +126,7 @@ figures.legend(figure, tiles.classes)
 rows = [
     {"sampler": how, "marks": f"{c.marks:,}", "labelled pixels": f"{c.pixels:,}"}
     | {"% of pixels": f"{100 * c.pixels / tile.mask.size:.2f}", "seconds": f"{c.seconds:.0f}"}
-    | {"classes": (sparsify.counts([d], len(tiles.classes)) > 0).sum()}
+    | {"classes": (sampling.counts([d], len(tiles.classes)) > 0).sum()}
     for how, (d, c) in spent.items()
 ]
 pd.DataFrame(rows).style.hide(axis="index")
@@ -149,10 +152,10 @@ Markdown(
 # %%
 #| label: tbl-label-shares
 #| tbl-cap: "Share of each class among the pixels and among the labels of four samplers at 1 %, in %, over all tiles."
-counts = {"pixels": sparsify.counts((t.mask for t in tiles), len(tiles.classes))}
+counts = {"pixels": sampling.counts((t.mask for t in tiles), len(tiles.classes))}
 for how in ("random", "grid", "stratified", "scribbles"):
-    labels = [sparsify.draw(t.mask, how, 0.01, seed=seed, tile=t.id) for t in tiles]
-    counts[how] = sparsify.counts(labels, len(tiles.classes))
+    labels = [sampling.draw(t.mask, how, 0.01, seed=seed, tile=t.id) for t in tiles]
+    counts[how] = sampling.counts(labels, len(tiles.classes))
 shares = pd.DataFrame({k: 100 * v / v.sum() for k, v in counts.items()}, index=tiles.classes)
 shares.style.format("{:.2f}")
 
@@ -177,12 +180,12 @@ Markdown(
 # %%
 #| label: fig-expansions
 #| fig-cap: "1 % random labels, and what each rule makes of them, over the faded image; below, in dark, what is wrong."
-drawn = sparsify.draw(tile.mask, "random", 0.01, seed=seed, tile=tile.id)
+drawn = sampling.draw(tile.mask, "random", 0.01, seed=seed, tile=tile.id)
 reaches = {"none": 0} | {method: r[1] for method, r in audits.REACHES.items()}
 made = {}
 for method, reach in reaches.items():
-    option = {expand.METHODS[method].reach: reach} if reach else {}
-    made[method] = expand.expand(drawn, method, image=tile.image, **option)
+    option = {expansion.METHODS[method].reach: reach} if reach else {}
+    made[method] = expansion.expand(drawn, method, image=tile.image, **option)
 panels = {m: figures.overlaid(tile.image, d, tiles.classes) for m, d in made.items()}
 wrong = {m: (d != tile.mask) & (d != IGNORE) & (tile.mask != IGNORE) for m, d in made.items()}
 panels |= {f"{m}: wrong": figures.highlighted(w) for m, w in wrong.items()}
@@ -258,10 +261,10 @@ Markdown(" ".join(lines) + f" n = {n} tiles of {places} places.")
 # keeps what was given.
 
 # %%
-pairs = {how: (0.001, 0.01) for how in sparsify.SAMPLERS if how not in ("all", "per_class")}
+pairs = {how: (0.001, 0.01) for how in sampling.SAMPLERS if how not in ("all", "per_class")}
 for how, pair in (pairs | {"per_class": (3, 40)}).items():
     less, more, again = (
-        sparsify.draw(tile.mask, how, n, seed=seed, tile=tile.id) for n in (*pair, pair[1])
+        sampling.draw(tile.mask, how, n, seed=seed, tile=tile.id) for n in (*pair, pair[1])
     )
     inside = less != IGNORE
     assert (more[inside] == less[inside]).all()

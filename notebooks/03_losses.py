@@ -72,17 +72,19 @@ import torch
 import torch.nn.functional as F
 from IPython.display import Markdown, display
 
-from fewlabels import datasets, losses, sparsify
+from fewlabels.data import registry
+from fewlabels.labels import sampling
+from fewlabels.training import losses
 from fewlabels.types import IGNORE
 
-tiles = datasets.load(data, fold=0, split="train", grid=256)
+tiles = registry.load(data, fold=0, split="train", grid=256)
 display(Markdown(tiles.notice))
 batch, k = [tiles[i] for i in range(min(4, len(tiles)))], len(tiles.classes)
 h, w = np.min([t.mask.shape for t in batch], axis=0)
 
 
 def draw(amount, seed=seed):
-    drawn = [sparsify.draw(t.mask, "random", amount, seed=seed, tile=t.id) for t in batch]
+    drawn = [sampling.draw(t.mask, "random", amount, seed=seed, tile=t.id) for t in batch]
     return torch.from_numpy(np.stack([labels[:h, :w] for labels in drawn])).long()
 
 
@@ -174,7 +176,7 @@ def focal_map(logits, labels):
     return ((1 - (-ce).exp()) ** 2 * ce).mean()
 
 
-counts = sparsify.counts((t.mask[:h, :w] for t in batch), k)
+counts = sampling.counts((t.mask[:h, :w] for t in batch), k)
 weights = torch.tensor(counts.sum() / np.maximum(counts, 1), dtype=torch.float32)
 
 

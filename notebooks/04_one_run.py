@@ -58,7 +58,10 @@ import json
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import devices, evaluate, figures, paths, prepare, run, studies
+from fewlabels import devices, paths, studies
+from fewlabels.experiments import prepare, run
+from fewlabels.results import figures
+from fewlabels.scoring import inference
 from fewlabels.types import IGNORE
 
 figures.style()
@@ -123,7 +126,7 @@ compute = devices.compute(device, this.precision)
 trained = compute.placed(run.trained(record))
 right = [m.trace() / m.sum() for m in record.confusion]
 middle = ready.test[sorted(range(len(right)), key=right.__getitem__)[len(right) // 2]]
-predicted = evaluate.predict(trained, middle.image, compute)
+predicted = inference.predict(trained, middle.image, compute)
 
 # %%
 #| label: fig-map

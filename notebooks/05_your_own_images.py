@@ -58,10 +58,12 @@ import pandas as pd
 import rasterio
 from IPython.display import Markdown, display
 
-from fewlabels import answers, figures, paths
-from fewlabels.own import evidence, examples, fit, survey, told, views
-from fewlabels.own.explore import explore
-from fewlabels.own.predict import predict
+from fewlabels import paths
+from fewlabels.experiments import recommendations
+from fewlabels.mapping import evidence, examples, fit, score_summary, survey, views
+from fewlabels.mapping.predict import predict
+from fewlabels.mapping.widget.notebook import explore
+from fewlabels.results import figures
 
 figures.style()
 folder = Path(out) if out else Path(tempfile.mkdtemp())
@@ -132,12 +134,12 @@ record = about.record
 # %%
 #| label: tbl-own-scores
 #| tbl-cap: "Scores in % over held-out labelled pixels, each unit predicted by a model that did not train on it, with 95 % bootstrap intervals over units. Classes of a single unit are not scored."
-told.table(record)
+score_summary.table(record)
 
 # %%
 #| echo: false
 Markdown(
-    "\n\n".join(told.lines(record)[-2:])
+    "\n\n".join(score_summary.lines(record)[-2:])
     + f"\n\nAll of this took {record['cost']['all_seconds']:.0f} s on {record['environment']['device']}."
 )
 
@@ -174,7 +176,7 @@ Markdown(
 
 # %%
 #| echo: false
-Markdown(answers.clicks_said(paths.published_root() / "clicks"))
+Markdown(recommendations.clicks_said(paths.published_root() / "clicks"))
 
 # %%
 #| label: fig-own-next

@@ -47,7 +47,9 @@ import logging
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import figures, lint, records, stats, studies, sweep
+from fewlabels import studies
+from fewlabels.experiments import sweep
+from fewlabels.results import consistency, figures, records, statistics
 
 figures.style()
 logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -93,7 +95,7 @@ Markdown("\n".join([f"Theirs: {study.departs}. Ours, of the last fold and pair:"
 #| label: tbl-a
 #| tbl-cap: "System A: mean and 95 % interval, n = runs; seconds are of the training, on the device that each record names, which other runs may have shared."
 scores = {"mIoU in %": ("miou", 100, 1), "accuracy in %": ("accuracy", 100, 1)}
-stats.summary(table, scores | {"seconds": ("seconds", 1, 0)}).loc[cells]
+statistics.summary(table, scores | {"seconds": ("seconds", 1, 0)}).loc[cells]
 
 # %%
 #| label: fig-a
@@ -116,7 +118,7 @@ figure = figures.curves(curves)
 # %%
 #| label: tbl-claims-a
 #| tbl-cap: "System A: claim, what they reported, what we measured (effect with 95 % interval) and the verdict."
-stats.claims_table(table, study.claims).style.hide(axis="index")
+statistics.claims_table(table, study.claims).style.hide(axis="index")
 
 # %% [markdown]
 # ## Robust to sparsity?
@@ -129,7 +131,7 @@ stats.claims_table(table, study.claims).style.hide(axis="index")
 #| tbl-cap: "How far the score moves from 20 % to 50 % of the labels: the closer to 0, the more robust."
 wide = table.pivot(index=["fold", "pair"], columns="cell", values="miou")
 folds = wide.index.get_level_values("fold").to_numpy()
-printed = lint.printed().query("system == 'A'").set_index("condition")["value"].astype(float)
+printed = consistency.printed().query("system == 'A'").set_index("condition")["value"].astype(float)
 rows = []
 for encoder in ("ResNet-18", "ResNet-50"):
     few, many = f"{encoder}, 20 %", f"{encoder}, 50 %"
@@ -137,7 +139,7 @@ for encoder in ("ResNet-18", "ResNet-50"):
     theirs = f"{printed[many] - printed[few]:+.3f}"
     row = {"encoder": encoder, "theirs, validation loss": theirs}
     rows.append(
-        row | {"ours, mIoU in points": stats.interval(moved, folds).text(), "n": len(moved)}
+        row | {"ours, mIoU in points": statistics.interval(moved, folds).text(), "n": len(moved)}
     )
 pd.DataFrame(rows).style.hide(axis="index")
 

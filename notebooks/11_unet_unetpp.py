@@ -47,7 +47,9 @@ import logging
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import figures, records, stats, studies, sweep
+from fewlabels import studies
+from fewlabels.experiments import sweep
+from fewlabels.results import figures, records, statistics
 
 figures.style()
 logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -94,7 +96,7 @@ scores = {"mIoU in %": ("miou", 100, 1), "accuracy in %": ("accuracy", 100, 1)}
 scores |= {"boundary IoU in %": ("boundary_iou", 100, 1), "s a round": ("round_seconds", 1, 1)}
 steps = [r.facts["data"]["train_tiles"] / r.run.batch for r in found.values()]
 table["round_seconds"] = table["step_seconds"] * steps
-stats.summary(table, scores).loc[cells]
+statistics.summary(table, scores).loc[cells]
 
 # %%
 #| label: fig-b
@@ -117,7 +119,7 @@ figure = figures.curves(curves)
 #| label: tbl-b-validation
 #| tbl-cap: "Last weights on the validation places and on the test places, dense masks: mean mIoU and 95 % interval in %, n = runs."
 both = {"validation": ("val_dense_miou", 100, 1), "test": ("miou", 100, 1)}
-stats.summary(table, both).loc[cells]
+statistics.summary(table, both).loc[cells]
 
 # %% [markdown]
 # ## The claims
@@ -128,7 +130,7 @@ stats.summary(table, both).loc[cells]
 # %%
 #| label: tbl-claims-b
 #| tbl-cap: "System B: claim, what they reported, what we measured (effect with 95 % interval) and the verdict."
-stats.claims_table(table, study.claims).style.hide(axis="index")
+statistics.claims_table(table, study.claims).style.hide(axis="index")
 
 # %%
 #| echo: false

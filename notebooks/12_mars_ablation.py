@@ -48,8 +48,11 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import augment, datasets, figures, lint, records, stats, studies, sweep
-from fewlabels.datasets import outliers
+from fewlabels import studies
+from fewlabels.data import outliers, registry
+from fewlabels.experiments import sweep
+from fewlabels.results import consistency, figures, records, statistics
+from fewlabels.training import augmentation
 from fewlabels.types import DataError
 
 figures.style()
@@ -129,17 +132,17 @@ Markdown(
 # ## The images
 #
 # Before training, the study removed outliers, and does not say by what rule. Ours was written down
-# first (`datasets.outliers`): clipped, repeated, far from the others in brightness or contrast, or with
+# first (`data.outliers`): clipped, repeated, far from the others in brightness or contrast, or with
 # next to no labels. @fig-c-outliers shows what it finds, or what comes closest to being found.
 
 # %%
 #| needs: images
 options = {"split": "train", "grid": some.run.grid}
 try:
-    tiles = datasets.load(some.run.data, **options)
+    tiles = registry.load(some.run.data, **options)
 except DataError:  # not at hand: pictures of synthetic scenes, and said to be
-    tiles = datasets.load("synthetic:background", **options)
-odd = outliers.outliers(datasets.load(tiles.name.partition(":")[0], **options))
+    tiles = registry.load("synthetic:background", **options)
+odd = outliers.outliers(registry.load(tiles.name.partition(":")[0], **options))
 hits = odd[list(outliers.RULES)]
 display(Markdown(f"Pictures in this chapter: {tiles.notice}"))
 
@@ -174,11 +177,11 @@ Markdown(
 #| fig-cap: "Targeted augmentation: the image with most pixels of the rarest class, and three draws of its shift, scale and rotation. Grey: background."
 number = tiles.classes.index(rarest) if rarest in tiles.classes else len(tiles.classes) - 2
 richest = max(tiles, key=lambda t: (t.mask == number).sum())
-move = augment.augmentation(rare.run.rare_augmentation, augment.Motion(share=1.0))
+move = augmentation.augmentation(rare.run.rare_augmentation, augmentation.Motion(share=1.0))
 last = len(tiles.classes) - 1
 drawn = {"given": (richest.image, richest.mask)}
 drawn |= {f"draw {s}": move(s, richest.image, richest.mask) for s in (1, 2, 3)}
-terrain, void = tiles.classes[:last], datasets.IGNORE
+terrain, void = tiles.classes[:last], registry.IGNORE
 panels = {
     title: figures.overlaid(image, np.where(mask == last, np.uint8(void), mask), terrain)
     for title, (image, mask) in drawn.items()
@@ -193,7 +196,7 @@ three = [tiles[len(tiles) * i // 3] for i in range(3)]
 h, w = np.min([t.mask.shape for t in three], axis=0)
 images = np.stack([t.image[:h, :w].transpose(2, 0, 1) for t in three])
 masks = np.stack([np.where(t.mask == last, np.uint8(void), t.mask)[:h, :w] for t in three])
-mixed = augment.cutmix(images, masks, 1.0, np.random.default_rng(2))
+mixed = augmentation.cutmix(images, masks, 1.0, np.random.default_rng(2))
 panels = {
     f"{title} {n + 1}": figures.overlaid(image.transpose(1, 2, 0), mask, terrain)
     for title, pair in (("given", (images, masks)), ("mixed", mixed))
@@ -214,7 +217,7 @@ figures.legend(figure, terrain)
 #| tbl-cap: "System C: mean and 95 % interval in %, n = runs. The rarest class is that with the fewest labels."
 scores = {"mIoU": ("miou", 100, 1), "accuracy": ("accuracy", 100, 1)}
 scores |= {"IoU of the rarest class": ("rarest_iou", 100, 1)}
-stats.summary(table, scores).loc[cells]
+statistics.summary(table, scores).loc[cells]
 
 # %%
 #| label: fig-c
@@ -237,7 +240,7 @@ figure = figures.curves({c: [r.history for r in runs[c]] for c in cells[:4]})
 #| label: tbl-c-gap
 #| tbl-cap: "Last weights on training, validation and test images: mean mIoU and 95 % interval in %; the gap is training less test."
 columns = {"training": "train_miou", "validation": "val_dense_miou", "test": "miou", "gap": "gap"}
-stats.summary(table, {k: (v, 100, 1) for k, v in columns.items()}).loc[cells]
+statistics.summary(table, {k: (v, 100, 1) for k, v in columns.items()}).loc[cells]
 
 # %% [markdown]
 # ## By class
@@ -249,13 +252,13 @@ stats.summary(table, {k: (v, 100, 1) for k, v in columns.items()}).loc[cells]
 #| label: tbl-c-class
 #| tbl-cap: "Scores by class on the test images: mean over runs and 95 % interval in %. A class that was never predicted has no precision."
 pd.concat(
-    {cell: stats.by_class(table[table["cell"] == cell], classes) for cell in cells[2:4]},
+    {cell: statistics.by_class(table[table["cell"] == cell], classes) for cell in cells[2:4]},
     names=["condition", "class"],
 )
 
 # %%
 #| echo: false
-theirs = {f.rule: f for f in lint.theirs() if f.of == "C"}
+theirs = {f.rule: f for f in consistency.theirs() if f.of == "C"}
 mean, above = theirs["macro-mean"], theirs["precision-recall"]
 Markdown(
     f"Their table does not add up: they print a mean IoU of {mean.found}, and their four classes average "
@@ -273,7 +276,7 @@ Markdown(
 # %%
 #| label: tbl-claims-c
 #| tbl-cap: "System C: claim, what they reported, what we measured (effect with 95 % interval; for C1 and C5 the lead over the closest rival, with an interval widened for the number of rivals) and the verdict."
-stats.claims_table(table, study.claims).style.hide(axis="index")
+statistics.claims_table(table, study.claims).style.hide(axis="index")
 
 # %% [markdown]
 # ## Checks

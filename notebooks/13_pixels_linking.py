@@ -51,17 +51,11 @@ from dataclasses import replace
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import (
-    datasets,
-    expand,
-    figures,
-    records,
-    sparsify,
-    stats,
-    studies,
-    sweep,
-    timed,
-)
+from fewlabels import studies
+from fewlabels.data import registry
+from fewlabels.experiments import sweep
+from fewlabels.labels import expansion, sampling
+from fewlabels.results import benchmark_claims, figures, records, statistics
 
 figures.style()
 logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -106,13 +100,13 @@ Markdown(
 
 # %%
 #| needs: images
-tiles = datasets.load(data, fold=0, split="train", grid=some.run.grid)
-tile = max(tiles, key=lambda t: (sparsify.counts([t.mask], len(tiles.classes)) > 0).sum())
+tiles = registry.load(data, fold=0, split="train", grid=some.run.grid)
+tile = max(tiles, key=lambda t: (sampling.counts([t.mask], len(tiles.classes)) > 0).sum())
 given, joined, cost = {}, {}, []
 for t in tiles:
-    given[t.id] = sparsify.draw(t.mask, "per_class", 500, seed=0, tile=t.id)
+    given[t.id] = sampling.draw(t.mask, "per_class", 500, seed=0, tile=t.id)
     began = time.perf_counter()
-    joined[t.id] = expand.expand(given[t.id], "link", distance=10)
+    joined[t.id] = expansion.expand(given[t.id], "link", distance=10)
     cost.append(time.perf_counter() - began)
 
 # %%
@@ -142,7 +136,7 @@ pd.DataFrame(rows).style.hide(axis="index")
 
 # %%
 #| echo: false
-audit = pd.concat([expand.audit(joined[t.id], t.mask, len(tiles.classes)) for t in tiles])
+audit = pd.concat([expansion.audit(joined[t.id], t.mask, len(tiles.classes)) for t in tiles])
 purity = audit["correct"].sum() / audit["labelled"].sum()
 Markdown(
     f"After joining, {100 * purity:.1f} % of the labelled pixels of these {len(tiles)} tiles agree with the dense mask; "
@@ -159,7 +153,7 @@ Markdown(
 #| label: tbl-d
 #| tbl-cap: "System D: mean and 95 % interval in %, n = runs."
 scores = {"mIoU": ("miou", 100, 1), "accuracy": ("accuracy", 100, 1)}
-stats.summary(table, scores).loc[cells]
+statistics.summary(table, scores).loc[cells]
 
 # %%
 #| label: fig-d
@@ -183,8 +177,8 @@ figure = figures.curves(curves)
 # %%
 #| label: tbl-claims-d
 #| tbl-cap: "System D: claim, what they reported, what we measured (effect with 95 % interval) and the verdict."
-claims = stats.claims_table(table, study.claims)
-timed.beside(claims, study.timings).style.hide(axis="index")
+claims = statistics.claims_table(table, study.claims)
+benchmark_claims.beside(claims, study.timings).style.hide(axis="index")
 
 # %% [markdown]
 # @tbl-d-gap has what D2 compares, of the runs that say it: published ones were in part recorded before
@@ -195,7 +189,7 @@ timed.beside(claims, study.timings).style.hide(axis="index")
 #| tbl-cap: "Last weights on labels of training images and on the test images' dense masks: mean mIoU, and the former less the latter, with 95 % intervals in %, n = runs."
 gaps = table.dropna(subset="gap") if "gap" in table else table.iloc[:0]
 columns = {"training": "train_miou", "test": "miou", "gap": "gap"}
-of_gaps = stats.summary(gaps, {k: (v, 100, 1) for k, v in columns.items()})
+of_gaps = statistics.summary(gaps, {k: (v, 100, 1) for k, v in columns.items()})
 of_gaps if len(gaps) else pd.DataFrame({"condition": ["no run of these records says it"]})
 
 # %% [markdown]
@@ -209,8 +203,8 @@ of_gaps if len(gaps) else pd.DataFrame({"condition": ["no run of these records s
 rows = []
 for each in ("500", "2,100", "5,000"):
     title = study.timings["D4"].table.replace("500", each)
-    took, times = timed.measured(replace(study.timings["D4"], table=title))
-    other = timed.seconds("linking", title)["all pairs"].mean()
+    took, times = benchmark_claims.measured(replace(study.timings["D4"], table=title))
+    other = benchmark_claims.seconds("linking", title)["all pairs"].mean()
     rows.append({"labels a class": each, "k-d tree": took.text(1, 4), "all pairs": f"{other:.3f}"})
     rows[-1] |= {"times as long": times.text(1, 1), "n": took.units}
 pd.DataFrame(rows).style.hide(axis="index")
@@ -219,14 +213,14 @@ pd.DataFrame(rows).style.hide(axis="index")
 #| echo: false
 wide = table.pivot(index=["fold", "pair"], columns="cell", values="miou")
 joins = wide["500 a class, linked"] - wide["500 a class"]
-effect = stats.interval(joins.to_numpy(), joins.index.get_level_values("fold").to_numpy())
+effect = statistics.interval(joins.to_numpy(), joins.index.get_level_values("fold").to_numpy())
 said = (
     f"What the joins alone do, 500 linked less 500 unlinked: {effect.text()} points (n = {effect.units}; not "
     "a claim of theirs, so not among the verdicts)."
 )
 if "2,100 a class, regularised" in wide:
     other = (wide["500 a class, linked"] - wide["2,100 a class, regularised"]).dropna()
-    theirs = stats.interval(other.to_numpy(), other.index.get_level_values("fold").to_numpy())
+    theirs = statistics.interval(other.to_numpy(), other.index.get_level_values("fold").to_numpy())
     said += (
         f" Their own figures set 500 linked against 2,100 with regularisation, which D3 does not: "
         f"{theirs.text()} points (n = {theirs.units}; looked at afterwards, so no verdict either)."
@@ -259,8 +253,8 @@ for (cell, fold, pair), record in found.items():
     if cell in ("500 a class, linked", "2,100 a class, regularised"):
         other = found[cell.rpartition(",")[0], fold, pair]
         assert record.facts["labels"]["sha256"] == other.facts["labels"]["sha256"]
-assert timed.seconds("linking", study.timings["D4"].table).max(axis=None) < 1
-assert timed.measured(study.timings["D4"])[1].low > 1
+assert benchmark_claims.seconds("linking", study.timings["D4"].table).max(axis=None) < 1
+assert benchmark_claims.measured(study.timings["D4"])[1].low > 1
 
 # %%
 for name, labels in given.items():

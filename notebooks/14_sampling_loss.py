@@ -48,7 +48,11 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import baseline, datasets, figures, metrics, records, stats, studies, sweep
+from fewlabels import studies
+from fewlabels.data import registry
+from fewlabels.experiments import sweep
+from fewlabels.results import figures, records, statistics
+from fewlabels.scoring import baseline, metrics
 from fewlabels.types import RecordError, UnknownName
 
 figures.style()
@@ -131,7 +135,7 @@ Markdown("\n".join(said))
 #| tbl-cap: "System E at 1 % of the pixels: mean and 95 % interval in %, n = runs. Best is the highest score on the watched test curve, which no honest user could choose; it is shown because the study reported it."
 scores = {"mIoU": ("miou", 100, 1), "best": ("best_miou", 100, 1)}
 scores |= {"accuracy": ("accuracy", 100, 1), "steps to 95 %": ("steps_to_95", 1, 0)}
-stats.summary(table, scores).loc[cells]
+statistics.summary(table, scores).loc[cells]
 
 # %%
 #| label: fig-e
@@ -146,7 +150,7 @@ figure = figures.compared(table, cells, bound=cells[-1])
 #| needs: images
 fold = some.run.fold
 train, test = (
-    datasets.load(data, fold=fold, split=s, grid=some.run.grid) for s in ("train", "test")
+    registry.load(data, fold=fold, split=s, grid=some.run.grid) for s in ("train", "test")
 )
 linear = metrics.scores(baseline.colour_alone(train, test, len(train.classes))).miou
 Markdown(f"Colour alone reaches {100 * linear:.1f} % mIoU on fold {fold}.")
@@ -188,7 +192,7 @@ figure = figures.bars(100 * by_class, classes, label="IoU in %")
 # %%
 #| label: tbl-claims-e
 #| tbl-cap: "System E: claim, what they reported, what we measured (effect with 95 % interval) and the verdict."
-claims = stats.claims_table(table, study.claims)
+claims = statistics.claims_table(table, study.claims)
 claims.style.hide(axis="index")
 
 # %%
@@ -196,7 +200,11 @@ claims.style.hide(axis="index")
 units, folds = int(claims["n"].iloc[0]), table["fold"].nunique()
 Markdown(
     f"{units} units in {folds} fold(s): the smallest p before correction is {2 / 2**units:.2g}. "
-    + (f"Below {stats.UNITS} units a profile decides nothing." if units < stats.UNITS else "")
+    + (
+        f"Below {statistics.UNITS} units a profile decides nothing."
+        if units < statistics.UNITS
+        else ""
+    )
 )
 
 # %% [markdown]

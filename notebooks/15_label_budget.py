@@ -49,7 +49,9 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import figures, stats, studies, sweep
+from fewlabels import studies
+from fewlabels.experiments import sweep
+from fewlabels.results import figures, statistics
 
 figures.style()
 logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -97,7 +99,7 @@ figure = figures.budget_curve(series, bound=curve[curve["cell"] == "dense"])
 # %%
 #| label: tbl-budget
 #| tbl-cap: "The budget curve: labelled pixels an image, their share of all that carry a class, mIoU and its share of that of networks trained on all, both with 95 % interval over places, n = runs."
-stats.budget_table(curve, "dense").style.hide(axis="index")
+statistics.budget_table(curve, "dense").style.hide(axis="index")
 
 # %%
 sparse = [cell for cell in budgets if cell != "dense"]
@@ -105,9 +107,9 @@ pixels = curve.groupby("cell")["pixels_a_tile"].mean()[sparse].to_numpy()
 scores = curve.pivot(index=["fold", "pair"], columns="cell", values="miou")
 places = scores.index.get_level_values("fold").to_numpy()
 heights, dense = scores[sparse].to_numpy(), scores["dense"].to_numpy()
-areas = np.array([stats.area_under_budget_curve(pixels, unit) for unit in heights])
-area = stats.quotient(areas, dense, places)
-enough = stats.budgets_reaching(pixels, heights - 0.95 * dense[:, None], places, 0.0)
+areas = np.array([statistics.area_under_budget_curve(pixels, unit) for unit in heights])
+area = statistics.quotient(areas, dense, places)
+enough = statistics.budgets_reaching(pixels, heights - 0.95 * dense[:, None], places, 0.0)
 
 
 # %%
@@ -135,7 +137,7 @@ Markdown(
 #| label: tbl-arms
 #| tbl-cap: "Random labels against labels even over the classes, and pretrained weights against random ones: mean mIoU and 95 % interval in %, n = runs."
 arms = {name: table for name, table in tables.items() if name != "budget"}
-shown = [stats.summary(t, {"mIoU in %": ("miou", 100, 1)}) for t in arms.values()]
+shown = [statistics.summary(t, {"mIoU in %": ("miou", 100, 1)}) for t in arms.values()]
 pd.concat(shown) if shown else pd.DataFrame({"condition": ["no whole comparison is recorded yet"]})
 
 # %% [markdown]
@@ -149,7 +151,8 @@ pd.concat(shown) if shown else pd.DataFrame({"condition": ["no whole comparison 
 classes = some.facts["data"]["classes"]
 both = pd.concat([tables.get("balance", curve), curve[curve["cell"] == "dense"]])
 of_classes = {
-    cell: stats.by_class(rows, classes)["IoU"] for cell, rows in both.groupby("cell", sort=False)
+    cell: statistics.by_class(rows, classes)["IoU"]
+    for cell, rows in both.groupby("cell", sort=False)
 }
 pd.DataFrame(of_classes).T.rename_axis("condition").reset_index().style.hide(axis="index")
 
@@ -175,7 +178,7 @@ by_fold.reset_index().style.hide(axis="index").format(precision=1)
 # %%
 #| label: tbl-claims-budget
 #| tbl-cap: "Our own questions: claim, what we measured (effect with 95 % interval) and the verdict."
-claims = [stats.claims_table(t, studies.study(n).claims) for n, t in tables.items()]
+claims = [statistics.claims_table(t, studies.study(n).claims) for n, t in tables.items()]
 pd.concat(claims).drop(columns="theirs").style.hide(axis="index")
 
 # %% [markdown]

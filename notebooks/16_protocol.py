@@ -47,7 +47,9 @@ import logging
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import figures, stats, studies, sweep
+from fewlabels import studies
+from fewlabels.experiments import sweep
+from fewlabels.results import figures, statistics
 
 figures.style()
 logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -73,7 +75,7 @@ display(Markdown(next(iter(next(iter(found.values())).values())).notice))
 shown = []
 for name, table in tables.items():
     cells = studies.study(name).compared()
-    mine = stats.summary(table, {"mIoU in %": ("miou", 100, 1)}).loc[cells]
+    mine = statistics.summary(table, {"mIoU in %": ("miou", 100, 1)}).loc[cells]
     pixels = table.groupby("cell")[["pixels", "seen"]].mean().loc[cells].map("{:,.0f}".format)
     mine[["labels stated", "labels seen"]] = pixels
     shown.append(mine.assign(comparison=studies.study(name).title))
@@ -93,7 +95,7 @@ figure = figures.compared(every, list(dict.fromkeys(every["cell"])))
 # %%
 #| label: tbl-claims-protocol
 #| tbl-cap: "What the usual ways flatter: claim, what we measured (effect with 95 % interval) and the verdict."
-claims = [stats.claims_table(t, studies.study(n).claims) for n, t in tables.items()]
+claims = [statistics.claims_table(t, studies.study(n).claims) for n, t in tables.items()]
 pd.concat(claims).drop(columns="theirs").style.hide(axis="index")
 
 # %% [markdown]

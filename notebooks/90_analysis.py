@@ -44,8 +44,10 @@ device = "auto"
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import answers, figures, lint, paths, stats, studies, sweep, timed, verified
-from fewlabels.own import told
+from fewlabels import paths, studies
+from fewlabels.experiments import recommendations, sweep
+from fewlabels.mapping import score_summary
+from fewlabels.results import benchmark_claims, consistency, figures, reproductions, statistics
 
 figures.style()
 found = {name: sweep.recorded(name, profile, data) for name in sweep.available(profile, data)}
@@ -84,18 +86,18 @@ Markdown(f"These are {len(different)} different runs.{beside if profile == 'publ
 # %%
 #| label: tbl-answers
 #| tbl-cap: "Choices by label budget, in labelled pixels an image or in % of its pixels: what the first gains over the second (points of mIoU, 95 % interval), n = units, the verdict on the claim that it is better, and which to take."
-answers.table(tables).style.hide(axis="index")
+recommendations.table(tables).style.hide(axis="index")
 
 # %%
 #| echo: false
-judged = answers.claims(found)
-Markdown(answers.decided(judged))
+judged = recommendations.claims(found)
+Markdown(recommendations.decided(judged))
 
 # %%
 #| echo: false
 Markdown(
     "Is it worth clicking where the network is undecided? "
-    + answers.clicks_said(paths.published_root() / "clicks")
+    + recommendations.clicks_said(paths.published_root() / "clicks")
 )
 
 # %% [markdown]
@@ -127,14 +129,14 @@ told_of.style.hide(axis="index")
 
 # %%
 #| echo: false
-Markdown("\n".join(f"- {line}" for line in answers.settings(found)))
+Markdown("\n".join(f"- {line}" for line in recommendations.settings(found)))
 
 # %% [markdown]
 # Where our setting is not theirs, besides the images and the number of runs; theirs are:
 
 # %%
 #| echo: false
-Markdown(answers.departures(found))
+Markdown(recommendations.departures(found))
 
 # %% [markdown]
 # ## How much of the dense score
@@ -146,7 +148,7 @@ Markdown(answers.departures(found))
 #| label: tbl-dense
 #| tbl-cap: "Study E: mIoU as share of that of networks trained on every pixel for as many steps, in %, quotient of the means with 95 % interval over folds (over pairs where there is one fold)."
 bound = next(iter(studies.study("E").bounds))
-shares = stats.shares_of_bound(tables["E"], bound)
+shares = statistics.shares_of_bound(tables["E"], bound)
 pd.DataFrame(
     [{"condition": c, "% of dense mIoU": s.text(digits=0), "n": s.units} for c, s in shares.items()]
 ).style.hide(axis="index")
@@ -220,7 +222,7 @@ for name, these in found.items():
     start = studies.start_of(name, profile, data, next(iter(these.values())).run)
     units = {unit[1:] for unit in studies.runs(name, profile, data, start)}
     folds, pairs = (len({unit[i] for unit in units}) for i in (0, 1))
-    plans.append(stats.declared(studies.study(name).claims, folds, pairs))
+    plans.append(statistics.declared(studies.study(name).claims, folds, pairs))
 declared = pd.concat(plans).drop(columns="detectable")
 timings = {k: t for name in tables for k, t in studies.study(name).timings.items()}
 of_time = pd.DataFrame([{"claim": k, "rule": t.rule} for k, t in timings.items()])
@@ -242,8 +244,10 @@ declared.style.hide(axis="index").format({"smallest p": "{:.2g}", "units": "{:.0
 # %%
 #| label: tbl-verdicts
 #| tbl-cap: "Claims: effect with 95 % interval, interval of the block bootstrap, effect size, smallest detectable effect, p after Holm, n = units; the verdicts stand in @tbl-claims."
-verdicts = pd.concat([stats.evidence_table(t, studies.study(n).claims) for n, t in tables.items()])
-spent = timed.claims_table(timings).rename(columns={"ours": "effect [95 %]"})
+verdicts = pd.concat(
+    [statistics.evidence_table(t, studies.study(n).claims) for n, t in tables.items()]
+)
+spent = benchmark_claims.claims_table(timings).rename(columns={"ours": "effect [95 %]"})
 spent["claim"] = list(timings)
 spent["effect [95 %]"] = spent["effect [95 %]"].str.partition(";")[0]
 shown = (
@@ -263,14 +267,14 @@ shown.drop(columns=["Cliff's delta", "verdict"]).style.hide(axis="index")
 #| label: tbl-drawn
 #| tbl-cap: "Scores in % over hand-drawn polygons of the real scene that a column names, each predicted by a model that did not train on it, with 95 % bootstrap intervals over polygons."
 #| data: reported
-drawn = told.published()
-pd.concat({name: told.table(record) for name, record in drawn.items()}, axis=1)
+drawn = score_summary.published()
+pd.concat({name: score_summary.table(record) for name, record in drawn.items()}, axis=1)
 
 # %%
 #| echo: false
 Markdown(
     "\n\n".join(
-        f"{name}: {told.lines(record)[-2]}; {record['cost']['all_seconds'] / 60:.0f} min of "
+        f"{name}: {score_summary.lines(record)[-2]}; {record['cost']['all_seconds'] / 60:.0f} min of "
         f"training and scoring on {record['environment']['device']}."
         for name, record in drawn.items()
     )
@@ -287,7 +291,7 @@ Markdown(
 #| label: tbl-printed
 #| tbl-cap: "What the five studies printed, and what it should have been by the rule (losses in nats, all else in %)."
 #| data: reported
-theirs = lint.theirs()
+theirs = consistency.theirs()
 shown = pd.DataFrame([vars(f) for f in theirs]).rename(columns={"of": "system"})
 shown[["system", "rule", "where", "found", "expected"]].style.hide(axis="index")
 
@@ -298,23 +302,23 @@ shown[["system", "rule", "where", "found", "expected"]].style.hide(axis="index")
 # %%
 #| label: tbl-rules
 #| tbl-cap: "The rules, and how often they found something: in the five studies' numbers, and in ours of how many comparisons (a dash: not applied to ours, or nothing there to compare)."
-again = verified.read(paths.published_root())
-own, held = lint.ours(found, again), lint.checked(found)
-hits = {r: [sum(f.rule == r for f in fs) for fs in (theirs, own)] for r in lint.RULES}
+again = reproductions.read(paths.published_root())
+own, held = consistency.ours(found, again), consistency.checked(found)
+hits = {r: [sum(f.rule == r for f in fs) for fs in (theirs, own)] for r in consistency.RULES}
 rows = [
     {"rule": r, "says": says, "theirs": hits[r][0]}
     | {"ours": f"{hits[r][1]} of {held[r]}" if held[r] else "-"}
-    for r, says in lint.RULES.items()
+    for r, says in consistency.RULES.items()
 ]
 pd.DataFrame(rows).style.hide(axis="index")
 
 # %%
 #| echo: false
-explained = dict(lint.EXPLAINED)
+explained = dict(consistency.EXPLAINED)
 if profile in ("smoke", "quick"):
     short = "The runs of this profile are too short to rule that out."
     explained |= {"*/constant-predictor/*": short, "*/majority/*": short}
-settled = lint.settled(own, explained)
+settled = consistency.settled(own, explained)
 reasons = settled.groupby(["of", "rule", "explained"]).size().reset_index(name="n")
 Markdown(
     "\n".join(f"- {r.of}, {r.rule} ({r.n} times): {r.explained}" for r in reasons.itertuples())
@@ -330,7 +334,7 @@ Markdown(
 #| label: tbl-code
 #| tbl-cap: "Versions of the code behind the runs above, by the first digits of their hash: how many runs each made, when, and the runs of it that were trained again, with the test pixels that came out otherwise."
 #| data: reported
-versions = verified.versions((r for these in found.values() for r in these.values()), again)
+versions = reproductions.versions((r for these in found.values() for r in these.values()), again)
 versions.reset_index().style.hide(axis="index")
 
 # %% [markdown]
@@ -351,7 +355,7 @@ assert set(verdicts["verdict"].str.split(" (", regex=False).str[0]) <= {
 }
 decided = verdicts[~verdicts["verdict"].str.startswith("cannot tell")]
 assert not decided["effect [95 %]"].str.contains("no interval").any()
-assert {f.of for f in theirs} == set(lint.printed()["system"])
+assert {f.of for f in theirs} == set(consistency.printed()["system"])
 
 # %% [markdown]
 # ## What was not shown

@@ -45,7 +45,8 @@ device = "auto"
 # %%
 from IPython.display import Markdown, display
 
-from fewlabels import agreement, diagrams, failures, figures, stats, sweep
+from fewlabels.experiments import agreement, sweep
+from fewlabels.results import diagrams, failures, figures, statistics
 
 figures.style()
 there = [name for name in ("E", "D") if name in sweep.available(profile, data)]
@@ -173,7 +174,7 @@ figure = diagrams.outlines(lines, failures.classes(found[full]), beside)
 #| echo: false
 gap = lines.assign(gap=lines["boundary_f1"] - lines["f1"]).dropna()
 each = {
-    name: stats.interval(rows["gap"].to_numpy(), rows["fold"].to_numpy())
+    name: statistics.interval(rows["gap"].to_numpy(), rows["fold"].to_numpy())
     for name, rows in gap.groupby("class", sort=False)
 }
 Markdown(

@@ -134,7 +134,7 @@ def landcoverai_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     The first band holds the orthophoto's number, the second the class, the third the column.
     """
-    from fewlabels.datasets import landcoverai
+    from fewlabels.data.sources import landcoverai
 
     monkeypatch.setattr(landcoverai, "CHIP", 16)
     folder, rng = tmp_path / landcoverai.FOLDER, np.random.default_rng(3)
@@ -154,7 +154,7 @@ DEEPGLOBE = [(0, 255, 255), (255, 255, 0), (255, 0, 255), (0, 255, 0), (0, 0, 25
 @pytest.fixture
 def deepglobe_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A generated copy of DeepGlobe's layout: 12 images of 32 x 32 with masks, chips of 8 x 8."""
-    from fewlabels.datasets import deepglobe
+    from fewlabels.data.sources import deepglobe
 
     monkeypatch.setattr(deepglobe, "CHIP", 8)
     monkeypatch.setattr(deepglobe, "IMAGES", 12)
@@ -183,7 +183,7 @@ def potsdam_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     Masks 4_12 and 6_7 are unclean as the published ones are said to be.
     """
-    from fewlabels.datasets import potsdam
+    from fewlabels.data.sources import potsdam
 
     monkeypatch.setattr(potsdam, "CHIP", 20)
     folder, rng = tmp_path / potsdam.FOLDER, np.random.default_rng(5)

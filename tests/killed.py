@@ -14,7 +14,7 @@ from fewlabels.studies import Run
 
 os.environ["TQDM_DISABLE"] = "1"  # read when tqdm is imported, so before the server starts
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["fewlabels.run", "albumentations"])
+SERVER.set_forkserver_preload(["fewlabels.experiments.run", "albumentations"])
 
 
 def child(
@@ -34,14 +34,16 @@ def child(
 def _execute(run: Run, runs: Path, cache: Path, every: int, fatal: str | None) -> None:
     import torch
 
-    from fewlabels import checkpoint, paths, records, train
-    from fewlabels.run import execute
+    from fewlabels import paths
+    from fewlabels.experiments.run import execute
+    from fewlabels.results import records
+    from fewlabels.training import checkpoint, loop
 
     torch.set_num_threads(1)
     paths.cache_root = lambda: cache
     if fatal is not None:
         step, moment = fatal.split(":")
-        _arm(int(step), moment, train, checkpoint, records)
+        _arm(int(step), moment, loop, checkpoint, records)
     execute(run, runs=runs, device="cpu", checkpoint_every=every, workers=2)
 
 

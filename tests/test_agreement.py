@@ -7,11 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fewlabels import agreement, boundaries, cli, metrics, paths, records
-from fewlabels.agreement import View
-from fewlabels.datasets import dubai
-from fewlabels.datasets.source import Source
-from fewlabels.metrics import Statistics
+from fewlabels import cli, paths
+from fewlabels.data.source import Source
+from fewlabels.data.sources import dubai
+from fewlabels.experiments import agreement
+from fewlabels.experiments.agreement import View
+from fewlabels.results import records
+from fewlabels.scoring import boundaries, metrics
+from fewlabels.scoring.metrics import Statistics
 from fewlabels.studies import Run
 from fewlabels.types import IGNORE, RecordError, UnknownName
 

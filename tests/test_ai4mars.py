@@ -7,13 +7,15 @@ import pytest
 from conftest import navcam_id
 from PIL import Image
 
-from fewlabels import datasets, paths, sparsify, studies
-from fewlabels.datasets import ai4mars
+from fewlabels import paths, studies
+from fewlabels.data import registry
+from fewlabels.data.sources import ai4mars
+from fewlabels.labels import sampling
 from fewlabels.types import IGNORE, DataError, NoLabelsError
 
 
-def load(root: Path, split: str = "train", **options) -> datasets.Dataset:
-    return datasets.load("ai4mars", root, split=split, cache_root=root / "cache", **options)
+def load(root: Path, split: str = "train", **options) -> registry.Dataset:
+    return registry.load("ai4mars", root, split=split, cache_root=root / "cache", **options)
 
 
 def listed(root: Path, name: str) -> list[str]:
@@ -79,7 +81,7 @@ def test_the_sol_of_a_frame_whose_sol_is_known():
 
 
 def test_missing_files_are_named_and_the_way_to_get_them(ai4mars_root: Path, tmp_path: Path):
-    for ask in (load, lambda root: datasets.fetch("ai4mars", root)):
+    for ask in (load, lambda root: registry.fetch("ai4mars", root)):
         with pytest.raises(DataError, match=r"train\.txt' is missing.*zenodo.*README.*DATA_ROOT"):
             ask(tmp_path / "nowhere")
     mask_file(ai4mars_root, listed(ai4mars_root, ai4mars.TEST)[2]).unlink()
@@ -140,7 +142,7 @@ def test_colour_where_grey_is_due_is_refused(ai4mars_root: Path):
 def test_a_tile_without_labels_cannot_be_drawn_from():
     nothing = np.full((4, 4), IGNORE, np.uint8)
     with pytest.raises(NoLabelsError, match="'NLB_1'.*0 of 16 pixels.*drop the tile"):
-        sparsify.draw(nothing, "all", 1.0, seed=0, tile="NLB_1")
+        sampling.draw(nothing, "all", 1.0, seed=0, tile="NLB_1")
 
 
 @pytest.fixture
@@ -163,5 +165,5 @@ def test_real_frames_were_taken_by_day(real_root: Path):
 def test_real_counts_are_those_of_the_data_page(real_root: Path):
     page = (paths.project_root() / "data" / "README.md").read_text()
     for split in ("test", "train", "val", "fit"):
-        tiles = datasets.load("ai4mars", real_root, split=split)
+        tiles = registry.load("ai4mars", real_root, split=split)
         assert f"| `{split}` | {len(tiles):,} | {len(set(tiles.places))} |" in page

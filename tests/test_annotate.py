@@ -5,7 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fewlabels import annotate, answers, cli, datasets, sparsify
+from fewlabels import cli
+from fewlabels.data import registry
+from fewlabels.experiments import annotate, recommendations
+from fewlabels.labels import sampling
 from fewlabels.types import IGNORE, RecordError
 
 
@@ -56,12 +59,12 @@ def test_arms_share_everything_but_where_is_clicked_and_are_recorded_once(
     monkeypatch.setattr(annotate.train, "fit", spied)
     found = annotate.execute(runs, tmp_path, device="cpu")
     assert len(trained) == 2 * annotate.ROUNDS
-    tiles = datasets.load("synthetic", None, 0, split="train", grid=128)
+    tiles = registry.load("synthetic", None, 0, split="train", grid=128)
     for number in range(annotate.ROUNDS):
         random, margin = trained[number], trained[annotate.ROUNDS + number]
         for tile in tiles:
             asked = 10 * (number + 1)
-            drawn = sparsify.draw(tile.mask, "random", asked, seed=0, tile=tile.id)
+            drawn = sampling.draw(tile.mask, "random", asked, seed=0, tile=tile.id)
             assert np.array_equal(random[tile.id], drawn)
             known = margin[tile.id] != IGNORE
             assert known.sum() == asked
@@ -78,17 +81,17 @@ def test_arms_share_everything_but_where_is_clicked_and_are_recorded_once(
     again = annotate.execute(runs, tmp_path, device="cpu")
     assert len(trained) == 2 * annotate.ROUNDS
     assert set(again) == set(found)
-    row = answers.clicks(found).iloc[0]
+    row = recommendations.clicks(found).iloc[0]
     assert row["n"] == 1
     assert row["verdict"].startswith("cannot tell")
-    assert "n = 1): cannot tell" in answers.clicks_said(tmp_path)
+    assert "n = 1): cannot tell" in recommendations.clicks_said(tmp_path)
     other = {unit: replace(run, lr=1e-9) for unit, run in runs.items()}
     with pytest.raises(RecordError, match="another run"):
         annotate.recorded(other, tmp_path)
 
 
 def test_without_records_nothing_is_claimed(tmp_path, capsys):
-    assert "not been measured" in answers.clicks_said(tmp_path)
+    assert "not been measured" in recommendations.clicks_said(tmp_path)
     asked = ["clicks", "--profile", "smoke", "--dry-run", "--runs", str(tmp_path)]
     assert cli.main(asked) == 0
     assert capsys.readouterr().out == (

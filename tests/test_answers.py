@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fewlabels import answers, studies
+from fewlabels import studies
+from fewlabels.experiments import recommendations
 
 
 def table(gain: float, folds: int = 5) -> pd.DataFrame:
@@ -25,39 +26,44 @@ def table(gain: float, folds: int = 5) -> pd.DataFrame:
     return found
 
 
-@pytest.mark.parametrize(("gain", "taken"), [(0.1, answers.EVEN), (-0.1, answers.RANDOM)])
+@pytest.mark.parametrize(
+    ("gain", "taken"), [(0.1, recommendations.EVEN), (-0.1, recommendations.RANDOM)]
+)
 def test_the_verdict_says_which_to_take(gain: float, taken: str):
-    found = answers.table({"balance": table(gain)}).set_index("labels")
+    found = recommendations.table({"balance": table(gain)}).set_index("labels")
     first = found.iloc[0]
     assert (first.name, first["take"], first["n"]) == ("10 px an image", taken, 15)
     assert float(first["gain of the first"].split()[0]) == pytest.approx(100 * gain, abs=0.2)
     assert found.loc["100 px an image", "verdict"] == "does not hold"  # shown to be no different
-    assert found.loc["10 %", ["verdict", "take"]].tolist() == [answers.OPEN, "U-Net (default)"]
+    assert found.loc["10 %", ["verdict", "take"]].tolist() == [
+        recommendations.OPEN,
+        "U-Net (default)",
+    ]
 
 
 def test_few_units_say_nothing():
-    found = answers.table({"balance": table(0.1, folds=2)})
+    found = recommendations.table({"balance": table(0.1, folds=2)})
     assert found["verdict"][0] == "cannot tell (6 of 15 units)"
-    assert found["take"][0] == f"{answers.RANDOM} (default)"  # which are plainer
+    assert found["take"][0] == f"{recommendations.RANDOM} (default)"  # which are plainer
 
 
 def test_what_is_decided_is_said_with_its_numbers():
     rows = [("A: x.", "1.0 [0.5, 1.5] points; more", 15, "holds"), ("B: y.", "-", 3, "cannot tell")]
     judged = pd.DataFrame(rows, columns=["claim", "ours", "n", "verdict"])
-    assert answers.decided(judged).splitlines() == [
+    assert recommendations.decided(judged).splitlines() == [
         "Decided are 1 of 2 claims:", "", "- A: x. 1.0 [0.5, 1.5] points, n = 15: holds.",
     ]  # fmt: skip
-    assert answers.decided(judged[1:]).startswith("Decided are 0 of 1")
+    assert recommendations.decided(judged[1:]).startswith("Decided are 0 of 1")
 
 
 def test_every_choice_rests_on_a_declared_claim_of_its_study():
-    for choice in answers.CHOICES:
+    for choice in recommendations.CHOICES:
         assert choice.otherwise in (choice.first, choice.second)
         assert choice.claim in studies.study(choice.study).claims
 
 
 def test_departures_are_those_of_the_five_systems():
-    said = answers.departures(studies.STUDIES).splitlines()
+    said = recommendations.departures(studies.STUDIES).splitlines()
     assert [line[2] for line in said] == list("ABCDE")
 
 
@@ -72,10 +78,10 @@ def test_a_report_opens_with_shares_of_the_dense_score_and_what_is_decided():
         ]
     )
     judged = pd.DataFrame([("A: x.", "1", 15, "holds")], columns=["claim", "ours", "n", "verdict"])
-    said = answers.opening({"budget": curve}, judged)
+    said = recommendations.opening({"budget": curve}, judged)
     reach = "reach 60 [60, 60] % on 10, 80 [80, 80] % on 1,000 labelled pixels an image (n = 6"
     assert said.index(reach) < said.index("Decided are 1 of 1 claims")
-    assert "reach" not in answers.opening({}, judged)
+    assert "reach" not in recommendations.opening({}, judged)
     notebook = (Path(__file__).parents[1] / "notebooks" / "90_analysis.py").read_text()
     for label in re.findall(r"@(tbl-\w+)", said):
         assert f"#| label: {label}\n" in notebook

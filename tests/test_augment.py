@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fewlabels.augment import Motion, augmentation, cutmix
+from fewlabels.training.augmentation import Motion, augmentation, cutmix
 from fewlabels.types import IGNORE, UnknownName
 
 ALWAYS = Motion(share=1.0, degrees=40, shift=0.2, zoom=0.3, fill="black")

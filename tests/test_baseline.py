@@ -1,6 +1,6 @@
 import numpy as np
 
-from fewlabels.baseline import colour_alone
+from fewlabels.scoring.baseline import colour_alone
 from fewlabels.types import IGNORE, Tile
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import binary_erosion, maximum_filter
 
-from fewlabels import boundaries
-from fewlabels.boundaries import COUNTS, counts, near_another, over_window, reach, scores
+from fewlabels.scoring import boundaries
+from fewlabels.scoring.boundaries import COUNTS, counts, near_another, over_window, reach, scores
 from fewlabels.types import IGNORE
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fewlabels.calibration import BINS, bins, error
+from fewlabels.scoring.calibration import BINS, bins, error
 from fewlabels.types import IGNORE
 
 

@@ -11,12 +11,11 @@ from torch import nn
 
 from fewlabels import cli
 from fewlabels.devices import compute
-from fewlabels.geo import maps, marks
-from fewlabels.geo import scene as scenes
-from fewlabels.geo.bands import Ranges
-from fewlabels.own import clicks, fit, stream, survey
-from fewlabels.own.predict import predict
-from fewlabels.own.recipe import Recipe, RecipeError
+from fewlabels.mapping import fit, maps, query, stream, survey, vector_labels
+from fewlabels.mapping import scene as scenes
+from fewlabels.mapping.bands import Ranges
+from fewlabels.mapping.predict import predict
+from fewlabels.mapping.recipe import Recipe, RecipeError
 from fewlabels.types import DataError
 
 NONE = maps.NODATA
@@ -31,7 +30,7 @@ def strip(margin: np.ndarray) -> stream.Strip:
 
 def chosen(margin: np.ndarray, number: int, *, rows: int = 7, seed: int = 0):
     parts = [strip(margin[at : at + rows]) for at in range(0, len(margin), rows)]
-    return clicks.chosen(lambda: iter(parts), *margin.shape, number, seed)
+    return query.chosen(lambda: iter(parts), *margin.shape, number, seed)
 
 
 def test_the_margin_is_first_minus_second_probability(tmp_path):
@@ -125,7 +124,7 @@ def test_a_map_comes_with_points_that_become_labels(tmp_path: Path):
     assert blocks.area.max() == pytest.approx(round(np.sqrt(64 * 64 / 6) / 3) ** 2 * 900)
     found["class"] = "dark"
     found.to_file(tmp_path / "more.gpkg")
-    assert len(marks.read(tmp_path / "more.gpkg", scenes.opened(file)).shapes) == len(found)
+    assert len(vector_labels.read(tmp_path / "more.gpkg", scenes.opened(file)).shapes) == len(found)
 
 
 def test_a_scene_without_a_valid_pixel_gives_maps_and_layers_without_content(tmp_path: Path):

@@ -8,14 +8,16 @@ import pytest
 from conftest import paint
 from PIL import Image
 
-from fewlabels import cli, datasets, paths, prepare
-from fewlabels.datasets import cache, deepglobe, dubai, folder, landcoverai, potsdam
+from fewlabels import cli, paths
+from fewlabels.data import cache, registry
+from fewlabels.data.sources import deepglobe, dubai, folder, landcoverai, potsdam
+from fewlabels.experiments import prepare
 from fewlabels.studies import Run
 from fewlabels.types import IGNORE, DataError, UnknownName
 
 
 def load(root: Path, **options):
-    return datasets.load("dubai", root, cache_root=root / "cache", **options)
+    return registry.load("dubai", root, cache_root=root / "cache", **options)
 
 
 def test_dubai_folds_keep_shared_ground_together(dubai_root: Path):
@@ -41,7 +43,7 @@ def test_patches_at_random_are_each_tested_once_and_leak(dubai_root: Path):
     tested = []
     for fold in range(5):
         train, test, val = (
-            datasets.load("dubai:patches", fold=fold, split=s, **options)
+            registry.load("dubai:patches", fold=fold, split=s, **options)
             for s in ("train", "test", "val")
         )
         assert not set(train.ids) & set(test.ids)
@@ -53,21 +55,21 @@ def test_patches_at_random_are_each_tested_once_and_leak(dubai_root: Path):
     apart = load(dubai_root)
     assert sorted(tested) == sorted(load(dubai_root, split="all").ids)
     assert train.fingerprint != apart.fingerprint
-    again = datasets.load("dubai:patches", fold=4, split="test", **options)
+    again = registry.load("dubai:patches", fold=4, split="test", **options)
     assert again.ids == test.ids
 
 
 def test_a_published_split_has_nothing_to_deal(ai4mars_root: Path):
     with pytest.raises(DataError, match="one published test group"):
-        datasets.load("ai4mars:patches", ai4mars_root, cache_root=ai4mars_root / "cache")
+        registry.load("ai4mars:patches", ai4mars_root, cache_root=ai4mars_root / "cache")
 
 
 def test_two_places_leave_none_to_fit(folder_root: Path):
     (folder_root / "images" / "west" / "a.png").unlink()
     options = {"root": folder_root, "cache_root": folder_root / "cache"}
-    assert datasets.load("folder", split="val", **options).places == ("south",)
+    assert registry.load("folder", split="val", **options).places == ("south",)
     with pytest.raises(DataError, match="of 2 places, 1 are the test.*none is left to fit"):
-        datasets.load("folder", split="fit", **options)
+        registry.load("folder", split="fit", **options)
 
 
 def test_dubai_reads_colours_palettes_and_void(dubai_root: Path):
@@ -111,7 +113,7 @@ def test_the_archive_s_own_folder_is_found(dubai_root: Path, tmp_path: Path):
 
 def test_unknown_names_list_the_known_ones(dubai_root: Path):
     with pytest.raises(UnknownName, match=r"'mars'; known: .*dubai.*synthetic"):
-        datasets.load("mars")
+        registry.load("mars")
     with pytest.raises(UnknownName, match="known: all, fit, test, train, val"):
         load(dubai_root, split="dev")
     with pytest.raises(DataError, match="folds 0 to 4, not 5"):
@@ -145,7 +147,7 @@ def test_fingerprint_is_of_the_bytes_not_of_the_place(dubai_root: Path, tmp_path
 @pytest.mark.usefixtures("unchecked")  # the type checker reads a tile that it takes by chance
 @pytest.mark.parametrize("damage", ["truncate", "flip", "index"])
 def test_a_damaged_cache_is_an_error_not_data(damage: str, dubai_root: Path, tmp_path: Path):
-    tiles = datasets.load("dubai", dubai_root, cache_root=tmp_path)
+    tiles = registry.load("dubai", dubai_root, cache_root=tmp_path)
     folder = tiles.tiles.folder
     file = folder / ("index.json" if damage == "index" else "masks.bin")
     content = bytearray(file.read_bytes())
@@ -153,18 +155,18 @@ def test_a_damaged_cache_is_an_error_not_data(damage: str, dubai_root: Path, tmp
         content[5] ^= 1
     file.write_bytes(content[:-1] if damage != "flip" else content)
     with pytest.raises(DataError, match="damaged.*delete that folder"):
-        datasets.load("dubai", dubai_root, cache_root=tmp_path, split="all")[0]
+        registry.load("dubai", dubai_root, cache_root=tmp_path, split="all")[0]
 
 
 def test_an_image_and_mask_of_different_size_are_refused(folder_root: Path):
     Image.fromarray(np.zeros((20, 29), np.uint8)).save(folder_root / "masks" / "north" / "a.png")
     with pytest.raises(DataError, match=r"north/a.*20 x 30.*20 x 29"):
-        datasets.load("folder", folder_root, cache_root=folder_root / "cache")
+        registry.load("folder", folder_root, cache_root=folder_root / "cache")
     assert list((folder_root / "cache").iterdir()) == []
 
 
 def test_folder_reads_classes_void_and_places(folder_root: Path):
-    tiles = datasets.load("folder", folder_root, 0, "test", cache_root=folder_root / "cache")
+    tiles = registry.load("folder", folder_root, 0, "test", cache_root=folder_root / "cache")
     assert tiles.classes == ("water", "land")
     assert tiles.places == ("north",)
     assert (tiles[0].mask[0] == IGNORE).all()
@@ -174,7 +176,7 @@ def test_folder_reads_classes_void_and_places(folder_root: Path):
 def test_a_tile_without_any_class_is_left_out(folder_root: Path, caplog):
     void = Image.fromarray(np.full((20, 30), 9, np.uint8))
     void.save(folder_root / "masks" / "west" / "a.png")
-    ask = partial(datasets.load, "folder", folder_root, cache_root=folder_root / "cache")
+    ask = partial(registry.load, "folder", folder_root, cache_root=folder_root / "cache")
     with caplog.at_level("INFO"):
         assert ask(split="all").places == ("north", "south")
     assert "folder: 1 of 3 tiles hold no class" in caplog.text
@@ -185,7 +187,7 @@ def test_a_tile_without_any_class_is_left_out(folder_root: Path, caplog):
 def test_folder_refuses_values_that_are_no_class(folder_root: Path):
     Image.fromarray(np.full((20, 30), 7, np.uint8)).save(folder_root / "masks" / "west" / "a.png")
     with pytest.raises(DataError, match=r"west/a.*\[7\].*0 to 1 and 255"):
-        datasets.load("folder", folder_root, cache_root=folder_root / "cache")
+        registry.load("folder", folder_root, cache_root=folder_root / "cache")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +212,7 @@ def test_folder_refuses_two_images_for_one_mask(folder_root: Path):
     image = next(p for p in (folder_root / "images").rglob("*.png"))
     Image.open(image).convert("RGB").save(image.with_suffix(".jpg"))
     with pytest.raises(DataError, match=f"two images for one mask.*{image.stem}"):
-        datasets.load("folder", folder_root)
+        registry.load("folder", folder_root)
 
 
 def test_folder_names_a_missing_mask(folder_root: Path):
@@ -222,7 +224,7 @@ def test_folder_names_a_missing_mask(folder_root: Path):
 def test_a_file_that_is_no_image_is_named(folder_root: Path):
     (folder_root / "images" / "west" / "a.png").write_text("text")
     with pytest.raises(DataError, match=r"west/a\.png.*does not open"):
-        datasets.load("folder", folder_root, cache_root=folder_root / "cache")
+        registry.load("folder", folder_root, cache_root=folder_root / "cache")
 
 
 def test_tiles_are_views_of_the_cache(dubai_root: Path):
@@ -243,12 +245,12 @@ def test_index_holds_what_the_docstring_says(dubai_root: Path):
 
 
 def test_every_data_set_has_a_notice(dubai_root: Path):
-    assert "synthetic" in datasets.load("synthetic", split="test").notice
-    assert set(datasets.NAMES) == set(datasets.NOTICES)
+    assert "synthetic" in registry.load("synthetic", split="test").notice
+    assert set(registry.NAMES) == set(registry.NOTICES)
     assert "Dubai" in load(dubai_root).notice
 
 
-@pytest.mark.parametrize("name", datasets.NAMES)
+@pytest.mark.parametrize("name", registry.NAMES)
 def test_every_data_set_has_a_card_and_is_named_where_one_is_chosen(name: str, capsys):
     root = paths.project_root()
     assert f"\n## {name}\n" in (root / "data" / "README.md").read_text()
@@ -281,7 +283,7 @@ def test_a_run_is_prepared_on_chips(name: str, request: pytest.FixtureRequest):
 def test_background_is_what_nobody_labelled_but_never_in_the_test(tmp_path: Path):
     plain, varied = (
         {
-            split: datasets.load(name, split=split, grid=64, cache_root=tmp_path)
+            split: registry.load(name, split=split, grid=64, cache_root=tmp_path)
             for split in ("fit", "val", "test")
         }
         for name in ("synthetic", "synthetic:background")
@@ -300,17 +302,17 @@ def test_background_is_what_nobody_labelled_but_never_in_the_test(tmp_path: Path
 
 def test_cleaned_leaves_outliers_out_of_training_alone(tmp_path: Path, monkeypatch):
     name = "synthetic:background"
-    first = datasets.load(name, tmp_path, split="fit", grid=64).ids[0]
+    first = registry.load(name, tmp_path, split="fit", grid=64).ids[0]
 
     def found(tiles):
         assert len(tiles) == 32  # of all that train, whatever is held out
-        rules = {rule: [t.id == first for t in tiles] for rule in datasets.outliers.RULES}
+        rules = {rule: [t.id == first for t in tiles] for rule in registry.outliers.RULES}
         return pd.DataFrame(rules)
 
-    monkeypatch.setattr(datasets.outliers, "outliers", found)
+    monkeypatch.setattr(registry.outliers, "outliers", found)
     for split in ("train", "fit", "val", "test"):
         whole, cleaned = (
-            datasets.load(full, split=split, grid=64, cache_root=tmp_path)
+            registry.load(full, split=split, grid=64, cache_root=tmp_path)
             for full in (name, f"{name}:cleaned")
         )
         assert cleaned.classes == whole.classes

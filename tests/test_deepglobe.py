@@ -8,13 +8,14 @@ import pytest
 from conftest import DEEPGLOBE
 from PIL import Image
 
-from fewlabels import datasets, paths
-from fewlabels.datasets import deepglobe
+from fewlabels import paths
+from fewlabels.data import registry
+from fewlabels.data.sources import deepglobe
 from fewlabels.types import IGNORE, DataError
 
 
-def load(root: Path, split: str = "all", **options) -> datasets.Dataset:
-    return datasets.load("deepglobe", root, split=split, cache_root=root / "cache", **options)
+def load(root: Path, split: str = "all", **options) -> registry.Dataset:
+    return registry.load("deepglobe", root, split=split, cache_root=root / "cache", **options)
 
 
 def file(root: Path, kind: str, id_: int = 1) -> Path:

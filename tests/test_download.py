@@ -22,9 +22,9 @@ from pathlib import Path
 import pytest
 from tqdm import tqdm
 
-from fewlabels import datasets
-from fewlabels.datasets import deepglobe, landcoverai
-from fewlabels.datasets.download import Download, File, dubai, fetch
+from fewlabels.data import registry
+from fewlabels.data.download import Download, File, dubai, fetch
+from fewlabels.data.sources import deepglobe, landcoverai
 from fewlabels.types import DataError
 
 FILES = {
@@ -322,7 +322,7 @@ def test_no_network_says_so_and_names_the_ways_out(kaggle, target, monkeypatch):
 
 
 def test_a_network_that_swallows_everything_is_noticed(kaggle, target, monkeypatch):
-    monkeypatch.setattr("fewlabels.datasets.transfer.TIMEOUT", 0.2)
+    monkeypatch.setattr("fewlabels.data.transfer.TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{silent.getsockname()[1]}")
         rescue = threading.Timer(5, silent.close)
@@ -421,28 +421,28 @@ def packed(folder: Path) -> bytes:
 
 
 def test_deepglobe_is_downloaded_from_kaggle(kaggle, deepglobe_root):
-    before = datasets.load("deepglobe", deepglobe_root).fingerprint
+    before = registry.load("deepglobe", deepglobe_root).fingerprint
     kaggle.archive = packed(deepglobe_root / deepglobe.FOLDER)
-    datasets.fetch("deepglobe", deepglobe_root)
+    registry.fetch("deepglobe", deepglobe_root)
     (asked,) = [json.loads(body) for method, _, _, body in kaggle.seen if method == "POST"]
     assert asked["ownerSlug"] == "balraj98"
     assert asked["datasetSlug"] == "deepglobe-land-cover-classification-dataset"
-    assert datasets.load("deepglobe", deepglobe_root).fingerprint == before
+    assert registry.load("deepglobe", deepglobe_root).fingerprint == before
 
 
 def test_landcoverai_is_downloaded_from_its_own_site(kaggle, landcoverai_root, monkeypatch):
-    before = datasets.load("landcoverai", landcoverai_root).fingerprint
+    before = registry.load("landcoverai", landcoverai_root).fingerprint
     kaggle.archive = packed(landcoverai_root / landcoverai.FOLDER)
     own = replace(
         landcoverai.archive(),
         address="http://landcover.example/v1.zip",
         md5=hashlib.md5(kaggle.archive).hexdigest(),
     )
-    _, folder = datasets.ARCHIVES["landcoverai"]
-    monkeypatch.setitem(datasets.ARCHIVES, "landcoverai", (lambda: own, folder))
-    datasets.fetch("landcoverai", landcoverai_root)
+    _, folder = registry.ARCHIVES["landcoverai"]
+    monkeypatch.setitem(registry.ARCHIVES, "landcoverai", (lambda: own, folder))
+    registry.fetch("landcoverai", landcoverai_root)
     assert {url for _, url, _, _ in kaggle.seen} == {own.address}
-    assert datasets.load("landcoverai", landcoverai_root).fingerprint == before
+    assert registry.load("landcoverai", landcoverai_root).fingerprint == before
 
 
 def test_landcoverai_s_address_is_that_of_version_1_over_https():

@@ -10,12 +10,12 @@ from matplotlib import pyplot as plt
 from rasters import halves, labels, pixels, scene
 
 from fewlabels import paths
-from fewlabels.datasets import scenery, synthetic
-from fewlabels.design import Claim
-from fewlabels.geo import preview
-from fewlabels.geo import scene as scenes
-from fewlabels.own import evidence, examples, pieces, survey, told, views
-from fewlabels.own.recipe import Recipe
+from fewlabels.data import synthetic
+from fewlabels.data.synthetic import scenery
+from fewlabels.mapping import evidence, examples, preview, score_summary, survey, tiles, views
+from fewlabels.mapping import scene as scenes
+from fewlabels.mapping.recipe import Recipe
+from fewlabels.studies.design import Claim
 from fewlabels.types import IGNORE, DataError
 
 LABELS = survey.Labels
@@ -32,7 +32,7 @@ def test_synthetic_labels_are_right_but_for_what_is_wrong_on_purpose(tmp_path):
     assert len(found["warnings"]) == 3
     mask = synthetic.scene(0, 0)[1]
     wrong = 0
-    with scenes.reading(seen.scene), pieces.labelling(seen.given, seen.scene) as burn:
+    with scenes.reading(seen.scene), tiles.labelling(seen.given, seen.scene) as burn:
         burnt = burn(slice(0, 256), slice(0, 256))
     for value, name in enumerate(seen.given.classes):
         truth = mask[burnt.labels == value]
@@ -136,7 +136,7 @@ def test_scores_of_both_methods_stand_side_by_side():
         "scored": True, "miou": 0.5, "miou_interval": [0.4, 0.6], "accuracy": 0.75,
         "accuracy_interval": [0.7, 0.8], "iou": {"a": 0.5, "b": None},
     }  # fmt: skip
-    found = told.table({"tried": {"network": one, "forest": {"scored": False}}})
+    found = score_summary.table({"tried": {"network": one, "forest": {"scored": False}}})
     assert found["network"].to_dict() == {
         "mIoU": "50.0 [40.0, 60.0]", "accuracy": "75.0 [70.0, 80.0]", "IoU of a": "50.0",
         "IoU of b": "not scored",
@@ -165,7 +165,7 @@ def test_a_real_scene_is_trained_by_the_whole_recipe_but_for_a_smoke_test(tmp_pa
 
 def test_published_records_of_ones_own_scenes_are_read_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "published_root", lambda: tmp_path)
-    assert told.published() == {}
+    assert score_summary.published() == {}
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "place.json").write_text('{"format": 1, "record": {"method": "forest"}}')
-    assert told.published() == {"place": {"method": "forest"}}
+    assert score_summary.published() == {"place": {"method": "forest"}}

@@ -8,9 +8,10 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 from skimage.draw import line
 
-from fewlabels import audits, expand
-from fewlabels.expand.nearest import geodesic
-from fewlabels.expand.segments import filled
+from fewlabels.experiments import audits
+from fewlabels.labels import expansion
+from fewlabels.labels.expansion.nearest import geodesic
+from fewlabels.labels.expansion.segments import filled
 from fewlabels.types import IGNORE, DataError, NoLabelsError, Tile, UnknownName
 
 
@@ -53,26 +54,26 @@ def linked_one_by_one(labels: np.ndarray, distance: float) -> np.ndarray:
 @given(seed=st.integers(0, 999), distance=st.sampled_from([1, 2.5, 5, 9, 14.2]))
 def test_linking_equals_drawing_each_line(seed: int, distance: float):
     labels = sparse(seed)
-    fast = expand.expand(labels, "link", distance=distance)
+    fast = expansion.expand(labels, "link", distance=distance)
     assert (fast == linked_one_by_one(labels, distance)).all()
 
 
 def test_linking_by_hand():
     labels = rows("0...0", ".....", "1...1", ".....")
-    assert (expand.expand(labels, "link", distance=3.9) == labels).all()
-    joined = expand.expand(labels, "link", distance=4)
+    assert (expansion.expand(labels, "link", distance=3.9) == labels).all()
+    joined = expansion.expand(labels, "link", distance=4)
     assert (joined == rows("00000", ".....", "11111", ".....")).all()
 
 
 def test_where_joins_of_two_classes_cross_nothing_is_labelled():
     labels = rows("..0..", ".....", "1...1", ".....", "..0..")
-    joined = expand.expand(labels, "link", distance=4)
+    joined = expansion.expand(labels, "link", distance=4)
     assert (joined == rows("..0..", "..0..", "11.11", "..0..", "..0..")).all()
 
 
 def test_a_join_does_not_overwrite_a_true_label():
     labels = rows("0.1.0")
-    assert (expand.expand(labels, "link", distance=4) == rows("00100")).all()
+    assert (expansion.expand(labels, "link", distance=4) == rows("00100")).all()
 
 
 @settings(max_examples=40)
@@ -91,18 +92,18 @@ def test_disc_equals_looking_at_every_label(seed: int, radius: float, number: in
         nearest = np.unique(value[square == square.min()])
         if square.min() <= radius**2 and len(nearest) == 1:
             expected[here] = nearest[0]
-    assert (expand.expand(labels, "disc", radius=radius) == expected).all()
+    assert (expansion.expand(labels, "disc", radius=radius) == expected).all()
 
 
 def test_disc_leaves_a_tie_between_classes_open():
-    assert (expand.expand(rows("0...1"), "disc", radius=4) == rows("00.11")).all()
-    assert (expand.expand(rows("0...0"), "disc", radius=4) == rows("00000")).all()
+    assert (expansion.expand(rows("0...1"), "disc", radius=4) == rows("00.11")).all()
+    assert (expansion.expand(rows("0...0"), "disc", radius=4) == rows("00000")).all()
 
 
 def test_geodesic_on_flat_ground_is_the_distance_of_a_king_with_diagonals():
     labels = np.full((9, 9), IGNORE, np.uint8)
     labels[4, 4] = 1
-    found = expand.expand(labels, "geodesic", image=np.full((9, 9, 3), 7, np.uint8), radius=3)
+    found = expansion.expand(labels, "geodesic", image=np.full((9, 9, 3), 7, np.uint8), radius=3)
     down, right = np.abs(np.mgrid[-4:5, -4:5])
     steps = np.maximum(down, right) + (2**0.5 - 1) * np.minimum(down, right)
     assert ((found == 1) == (steps <= 3)).all()
@@ -113,10 +114,10 @@ def test_geodesic_stops_at_an_edge_that_a_disc_crosses():
     image[:, 15:] = 200
     labels = np.full((15, 30), IGNORE, np.uint8)
     labels[7, 10] = 0
-    far = expand.expand(labels, "geodesic", image=image, radius=8)
+    far = expansion.expand(labels, "geodesic", image=image, radius=8)
     assert (far[7, 3:14] == 0).all()
     assert (far[:, 17:] == IGNORE).all()
-    assert (expand.expand(labels, "disc", radius=8)[7, 17] == 0).all()
+    assert (expansion.expand(labels, "disc", radius=8)[7, 17] == 0).all()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -124,7 +125,7 @@ def test_geodesic_equals_dijkstra_on_the_graph_of_neighbours(seed: int):
     labels, image = sparse(seed, (14, 17), 9), picture((14, 17), seed=seed)
     labels[labels != IGNORE] = np.arange(9)  # nine classes: the owner of a pixel is its class
     h, w = labels.shape
-    from fewlabels.expand.nearest import _edges
+    from fewlabels.labels.expansion.nearest import _edges
 
     cost = (1 + 10 * _edges(image)).ravel()
     index = np.arange(h * w).reshape(h, w)
@@ -161,18 +162,18 @@ def test_segments_follow_the_image(how: str, bands: int):
     labels = np.full((40, 40), IGNORE, np.uint8)
     labels[::6, :18:6], labels[::6, 22::6] = 0, 1
     options = {"size": 64} if how == "slic" else {"scale": 500}
-    found = expand.expand(labels, how, image=image, **options)
+    found = expansion.expand(labels, how, image=image, **options)
     assert not (found[:, :20] == 1).any()
     assert not (found[:, 20:] == 0).any()
     assert (found != IGNORE).mean() > 0.8
 
 
 @settings(max_examples=20)
-@given(seed=st.integers(0, 999), how=st.sampled_from(expand.NAMES))
+@given(seed=st.integers(0, 999), how=st.sampled_from(expansion.NAMES))
 def test_true_labels_are_never_changed_and_the_input_neither(seed: int, how: str):
     labels, image = sparse(seed), picture((24, 30), seed=seed)
     before = labels.copy()
-    found = expand.expand(labels, how, image=image)
+    found = expansion.expand(labels, how, image=image)
     assert (labels == before).all()
     given_here = labels != IGNORE
     assert (found[given_here] == labels[given_here]).all()
@@ -182,9 +183,9 @@ def test_true_labels_are_never_changed_and_the_input_neither(seed: int, how: str
 @pytest.mark.parametrize("how", ["link", "disc", "geodesic"])
 def test_a_larger_reach_labels_more(how: str):
     labels, image = sparse(3, classes=1), picture((24, 30))
-    reach = expand.METHODS[how].reach
+    reach = expansion.METHODS[how].reach
     near, far = (
-        expand.expand(labels, how, image=image, **{reach: r}) != IGNORE for r in (2.0, 6.0)
+        expansion.expand(labels, how, image=image, **{reach: r}) != IGNORE for r in (2.0, 6.0)
     )
     assert (far | ~near).all()
     assert far.sum() > near.sum()
@@ -193,7 +194,7 @@ def test_a_larger_reach_labels_more(how: str):
 def test_the_audit_by_hand():
     mask = rows("0011", "0011", "22..")
     labels = rows("00.1", "1..1", "0.1.")
-    found = expand.audit(labels, mask, 4)
+    found = expansion.audit(labels, mask, 4)
     assert found["pixels"].tolist() == [4, 4, 2, 0]
     assert found["labelled"].tolist() == [3, 3, 0, 0]  # the label on void counts nowhere
     assert found["correct"].tolist() == [2, 2, 0, 0]
@@ -214,39 +215,39 @@ def test_an_audit_of_many_places_takes_evenly_spaced_ones():
 
 def test_audits_add_up_over_tiles():
     mask, labels = rows("0011"), rows("00.0")
-    twice = pd.concat([expand.audit(labels, mask, 2)] * 2).groupby("class").sum()
-    assert expand.with_shares(twice)["purity"].tolist()[0] == pytest.approx(2 / 3)
+    twice = pd.concat([expansion.audit(labels, mask, 2)] * 2).groupby("class").sum()
+    assert expansion.with_shares(twice)["purity"].tolist()[0] == pytest.approx(2 / 3)
     assert twice["pixels"].tolist() == [4, 4]
 
 
 def test_what_does_not_fit_is_refused():
     labels, image = sparse(0), picture((24, 30))
     with pytest.raises(UnknownName, match="unknown expansion 'grow'; known: disc, felzenszwalb"):
-        expand.expand(labels, "grow")
+        expansion.expand(labels, "grow")
     with pytest.raises(UnknownName, match="option of expansion 'disc' 'distance'; known: radius"):
-        expand.expand(labels, "disc", distance=3)
+        expansion.expand(labels, "disc", distance=3)
     with pytest.raises(UnknownName, match="option of expansion 'none'"):
-        expand.expand(labels, "none", radius=3)
+        expansion.expand(labels, "none", radius=3)
     for wrong in (0, -2.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="radius must be a positive number"):
-            expand.expand(labels, "disc", radius=wrong)
+            expansion.expand(labels, "disc", radius=wrong)
     with pytest.raises(NoLabelsError, match="0 of 720 pixels are labelled"):
-        expand.expand(np.full((24, 30), IGNORE, np.uint8), "disc")
+        expansion.expand(np.full((24, 30), IGNORE, np.uint8), "disc")
     with pytest.raises(DataError, match="'slic' follows the image"):
-        expand.expand(labels, "slic")
+        expansion.expand(labels, "slic")
     broken = image.astype(np.float32)
     broken[3, 4] = np.nan
     with pytest.raises(DataError, match="3 of 2160 values that are not finite"):
-        expand.expand(labels, "geodesic", image=broken)
+        expansion.expand(labels, "geodesic", image=broken)
     with pytest.raises(ValueError, match="the labels hold class 2, but there are 2"):
-        expand.audit(rows("002"), rows("001"), 2)
+        expansion.audit(rows("002"), rows("001"), 2)
 
 
 def test_an_audit_of_other_sizes_is_refused(unchecked):
     with pytest.raises(ValueError, match=r"labels are \(1, 3\), the mask is \(1, 2\)"):
-        expand.audit(rows("000"), rows("00"), 1)
+        expansion.audit(rows("000"), rows("00"), 1)
 
 
 def test_an_image_of_another_size_is_refused(unchecked):
     with pytest.raises(DataError, match="image is 24 x 29.*labels 24 x 30"):
-        expand.expand(sparse(0), "geodesic", image=picture((24, 29)))
+        expansion.expand(sparse(0), "geodesic", image=picture((24, 29)))

@@ -15,10 +15,10 @@ import shapely
 from rasterio.transform import Affine
 from torch import nn
 
-from fewlabels.geo import scene as scenes
-from fewlabels.own import clicked, explore, still, trial
-from fewlabels.own.clicked import Click
-from fewlabels.own.recipe import Recipe, RecipeError
+from fewlabels.mapping import scene as scenes
+from fewlabels.mapping.recipe import Recipe, RecipeError
+from fewlabels.mapping.widget import annotations, notebook, quick_fit, static_view
+from fewlabels.mapping.widget.annotations import Click
 from fewlabels.report.convert import convert, png_inches
 from fewlabels.types import DataError, NoLabelsError, UnknownName
 
@@ -37,9 +37,11 @@ def image() -> np.ndarray:
 
 
 @pytest.fixture
-def explorer(image: np.ndarray, tmp_path: Path) -> explore.Explorer:
+def explorer(image: np.ndarray, tmp_path: Path) -> notebook.Explorer:
     """Six clicks on that image, three of each class."""
-    made = explore.explore(image, CLASSES, file=tmp_path / "clicks.geojson", how=TINY, device="cpu")
+    made = notebook.explore(
+        image, CLASSES, file=tmp_path / "clicks.geojson", how=TINY, device="cpu"
+    )
     for row in (5, 20, 40):
         made.add(10, row, "dark")
         made.add(50, row, "bright")
@@ -83,7 +85,7 @@ def test_a_click_outside_and_an_unknown_class_are_refused(explorer):
 def test_clicks_are_saved_at_the_middle_of_their_pixels_in_the_scenes_system(tmp_path: Path):
     file, scene = tmp_path / "clicks.geojson", opened(tmp_path / "scene.tif")
     clicks = (Click(3, 10, 1), Click(0, 63, 0))
-    clicked.write(file, clicks, CLASSES, scene)
+    annotations.write(file, clicks, CLASSES, scene)
     frame = geopandas.read_file(file)
     assert frame.crs == rasters.UTM
     assert frame["class"].tolist() == ["bright", "dark"]
@@ -91,7 +93,7 @@ def test_clicks_are_saved_at_the_middle_of_their_pixels_in_the_scenes_system(tmp
         [400_000 + 3.5 * 30, 1_700_000 - 10.5 * 30],
         [400_000 + 0.5 * 30, 1_700_000 - 63.5 * 30],
     ]
-    assert clicked.read(file, scene, CLASSES) == (clicks, 0)
+    assert annotations.read(file, scene, CLASSES) == (clicks, 0)
 
 
 def test_clicks_on_a_plain_image_are_saved_in_pixels_and_the_file_says_so(explorer, tmp_path):
@@ -120,8 +122,8 @@ def test_saved_clicks_are_loaded_again_pixel_by_pixel(tmp_path: Path, place: str
     crs, grid = PLACES[place]
     scene = opened(tmp_path / "scene.tif", crs=crs, transform=grid)
     clicks = tuple(Click(x, y, (x + y) % 2) for x in (0, 31, 63) for y in (0, 17, 63))
-    clicked.write(tmp_path / "clicks.geojson", clicks, CLASSES, scene)
-    assert clicked.read(tmp_path / "clicks.geojson", scene, CLASSES) == (clicks, 0)
+    annotations.write(tmp_path / "clicks.geojson", clicks, CLASSES, scene)
+    assert annotations.read(tmp_path / "clicks.geojson", scene, CLASSES) == (clicks, 0)
     assert ("CRS84" in (tmp_path / "clicks.geojson").read_text()) == (place in DEGREES)
 
 
@@ -135,7 +137,7 @@ def test_labels_of_another_file_that_are_no_clicks_are_counted(tmp_path: Path):
         rasters.pixels(-40, 4, -39, 5).centroid: "dark",
     }
     file = rasters.labels(tmp_path / "drawn.gpkg", shapes, to="EPSG:4326")
-    assert clicked.read(file, scene, CLASSES) == ((Click(2, 2, 1),), 4)
+    assert annotations.read(file, scene, CLASSES) == ((Click(2, 2, 1),), 4)
 
 
 def test_a_file_of_somebody_elses_is_not_overwritten_before_it_is_loaded(explorer, image, tmp_path):
@@ -143,14 +145,14 @@ def test_a_file_of_somebody_elses_is_not_overwritten_before_it_is_loaded(explore
     explorer.save(file)
     explorer.remove(10, 5)
     explorer.save(file)  # its own
-    other = explore.explore(image, CLASSES, file=tmp_path / "none", how=TINY, device="cpu")
+    other = notebook.explore(image, CLASSES, file=tmp_path / "none", how=TINY, device="cpu")
     other.add(1, 1, "dark")
     with pytest.raises(DataError, match="load it first"):
         other.save(file)
     other.load(file)
     assert other.clicks == explorer.clicks
     other.save(file)
-    fewer = explore.explore(image, ["dark", "grey"], file=file, how=TINY, device="cpu")
+    fewer = notebook.explore(image, ["dark", "grey"], file=file, how=TINY, device="cpu")
     assert "3 other labels" in fewer.message
     with pytest.raises(DataError, match="load it first"):
         fewer.save(file)  # the three would be lost
@@ -165,7 +167,7 @@ def test_no_clicks_are_not_saved(explorer, tmp_path):
 
 def test_clicks_of_a_file_that_is_there_are_taken_up(explorer, image, tmp_path):
     explorer.save(tmp_path / "clicks.geojson")
-    again = explore.explore(image, CLASSES, file=tmp_path / "clicks.geojson", how=TINY)
+    again = notebook.explore(image, CLASSES, file=tmp_path / "clicks.geojson", how=TINY)
     assert again.clicks == explorer.clicks
 
 
@@ -200,9 +202,9 @@ def test_one_class_alone_and_no_steps_are_refused(explorer):
 
 def test_a_part_is_shown_and_mapped_and_clicks_outside_it_train_too(tmp_path: Path, monkeypatch):
     """The part lies in the bright half, the only dark click outside it."""
-    monkeypatch.setattr(trial, "MOST", 32)
+    monkeypatch.setattr(quick_fit, "MOST", 32)
     file = rasters.scene(tmp_path / "scene.tif", rasters.halves(side=96, bands=2))
-    made = explore.explore(
+    made = notebook.explore(
         file, CLASSES, file=tmp_path / "c", how=TINY, at=(0, 90), colours=(0, 1, 1), device="cpu"
     )
     assert made.frame == {"x": 64, "y": 0, "w": 32, "h": 32}
@@ -218,9 +220,9 @@ def test_void_pixels_are_grey_and_have_no_class(tmp_path: Path):
     values = rasters.halves(bands=4)
     values[:, :10] = 0
     file = rasters.scene(tmp_path / "scene.tif", values, nodata=0)
-    seen = trial.view(file)
-    assert (trial.picture(seen)[:10] == 128).all()
-    made = explore.explore(file, CLASSES, file=tmp_path / "c", how=TINY, device="cpu")
+    seen = quick_fit.view(file)
+    assert (quick_fit.picture(seen)[:10] == 128).all()
+    made = notebook.explore(file, CLASSES, file=tmp_path / "c", how=TINY, device="cpu")
     made.add(3, 30, "dark")
     made.add(60, 30, "bright")
     found = made.train()
@@ -229,11 +231,11 @@ def test_void_pixels_are_grey_and_have_no_class(tmp_path: Path):
 
 
 def test_bytes_are_shown_as_they_are_and_one_band_as_grey(image):
-    assert (trial.picture(trial.view(image)) == image).all()
-    grey = trial.picture(trial.view(image[..., 0]))
+    assert (quick_fit.picture(quick_fit.view(image)) == image).all()
+    grey = quick_fit.picture(quick_fit.view(image[..., 0]))
     assert (grey == image[..., :1]).all()
     with pytest.raises(DataError, match="has 0 to 2"):
-        trial.picture(trial.view(image), (0, 1, 3))
+        quick_fit.picture(quick_fit.view(image), (0, 1, 3))
 
 
 def test_bands_that_are_called_red_green_and_blue_are_shown_as_such(tmp_path: Path):
@@ -241,16 +243,16 @@ def test_bands_that_are_called_red_green_and_blue_are_shown_as_such(tmp_path: Pa
     file = rasters.scene(tmp_path / "scene.tif", values)
     with rasterio.open(file, "r+") as target:
         target.descriptions = ("near infrared", "blue", "green", "red", "thermal")
-    assert trial.picture(trial.view(file))[3, 4].tolist() == [150, 100, 50]
+    assert quick_fit.picture(quick_fit.view(file))[3, 4].tolist() == [150, 100, 50]
 
 
 def test_what_is_no_image_and_no_classes_are_refused(image):
     for wrong in (image.astype(complex), image[0, 0], np.zeros((0, 4))):
         with pytest.raises(DataError, match="an image is an array"):
-            trial.view(wrong)
+            quick_fit.view(wrong)
     for names in (["one"], ["one", "one"]):
         with pytest.raises(DataError, match="at least two classes"):
-            explore.explore(image, names)
+            notebook.explore(image, names)
 
 
 def test_the_front_end_is_answered_and_errors_become_its_message(explorer, tmp_path):
@@ -273,7 +275,7 @@ def test_the_front_end_can_train_and_stop(explorer, monkeypatch):
         explorer._asked(explorer, {"do": "stop"}, [])
         watch(3, nn.Identity())
 
-    monkeypatch.setattr(trial, "mapped", mapped)
+    monkeypatch.setattr(quick_fit, "mapped", mapped)
     explorer._asked(explorer, {"do": "train", "steps": 7}, [])
     assert ended.wait(60)
     assert explorer.message.startswith("Stopped at step 3 of 7")
@@ -281,7 +283,7 @@ def test_the_front_end_can_train_and_stop(explorer, monkeypatch):
 
 
 def test_a_training_that_breaks_off_leaves_the_map_and_says_so(explorer, monkeypatch):
-    monkeypatch.setattr(trial, "mapped", lambda *_: 1 / 0)
+    monkeypatch.setattr(quick_fit, "mapped", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         explorer.train()
     assert (explorer.state, explorer.classes_map) == ("failed", b"")
@@ -290,8 +292,8 @@ def test_a_training_that_breaks_off_leaves_the_map_and_says_so(explorer, monkeyp
 
 
 def test_only_one_training_runs_at_a_time(explorer, monkeypatch):
-    monkeypatch.setattr(trial, "mapped", lambda *_: explorer.train())
-    with pytest.raises(explore.Stopped, match="under way"):
+    monkeypatch.setattr(quick_fit, "mapped", lambda *_: explorer.train())
+    with pytest.raises(notebook.Stopped, match="under way"):
         explorer.train()
 
 
@@ -313,5 +315,5 @@ def test_where_nobody_can_click_a_figure_stands(explorer, tmp_path):
 
 def test_every_class_has_a_colour_of_its_own_however_many():
     many = [f"class {number}" for number in range(30)]
-    assert len(set(still.colours(many))) == 30
-    assert still.colours(["water", "tree"]) == ["#0072B2", "#009E73"]
+    assert len(set(static_view.colours(many))) == 30
+    assert static_view.colours(["water", "tree"]) == ["#0072B2", "#009E73"]

@@ -23,8 +23,8 @@ QUIET = [
 ]  # fmt: skip
 CELL = """
 import numpy as np
-from fewlabels.own.explore import explore
-from fewlabels.own.recipe import Recipe
+from fewlabels.mapping.widget.notebook import explore
+from fewlabels.mapping.recipe import Recipe
 image = np.full((40, 80, 3), (30, 70, 110), np.uint8)
 image[:, 40:] = (150, 180, 90)
 short = Recipe(model="unet:depth=2,width=4", steps=60, crop=32, batch=2, lr=3e-2, folds=0)

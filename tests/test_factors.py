@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from fewlabels.factors import LIMITS, Run
+from fewlabels.studies.run import LIMITS, Run
 from fewlabels.types import FactorError
 
 

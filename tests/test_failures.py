@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fewlabels import agreement, datasets, diagrams, failures
-from fewlabels.metrics import Statistics
-from fewlabels.records import Record
+from fewlabels.data import registry
+from fewlabels.experiments import agreement
+from fewlabels.results import diagrams, failures
+from fewlabels.results.records import Record
+from fewlabels.scoring.metrics import Statistics
 from fewlabels.studies import Run
 from fewlabels.types import Tile
 
@@ -137,7 +139,7 @@ def test_one_fold_has_its_interval_over_pairs(runs: dict):
 def test_images_are_shown_only_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DATA_ROOT", str(tmp_path))
     assert failures.images("dubai", 64, ["tile1-1"]) == {}
-    wanted = datasets.load("synthetic", split="all", grid=64).ids[1::9]
+    wanted = registry.load("synthetic", split="all", grid=64).ids[1::9]
     found = failures.images("synthetic", 64, wanted)
     assert [(id, tile.id) for id, tile in found.items()] == [(id, id) for id in wanted]
 

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fewlabels import figures
-from fewlabels.datasets import ai4mars, deepglobe, dubai, landcoverai, potsdam, synthetic
+from fewlabels.data import synthetic
+from fewlabels.data.sources import ai4mars, deepglobe, dubai, landcoverai, potsdam
+from fewlabels.results import figures
 from fewlabels.types import IGNORE
 
 mpl.use("Agg")

@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 from sklearn.ensemble import RandomForestClassifier
 
 from fewlabels import cli
-from fewlabels.own import compare, fit, forest, grow, score, stored, survey, told
-from fewlabels.own.predict import predict
-from fewlabels.own.recipe import Recipe
+from fewlabels.learners import forest
+from fewlabels.mapping import compare, fit, grow, model_folder, score, score_summary, survey
+from fewlabels.mapping.predict import predict
+from fewlabels.mapping.recipe import Recipe
 from fewlabels.types import UnknownName
 
 QUICK = Recipe(method="forest", trees=7, crop=32, side=32, window=32, folds=3, gap=2)
@@ -34,7 +35,7 @@ def ground(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def trained(folder: Path, how: Recipe, name: str = "model") -> stored.About:
+def trained(folder: Path, how: Recipe, name: str = "model") -> model_folder.About:
     given = survey.Labels(folder / "labels.gpkg")
     return fit.fit(folder / "scene.tif", given, folder / name, how, device="cpu")
 
@@ -97,11 +98,11 @@ def test_a_damaged_forest_is_named(ground):
     for change in ({"ways": nowhere}, {"feature": whole["feature"] + 4}, {"share": None}):
         tables = {k: v for k, v in (whole | change).items() if v is not None}
         save_file(tables, file)
-        with pytest.raises(stored.ModelError, match="do not fit"):
-            stored.network(ground / "model", about)
+        with pytest.raises(model_folder.ModelError, match="do not fit"):
+            model_folder.network(ground / "model", about)
     save_file(whole, file)
-    with pytest.raises(stored.ModelError, match="no forest of 3 bands"):
-        stored.network(ground / "model", replace(about, bands=about.bands[:3]))
+    with pytest.raises(model_folder.ModelError, match="no forest of 3 bands"):
+        model_folder.network(ground / "model", replace(about, bands=about.bands[:3]))
 
 
 class Fixed:
@@ -137,7 +138,7 @@ def test_the_better_one_is_kept_and_both_are_told(ground, capsys):
     assert (record["method"], about.network) == ("forest", "forest")
     assert record["difference"]["units"] == 6
     assert record["difference"]["miou"] == pytest.approx(record["tried"]["network"]["miou"] - 1)
-    text = "\n".join(told.lines(record))
+    text = "\n".join(score_summary.lines(record))
     assert "network minus forest: -" in text
     assert "kept: forest (its held-out mIoU is the higher one)" in text
     assert trained(ground, replace(how, method="network"), "asked").network == how.model

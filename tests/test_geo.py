@@ -14,8 +14,8 @@ from rasterio.transform import Affine
 from rasters import GRID, UTM, labels, pixels, scene
 from shapely.geometry import LineString, MultiPoint, Point, Polygon, box
 
-from fewlabels.geo import bands, burn, maps, marks, painted
-from fewlabels.geo import scene as scenes
+from fewlabels.mapping import bands, label_image, maps, rasterize, vector_labels
+from fewlabels.mapping import scene as scenes
 from fewlabels.types import IGNORE, DataError, DiskFullError, NoLabelsError
 
 ALL = slice(0, 10), slice(0, 12)
@@ -139,8 +139,8 @@ def test_drawn_labels_fall_on_the_pixels_they_were_drawn_on(tmp_path, plain, suf
         shapes = {p.buffer(1): name for p, name in shapes.items()}
     else:
         shapes |= {pixels(3, 2, 6, 4): "b", LineString([centre(1, 6), centre(5, 6)]): "a"}
-    found = marks.read(labels(tmp_path / f"l.{suffix}", shapes, to=to), plain)
-    burnt = burn.burning(found)(*ALL)
+    found = vector_labels.read(labels(tmp_path / f"l.{suffix}", shapes, to=to), plain)
+    burnt = rasterize.burning(found)(*ALL)
     expected = np.full((10, 12), IGNORE)
     expected[0, 0], expected[9, 11] = 0, 1
     if suffix != "shp":
@@ -158,21 +158,24 @@ def test_coordinates_in_a_list_become_pixels(tmp_path, plain):
     lonlat = pd.DataFrame({"Lon": geographic.x, "Lat": geographic.y, "kind": ["a", "b"]})
     lonlat.to_csv(tmp_path / "lonlat.csv", index=False)
     for name, crs in (("xy", "scene"), ("xy", UTM), ("lonlat", None)):
-        found = marks.read(tmp_path / f"{name}.csv", plain, column="kind", crs=crs)
-        assert np.argwhere(burn.burning(found)(*ALL).labels != IGNORE).tolist() == [[3, 2], [8, 7]]
+        found = vector_labels.read(tmp_path / f"{name}.csv", plain, column="kind", crs=crs)
+        assert np.argwhere(rasterize.burning(found)(*ALL).labels != IGNORE).tolist() == [
+            [3, 2],
+            [8, 7],
+        ]
     with pytest.raises(DataError, match=f"system none.*has {UTM}"):
-        marks.read(tmp_path / "xy.csv", plain, column="kind")
+        vector_labels.read(tmp_path / "xy.csv", plain, column="kind")
     (tmp_path / "odd.csv").write_text("east,north,kind\n1,2,a\n")
     with pytest.raises(DataError, match="columns east, north, kind"):
-        marks.read(tmp_path / "odd.csv", plain, column="kind")
+        vector_labels.read(tmp_path / "odd.csv", plain, column="kind")
 
 
 def test_a_turned_grid_is_followed(tmp_path):
     turned = Affine.translation(4e5, 1.7e6) @ Affine.rotation(30) @ Affine.scale(10, -10)
     file = scene(tmp_path / "turned.tif", np.ones((1, 10, 12), np.uint8), transform=turned)
     found = scenes.opened(file)
-    where = marks.read(labels(tmp_path / "l.gpkg", {centre(4, 7, turned): "a"}), found)
-    assert np.argwhere(burn.burning(where)(*ALL).labels == 0).tolist() == [[7, 4]]
+    where = vector_labels.read(labels(tmp_path / "l.gpkg", {centre(4, 7, turned): "a"}), found)
+    assert np.argwhere(rasterize.burning(where)(*ALL).labels == 0).tolist() == [[7, 4]]
     corner = found.transform @ (1, 0)
     assert corner == pytest.approx((4e5 + 10 * cos(radians(30)), 1.7e6 + 10 * sin(radians(30))))
     maps.write(tmp_path / "map.tif", found, [np.zeros((10, 12), np.uint8)])
@@ -185,11 +188,13 @@ def test_what_a_person_says_of_the_system_wins(tmp_path, plain):
         tmp_path / "l.geojson"
     )
     with pytest.raises(NoLabelsError, match="1 outside the scene"):
-        marks.read(tmp_path / "l.geojson", plain)
-    found = marks.read(tmp_path / "l.geojson", plain, crs=UTM)
-    assert np.argwhere(burn.burning(found)(*ALL).labels == 0).tolist() == [[7, 4]]
+        vector_labels.read(tmp_path / "l.geojson", plain)
+    found = vector_labels.read(tmp_path / "l.geojson", plain, crs=UTM)
+    assert np.argwhere(rasterize.burning(found)(*ALL).labels == 0).tolist() == [[7, 4]]
     with pytest.raises(DataError, match="EPSG:999999"):
-        marks.read(labels(tmp_path / "l.gpkg", {centre(1, 1): "a"}), plain, crs="EPSG:999999")
+        vector_labels.read(
+            labels(tmp_path / "l.gpkg", {centre(1, 1): "a"}), plain, crs="EPSG:999999"
+        )
 
 
 def test_a_label_where_the_scenes_system_has_no_place_is_outside(tmp_path, plain):
@@ -197,7 +202,7 @@ def test_a_label_where_the_scenes_system_has_no_place_is_outside(tmp_path, plain
     far = Polygon([(147, -40), (148, -40), (148, -41)])
     frame = geopandas.GeoDataFrame({"class": ["a", "b"]}, geometry=[here, far], crs=4326)
     frame.to_file(tmp_path / "l.gpkg")
-    found = marks.read(tmp_path / "l.gpkg", plain)
+    found = vector_labels.read(tmp_path / "l.gpkg", plain)
     assert found.report["outside the scene"] == 1
     assert len(found.shapes) == 1
 
@@ -206,13 +211,13 @@ def test_systems_that_cannot_be_brought_together_are_both_named(tmp_path, plain)
     bare = scenes.opened(scene(tmp_path / "bare.tif", np.ones((1, 10, 12), np.uint8), crs=None))
     file = labels(tmp_path / "l.gpkg", {centre(1, 1): "a"})
     with pytest.raises(DataError, match=r"l\.gpkg.*EPSG:32615.*bare\.tif.*none"):
-        marks.read(file, bare)
-    assert len(marks.read(file, bare, crs="scene").shapes) == 1
+        vector_labels.read(file, bare)
+    assert len(vector_labels.read(file, bare, crs="scene").shapes) == 1
     unknown = labels(tmp_path / "l.shp", {pixels(1, 1, 3, 3): "a"}, crs=None)
     with pytest.raises(DataError, match=r"l\.shp.*none.*scene\.tif.*EPSG:32615"):
-        marks.read(unknown, plain)
+        vector_labels.read(unknown, plain)
     with pytest.raises(DataError, match=r"EPSG:999999"):
-        marks.read(unknown, plain, crs="EPSG:999999")
+        vector_labels.read(unknown, plain, crs="EPSG:999999")
 
 
 def test_what_is_left_out_is_counted(tmp_path, plain):
@@ -222,63 +227,63 @@ def test_what_is_left_out_is_counted(tmp_path, plain):
         {"class": ["a", "b", "a", None, "a", "b"]}, geometry=shapes, crs=UTM
     )
     frame.to_file(tmp_path / "l.gpkg")
-    found = marks.read(tmp_path / "l.gpkg", plain, classes=("a", "c"))
+    found = vector_labels.read(tmp_path / "l.gpkg", plain, classes=("a", "c"))
     assert found.classes == ("a", "c")
     assert found.report == {
         "found": 6, "doubtful": [], "without geometry": 1,
         "unknown classes": {"b": 2, "none": 1}, "outside the scene": 1, "used": {"Point": 1},
     }  # fmt: skip
-    every = marks.read(tmp_path / "l.gpkg", plain)
+    every = vector_labels.read(tmp_path / "l.gpkg", plain)
     assert every.report["outside the scene"] == 2
     assert not every.areas
     with pytest.raises(NoLabelsError, match=r"none of 6 labels.*\{'a': 2, 'b': 2, 'none': 1\}"):
-        marks.read(tmp_path / "l.gpkg", plain, classes=("z", "y"))
+        vector_labels.read(tmp_path / "l.gpkg", plain, classes=("z", "y"))
 
 
 def test_pixels_of_two_classes_have_none(tmp_path, plain):
     shapes = {pixels(0, 0, 4, 4): "a", pixels(2, 2, 6, 6): "b", pixels(8, 0, 10, 2): "a",
               pixels(9, 0, 11, 2): "a"}  # fmt: skip
-    burnt = burn.burning(marks.read(labels(tmp_path / "l.gpkg", shapes), plain))(*ALL)
+    burnt = rasterize.burning(vector_labels.read(labels(tmp_path / "l.gpkg", shapes), plain))(*ALL)
     assert burnt.contradictory == 4
     assert (burnt.labels[2:4, 2:4] == IGNORE).all()
-    assert (burnt.units[2:4, 2:4] == burn.NOBODY).all()
+    assert (burnt.units[2:4, 2:4] == rasterize.NOBODY).all()
     assert (burnt.labels == 0).sum() == 12 + 6
     assert (burnt.units[0, 8:11] == [2, 3, 3]).all()
 
 
 def test_windows_burn_as_the_whole_does(tmp_path, plain):
     shapes = {box(400_010, 1_699_800, 400_250, 1_699_990): "a", centre(7, 7).buffer(70): "b"}
-    put = burn.burning(marks.read(labels(tmp_path / "l.gpkg", shapes), plain))
+    put = rasterize.burning(vector_labels.read(labels(tmp_path / "l.gpkg", shapes), plain))
     parts = [[put(slice(r, r + 5), slice(c, c + 4)).labels for c in (0, 4, 8)] for r in (0, 5)]
     assert np.array_equal(np.block(parts), put(*ALL).labels)
 
 
 def test_attributes_that_contradict_each_other_are_listed():
     table = pd.DataFrame({"id": [1, 1, 1, 2, 2, 2, 2, 1], "name": list("aaabbbba"), "n": range(8)})
-    assert marks.doubtful(table, "name") == []
+    assert vector_labels.doubtful(table, "name") == []
     table.loc[4, "name"] = "a"
-    assert marks.doubtful(table, "id") == ["label 5: id is '2' and name is 'a'"]
+    assert vector_labels.doubtful(table, "id") == ["label 5: id is '2' and name is 'a'"]
 
 
 def test_files_of_labels_that_cannot_be_used_say_why(tmp_path, plain):
     good = labels(tmp_path / "l.gpkg", {centre(1, 1): "a"})
     with pytest.raises(DataError, match="no column 'kind'; it has: class"):
-        marks.read(good, plain, column="kind")
+        vector_labels.read(good, plain, column="kind")
     with pytest.raises(DataError, match="no column 'geometry'; it has: class"):
-        marks.read(good, plain, column="geometry")
+        vector_labels.read(good, plain, column="geometry")
     geopandas.read_file(good).to_file(good, layer="more")
     with pytest.raises(DataError, match="several or none: l, more; name one"):
-        marks.read(good, plain)
-    assert len(marks.read(good, plain, layer="more").shapes) == 1
+        vector_labels.read(good, plain)
+    assert len(vector_labels.read(good, plain, layer="more").shapes) == 1
     with pytest.raises(DataError, match="other"):
-        marks.read(good, plain, layer="other")
+        vector_labels.read(good, plain, layer="other")
     (tmp_path / "l.geojson").write_text('{"type": "FeatureCollection", "features": []}')
     with pytest.raises(NoLabelsError, match="empty"):
-        marks.read(tmp_path / "l.geojson", plain)
+        vector_labels.read(tmp_path / "l.geojson", plain)
     (tmp_path / "bad.geojson").write_text("nothing")
     for name in ("bad.geojson", "none.gpkg", "none.csv"):
         with pytest.raises(DataError, match="does not open"):
-            marks.read(tmp_path / name, plain)
+            vector_labels.read(tmp_path / name, plain)
 
 
 def test_a_label_image_on_the_grid_is_read_as_it_is(tmp_path, plain):
@@ -287,33 +292,33 @@ def test_a_label_image_on_the_grid_is_read_as_it_is(tmp_path, plain):
     file = scene(tmp_path / "mask.tif", values[None], nodata=0)
     Image.fromarray(values).save(tmp_path / "mask.png")
     for found in (
-        painted.opened(file, plain),
-        painted.opened(tmp_path / "mask.png", plain, no_label=0),
+        label_image.opened(file, plain),
+        label_image.opened(tmp_path / "mask.png", plain, no_label=0),
     ):
         assert found.classes == ("4", "9")
-        with painted.reading(found, plain) as read:
+        with label_image.reading(found, plain) as read:
             assert np.argwhere(read(*ALL) == 0).tolist() == [[2, 3], [2, 4]]
             assert np.argwhere(read(*ALL) == 1).tolist() == [[7, 1]]
-    found = painted.opened(file, plain, {9: "water", 1: "land"})
+    found = label_image.opened(file, plain, {9: "water", 1: "land"})
     assert found.report == {
         "found": 3, "share": 3 / 120, "unknown classes": {"4": 2}, "used": {"pixels": 1},
     }  # fmt: skip
     with pytest.raises(NoLabelsError, match=r"\{'4': 2, '9': 1\}"):
-        painted.opened(file, plain, {1: "land"})
+        label_image.opened(file, plain, {1: "land"})
 
 
 def test_a_label_image_on_another_grid_is_brought_to_the_scenes(tmp_path, plain):
     values = np.zeros((1, 5, 6), np.uint8)
     values[0, 1, 2] = 3  # a pixel of 60 m covers 2 x 2 of the scene's
     coarse = scene(tmp_path / "coarse.tif", values, transform=GRID @ Affine.scale(2), nodata=0)
-    with painted.reading(painted.opened(coarse, plain), plain) as read:
+    with label_image.reading(label_image.opened(coarse, plain), plain) as read:
         assert np.argwhere(read(*ALL) == 0).tolist() == [[2, 4], [2, 5], [3, 4], [3, 5]]
     Image.fromarray(values[0]).save(tmp_path / "small.png")
     with pytest.raises(DataError, match=r"5 x 6 pixels.*none.*10 x 12 pixels, EPSG:32615"):
-        painted.opened(tmp_path / "small.png", plain)
+        label_image.opened(tmp_path / "small.png", plain)
     scene(tmp_path / "floats.tif", np.ones((1, 10, 12), np.float32))
     with pytest.raises(DataError, match="1 bands of float32"):
-        painted.opened(tmp_path / "floats.tif", plain)
+        label_image.opened(tmp_path / "floats.tif", plain)
 
 
 @pytest.mark.parametrize("name", ["mask.png", "mask.tif"])
@@ -324,11 +329,11 @@ def test_a_label_image_that_was_cut_off_is_named(tmp_path, name):
     Image.fromarray(values).save(file) if name.endswith("png") else scene(file, values[None])
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(DataError, match=f"label image.*{name}.*cut off"):
-        painted.opened(file, ground)
+        label_image.opened(file, ground)
 
 
 def test_blocks_are_numbered_over_the_scene():
-    assert painted.blocks(slice(0, 4), slice(2, 6), 6, 3).tolist() == [[0, 1, 1, 1]] * 3 + [
+    assert label_image.blocks(slice(0, 4), slice(2, 6), 6, 3).tolist() == [[0, 1, 1, 1]] * 3 + [
         [2, 3, 3, 3]
     ]
 
@@ -406,12 +411,15 @@ def test_odd_labels_are_counted_and_stop_nothing(tmp_path, plain):
         {"kind": [1.0, 2.0, 1.0, None]}, geometry=[bow, tiny, nowhere, bow], crs=UTM
     )
     frame.to_file(tmp_path / "l.gpkg")
-    found = marks.read(tmp_path / "l.gpkg", plain, column="kind")
+    found = vector_labels.read(tmp_path / "l.gpkg", plain, column="kind")
     assert found.classes == ("1", "2")
     assert found.report["unknown classes"] == {"none": 1}
     assert found.report["outside the scene"] + found.report["without geometry"] == 1
-    burnt = burn.burning(found)(*ALL)
-    assert set(np.unique(burnt.units)) == {burn.NOBODY, 0}  # the tiny one holds no pixel's centre
+    burnt = rasterize.burning(found)(*ALL)
+    assert set(np.unique(burnt.units)) == {
+        rasterize.NOBODY,
+        0,
+    }  # the tiny one holds no pixel's centre
     assert (burnt.labels == 0).any()
 
 
@@ -420,7 +428,7 @@ def test_empty_layers_of_every_format_say_so(tmp_path, plain):
     for name in ("l.gpkg", "l.shp"):
         frame.to_file(tmp_path / name)
         with pytest.raises(NoLabelsError, match="empty"):
-            marks.read(tmp_path / name, plain)
+            vector_labels.read(tmp_path / name, plain)
     (tmp_path / "l.csv").write_text("x,y,class\n")
     with pytest.raises(NoLabelsError, match="empty"):
-        marks.read(tmp_path / "l.csv", plain, crs="scene")
+        vector_labels.read(tmp_path / "l.csv", plain, crs="scene")

@@ -8,15 +8,16 @@ import pytest
 from conftest import geotiff
 from PIL import Image
 
-from fewlabels import datasets, paths
-from fewlabels.datasets import landcoverai
+from fewlabels import paths
+from fewlabels.data import registry
+from fewlabels.data.sources import landcoverai
 from fewlabels.types import DataError
 
 FIRST = landcoverai.SHEETS[0]
 
 
-def load(root: Path, split: str = "all", **options) -> datasets.Dataset:
-    return datasets.load("landcoverai", root, split=split, cache_root=root / "cache", **options)
+def load(root: Path, split: str = "all", **options) -> registry.Dataset:
+    return registry.load("landcoverai", root, split=split, cache_root=root / "cache", **options)
 
 
 def file(root: Path, kind: str, name: str = FIRST) -> Path:
@@ -157,7 +158,7 @@ def test_a_file_that_is_no_image_is_named(landcoverai_root: Path):
 def test_one_orthophoto_is_decoded_once_and_one_is_held(
     landcoverai_root: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from fewlabels.datasets import chips
+    from fewlabels.data import chips
 
     decoded: list[str] = []
     raster = chips._raster

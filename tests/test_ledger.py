@@ -4,14 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fewlabels import expand, ledger, sparsify
-from fewlabels.augment import augmentation
-from fewlabels.loaders import Batches, LabelledTile
+from fewlabels.labels import expansion, ledger, sampling
+from fewlabels.training.augmentation import augmentation
+from fewlabels.training.batches import Batches, LabelledTile
 from fewlabels.types import IGNORE, BudgetError, RecordError
 
 
 def labels(seed: int) -> np.ndarray:
-    return sparsify.draw(np.zeros((20, 20), np.uint8), "random", 30, seed=seed, tile="t")
+    return sampling.draw(np.zeros((20, 20), np.uint8), "random", 30, seed=seed, tile="t")
 
 
 def test_the_same_labels_are_counted_once():
@@ -60,30 +60,30 @@ def test_public_codes_way_is_caught_in_training():
 
 def test_derived_labels_do_not_use_up_the_budget_and_redrawn_ones_still_do():
     drawn = labels(0)
-    trained = expand.expand(drawn, "disc", radius=2)
+    trained = expansion.expand(drawn, "disc", radius=2)
     book = ledger.ledger({"t": drawn}, {"t": trained})
     book.enter("t", 0, 0, trained)
     assert book.touched == 30
     with pytest.raises(BudgetError, match="30 were declared"):
-        book.enter("t", 0, 0, expand.expand(labels(1), "disc", radius=2))
+        book.enter("t", 0, 0, expansion.expand(labels(1), "disc", radius=2))
 
 
 def test_a_draw_is_stored_once_and_read_back_as_it_was(tmp_path: Path):
     drawn = {"north/a": labels(0), "south/b": labels(1)}
-    name = sparsify.fingerprint(drawn.values())
+    name = sampling.fingerprint(drawn.values())
     file = ledger.keep(tmp_path, name, drawn)
     written = file.stat().st_mtime_ns
     assert ledger.keep(tmp_path, name, drawn) == file
     assert file.stat().st_mtime_ns == written
     back = ledger.kept(tmp_path, name)
     assert list(back) == list(drawn)
-    assert sparsify.fingerprint(back.values()) == name
+    assert sampling.fingerprint(back.values()) == name
 
 
 def test_a_missing_or_damaged_draw_is_named(tmp_path: Path):
     with pytest.raises(RecordError, match="abc.npz' cannot be read"):
         ledger.kept(tmp_path, "abc")
-    name = sparsify.fingerprint([labels(0)])
+    name = sampling.fingerprint([labels(0)])
     ledger.keep(tmp_path, name, {"t": labels(0)}).write_bytes(b"not a zip file")
     with pytest.raises(RecordError, match="run its run again"):
         ledger.kept(tmp_path, name)

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fewlabels import cli, lint, metrics, records, studies, verified
-from fewlabels.lint import rules
+from fewlabels import cli, studies
+from fewlabels.results import consistency, records, reproductions
+from fewlabels.results.consistency import rules
+from fewlabels.scoring import metrics
 from fewlabels.types import LintError
 
 RESULTS = Path(__file__).parents[1] / "report" / "results"
@@ -72,7 +74,7 @@ def test_a_uniform_draw_is_within_what_sampling_explains():
 
 
 def test_the_five_systems_own_numbers():
-    found = {(f.of, f.rule, f.found, f.expected) for f in lint.theirs()}
+    found = {(f.of, f.rule, f.found, f.expected) for f in consistency.theirs()}
     assert found == {
         ("A", "robustness", "0.009", "<0.008"),
         ("A", "in-general", "1/2", ">1/2"),
@@ -89,20 +91,20 @@ def test_the_five_systems_own_numbers():
         ("E", "label-share", "0.10", "12.81..13.79"),
         ("E", "label-share", "44.00", "8.98..9.82"),
     }
-    assert {f.rule for f in lint.theirs()} <= set(lint.RULES)
+    assert {f.rule for f in consistency.theirs()} <= set(consistency.RULES)
 
 
 def test_only_the_linked_run_of_d_is_above_its_validation():
-    (finding,) = [f for f in lint.theirs() if f.of == "D"]
+    (finding,) = [f for f in consistency.theirs() if f.of == "D"]
     assert finding.where.startswith("500 a class, linked")
     assert finding.where.endswith("-1.46")
 
 
 def test_a_printed_number_stands_once_and_says_where():
-    rows = lint.printed()
+    rows = consistency.printed()
     assert not rows.duplicated(["system", "condition", "metric"]).any()
     assert (rows[["value", "where"]] != "").all(axis=None)
-    assert set(lint.final()["system"]) == set("ABCDE")
+    assert set(consistency.final()["system"]) == set("ABCDE")
 
 
 def table(**changed: float) -> pd.DataFrame:
@@ -128,8 +130,8 @@ def table(**changed: float) -> pd.DataFrame:
     ],
 )
 def test_a_table_with_one_wrong_number(changed: dict[str, float], rule: str):
-    assert lint.lint(table()) == []
-    found = lint.lint(table(**changed), "E")
+    assert consistency.lint(table()) == []
+    found = consistency.lint(table(**changed), "E")
     assert rule in {f.rule for f in found}
     assert all(f.id.startswith(f"E/{f.rule}/a, fold 0, pair 0") for f in found)
 
@@ -137,31 +139,33 @@ def test_a_table_with_one_wrong_number(changed: dict[str, float], rule: str):
 def test_test_above_validation_is_judged_on_the_mean_over_folds():
     found = table()
     found["val_dense_miou"] = found["miou"] - np.repeat([0.2, -0.1, -0.05], 2)
-    assert lint.lint(found) == []  # one fold far above, the mean within its interval
+    assert consistency.lint(found) == []  # one fold far above, the mean within its interval
     found["val_dense_miou"] = found["miou"] - np.repeat([0.05, 0.06, 0.04], 2)
-    (finding,) = lint.lint(found)
+    (finding,) = consistency.lint(found)
     assert (finding.rule, finding.found) == ("test-above-validation", "+5.00")
-    assert lint.lint(found[:1]) == []  # a single run says nothing
+    assert consistency.lint(found[:1]) == []  # a single run says nothing
 
 
 def test_a_finding_fails_unless_a_sentence_explains_it():
-    found = lint.lint(table(seen=11, accuracy=0.69), "E")
+    found = consistency.lint(table(seen=11, accuracy=0.69), "E")
     with pytest.raises(LintError, match=r"1 finding\(s\) without explanation:\nE labels-seen 11"):
-        lint.settled(found, {"E/majority/*": "land is everywhere"})
-    shown = lint.settled(found, {"E/majority/*": "land", "E/labels-seen/a, fold 0, pair 0": "no"})
+        consistency.settled(found, {"E/majority/*": "land is everywhere"})
+    shown = consistency.settled(
+        found, {"E/majority/*": "land", "E/labels-seen/a, fold 0, pair 0": "no"}
+    )
     assert shown["explained"].tolist() == ["land", "no"]
-    assert list(lint.settled([])["rule"]) == []
+    assert list(consistency.settled([])["rule"]) == []
 
 
 @pytest.fixture(scope="module")
 def published() -> dict[str, dict]:
-    return lint.grouped("E", studies.study("E"), records.read_all(RESULTS / "E"))
+    return consistency.grouped("E", studies.study("E"), records.read_all(RESULTS / "E"))
 
 
 def test_the_committed_records_add_up_or_are_explained(published: dict[str, dict]):
     (runs,) = published.values()
-    found = lint.ours(published)
-    lint.settled(found, lint.EXPLAINED)
+    found = consistency.ours(published)
+    consistency.settled(found, consistency.EXPLAINED)
     for finding in found:  # the explanation is true: the largest class is predicted too seldom
         cell, fold, pair = finding.where.replace("fold ", "").replace("pair ", "").rsplit(", ", 2)
         confusion = runs[cell, int(fold), int(pair)].confusion.sum(axis=0)
@@ -171,14 +175,14 @@ def test_the_committed_records_add_up_or_are_explained(published: dict[str, dict
 
 def test_label_shares_are_held_against_the_masks_of_the_other_folds(published: dict[str, dict]):
     (runs,) = published.values()
-    cases = list(lint.tables._label_shares(runs))
+    cases = list(consistency.tables._label_shares(runs))
     assert len(cases) == 2 * 5 * 3 * 5  # two random cells, folds, pairs, classes
     unit = ("random, PCE", 0, 0)
     labels = runs[unit].facts["labels"]
     swapped = dict(zip(labels["per_class"], reversed(labels["per_class"].values()), strict=True))
     facts = runs[unit].facts | {"labels": labels | {"per_class": swapped}}
     wrong = runs | {unit: replace(runs[unit], facts=facts)}
-    assert any(outcome for _, _, outcome in lint.tables._label_shares(wrong))
+    assert any(outcome for _, _, outcome in consistency.tables._label_shares(wrong))
 
 
 def test_scores_that_do_not_follow_from_the_confusion_matrix(published: dict[str, dict]):
@@ -186,29 +190,31 @@ def test_scores_that_do_not_follow_from_the_confusion_matrix(published: dict[str
     unit = ("random, PCE", 0, 0)
     scores = runs[unit].facts["scores"] | {"miou": 0.9}
     wrong = replace(runs[unit], facts=runs[unit].facts | {"scores": scores})
-    found = lint.ours({"E": {unit: wrong}})
+    found = consistency.ours({"E": {unit: wrong}})
     assert {f.rule for f in found} == {"as-stored", "macro-mean"}
 
 
 def test_every_run_is_held_against_every_rule_that_its_record_allows(published: dict[str, dict]):
-    held = lint.checked(published)
+    held = consistency.checked(published)
     each = ("constant-predictor", "majority", "labels-seen", "as-stored")
     assert {held[rule] for rule in each} == {75}
     assert held["f1-iou"] == 75 * 5
     assert held["macro-mean"] == 2 * 75
     assert held["same-cell"] == 0
-    assert set(held) <= set(lint.RULES)
+    assert set(held) <= set(consistency.RULES)
 
 
 def test_equal_configurations_have_to_agree(published: dict[str, dict]):
     (runs,) = published.values()
-    assert not [f for f in lint.ours({"E": runs, "F": runs}) if f.rule == "same-cell"]
+    assert not [f for f in consistency.ours({"E": runs, "F": runs}) if f.rule == "same-cell"]
     again = {u: replace(r, key=f"{r.key} again") for u, r in runs.items()}
-    assert not [f for f in lint.ours({"E": runs, "F": again}) if f.rule == "same-cell"]
-    assert lint.checked({"E": runs, "F": runs})["same-cell"] == 0  # the same runs in two studies
-    assert lint.checked({"E": runs, "F": again})["same-cell"] == 5
+    assert not [f for f in consistency.ours({"E": runs, "F": again}) if f.rule == "same-cell"]
+    assert (
+        consistency.checked({"E": runs, "F": runs})["same-cell"] == 0
+    )  # the same runs in two studies
+    assert consistency.checked({"E": runs, "F": again})["same-cell"] == 5
     worse = {u: collapsed(r) if u[0] == "random, PCE" else r for u, r in again.items()}
-    (finding,) = [f for f in lint.ours({"E": runs, "F": worse}) if f.rule == "same-cell"]
+    (finding,) = [f for f in consistency.ours({"E": runs, "F": worse}) if f.rule == "same-cell"]
     assert finding.where == "E: random, PCE; F: random, PCE"
 
 
@@ -230,11 +236,11 @@ def test_versions_of_the_code_are_apart_until_a_run_came_out_the_same(published:
     def versions(*rows: tuple[str, str, str, str]) -> list[str]:
         columns = ["before", "after", "differ", "device_after"]
         alike = pd.DataFrame(rows, columns=columns).assign(device_before="cpu, 1 threads")
-        return [f.found for f in lint.ours({"E": mixed}, alike) if f.rule == "one-code"]
+        return [f.found for f in consistency.ours({"E": mixed}, alike) if f.rule == "one-code"]
 
     one, two = "cpu, 1 threads", "cpu, 2 threads"
-    assert not [f for f in lint.ours(published) if f.rule == "one-code"]
-    told = verified.versions(mixed.values(), verified.NONE)
+    assert not [f for f in consistency.ours(published) if f.rule == "one-code"]
+    told = reproductions.versions(mixed.values(), reproductions.NONE)
     assert told["runs"].to_dict() == {"a": 25, "b": 25, "c": 25}
     assert set(told["trained again"]) == {"-"}
     assert versions() == ["3"]
@@ -258,13 +264,13 @@ def test_records_of_two_data_sets_stand_apart(published: dict[str, dict]):
     (runs,) = published.values()
     record = next(iter(runs.values()))
     other = replace(record, run=replace(record.run, data="ai4mars"))
-    found = lint.grouped("E", studies.study("E"), [record, other])
+    found = consistency.grouped("E", studies.study("E"), [record, other])
     assert list(found) == ["E-dubai-1", "E-ai4mars-2"]
     with pytest.raises(LintError, match="are both"):
-        lint.grouped("E", studies.study("E"), [record, record])
+        consistency.grouped("E", studies.study("E"), [record, record])
     strange = replace(record, run=replace(record.run, sampler="grid"))
     with pytest.raises(LintError, match="fits none of random, PCE"):
-        lint.grouped("E", studies.study("E"), [strange])
+        consistency.grouped("E", studies.study("E"), [strange])
 
 
 @pytest.mark.parametrize("name", studies.STUDIES)
@@ -274,14 +280,14 @@ def test_a_record_is_given_back_to_the_cell_that_declared_it(name: str, publishe
     for start in studies.scale(name, "published", "dubai").starts:
         declared = studies.runs(name, "published", "dubai", start)
         found = [replace(some, run=run) for run in declared.values()]
-        (units,) = lint.grouped(name, studies.study(name), found).values()
+        (units,) = consistency.grouped(name, studies.study(name), found).values()
         assert {unit: record.run for unit, record in units.items()} == declared
 
 
 def test_the_command_line_prints_one_line_a_finding(capsys: pytest.CaptureFixture):
     assert cli.main(["lint"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(lint.theirs())
+    assert len(lines) == len(consistency.theirs())
     assert any(line.startswith("C macro-mean 76.16 70.20") for line in lines)
     assert cli.main(["lint", "--results"]) == 0
     assert "all explained" in capsys.readouterr().out
@@ -290,7 +296,7 @@ def test_the_command_line_prints_one_line_a_finding(capsys: pytest.CaptureFixtur
 def test_a_finding_of_our_own_is_an_error(
     capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(lint, "EXPLAINED", {})
+    monkeypatch.setattr(consistency, "EXPLAINED", {})
     assert cli.main(["lint", "--results"]) == 1
     said = capsys.readouterr().err
     assert re.match(r"LintError: \d+ finding\(s\) without explanation", said)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from fewlabels import ledger, sparsify
-from fewlabels.augment import augmentation
-from fewlabels.loaders import Batch, Batches, LabelledTile, Rare
+from fewlabels.labels import ledger, sampling
+from fewlabels.training.augmentation import augmentation
+from fewlabels.training.batches import Batch, Batches, LabelledTile, Rare
 from fewlabels.types import IGNORE, DataError, NoLabelsError
 
 
@@ -15,7 +15,7 @@ def tile(name: str, h: int = 40, w: int = 50, amount: float | int = 0.05) -> Lab
     y, x = np.mgrid[:h, :w]
     image = np.stack([y, x, np.full_like(y, ord(name[0]))], axis=-1).astype(np.uint8)
     mask = ((y + x) % 3).astype(np.uint8)
-    return LabelledTile(name, image, sparsify.draw(mask, "random", amount, seed=0, tile=name))
+    return LabelledTile(name, image, sampling.draw(mask, "random", amount, seed=0, tile=name))
 
 
 def batches(tiles=None, *, crop=16, size=3, steps=20, seed=0, how="none", book=None) -> Batches:

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fewlabels.losses import (
+from fewlabels.training.losses import (
     LOSSES,
     WEIGHTINGS,
     class_weights,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 
-from fewlabels.metrics import confusion, scores, without
+from fewlabels.scoring.metrics import confusion, scores, without
 from fewlabels.types import IGNORE, NoLabelsError
 
 HAND = np.array([[3, 1, 0], [0, 4, 0], [2, 0, 0]])  # 10 pixels

@@ -6,8 +6,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from segmentation_models_pytorch.encoders._utils import patch_first_conv
 
-from fewlabels import models, paths
-from fewlabels.models import pretrained
+from fewlabels import paths
+from fewlabels.training import networks
+from fewlabels.training.networks import pretrained
 from fewlabels.types import UnknownName, WeightsError
 
 
@@ -44,14 +45,14 @@ def encoder_of(architecture: str) -> str:
 )
 @pytest.mark.parametrize("channels", [1, 3, 8])
 def test_every_family_gives_logits_of_the_input_s_size(name: str, channels: int):
-    model = models.build(name, 5, channels=channels).eval()
+    model = networks.build(name, 5, channels=channels).eval()
     with torch.inference_mode():
         assert model(torch.zeros(2, channels, 64, 96)).shape == (2, 5, 64, 96)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_architecture_of_smp_gives_logits_of_the_input_s_size(architecture: str):
-    model = models.build(f"smp:{architecture}:{encoder_of(architecture)}", 3, channels=2).eval()
+    model = networks.build(f"smp:{architecture}:{encoder_of(architecture)}", 3, channels=2).eval()
     with torch.inference_mode():  # 128: smp's PAN takes nothing smaller
         assert model(torch.zeros(1, 2, 128, 160)).shape == (1, 3, 128, 160)
 
@@ -60,7 +61,7 @@ def test_every_architecture_of_smp_gives_logits_of_the_input_s_size(architecture
 @pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if a != "DPT"])
 def test_a_shorter_encoder_keeps_the_size_of_the_logits(architecture: str, depth: int):
     with torch.device("meta"):
-        model = models.build(f"smp:{architecture}:resnet18:{depth}", 3).eval()
+        model = networks.build(f"smp:{architecture}:resnet18:{depth}", 3).eval()
         assert model(torch.zeros(1, 3, 128, 160)).shape == (1, 3, 128, 160)
 
 
@@ -68,27 +69,27 @@ def test_a_shorter_encoder_keeps_the_size_of_the_logits(architecture: str, depth
     "encoder", ["mobileone_s0", "densenet121", "efficientnet-b0", "mit_b0", "tu-resnet10t"]
 )
 def test_encoders_of_other_kinds_are_built_by_name(encoder: str):
-    model = models.build(f"smp:Unet:{encoder}", 3, channels=4).eval()
+    model = networks.build(f"smp:Unet:{encoder}", 3, channels=4).eval()
     with torch.inference_mode():
         assert model(torch.zeros(1, 4, 64, 64)).shape == (1, 3, 64, 64)
 
 
 def test_the_seed_and_nothing_else_makes_the_weights():
     torch.manual_seed(1)
-    one = models.build("smp:Unet:resnet18", 3, seed=4).state_dict()
+    one = networks.build("smp:Unet:resnet18", 3, seed=4).state_dict()
     before = torch.random.get_rng_state()
     torch.manual_seed(2)
-    two = models.build("smp:Unet:resnet18", 3, seed=4).state_dict()
-    other = models.build("smp:Unet:resnet18", 3, seed=5).state_dict()
+    two = networks.build("smp:Unet:resnet18", 3, seed=4).state_dict()
+    other = networks.build("smp:Unet:resnet18", 3, seed=5).state_dict()
     assert all(torch.equal(one[k], two[k]) for k in one)
     assert any(not torch.equal(one[k], other[k]) for k in one)
     torch.manual_seed(1)
-    models.build("smp:Unet:resnet18", 3, seed=9)
+    networks.build("smp:Unet:resnet18", 3, seed=9)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_weights_from_a_file_are_in_the_encoder_and_named(weights: Path):
-    model, origin = models.build_with_provenance("smp:Unet:resnet18", 3, weights="mine")
+    model, origin = networks.build_with_provenance("smp:Unet:resnet18", 3, weights="mine")
     state = load_file(weights / "mine.safetensors")
     assert torch.equal(model.encoder.conv1.weight, state["conv1.weight"])
     assert (origin.weights, origin.origin) == ("mine", "mine.safetensors")
@@ -99,18 +100,18 @@ def test_missing_weights_are_an_error_that_lists_those_there(weights: Path):
     with pytest.raises(
         WeightsError, match=r"nowhere\.safetensors.*in that folder: mine.*WEIGHTS_ROOT"
     ):
-        models.build("smp:Unet:resnet18", 3, weights="nowhere")
+        networks.build("smp:Unet:resnet18", 3, weights="nowhere")
 
 
 def test_weights_of_another_network_are_refused(weights: Path):
     with pytest.raises(WeightsError, match="do not fit"):
-        models.build("smp:Unet:resnet34", 3, weights="mine")
+        networks.build("smp:Unet:resnet34", 3, weights="mine")
 
 
 def test_a_damaged_file_is_refused(weights: Path):
     (weights / "mine.safetensors").write_bytes(b"no tensors")
     with pytest.raises(WeightsError, match="damaged"):
-        models.build("smp:Unet:resnet18", 3, weights="mine")
+        networks.build("smp:Unet:resnet18", 3, weights="mine")
 
 
 def test_kernels_for_other_bands_by_hand():
@@ -128,7 +129,7 @@ def test_kernels_for_other_bands_by_hand():
 def test_the_first_layer_is_fitted_as_smp_does_and_the_record_says_so(
     weights: Path, channels: int, name: str
 ):
-    model, origin = models.build_with_provenance(name, 3, channels=channels, weights="mine")
+    model, origin = networks.build_with_provenance(name, 3, channels=channels, weights="mine")
     theirs = smp.encoders.get_encoder("resnet18", weights=None)
     theirs.load_state_dict(load_file(weights / "mine.safetensors"))
     layers = model.encoder.layer1.state_dict(), theirs.layer1.state_dict()
@@ -143,7 +144,7 @@ def test_deeplab_s_first_layer_is_fitted_too(monkeypatch: pytest.MonkeyPatch):
 
     source = resnet50(weights=None).state_dict()
     monkeypatch.setattr(pretrained.ResNet50_Weights, "get_state_dict", lambda *_, **__: source)
-    model = models.build("deeplabv3_resnet50", 3, channels=1, weights="imagenet")
+    model = networks.build("deeplabv3_resnet50", 3, channels=1, weights="imagenet")
     expected = source["conv1.weight"].sum(dim=1, keepdim=True)
     assert torch.equal(model.net.backbone["conv1"].weight, expected)
 
@@ -156,7 +157,7 @@ def test_a_download_that_fails_is_an_error_not_random_weights(name: str, monkeyp
     monkeypatch.setattr(pretrained, "get_encoder", no_network)
     monkeypatch.setattr(pretrained.ResNet50_Weights, "get_state_dict", no_network)
     with pytest.raises(WeightsError, match="could not be had.*no network"):
-        models.build(name, 3, weights="imagenet")
+        networks.build(name, 3, weights="imagenet")
 
 
 def test_coco_weights_replace_all_but_the_last_layer(monkeypatch: pytest.MonkeyPatch):
@@ -165,7 +166,7 @@ def test_coco_weights_replace_all_but_the_last_layer(monkeypatch: pytest.MonkeyP
     source = deeplabv3_resnet50(weights=None, weights_backbone=None, aux_loss=True).state_dict()
     member = pretrained.DeepLabV3_ResNet50_Weights
     monkeypatch.setattr(member, "get_state_dict", lambda self, **_: source)
-    model, origin = models.build_with_provenance("deeplabv3_resnet50", 4, weights="coco")
+    model, origin = networks.build_with_provenance("deeplabv3_resnet50", 4, weights="coco")
     state = model.net.state_dict()
     assert torch.equal(state["classifier.1.weight"], source["classifier.1.weight"])
     assert state["classifier.4.weight"].shape[0] == 4
@@ -186,18 +187,18 @@ def test_coco_weights_replace_all_but_the_last_layer(monkeypatch: pytest.MonkeyP
 )
 def test_unknown_models_list_the_known_ones(name: str):
     with pytest.raises(UnknownName, match="known: "):
-        models.build(name, 3)
+        networks.build(name, 3)
 
 
 def test_a_misspelt_encoder_of_timm_is_answered_with_its_neighbours():
     with pytest.raises(UnknownName, match=r"'tu-resnet81'; known: .*tu-resnet18"):
-        models.build("smp:Unet:tu-resnet81", 3)
+        networks.build("smp:Unet:tu-resnet81", 3)
 
 
 @pytest.mark.parametrize("name", ["smp:Unet:resnet18", "deeplabv3_resnet50", "unet"])
 def test_no_option_is_dropped_in_silence(name: str):
     with pytest.raises(UnknownName, match="option 'decoder_chanels'; known: "):
-        models.build(name, 3, decoder_chanels=(64, 32))
+        networks.build(name, 3, decoder_chanels=(64, 32))
 
 
 @pytest.mark.parametrize(
@@ -209,33 +210,33 @@ def test_no_option_is_dropped_in_silence(name: str):
     ],
 )
 def test_a_pair_that_smp_cannot_build_is_an_error_with_its_reason(name: str, reason: str):
-    with pytest.raises(models.OptionError, match=f"smp cannot build .*{reason}"):
-        models.build(name, 3)
+    with pytest.raises(networks.OptionError, match=f"smp cannot build .*{reason}"):
+        networks.build(name, 3)
 
 
 @pytest.mark.parametrize(("key", "value"), [("classes", 0), ("channels", 0), ("channels", -1)])
 def test_a_network_has_at_least_one_band_and_one_class(key: str, value: int):
-    with pytest.raises(models.OptionError, match=f"'{key}' must be .* at least 1, found {value}"):
-        models.build("unet", **{"classes": 3, key: value})
+    with pytest.raises(networks.OptionError, match=f"'{key}' must be .* at least 1, found {value}"):
+        networks.build("unet", **{"classes": 3, key: value})
 
 
 @pytest.mark.parametrize("name", ["unet:width=4", "smp:Unet:resnet18", "deeplabv3_resnet50"])
 def test_an_image_with_other_bands_is_an_error_that_names_both(name: str):
     with pytest.raises(RuntimeError, match="to have 3 channels, but got 4 channels"):
-        models.build(name, 3).eval()(torch.zeros(1, 4, 64, 64))
+        networks.build(name, 3).eval()(torch.zeros(1, 4, 64, 64))
 
 
 def test_there_are_no_pretrained_weights_for_networks_from_scratch():
     with pytest.raises(WeightsError, match=r"'imagenet': there are none for 'unetpp'.*`none`"):
-        models.build("unetpp", 3, weights="imagenet")
+        networks.build("unetpp", 3, weights="imagenet")
 
 
 def test_normalise_by_hand():
-    grey = models.normalise(torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)).flatten().tolist()
+    grey = networks.normalise(torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)).flatten().tolist()
     assert grey == pytest.approx(
-        [(1 - m) / s for m, s in zip(models._MEAN, models._STD, strict=True)]
+        [(1 - m) / s for m, s in zip(networks._MEAN, networks._STD, strict=True)]
     )
-    assert models.normalise(torch.zeros(1, 8, 1, 1, dtype=torch.uint8)).shape == (1, 8, 1, 1)
+    assert networks.normalise(torch.zeros(1, 8, 1, 1, dtype=torch.uint8)).shape == (1, 8, 1, 1)
 
 
 @pytest.mark.real
@@ -251,4 +252,4 @@ def test_normalise_by_hand():
 def test_the_real_encoders_load_strictly(model: str, file: str):
     if not (paths.weights_root() / f"{file}.safetensors").exists():
         pytest.skip(f"{file} is not under WEIGHTS_ROOT")
-    assert models.build_with_provenance(model, 5, weights=file)[1].origin == f"{file}.safetensors"
+    assert networks.build_with_provenance(model, 5, weights=file)[1].origin == f"{file}.safetensors"

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from fewlabels import optimise
-from fewlabels.optimise import Optimisation
+from fewlabels.training import optimisation
+from fewlabels.training.optimisation import Optimisation
 from fewlabels.types import UnknownName
 
 
 def rates(steps: int, **options: object) -> list[float]:
-    return [rate.lr for rate in optimise.rates(Optimisation(**options), steps)]
+    return [rate.lr for rate in optimisation.rates(Optimisation(**options), steps)]
 
 
 def test_constant_and_plateau_start_from_the_rate_itself():
@@ -28,7 +28,7 @@ def test_cosine_is_half_a_cosine():
 
 
 def test_one_cycle_rises_over_three_tenths_and_falls_while_momentum_does_the_opposite():
-    found = optimise.rates(Optimisation(schedule="one_cycle", lr=1.0), 100)
+    found = optimisation.rates(Optimisation(schedule="one_cycle", lr=1.0), 100)
     peak = max(range(100), key=lambda step: found[step].lr)
     assert found[0].lr == pytest.approx(1 / 25)
     assert peak in (29, 30)
@@ -59,14 +59,14 @@ def test_plateau_is_that_of_pytorch(patience: int):
     twin = ReduceLROnPlateau(idle, "max", 0.5, patience, threshold=0.0, eps=0.0)
     for seen in range(1, 41):
         twin.step(scores[seen - 1])
-        assert optimise.reduced(how, scores[:seen]) == idle.param_groups[0]["lr"]
-    assert optimise.reduced(Optimisation(schedule="cosine"), scores) == 1
+        assert optimisation.reduced(how, scores[:seen]) == idle.param_groups[0]["lr"]
+    assert optimisation.reduced(Optimisation(schedule="cosine"), scores) == 1
 
 
 def test_patience_counts_from_the_first_of_the_best():
-    assert optimise.since_best([]) == 0
-    assert optimise.since_best([0.1, 0.4, 0.4, 0.2]) == 2
-    assert optimise.since_best([0.1, 0.2]) == 0
+    assert optimisation.since_best([]) == 0
+    assert optimisation.since_best([0.1, 0.4, 0.4, 0.2]) == 2
+    assert optimisation.since_best([0.1, 0.2]) == 0
 
 
 def test_the_average_of_weights_is_the_recursion_written_out():
@@ -77,21 +77,21 @@ def test_the_average_of_weights_is_the_recursion_written_out():
         with torch.no_grad():
             model.weight.fill_(step)
             model.num_batches_tracked.fill_(step)
-        optimise.average(shadow, model, 0.8, step)
+        optimisation.average(shadow, model, 0.8, step)
         share = max(0.2, 9 / (step + 9))
         expected = (1 - share) * expected + share * step
         assert shadow.weight[0].item() == pytest.approx(expected, rel=1e-5)
     assert shadow.num_batches_tracked == 59
 
 
-@pytest.mark.parametrize("name", optimise.OPTIMISERS)
+@pytest.mark.parametrize("name", optimisation.OPTIMISERS)
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_an_optimiser_goes_on_from_its_stored_moments(name: str, layout: torch.memory_format):
     def fresh() -> tuple[nn.Module, torch.optim.Optimizer]:
         model = nn.Conv2d(3, 4, 3).to(memory_format=layout)
         nn.init.constant_(model.weight, 0.1)
         nn.init.constant_(model.bias, 0.0)
-        return model, optimise.optimiser(model, Optimisation(optimiser=name, lr=0.01))
+        return model, optimisation.optimiser(model, Optimisation(optimiser=name, lr=0.01))
 
     def stepped(model: nn.Module, optimiser: torch.optim.Optimizer, seeds: range) -> None:
         for seed in seeds:
@@ -106,12 +106,12 @@ def test_an_optimiser_goes_on_from_its_stored_moments(name: str, layout: torch.m
     stepped(half, before, range(3))
     again, after = fresh()
     again.load_state_dict(half.state_dict())
-    stored = {k: v.contiguous().clone() for k, v in optimise.moments(before).items()}
-    optimise.set_moments(after, stored)
+    stored = {k: v.contiguous().clone() for k, v in optimisation.moments(before).items()}
+    optimisation.set_moments(after, stored)
     assert set(stored) == {f"{i}.{m}" for i in (0, 1) for m in ("step", "exp_avg", "exp_avg_sq")}
     stepped(again, after, range(3, 6))
     assert all(torch.equal(again.state_dict()[k], v) for k, v in whole.state_dict().items())
-    assert optimise.moments(after)["0.exp_avg"].is_contiguous(memory_format=layout)
+    assert optimisation.moments(after)["0.exp_avg"].is_contiguous(memory_format=layout)
 
 
 def test_adam_decays_through_the_gradient_and_adamw_beside_it():
@@ -119,11 +119,11 @@ def test_adam_decays_through_the_gradient_and_adamw_beside_it():
     rate * decay * 4.
     """
     moved = {}
-    for name in optimise.OPTIMISERS:
+    for name in optimisation.OPTIMISERS:
         model = nn.Linear(1, 1, bias=False)
         nn.init.constant_(model.weight, 4.0)
         how = Optimisation(optimiser=name, lr=0.1, weight_decay=0.5)
-        optimiser = optimise.optimiser(model, how)
+        optimiser = optimisation.optimiser(model, how)
         model.weight.grad = torch.zeros(1, 1)
         optimiser.step()
         moved[name] = model.weight.item()

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fewlabels.datasets import outliers
-from fewlabels.datasets.outliers import RULES
+from fewlabels.data import outliers
+from fewlabels.data.outliers import RULES
 from fewlabels.types import IGNORE, Tile
 
 

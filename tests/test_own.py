@@ -15,16 +15,28 @@ from rasters import GRID, UTM, halves, labels, pixels, scene
 from shapely.geometry import Point
 from torch import nn
 
-from fewlabels import cli, devices, evaluate, models, paths
-from fewlabels.checkpoint import CheckpointError
+from fewlabels import cli, devices, paths
 from fewlabels.devices import compute
-from fewlabels.geo import burn, maps
-from fewlabels.geo import scene as scenes
-from fewlabels.geo.bands import Ranges, to_bytes
-from fewlabels.geo.marks import Marks
-from fewlabels.own import fit, holdout, pieces, score, stored, stream, survey, told
-from fewlabels.own.predict import predict
-from fewlabels.own.recipe import Recipe, RecipeError, check
+from fewlabels.mapping import (
+    fit,
+    holdout,
+    maps,
+    model_folder,
+    rasterize,
+    score,
+    score_summary,
+    stream,
+    survey,
+    tiles,
+)
+from fewlabels.mapping import scene as scenes
+from fewlabels.mapping.bands import Ranges, to_bytes
+from fewlabels.mapping.predict import predict
+from fewlabels.mapping.recipe import Recipe, RecipeError, check
+from fewlabels.mapping.vector_labels import Marks
+from fewlabels.scoring import inference
+from fewlabels.training import networks
+from fewlabels.training.checkpoint import CheckpointError
 from fewlabels.types import IGNORE, DataError, NoLabelsError, PlaceError, UnknownName
 
 CPU = compute("cpu", "fp32")
@@ -78,7 +90,7 @@ def test_blended_windows_are_the_whole_image_for_a_network_of_single_pixels(
     array = np.random.default_rng(0).integers(0, 256, (5, 37, 45)).astype(np.uint8)
     network = local(5, 3)
     _, found = streamed(scene(tmp_path / "a.tif", array), network, window, overlap, 3)
-    whole = evaluate.probabilities(network, array.transpose(1, 2, 0), CPU)
+    whole = inference.probabilities(network, array.transpose(1, 2, 0), CPU)
     assert np.array_equal(np.concatenate([s.classes for s in found]), whole.argmax(axis=0))
     percent = np.concatenate([s.confidence for s in found]).astype(float)
     assert np.abs(percent - 100 * whole.max(axis=0)).max() <= 0.5 + 1e-3
@@ -86,16 +98,16 @@ def test_blended_windows_are_the_whole_image_for_a_network_of_single_pixels(
 
 def test_strips_agree_with_the_evaluation_of_whole_images(tmp_path):
     array = np.random.default_rng(1).integers(0, 256, (5, 70, 50)).astype(np.uint8)
-    network = models.build("unet:depth=2,width=4", 3, channels=5)
+    network = networks.build("unet:depth=2,width=4", 3, channels=5)
     _, found = streamed(scene(tmp_path / "a.tif", array), network, 32, 8, 3)
-    whole = evaluate.predict(network, array.transpose(1, 2, 0), CPU, window=32, overlap=8)
+    whole = inference.predict(network, array.transpose(1, 2, 0), CPU, window=32, overlap=8)
     assert (np.concatenate([s.classes for s in found]) == whole).mean() > 0.999  # ties by rounding
 
 
 def test_strips_from_any_on_are_those_from_the_first(tmp_path):
     array = np.random.default_rng(2).integers(0, 256, (2, 80, 20)).astype(np.uint8)
     file = scene(tmp_path / "a.tif", array)
-    network = models.build("unet:depth=2,width=4", 3, channels=2)
+    network = networks.build("unet:depth=2,width=4", 3, channels=2)
     for window, overlap in ((16, 4), (16, 13), (79, 3)):
         how, every = streamed(file, network, window, overlap, 3)
         assert [len(s.classes) for s in every] == np.diff(how.edges).tolist()
@@ -140,22 +152,22 @@ def test_windows_that_cannot_be_are_refused():
             stream.Plan(20, 20, window, overlap)
 
 
-def cut(folder: Path, **options) -> tuple[pieces.Cut, Marks]:
+def cut(folder: Path, **options) -> tuple[tiles.Cut, Marks]:
     found = scenes.opened(folder / "scene.tif")
     given = survey.labelled(survey.Labels(folder / "labels.gpkg"), found)
     asked = {"side": 32, "gap": 2, "block": None} | options
-    with scenes.reading(found) as read, pieces.labelling(given, found) as burn:
-        return pieces.cut(found, read, burn, **asked), given
+    with scenes.reading(found) as read, tiles.labelling(given, found) as burn:
+        return tiles.cut(found, read, burn, **asked), given
 
 
 def test_pieces_hold_every_labelled_pixel_once(ground):
     for side in (16, 32, 500):
         found, given = cut(ground, side=side)
-        counts = sum(pieces.inventory(found.pieces, 2).values())
+        counts = sum(tiles.inventory(found.pieces, 2).values())
         assert given.classes == ("bright", "dark")
         assert counts.tolist() == [88, 76]
         assert found.shapes == set(range(6))
-    by_shape = pieces.inventory(found.pieces, 2)
+    by_shape = tiles.inventory(found.pieces, 2)
     assert [counts.max() for counts in by_shape.values()] == [36, 24, 24, 40, 16, 24]
 
 
@@ -200,14 +212,14 @@ def test_a_held_out_unit_is_predicted_by_a_network_that_never_saw_it(ground):
     with scenes.reading(scenes.opened(ground / "scene.tif")) as read:
         asked = score.Ground(read, found.pieces, given.classes, TINY, CPU, ground, "test")
         held = score.held_out(asked, 0, learn)
-    groups = holdout.folds(pieces.inventory(found.pieces, 2), 3, seed=0)
+    groups = holdout.folds(tiles.inventory(found.pieces, 2), 3, seed=0)
     for group, units in zip(groups, trained, strict=True):
         assert not set(np.concatenate(units, axis=None).tolist()) & group
     assert list(held.units) == list(range(6))
     summary = score.summary(held, given.classes, 0)
     assert (summary["miou"], summary["miou_interval"]) == (1.0, [1.0, 1.0])
     assert (summary["pixels"], summary["few"]) == (164, True)
-    assert "too narrow" in told.scores(summary)[-1]
+    assert "too narrow" in score_summary.scores(summary)[-1]
 
 
 def test_scores_count_labelled_pixels_and_leave_out_classes_of_one_unit():
@@ -223,7 +235,7 @@ def test_scores_count_labelled_pixels_and_leave_out_classes_of_one_unit():
 
 
 def test_a_model_learns_what_is_plain_and_its_folder_says_how(ground):
-    about = stored.about(ground / "model")
+    about = model_folder.about(ground / "model")
     record = about.record
     assert about.classes == ("bright", "dark")
     assert record["scores"]["miou"] > 0.9
@@ -263,7 +275,7 @@ def test_a_map_lies_on_its_scene_and_shows_the_classes(ground, tmp_path):
 
 def test_what_is_there_already_is_never_overwritten(ground, tmp_path):
     model, file = ground / "model", ground / "scene.tif"
-    with pytest.raises(stored.ModelError, match="there already"):
+    with pytest.raises(model_folder.ModelError, match="there already"):
         fit.fit(file, survey.Labels(ground / "labels.gpkg"), model, TINY, device="cpu")
     for name in ("map.tif", "map_confidence.tif", "map.gpkg"):
         (tmp_path / name).write_text("mine")
@@ -275,7 +287,7 @@ def test_what_is_there_already_is_never_overwritten(ground, tmp_path):
 
 def test_maps_that_cannot_be_written_are_refused_before_any_work(ground, tmp_path, monkeypatch):
     model, file = ground / "model", ground / "scene.tif"
-    monkeypatch.setattr(stored, "about", lambda *_: pytest.fail("begun"))
+    monkeypatch.setattr(model_folder, "about", lambda *_: pytest.fail("begun"))
     with pytest.raises(DataError, match=r"map.gpkg.*is no name for a class map"):
         predict(file, model, tmp_path / "map.gpkg", polygons=True, device="cpu")
     with pytest.raises(DataError, match="is no name for a class map"):
@@ -304,7 +316,7 @@ def test_a_class_that_is_named_twice_is_refused(ground, tmp_path, name):
 def test_a_prediction_that_was_interrupted_goes_on_to_the_same_map(ground, tmp_path, monkeypatch):
     file, model, computed = ground / "scene.tif", ground / "model", []
     asked = {"window": 16, "overlap": 4, "device": "cpu"}
-    logits = evaluate.logits
+    logits = inference.logits
 
     def counted(*arguments):
         if len(computed) == 17:
@@ -312,11 +324,11 @@ def test_a_prediction_that_was_interrupted_goes_on_to_the_same_map(ground, tmp_p
         computed.append(1)
         return logits(*arguments)
 
-    monkeypatch.setattr(evaluate, "logits", counted)
+    monkeypatch.setattr(inference, "logits", counted)
     with pytest.raises(KeyboardInterrupt):
         predict(file, model, tmp_path / "map.tif", **asked)
     assert not (tmp_path / "map.tif").exists()
-    monkeypatch.setattr(evaluate, "logits", lambda *a: computed.append(1) or logits(*a))
+    monkeypatch.setattr(inference, "logits", lambda *a: computed.append(1) or logits(*a))
     made = predict(file, model, tmp_path / "map.tif", **asked)
     assert made.resumed == 3  # rows of 5 windows: three were whole, the fourth had begun
     assert len(computed) == 17 + 5 + 2 * 5  # the third row again, which reaches into the fourth
@@ -463,8 +475,10 @@ def test_points_and_label_images_are_held_out_by_blocks(tmp_path):
 
 def test_a_checkpoint_of_other_labels_or_settings_is_refused(ground, tmp_path, monkeypatch):
     given, out = survey.Labels(ground / "labels.gpkg"), tmp_path / "m"
-    monkeypatch.setattr("fewlabels.own.learn.CHECKPOINT_EVERY", 2)
-    monkeypatch.setattr(stored, "write", lambda *arguments: (_ for _ in ()).throw(OSError("cut")))
+    monkeypatch.setattr("fewlabels.mapping.learn.CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr(
+        model_folder, "write", lambda *arguments: (_ for _ in ()).throw(OSError("cut"))
+    )
     how = replace(TINY, steps=4, folds=0)
     with pytest.raises(OSError, match="cut"):
         fit.fit(ground / "scene.tif", given, out, how, device="cpu")
@@ -477,20 +491,20 @@ def test_a_checkpoint_of_other_labels_or_settings_is_refused(ground, tmp_path, m
 
 
 def test_a_damaged_model_folder_is_named(ground, tmp_path):
-    with pytest.raises(stored.ModelError, match="cannot be read as a model folder"):
-        stored.about(tmp_path)
+    with pytest.raises(model_folder.ModelError, match="cannot be read as a model folder"):
+        model_folder.about(tmp_path)
     folder = tmp_path / "m"
     shutil.copytree(ground / "model", folder)
     (folder / "model.safetensors").write_bytes(b"nothing")
-    with pytest.raises(stored.ModelError, match="do not fit"):
-        stored.network(folder, stored.about(folder))
+    with pytest.raises(model_folder.ModelError, match="do not fit"):
+        model_folder.network(folder, model_folder.about(folder))
     text = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps(text | {"format": 99}))
-    with pytest.raises(stored.ModelError, match="format"):
-        stored.about(folder)
+    with pytest.raises(model_folder.ModelError, match="format"):
+        model_folder.about(folder)
     (folder / "model.json").write_text(json.dumps(text | {"bands": ["one"]}))
-    with pytest.raises(stored.ModelError, match="damaged"):
-        stored.about(folder)
+    with pytest.raises(model_folder.ModelError, match="damaged"):
+        model_folder.about(folder)
 
 
 def test_recipes_that_cannot_be_are_refused():
@@ -529,7 +543,7 @@ def test_the_command_line_trains_and_maps(ground, tmp_path, capsys):
 
 
 def test_bytes_of_a_scene_follow_the_ranges_of_training(ground):
-    about = stored.about(ground / "model")
+    about = model_folder.about(ground / "model")
     values = np.array(about.ranges.high, np.float32)[None, None]
     assert (to_bytes(values, np.ones((1, 1), bool), about.ranges) == 255).all()
 
@@ -545,7 +559,7 @@ def test_the_hand_drawn_polygons_of_a_real_scene_fall_on_the_pixels_that_came_wi
     given = survey.Labels(folder / "landsat7_022049_polygons.geojson", column="id")
     found = survey.labelled(given, scenes.opened(file))
     with scenes.reading(scenes.opened(file)) as read:
-        burnt = burn.burning(found)(slice(0, 250), slice(0, 250))
+        burnt = rasterize.burning(found)(slice(0, 250), slice(0, 250))
         assert read(slice(0, 250), slice(0, 250))[0].shape == (250, 250, 8)
     assert np.array_equal(np.where(burnt.labels == IGNORE, 0, burnt.labels + 1),
                           stored_with["labels"])  # fmt: skip

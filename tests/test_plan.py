@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from fewlabels import cli, plan, records, run, studies, sweep, train
+from fewlabels import cli, studies
+from fewlabels.experiments import plan, run, sweep
+from fewlabels.results import records
 from fewlabels.studies import Run
+from fewlabels.training import loop
 
 TINY = Run(
     grid=64, crop=32, batch=2, steps=3, watch=2, model="smp:Unet:mobilenet_v2", precision="fp32"
@@ -105,7 +108,7 @@ def test_a_published_study_is_planned_without_its_data(tmp_path: Path):
 def test_a_dry_run_prints_the_plan_and_trains_nothing(
     command: str, capsys, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(train, "fit", None)
+    monkeypatch.setattr(loop, "fit", None)
     assert cli.main([command, "D", "--profile", "smoke", "--device", "cpu", "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert "10 runs, 0 recorded, 10 to train in 40 steps" in said

@@ -8,13 +8,14 @@ import pytest
 from conftest import POTSDAM, geotiff
 from PIL import Image
 
-from fewlabels import datasets, paths, studies
-from fewlabels.datasets import potsdam
+from fewlabels import paths, studies
+from fewlabels.data import registry
+from fewlabels.data.sources import potsdam
 from fewlabels.types import DataError
 
 
-def load(root: Path, split: str = "all", **options) -> datasets.Dataset:
-    return datasets.load("potsdam", root, split=split, cache_root=root / "cache", **options)
+def load(root: Path, split: str = "all", **options) -> registry.Dataset:
+    return registry.load("potsdam", root, split=split, cache_root=root / "cache", **options)
 
 
 def label(root: Path, patch: str) -> Path:
@@ -88,7 +89,7 @@ def test_a_colour_outside_the_classes_is_named_with_its_file(
 
 
 def test_without_the_form_s_data_the_error_says_what_to_do_by_hand(tmp_path: Path):
-    for ask in (load, lambda root: datasets.fetch("potsdam", root)):
+    for ask in (load, lambda root: registry.fetch("potsdam", root)):
         with pytest.raises(
             DataError,
             match=r"cannot be downloaded.*ISPRS's form.*isprs\.org.*2_Ortho_RGB\.zip.*5_Labels_all"
@@ -102,7 +103,7 @@ def test_data_put_there_by_hand_are_found_at_any_depth(potsdam_root: Path):
     folder = potsdam_root / potsdam.FOLDER
     (folder / "Potsdam").mkdir()
     (folder / "2_Ortho_RGB").rename(folder / "Potsdam" / "2_Ortho_RGB")
-    assert datasets.fetch("potsdam", potsdam_root) == potsdam_root
+    assert registry.fetch("potsdam", potsdam_root) == potsdam_root
     assert load(potsdam_root).fingerprint == before.fingerprint
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fewlabels import prepare
+from fewlabels.experiments import prepare
 from fewlabels.studies import Run
 from fewlabels.types import IGNORE, UnknownName
 
@@ -112,6 +112,6 @@ def test_validation_places_do_not_train_and_keep_their_own_draw():
     ],
 )
 def test_wrong_factors_are_named_before_anything_is_loaded(factors, error, match, monkeypatch):
-    monkeypatch.setattr(prepare.datasets, "load", None)
+    monkeypatch.setattr(prepare.registry, "load", None)
     with pytest.raises(error, match=match):
         ready(**factors)

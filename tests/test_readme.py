@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fewlabels import arguments
+from fewlabels.cli import arguments
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text()
 COMMANDS = re.findall(r"\.venv/bin/fewlabels ([^`#|\n]+)", TEXT)

@@ -14,9 +14,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fewlabels import checkpoint, records, run, version
-from fewlabels.checkpoint import CheckpointError, Checkpoints, State
+from fewlabels.experiments import run, versioning
+from fewlabels.results import records
 from fewlabels.studies import Run
+from fewlabels.training import checkpoint
+from fewlabels.training.checkpoint import CheckpointError, Checkpoints, State
 from fewlabels.types import DiskFullError, RecordError
 
 # everything that keeps a state of its own is on: dropout, moments, average, plateau, best weights
@@ -155,8 +157,8 @@ def test_a_damaged_or_foreign_checkpoint_is_named(file, change, match, interrupt
 def test_a_checkpoint_of_another_model_is_named(interrupted: Path):
     other = dataclasses.replace(FULL, model="unet:depth=2,width=8,dropout=0.2")
     (step,) = interrupted.iterdir()
-    key = version.key(other)
-    facts = (step / "state.json").read_text().replace(version.key(FULL), key)
+    key = versioning.key(other)
+    facts = (step / "state.json").read_text().replace(versioning.key(FULL), key)
     (step / "state.json").write_text(facts)
     moved = interrupted.rename(interrupted.with_name(f".partial-{key}"))
     with pytest.raises(CheckpointError, match=r"another model: model weight .* is .* should be"):

@@ -13,23 +13,14 @@ import pandas as pd
 import pytest
 import torch
 
-from fewlabels import (
-    cli,
-    compared,
-    datasets,
-    devices,
-    ledger,
-    losses,
-    metrics,
-    prepare,
-    records,
-    run,
-    sparsify,
-    studies,
-    sweep,
-    version,
-)  # fmt: skip
+from fewlabels import cli, devices, studies
+from fewlabels.data import registry
+from fewlabels.experiments import prepare, run, sweep, versioning  # fmt: skip
+from fewlabels.labels import ledger, sampling
+from fewlabels.results import records, regroup
+from fewlabels.scoring import metrics
 from fewlabels.studies import Run, Scale, Start
+from fewlabels.training import losses
 from fewlabels.types import (
     IGNORE,
     BudgetError,
@@ -130,7 +121,7 @@ def test_a_run_on_grey_images_trains_and_its_network_comes_back(ai4mars_root: Pa
 
 def test_scores_are_derived_from_the_confusion_of_the_last_weights(finished):
     _, record = finished
-    test = datasets.load("synthetic", grid=64, split="test")
+    test = registry.load("synthetic", grid=64, split="test")
     assert record.tiles == test.ids
     assert record.confusion.shape == (len(test), len(test.classes), len(test.classes))
     assert record.scores.miou == metrics.scores(record.confusion).miou
@@ -185,7 +176,7 @@ def test_the_best_weights_of_a_run_are_read_from_the_one_that_kept_its_last(tmp_
     }
     record = run.execute(last, runs=tmp_path, device="cpu")
     asked = {mode: ("last", f"val_{mode}_miou") for mode in kept}
-    found = compared.readings({("last", 2, 1): record, ("other", 2, 1): record}, asked)
+    found = regroup.readings({("last", 2, 1): record, ("other", 2, 1): record}, asked)
     assert set(found) == {("sparse", 2, 1), ("dense", 2, 1)}
     for mode, this in kept.items():
         trained = run.execute(this, runs=tmp_path, device="cpu")
@@ -197,7 +188,7 @@ def test_the_best_weights_of_a_run_are_read_from_the_one_that_kept_its_last(tmp_
     assert any(found[mode, 2, 1].facts["kept"]["step"] < 4 for mode in kept)
     bare = dataclasses.replace(record, curves={})
     with pytest.raises(RecordError, match=f"record '{record.key}' does not say .* val_dense_miou"):
-        compared.readings({("last", 2, 1): bare}, {"dense": ("last", "val_dense_miou")})
+        regroup.readings({("last", 2, 1): bare}, {"dense": ("last", "val_dense_miou")})
 
 
 @pytest.mark.parametrize("name", ["curve_step", "curve_confusion"])
@@ -238,7 +229,7 @@ def test_runs_that_split_the_tiles_in_different_ways_are_scored_on_the_same(fini
         ("dealt", 0, 0): run("b2", "a1"), ("dealt", 1, 0): run("a2", "b1"),
         ("apart", 0, 1): run("a1", "a2"), ("dealt", 0, 1): run("b2", "a1"),
     }  # fmt: skip
-    found = compared.retested(named, "apart")
+    found = regroup.retested(named, "apart")
     assert set(found) == {(c, f, 0) for c in ("apart", "dealt") for f in (0, 1)}
     for fold, tiles in enumerate([("a1", "a2"), ("b1", "b2")]):
         assert found["dealt", fold, 0].tiles == found["apart", fold, 0].tiles == tiles
@@ -260,7 +251,7 @@ def test_statistics_that_do_not_fit_the_tiles_are_named(finished, tmp_path: Path
 
 def test_a_recorded_run_is_not_trained_again(finished, monkeypatch: pytest.MonkeyPatch):
     root, record = finished
-    monkeypatch.setattr(run.train, "fit", None)
+    monkeypatch.setattr(run.loop, "fit", None)
     assert run.execute(TINY, runs=root).key == record.key
 
 
@@ -276,10 +267,10 @@ def test_the_same_run_twice_is_bit_identical(finished, tmp_path: Path):
 
 def test_the_key_follows_declaration_data_and_code(finished, monkeypatch: pytest.MonkeyPatch):
     _, record = finished
-    assert version.key(TINY) == record.key
-    assert version.key(dataclasses.replace(TINY, seed=1)) != record.key
-    monkeypatch.setattr(version, "code_version", lambda: "other")
-    assert version.key(TINY) != record.key
+    assert versioning.key(TINY) == record.key
+    assert versioning.key(dataclasses.replace(TINY, seed=1)) != record.key
+    monkeypatch.setattr(versioning, "code_version", lambda: "other")
+    assert versioning.key(TINY) != record.key
 
 
 def test_the_factors_of_a_run_are_the_arguments_of_its_loss():
@@ -309,7 +300,7 @@ def test_the_factors_of_a_run_are_the_arguments_of_its_loss():
 def test_the_draw_of_a_run_is_stored_under_its_hash(finished):
     root, record = finished
     stored = ledger.kept(root / "draws", record.facts["labels"]["sha256"])
-    assert sparsify.fingerprint(stored.values()) == record.facts["labels"]["sha256"]
+    assert sampling.fingerprint(stored.values()) == record.facts["labels"]["sha256"]
     ready = prepare.prepare(TINY)
     assert all((stored[t.id] == t.labels).all() for t in ready.labelled)
     assert record.facts["labels"]["annotator_seconds"] > 0
@@ -359,11 +350,12 @@ def test_a_run_that_leaves_a_class_out_is_read_back_as_declared(tmp_path: Path):
 
 def test_the_trained_network_gives_the_recorded_scores(finished):
     root, record = finished
-    from fewlabels import devices, evaluate
+    from fewlabels import devices
+    from fewlabels.scoring import inference
 
     model = run.trained(record, root)
-    test = datasets.load("synthetic", grid=64, split="test")
-    found = evaluate.confusions(model, test, len(test.classes), devices.compute("cpu", "fp32"))
+    test = registry.load("synthetic", grid=64, split="test")
+    found = inference.confusions(model, test, len(test.classes), devices.compute("cpu", "fp32"))
     assert (found == record.confusion).all()
 
 
@@ -407,7 +399,7 @@ def test_a_record_with_a_wrong_bit_is_read_as_it_was_or_named(finished, tmp_path
 
 def test_a_folder_without_a_record_is_named_before_anything_is_trained(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(run.prepare, "prepare", None)
-    (tmp_path / version.key(TINY)).mkdir()
+    (tmp_path / versioning.key(TINY)).mkdir()
     with pytest.raises(RecordError, match=r"is there, but holds no record\.json; delete it"):
         run.execute(TINY, runs=tmp_path)
 
@@ -501,8 +493,8 @@ def test_published_records_are_found_by_what_they_declare(tmp_path: Path, monkey
     monkeypatch.setattr(studies, "STUDIES", {"E": dataclasses.replace(study, scales=scales)})
     made = sweep.execute("E", "published", "synthetic", runs=tmp_path, device="cpu")
     assert not list(tmp_path.rglob("*.safetensors"))
-    monkeypatch.setattr(version, "code_version", lambda: "moved since")
-    monkeypatch.setattr(run.train, "fit", None)
+    monkeypatch.setattr(versioning, "code_version", lambda: "moved since")
+    monkeypatch.setattr(run.loop, "fit", None)
     for find in (sweep.recorded, sweep.execute):
         found = find("E", "published", "synthetic", runs=tmp_path)
         assert {u: r.key for u, r in found.items()} == {u: r.key for u, r in made.items()}
@@ -566,7 +558,9 @@ def test_numbers_that_cannot_be_are_refused_at_once(command, capsys: pytest.Capt
     "command", [["run", "E", "--data", "mars", "--dry-run"], ["clicks", "--data", "mars"]]
 )
 def test_a_data_set_that_is_none_is_named_before_weights_are_sought(command, capsys, monkeypatch):
-    monkeypatch.setattr("fewlabels.models.build", lambda *_, **__: pytest.fail("weights sought"))
+    monkeypatch.setattr(
+        "fewlabels.training.networks.build", lambda *_, **__: pytest.fail("weights sought")
+    )
     assert cli.main(command) == 1
     assert "unknown data set 'mars'" in capsys.readouterr().err
 

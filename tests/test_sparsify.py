@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage import measure
 
-from fewlabels import sparsify
-from fewlabels.sparsify import draw, draw_for, draw_with_cost, even_split
+from fewlabels.labels import sampling
+from fewlabels.labels.sampling import draw, draw_for, draw_with_cost, even_split
 from fewlabels.types import IGNORE, BudgetError, NoLabelsError, UnknownName
 
 
@@ -27,12 +27,12 @@ def number(labels: np.ndarray) -> int:
 
 
 def per_class(labels: np.ndarray) -> list[int]:
-    return sparsify.counts([labels], 4).tolist()
+    return sampling.counts([labels], 4).tolist()
 
 
 @settings(max_examples=60)
 @given(
-    how=st.sampled_from(sorted(set(sparsify.PIXELS) - {"all"})),
+    how=st.sampled_from(sorted(set(sampling.PIXELS) - {"all"})),
     amounts=st.one_of(
         st.tuples(st.integers(1, 900), st.integers(1, 900)),
         st.tuples(st.floats(0.001, 1), st.floats(0.001, 1)),
@@ -72,7 +72,7 @@ def test_per_class_draws_as_many_of_each_and_all_of_a_rare_one():
 def test_stratified_gives_the_rest_of_a_small_class_to_the_others():
     mask = np.zeros((10, 10), np.uint8)
     mask[0, :3], mask[1] = 1, 2  # 87, 3 and 10 pixels
-    got = sparsify.counts([draw(mask, "stratified", 24, seed=0, tile="t")], 3).tolist()
+    got = sampling.counts([draw(mask, "stratified", 24, seed=0, tile="t")], 3).tolist()
     assert got[1:] == [3, 10]
     assert got[0] == 11
 
@@ -102,7 +102,7 @@ def test_even_split_deals_everything_and_grows(capacity: list[int], total: int):
 def test_few_stratified_pixels_do_not_always_skip_the_same_class():
     mask = np.repeat(np.arange(4, dtype=np.uint8), 100).reshape(20, 20)
     drawn = [draw(mask, "stratified", 2, seed=0, tile=str(t)) for t in range(200)]
-    assert sparsify.counts(drawn, 4).min() > 60  # 100 expected
+    assert sampling.counts(drawn, 4).min() > 60  # 100 expected
 
 
 def test_random_labels_follow_the_classes():
@@ -127,15 +127,15 @@ def test_seed_and_tile_make_another_draw_and_nothing_else_does():
 
 
 def test_ranks_do_not_depend_on_the_size_asked_for_or_the_process():
-    code = "from fewlabels.sparsify import ranks; print(*ranks(3, seed=7, tile='tile1-1'))"
+    code = "from fewlabels.labels.sampling import ranks; print(*ranks(3, seed=7, tile='tile1-1'))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    here = sparsify.ranks(100, seed=7, tile="tile1-1")[:3]
+    here = sampling.ranks(100, seed=7, tile="tile1-1")[:3]
     assert [int(x) for x in out.stdout.split()] == here.tolist()
 
 
 def test_ranks_are_frozen():
     """Philox's raw words are the same on every platform and in every NumPy; these are they."""
-    assert sparsify.ranks(2, seed=0, tile="t").tolist() == FROZEN
+    assert sampling.ranks(2, seed=0, tile="t").tolist() == FROZEN
 
 
 FROZEN = [17692476468225482517, 15374181667861778277]
@@ -143,9 +143,9 @@ FROZEN = [17692476468225482517, 15374181667861778277]
 
 def test_fingerprint_tells_draws_apart():
     one, other = (draw(scene(), "random", 50, seed=s, tile="t") for s in (0, 1))
-    assert sparsify.fingerprint([one]) == sparsify.fingerprint([one.copy()])
-    assert sparsify.fingerprint([one]) != sparsify.fingerprint([other])
-    assert sparsify.fingerprint([one, other]) != sparsify.fingerprint([other, one])
+    assert sampling.fingerprint([one]) == sampling.fingerprint([one.copy()])
+    assert sampling.fingerprint([one]) != sampling.fingerprint([other])
+    assert sampling.fingerprint([one, other]) != sampling.fingerprint([other, one])
 
 
 DRAWS = {  # the published study's records hold draws of these; a change here would orphan them
@@ -161,7 +161,7 @@ DRAWS = {  # the published study's records hold draws of these; a change here wo
 @pytest.mark.parametrize(("how", "amount"), DRAWS)
 def test_draws_are_frozen(how: str, amount: float):
     drawn = draw(scene(), how, amount, seed=0, tile="t")
-    assert sparsify.fingerprint([drawn])[:16] == DRAWS[how, amount]
+    assert sampling.fingerprint([drawn])[:16] == DRAWS[how, amount]
 
 
 @pytest.mark.parametrize("amount", [0, -3, 0.0, -0.1, 1.5, float("nan"), float("inf"), True, 10**6])
@@ -192,7 +192,7 @@ TOWN = 6  # objects: land above the road, land below it, lake, road, two houses
 
 @settings(max_examples=60)
 @given(
-    how=st.sampled_from(sorted(sparsify.MARKS)),
+    how=st.sampled_from(sorted(sampling.MARKS)),
     amounts=st.one_of(
         st.tuples(st.integers(1, 12), st.integers(1, 12)),
         st.tuples(st.floats(0.001, 1), st.floats(0.001, 1)),
@@ -215,16 +215,16 @@ def test_a_fraction_is_met_to_the_pixel(how: str, share: float):
 
 def test_marks_are_true_and_made_again_in_another_process():
     code = (
-        "import test_sparsify as t; from fewlabels import sparsify as s;"
+        "import test_sparsify as t; from fewlabels.labels import sampling as s;"
         "print(*[s.fingerprint([s.draw(t.town(), how, 5, seed=1, tile='t')]) for how in s.MARKS])"
     )
     out = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
         cwd=Path(__file__).parent,
     )  # fmt: skip
-    drawn = [draw(town(), how, 5, seed=1, tile="t") for how in sparsify.MARKS]
+    drawn = [draw(town(), how, 5, seed=1, tile="t") for how in sampling.MARKS]
     assert all((d[d != IGNORE] == town()[d != IGNORE]).all() for d in drawn)
-    assert out.stdout.split() == [sparsify.fingerprint([d]) for d in drawn]
+    assert out.stdout.split() == [sampling.fingerprint([d]) for d in drawn]
 
 
 def test_a_grid_of_a_power_of_four_is_a_square_lattice():
@@ -326,7 +326,7 @@ def test_labels_as_given_are_all_that_people_gave():
 
 def test_the_cost_of_clicks_strokes_and_dense_masks_by_hand():
 
-    def spent(how: str, amount: float, mask: np.ndarray | None = None) -> sparsify.Cost:
+    def spent(how: str, amount: float, mask: np.ndarray | None = None) -> sampling.Cost:
         mask = town() if mask is None else mask
         return draw_with_cost(mask, how, amount, seed=0, tile="t")[1]
 
@@ -343,7 +343,7 @@ def test_the_cost_of_clicks_strokes_and_dense_masks_by_hand():
     assert half.seconds == pytest.approx(TOWN * 79 * half.pixels / number(town()))
 
 
-@pytest.mark.parametrize("how", sorted(set(sparsify.SAMPLERS) - {"all"}))
+@pytest.mark.parametrize("how", sorted(set(sampling.SAMPLERS) - {"all"}))
 def test_a_draw_for_a_time_is_the_largest_that_fits(how: str):
     labels, spent = draw_for(town(), how, 90, seed=0, tile="t")
     assert spent.seconds <= 90
@@ -359,7 +359,7 @@ def test_a_draw_for_less_than_a_mark_takes_is_one_mark():
 
 def test_the_click_times_give_the_published_total():
     """Bearman et al.: 22.1 s an image, with 18.5 absent classes at 1 s and 1.5 present ones."""
-    total = 18.5 * 1 + 1.5 * sparsify.costs.FIRST_CLICK
+    total = 18.5 * 1 + 1.5 * sampling.costs.FIRST_CLICK
     assert total == pytest.approx(22.1)
 
 

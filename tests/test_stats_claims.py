@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from fewlabels import stats
+from fewlabels.results import statistics
 from fewlabels.studies import Claim
 from fewlabels.types import UnknownName
 
@@ -32,7 +32,7 @@ def table(cells: dict[str, float], *, noise: float = 1e-4, metric: str = "miou")
 
 
 def judged(cells: dict[str, float], claim: Claim, **options: object) -> pd.Series:
-    return stats.verdicts(table(cells, **options), {"X": claim}).iloc[0]
+    return statistics.verdicts(table(cells, **options), {"X": claim}).iloc[0]
 
 
 GAINS = {"a": 0.5, "b": 0.4, "c": 0.5, "d": 0.45}
@@ -78,7 +78,7 @@ def test_a_claim_of_no_gain_needs_less_than_the_margin(a: float, noise: float, e
     found = judged({"a": a, "b": 0.4}, claim, noise=noise)
     assert found.verdict == expected
     assert claim.rule == "miou: [a] - [b] < 0.01"
-    shown = stats.claims_table(table({"a": a, "b": 0.4}), {"X": claim})["ours"][0]
+    shown = statistics.claims_table(table({"a": a, "b": 0.4}), {"X": claim})["ours"][0]
     assert shown.startswith(f"{100 * (a - 0.4):.1f} [")  # the difference itself, in points
 
 
@@ -100,7 +100,7 @@ def test_what_a_claim_of_several_contrasts_was_held_against_is_said():
     cells = {"a": 0.5, "b": 0.4, "c": 0.45, "d": 0.42}
     each = Claim("", "", ("a", "c"), ("b", "d"), measure="each")
     claims = {"L": LARGEST, "E": each, "D": Claim("", "", ("a",), ("b",))}
-    said = stats.claims_table(table(cells), claims)["claim"]
+    said = statistics.claims_table(table(cells), claims)["claim"]
     assert said[0].endswith("(Closest: the gain of c over b.)")  # 5 of c over b, 3 of c over d
     assert said[1].endswith("(Closest: d.)")
     assert said[2] == "D: "
@@ -121,8 +121,8 @@ def test_each_of_several_differences_has_to_hold():
     assert both.rule == "miou: each of [a] - [b]; [c] - [d] > 0"
     mean = Claim("", "", ("a", "c"), ("b", "d"))
     found = table(runs, noise=0.002)
-    assert stats.verdicts(found, {"X": mean})["verdict"].item() == "holds"
-    judged = stats.verdicts(found, {"X": both}).iloc[0]
+    assert statistics.verdicts(found, {"X": mean})["verdict"].item() == "holds"
+    judged = statistics.verdicts(found, {"X": both}).iloc[0]
     assert judged["verdict"] == "does not hold"  # within a point
     assert judged["effect"].mean == pytest.approx(0.0, abs=0.003)
     assert judged["p_holm"] > 0.05
@@ -133,10 +133,10 @@ def test_each_of_several_differences_has_to_hold():
 def test_a_ratio_of_costs_is_held_against_its_threshold():
     claim = Claim("", "", ("a",), ("b",), metric="seconds", measure="ratio", threshold=1.5)
     found = table({"a": 200.0, "b": 100.0}, metric="seconds")
-    shown = stats.claims_table(found, {"B4": claim}).iloc[0]
+    shown = statistics.claims_table(found, {"B4": claim}).iloc[0]
     assert (shown["ours"], shown["verdict"]) == ("2.00 [2.00, 2.00] times", "holds")
     slower = Claim("", "", ("a",), ("b",), metric="seconds", measure="ratio", threshold=2.5)
-    assert stats.verdicts(found, {"B4": slower})["verdict"].item() == "does not hold"
+    assert statistics.verdicts(found, {"B4": slower})["verdict"].item() == "does not hold"
 
 
 @pytest.mark.parametrize(
@@ -147,17 +147,17 @@ def test_a_property_is_the_share_of_runs_that_have_it(ones: int, expected: str):
     spread = np.argsort(np.arange(15) * 7 % 15)  # over the places
     found["elsewhere"] = np.isin(np.arange(15), spread[:ones])
     claim = Claim("", "", ("a",), metric="elsewhere", measure="property", threshold=0.5)
-    got = stats.verdicts(found, {"B5": claim}).iloc[0]
+    got = statistics.verdicts(found, {"B5": claim}).iloc[0]
     assert got["effect"].mean == pytest.approx(ones / 15 - 0.5)
     assert got["verdict"] == expected
-    shown = stats.claims_table(found, {"B5": claim})["ours"].item()
+    shown = statistics.claims_table(found, {"B5": claim})["ours"].item()
     assert shown.startswith(f"{100 * ones / 15:.0f} [")
 
 
 def test_units_without_the_metric_are_left_out():
     found = table({"a": 0.5, "b": 0.4})
     found.loc[found["fold"] == 2, "miou"] = np.nan
-    got = stats.verdicts(found, {"X": Claim("", "", ("a",), ("b",))}).iloc[0]
+    got = statistics.verdicts(found, {"X": Claim("", "", ("a",), ("b",))}).iloc[0]
     assert (got["units"], got["verdict"]) == (12, "cannot tell (12 of 15 units)")
 
 
@@ -165,8 +165,8 @@ def test_a_mean_over_cells_needs_all_of_them():
     rows = table({"a": 0.5, "b": 0.4, "c": 0.3})
     rows = rows[(rows["cell"] != "b") | (rows["fold"] != 0)]
     claim = Claim("", "", ("a", "b"), ("c",))
-    assert len(stats.paired(rows, claim)) == 12
-    assert stats.paired(rows, claim)["value"].mean() == pytest.approx(0.15, abs=1e-3)
+    assert len(statistics.paired(rows, claim)) == 12
+    assert statistics.paired(rows, claim)["value"].mean() == pytest.approx(0.15, abs=1e-3)
 
 
 @pytest.mark.parametrize("claim", [
@@ -179,17 +179,17 @@ def test_a_mean_over_cells_needs_all_of_them():
 def test_a_claim_without_runs_is_not_decided_and_disturbs_no_other(claim: Claim):
     family = {"X": claim, "Y": Claim("", "", ("a",), ("b",))}
     rows = table({"a": 0.5, "b": 0.4})
-    undecided, decided = stats.verdicts(rows, family).to_dict("records")
+    undecided, decided = statistics.verdicts(rows, family).to_dict("records")
     assert undecided["verdict"] == "cannot tell (0 of 15 units)"
     assert (decided["verdict"], decided["units"]) == ("holds", 15)
     assert decided["p_holm"] == pytest.approx(2 * 2 / 2**15)  # of two claims, as declared
-    for shown in (stats.claims_table(rows, family), stats.evidence_table(rows, family)):
+    for shown in (statistics.claims_table(rows, family), statistics.evidence_table(rows, family)):
         assert "nan" not in " ".join(shown.drop(columns="p (Holm)").iloc[0].astype(str))
 
 
 def test_no_verdict_without_an_interval():
-    claim, point = Claim("", "", ("a",), ("b",)), stats.Interval(0.1, np.nan, np.nan, 15, 1)
-    assert stats.verdict(claim, point, 1e-5).startswith("cannot tell")
+    claim, point = Claim("", "", ("a",), ("b",)), statistics.Interval(0.1, np.nan, np.nan, 15, 1)
+    assert statistics.verdict(claim, point, 1e-5).startswith("cannot tell")
 
 
 def test_the_declaration_is_one_line():
@@ -211,17 +211,17 @@ def test_claims_that_say_nothing_are_refused():
 
 def test_what_is_declared_before_the_runs():
     claims = {"A": INTERACTION, "B": NOTHING}
-    plan = stats.declared(claims, 5, 3, table(GAINS, noise=0.01)).set_index("claim")
+    plan = statistics.declared(claims, 5, 3, table(GAINS, noise=0.01)).set_index("claim")
     assert plan.loc["A", "units"] == 15
     assert plan.loc["A", "smallest p"] == 2 * 2 / 2**15
     assert np.isnan(plan.loc["B", "smallest p"])
-    found = stats.verdicts(table(GAINS, noise=0.01), claims).set_index("claim")
+    found = statistics.verdicts(table(GAINS, noise=0.01), claims).set_index("claim")
     assert plan.loc["A", "detectable"] == found.loc["A", "detectable"]
-    assert stats.declared(claims, 5, 3)["detectable"].isna().all()
+    assert statistics.declared(claims, 5, 3)["detectable"].isna().all()
 
 
 def test_the_table_of_evidence_says_all_of_it():
-    shown = stats.evidence_table(table(GAINS, noise=0.01), {"A4": INTERACTION}).iloc[0]
+    shown = statistics.evidence_table(table(GAINS, noise=0.01), {"A4": INTERACTION}).iloc[0]
     assert shown["effect [95 %]"].endswith("] points")
     assert shown["bootstrap"].startswith("[")
     assert shown["detectable"].endswith(" points")
@@ -237,9 +237,12 @@ def test_the_rule_seldom_decides_what_is_not_so():
     for mean, verdicts in said.items():
         for _ in range(300):
             noise = 0.008 * rng.normal(size=FOLDS)[blocks] + 0.008 * rng.normal(size=15)
-            effect = stats.interval(mean + noise, blocks)
-            p = stats.sign_flip(mean + noise), stats.equivalence(mean + noise, blocks, claim.margin)
-            verdicts.append(stats.verdict(claim, effect, *p))
+            effect = statistics.interval(mean + noise, blocks)
+            p = (
+                statistics.sign_flip(mean + noise),
+                statistics.equivalence(mean + noise, blocks, claim.margin),
+            )
+            verdicts.append(statistics.verdict(claim, effect, *p))
     assert said[0.0].count("holds") / 300 <= 0.05
     assert said[0.01].count("does not hold") / 300 <= 0.07
     assert said[0.01].count("holds") > 30
@@ -253,10 +256,10 @@ def test_a_family_of_false_claims_is_believed_more_often_than_its_p_says():
     claim, alone, believed = Claim("", "", ("a",), ("b",)), [], []
     for _ in range(100):
         every = 0.008 * rng.normal(size=(5, FOLDS))[:, blocks] + 0.008 * rng.normal(size=(5, 15))
-        p = [stats.sign_flip(values) for values in every]
+        p = [statistics.sign_flip(values) for values in every]
         holm = multipletests(p, method="holm")[1]
         said = [
-            stats.verdict(claim, stats.interval(values, blocks), mine)
+            statistics.verdict(claim, statistics.interval(values, blocks), mine)
             for values, mine in zip(every, holm, strict=True)
         ]
         alone.append(p[0] < 0.05)
@@ -271,7 +274,7 @@ def test_the_smallest_effect_is_that_of_the_interval_that_decides():
     one = Claim("", "", ("a",), ("b",), measure="each")
     two = Claim("", "", ("a", "a"), ("b", "b"), measure="each")
     none = Claim("", "", ("a",), ("b",), measure="equivalence")
-    seen = [stats.evidence(found, claim).detectable for claim in (one, two, none)]
+    seen = [statistics.evidence(found, claim).detectable for claim in (one, two, none)]
     assert seen[0] < seen[1]
     assert np.isnan(seen[2])
 
@@ -279,12 +282,12 @@ def test_the_smallest_effect_is_that_of_the_interval_that_decides():
 def test_a_promise_names_units_smallest_p_and_what_can_be_seen():
     """15 units have a smallest p of 2 / 2^15, times two claims."""
     claims = {"X": Claim("", "", ("a",), ("b",)), "Y": Claim("", "", ("c",), ("d",))}
-    line = stats.promise(claims, FOLDS, PAIRS)
+    line = statistics.promise(claims, FOLDS, PAIRS)
     assert line == (
         f"5 fold(s) x 3 pair(s) = 15 units, of 15 for a verdict; smallest p after Holm "
         f"{2 * 2 / 2**15:.2g}"
     )
-    seen = stats.declared(claims, FOLDS, PAIRS, table(GAINS, noise=0.05))["detectable"]
-    assert f": X {100 * seen[0]:.1f} points, Y" in stats.promise(
+    seen = statistics.declared(claims, FOLDS, PAIRS, table(GAINS, noise=0.05))["detectable"]
+    assert f": X {100 * seen[0]:.1f} points, Y" in statistics.promise(
         claims, FOLDS, PAIRS, table(GAINS, noise=0.05)
     )

@@ -2,9 +2,12 @@ from dataclasses import fields, replace
 
 import pytest
 
-from fewlabels import losses, records, sparsify, studies
-from fewlabels.metrics import Statistics
+from fewlabels import studies
+from fewlabels.labels import sampling
+from fewlabels.results import records
+from fewlabels.scoring.metrics import Statistics
 from fewlabels.studies import PROFILES, STUDIES, Claim, Run, Start
+from fewlabels.training import losses
 from fewlabels.types import UnknownName
 
 START = Start("smp:Unet:resnet18", "none")
@@ -40,7 +43,7 @@ def test_every_scale_makes_runs_of_known_factors(name: str):
         assert len(runs) == len(STUDIES[name].cells()) * len(scale.folds) * scale.pairs
         assert len(set(runs.values())) == len(runs)
         for run in runs.values():
-            assert run.sampler in sparsify.SAMPLERS
+            assert run.sampler in sampling.SAMPLERS
             assert run.loss in losses.LOSSES
             assert run.data.partition(":")[0] in (data, "ai4mars")
 

@@ -11,12 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from fewlabels import claims, distribute, parcel, run, version, workers
-from fewlabels.parcel import Order, Parcel, WorkerError
-from fewlabels.plan import Plan
+from fewlabels.experiments import locks, run, versioning
+from fewlabels.experiments.plan import Plan
+from fewlabels.experiments.remote import distribute, parcel, workers
+from fewlabels.experiments.remote.parcel import Order, Parcel, WorkerError
+from fewlabels.experiments.remote.workers import Local, SweepError
 from fewlabels.studies import Run
 from fewlabels.types import DiskFullError, RecordError
-from fewlabels.workers import Local, SweepError
 
 TINY = Run(
     grid=64, crop=32, batch=2, steps=3, watch=1, model="unet:depth=2,width=4", precision="fp32"
@@ -25,7 +26,7 @@ TINY = Run(
 
 def ordered(**changes: object) -> Order:
     right = Order(
-        TINY, version.key(TINY), "data", version.code_version(), None, "cpu", keep_model=True
+        TINY, versioning.key(TINY), "data", versioning.code_version(), None, "cpu", keep_model=True
     )
     return dataclasses.replace(right, **changes)
 
@@ -39,18 +40,18 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Parcel:
 
 
 def test_a_run_is_claimed_once_and_again_when_it_is_released(tmp_path: Path):
-    held = claims.claimed(tmp_path, "k")
-    assert claims.claimed(tmp_path, "k") is None
-    assert claims.claimed(tmp_path, "other") is not None
+    held = locks.claimed(tmp_path, "k")
+    assert locks.claimed(tmp_path, "k") is None
+    assert locks.claimed(tmp_path, "other") is not None
     held.release()
-    assert claims.claimed(tmp_path, "k") is not None
+    assert locks.claimed(tmp_path, "k") is not None
 
 
 def test_who_needs_a_claim_waits_for_it(tmp_path: Path):
-    first, order = claims.claimed(tmp_path, "k"), []
+    first, order = locks.claimed(tmp_path, "k"), []
 
     def second() -> None:
-        with claims.held(tmp_path, "k"):
+        with locks.held(tmp_path, "k"):
             order.append("second")
 
     waiting = threading.Thread(target=second)
@@ -63,12 +64,12 @@ def test_who_needs_a_claim_waits_for_it(tmp_path: Path):
 
 def test_a_claim_ends_with_its_process(tmp_path: Path):
     code = (
-        "import os, pathlib; from fewlabels import claims; "
-        f"held = claims.claimed(pathlib.Path({str(tmp_path)!r}), 'k'); os._exit(held is None)"
+        "import os, pathlib; from fewlabels.experiments import locks; "
+        f"held = locks.claimed(pathlib.Path({str(tmp_path)!r}), 'k'); os._exit(held is None)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-    assert (tmp_path / claims.FOLDER / "k.lock").exists()
-    assert claims.claimed(tmp_path, "k") is not None
+    assert (tmp_path / locks.FOLDER / "k.lock").exists()
+    assert locks.claimed(tmp_path, "k") is not None
 
 
 def test_what_a_worker_sends_becomes_the_record_that_this_process_would_make(sent, tmp_path: Path):
@@ -184,9 +185,9 @@ def test_a_full_disk_takes_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(claims.FileLock, "acquire", full)
+    monkeypatch.setattr(locks.FileLock, "acquire", full)
     with pytest.raises(DiskFullError, match="no space left"):
-        claims.claimed(tmp_path, "k")
+        locks.claimed(tmp_path, "k")
 
 
 def test_a_sweep_of_a_recorded_study_starts_no_worker(sent, tmp_path: Path, monkeypatch):

@@ -18,14 +18,19 @@ import psutil
 import pytest
 import torch
 
-from fewlabels import cli, records, studies, version, workers
+from fewlabels import cli, studies
+from fewlabels.experiments import versioning
+from fewlabels.experiments.remote import workers
+from fewlabels.results import records
 from fewlabels.studies import Scale, Start
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
 PROCESSES = multiprocessing.get_context("forkserver")  # that imports once for all of them
-PROCESSES.set_forkserver_preload(["fewlabels.cli", "fewlabels.distribute", "distributed"])
+PROCESSES.set_forkserver_preload(
+    ["fewlabels.cli", "fewlabels.experiments.remote.distribute", "distributed"]
+)
 START = Start("unet:depth=2,width=4", "none")
 CELLS = {
     "random": {},
@@ -65,7 +70,7 @@ def serve_worker(address: str, scratch: Path) -> None:
 
 def serve_worker_of_another_commit(address: str, scratch: Path) -> None:
     """It makes records of other names, and says so as fast as runs are handed to it."""
-    version.code_version = lambda: "0" * 64
+    versioning.code_version = lambda: "0" * 64
     serve_worker(address, scratch)
 
 
@@ -341,5 +346,5 @@ def local_sweep(scratch: Path, cells: Mapping[str, Mapping], runs: Path) -> None
     """A sweep with a worker of its own, which is forked so that its replacement starts at once."""
     method = {"distributed.worker.multiprocessing-method": "forkserver"}
     dask.config.set({"temporary-directory": str(scratch)} | method)
-    multiprocessing.set_forkserver_preload(["fewlabels.distribute"])
+    multiprocessing.set_forkserver_preload(["fewlabels.experiments.remote.distribute"])
     sweep_on(cells, 3, ["--workers", "1", "--runs", str(runs)])

@@ -10,9 +10,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fewlabels import baseline, metrics
-from fewlabels.datasets import layout, scenery, synthetic
-from fewlabels.datasets.scenery import BUILDING, CLASSES, GRASS, POOL, ROAD, TREE, WATER, Canvas
+from fewlabels.data import synthetic
+from fewlabels.data.synthetic import layout, scenery
+from fewlabels.data.synthetic.scenery import (
+    BUILDING,
+    CLASSES,
+    GRASS,
+    POOL,
+    ROAD,
+    TREE,
+    WATER,
+    Canvas,
+)
+from fewlabels.scoring import baseline, metrics
 from fewlabels.types import Tile
 
 
@@ -45,7 +55,8 @@ def test_equal_arguments_give_equal_bytes_whatever_was_drawn_before():
 
 def test_another_process_draws_the_same_scene():
     code = (
-        "import hashlib; from fewlabels.datasets import synthetic as s; i, m = s.scene(3, 5, 96);"
+        "import hashlib; from fewlabels.data import synthetic as s; "
+        "i, m = s.scene(3, 5, 96);"
         "print(hashlib.sha256(i.tobytes() + m.tobytes()).hexdigest())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

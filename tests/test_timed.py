@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fewlabels import paths, timed
-from fewlabels.stats import Interval
+from fewlabels import paths
+from fewlabels.results import benchmark_claims
+from fewlabels.results.statistics import Interval
 from fewlabels.studies import STUDIES, Timing
 from fewlabels.types import RecordError
 
@@ -24,7 +25,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_seconds_and_their_quotient_thing_by_thing():
-    took, times = timed.measured(QUICK)
+    took, times = benchmark_claims.measured(QUICK)
     assert took.mean == pytest.approx(0.3)
     assert times.mean == pytest.approx((3 + 2) / 2)  # not 1.4 / 0.6
     assert took.high == pytest.approx(0.3 + 12.7062 * 0.1, rel=1e-4)  # Student's t of two
@@ -44,23 +45,23 @@ def test_seconds_and_their_quotient_thing_by_thing():
 )
 def test_verdicts_by_hand(seconds: tuple, times: tuple, expected: str):
     took, quotient = (Interval(sum(ends) / 2, *ends, 2, 2) for ends in (seconds, times))
-    assert timed.verdict(QUICK, took, quotient) == expected
+    assert benchmark_claims.verdict(QUICK, took, quotient) == expected
 
 
 def test_its_rows_stand_among_the_claims_by_name():
     claims = pd.DataFrame({"claim": ["D1: a", "D3: b"], "n": 15, "verdict": "cannot tell"})
-    both = timed.beside(claims, {"D2": QUICK})
+    both = benchmark_claims.beside(claims, {"D2": QUICK})
     assert both["claim"].tolist() == ["D1: a", "D2: Fast.", "D3: b"]
     row = both.loc[1]
     assert (row["n"], row["verdict"], row["theirs"]) == (2, "cannot tell", "1 s")
     assert row["ours"].startswith("300.00 [")
-    assert timed.beside(claims, {})["claim"].tolist() == ["D1: a", "D3: b"]
+    assert benchmark_claims.beside(claims, {})["claim"].tolist() == ["D1: a", "D3: b"]
 
 
 def test_a_benchmark_that_is_not_there_is_named():
     for missing in (replace(QUICK, bench="c"), replace(QUICK, table="u")):
         with pytest.raises(RecordError, match=rf"python bench/{missing.bench}\.py"):
-            timed.measured(missing)
+            benchmark_claims.measured(missing)
 
 
 def test_every_declared_benchmark_is_committed(monkeypatch: pytest.MonkeyPatch):
@@ -68,7 +69,7 @@ def test_every_declared_benchmark_is_committed(monkeypatch: pytest.MonkeyPatch):
     timings = [t for study in STUDIES.values() for t in study.timings.values()]
     assert timings
     for timing in timings:
-        assert (timed.seconds(timing.bench, timing.table)[[timing.side, timing.other]] > 0).all(
-            axis=None
-        )
+        assert (
+            benchmark_claims.seconds(timing.bench, timing.table)[[timing.side, timing.other]] > 0
+        ).all(axis=None)
         assert timing.rule.startswith("seconds: [")

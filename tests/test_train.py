@@ -6,11 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from fewlabels import checkpoint, devices, evaluate, losses, sparsify, train
-from fewlabels.augment import augmentation
-from fewlabels.checkpoint import Checkpoints
-from fewlabels.loaders import Batches, LabelledTile
-from fewlabels.train import Judge, Optimisation, TrainingError, fit
+from fewlabels import devices
+from fewlabels.labels import sampling
+from fewlabels.scoring import inference
+from fewlabels.training import checkpoint, loop, losses
+from fewlabels.training.augmentation import augmentation
+from fewlabels.training.batches import Batches, LabelledTile
+from fewlabels.training.checkpoint import Checkpoints
+from fewlabels.training.loop import Judge, Optimisation, TrainingError, fit
 from fewlabels.types import IGNORE, Tile, UnknownName
 
 CPU = devices.compute("cpu", "fp32")
@@ -26,7 +29,7 @@ def halves() -> Tile:
 
 def batches(steps: int, seed: int = 0, tile: Tile | None = None) -> Batches:
     tile = tile or halves()
-    labels = sparsify.draw(tile.mask, "random", 40, seed=0, tile=tile.id)
+    labels = sampling.draw(tile.mask, "random", 40, seed=0, tile=tile.id)
     labelled = LabelledTile(tile.id, tile.image, labels)
     return Batches([labelled], 32, 2, steps, seed, augmentation("none"))
 
@@ -46,7 +49,7 @@ def trained(steps: int = 60, **options):
 def test_it_learns_what_can_be_learned():
     model, history = trained()
     assert history[-1]["loss"] < 0.1 < history[0]["loss"]
-    assert (evaluate.predict(model, halves().image, CPU) == halves().mask).all()
+    assert (inference.predict(model, halves().image, CPU) == halves().mask).all()
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "adamw"])
@@ -80,7 +83,7 @@ def test_watching_changes_nothing():
 
     def watch(step: int, net: nn.Module) -> dict[str, float]:
         seen.append(step)
-        evaluate.predict(net, halves().image, CPU)
+        inference.predict(net, halves().image, CPU)
         return {"miou": 0.5}
 
     rows = fit(watched, batches(12), losses.partial_cross_entropy, Optimisation(lr=0.05), CPU,
@@ -173,15 +176,15 @@ def test_whole_images_of_any_size_are_predicted(shape: tuple[int, int]):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (*shape, 3)).astype(np.uint8)
     model = pixelwise().eval()
-    direct = model(train.normalise(torch.from_numpy(image.transpose(2, 0, 1))[None]))
-    assert (evaluate.predict(model, image, CPU) == direct[0].argmax(0).numpy()).all()
+    direct = model(loop.normalise(torch.from_numpy(image.transpose(2, 0, 1))[None]))
+    assert (inference.predict(model, image, CPU) == direct[0].argmax(0).numpy()).all()
 
 
 def test_one_confusion_matrix_a_tile_and_void_left_out():
     model, _ = trained()
     tile = halves()
     void = Tile("v", "p", tile.image, np.where(tile.mask == 1, IGNORE, 0).astype(np.uint8))
-    found = evaluate.confusions(model, [tile, void], 2, CPU)
+    found = inference.confusions(model, [tile, void], 2, CPU)
     assert found.tolist() == [[[1024, 0], [0, 1024]], [[1024, 0], [0, 0]]]
 
 

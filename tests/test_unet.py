@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fewlabels import models
-from fewlabels.models import blocks, names
-from fewlabels.models.unet import receptive_field
+from fewlabels.training import networks
+from fewlabels.training.networks import blocks, names
+from fewlabels.training.networks.unet import receptive_field
 from fewlabels.types import UnknownName
 
 ABLATION = [
@@ -62,14 +62,14 @@ def unetpp_count(depth: int, width: int, channels: int, classes: int) -> int:
 )
 def test_the_stated_numbers_of_parameters_are_true(name: str, channels: int, stated: int):
     with torch.device("meta"):
-        model = models.build(name, 5, channels=channels)
+        model = networks.build(name, 5, channels=channels)
     assert parameters(model) == stated
 
 
 def test_the_docstrings_state_those_numbers():
     for function, deep, shallow in (
-        (models.unet.unet, "31,037,893 at depth 5", "7,700,421 at depth 4"),
-        (models.unetpp.unetpp, "36,165,509 at depth 5", "8,819,909 at depth 4"),
+        (networks.unet.unet, "31,037,893 at depth 5", "7,700,421 at depth 4"),
+        (networks.unetpp.unetpp, "36,165,509 at depth 5", "8,819,909 at depth 4"),
     ):
         assert deep in function.__doc__
         assert shallow in function.__doc__
@@ -79,8 +79,8 @@ def test_the_docstrings_state_those_numbers():
 def test_parameters_are_those_of_the_closed_form(sizes: tuple[int, int, int, int]):
     depth, width, channels, classes = sizes
     with torch.device("meta"):
-        plain = models.build("unet", classes, channels=channels, depth=depth, width=width)
-        nested = models.build("unetpp", classes, channels=channels, depth=depth, width=width)
+        plain = networks.build("unet", classes, channels=channels, depth=depth, width=width)
+        nested = networks.build("unetpp", classes, channels=channels, depth=depth, width=width)
     assert parameters(plain) == unet_count(*sizes)
     assert parameters(nested) == unetpp_count(*sizes)
 
@@ -130,7 +130,7 @@ def test_the_receptive_field_is_the_stated_window(
     depth = int(options[6])
     up = "bilinear" if "bilinear" in options else "transposed"
     assert receptive_field(depth, up) == stated
-    model = models.build(f"{family}:width=1,{options}", 1, channels=1)
+    model = networks.build(f"{family}:width=1,{options}", 1, channels=1)
     cell, side = 2 ** (depth - 1), 256 if depth == 4 else 128
     seen = seen_by(model, side, cell)[side // 2 : side // 2 + cell]
     widths = seen.sum(dim=1)
@@ -144,7 +144,7 @@ def test_the_receptive_field_is_the_stated_window(
 def test_system_b_s_network_sees_188_to_204_pixels():
     assert receptive_field(5) == (188, 204)
     assert receptive_field(5, "bilinear") == (220, 236)
-    model = models.build("unet:depth=5,width=1", 1, channels=1)
+    model = networks.build("unet:depth=5,width=1", 1, channels=1)
     widths = seen_by(model, 256, 16)[120:136].sum(dim=1)
     assert (int(widths.min()), int(widths.max())) == (188, 204)
 
@@ -158,21 +158,21 @@ def test_system_b_s_network_sees_188_to_204_pixels():
     ],
 )
 def test_other_blocks_see_as_far(options: str):
-    model = models.build(f"unet:depth=3,width=4,{options}", 1, channels=1)
+    model = networks.build(f"unet:depth=3,width=4,{options}", 1, channels=1)
     widths = seen_by(model, 128, 4)[64:68].sum(dim=1)
     assert set(widths.tolist()) == {44}
 
 
 @pytest.mark.parametrize("options", ["se", "bottleneck=aspp"])
 def test_what_averages_over_the_image_sees_all_of_it(options: str):
-    model = models.build(f"unet:depth=3,width=4,{options}", 1, channels=1)
+    model = networks.build(f"unet:depth=3,width=4,{options}", 1, channels=1)
     assert seen_by(model, 64, 4).all()
 
 
 @pytest.mark.parametrize("name", ABLATION)
 @pytest.mark.parametrize("size", [(1, 1), (1, 37), (33, 20), (32, 64)])
 def test_any_size_and_channel_count_goes_in(name: str, size: tuple[int, int]):
-    model = models.build(name, 4, channels=5).eval()
+    model = networks.build(name, 4, channels=5).eval()
     with torch.inference_mode():
         logits = model(torch.rand(2, 5, *size))
     assert logits.shape == (2, 4, *size)
@@ -180,7 +180,7 @@ def test_any_size_and_channel_count_goes_in(name: str, size: tuple[int, int]):
 
 
 def test_an_image_is_continued_by_its_last_row_and_column():
-    model = models.build("unet:depth=3,width=4", 2, channels=1).eval()
+    model = networks.build("unet:depth=3,width=4", 2, channels=1).eval()
     image = torch.rand(1, 1, 9, 10)
     rows, columns = [*range(9), 8, 8, 8], [*range(10), 9, 9]
     continued = image[:, :, rows][:, :, :, columns]
@@ -190,7 +190,7 @@ def test_an_image_is_continued_by_its_last_row_and_column():
 
 @pytest.mark.parametrize("name", ABLATION)
 def test_both_memory_layouts_give_the_same_logits(name: str):
-    model = models.build(name, 3).eval()
+    model = networks.build(name, 3).eval()
     images = torch.rand(2, 3, 24, 20)
     with torch.inference_mode():
         plain = model(images)
@@ -202,7 +202,7 @@ def test_both_memory_layouts_give_the_same_logits(name: str):
 
 @pytest.mark.parametrize("name", ABLATION)
 def test_every_parameter_gets_a_gradient_under_autocast(name: str):
-    model = models.build(name, 3).train().to(memory_format=torch.channels_last)
+    model = networks.build(name, 3).train().to(memory_format=torch.channels_last)
     images = torch.rand(2, 3, 18, 20).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model(images)
@@ -217,7 +217,7 @@ def test_every_parameter_gets_a_gradient_under_autocast(name: str):
 
 @pytest.mark.parametrize("name", ABLATION)
 def test_the_seed_makes_the_weights(name: str):
-    one, two, other = (models.build(name, 3, seed=seed).state_dict() for seed in (4, 4, 5))
+    one, two, other = (networks.build(name, 3, seed=seed).state_dict() for seed in (4, 4, 5))
     assert all(torch.equal(one[k], two[k]) for k in one)
     assert any(not torch.equal(one[k], other[k]) for k in one)
 
@@ -229,7 +229,7 @@ def test_spatial_dropout_drops_whole_channels_and_dropout_single_values():
     assert {float(c) for c in spatial(x).mean(dim=(2, 3)).flatten()} == {0.0, 2.0}
     assert 0 < single(x).mean(dim=(2, 3)).min() < single(x).mean(dim=(2, 3)).max() < 2
     assert blocks.dropped(0.0, 0.0) == []
-    model = models.build("unet:depth=4,width=2,dropout=0.2,spatial_dropout=0.3", 2)
+    model = networks.build("unet:depth=4,width=2,dropout=0.2,spatial_dropout=0.3", 2)
     found = [m.p for m in model.modules() if isinstance(m, nn.Dropout | nn.Dropout2d)]
     assert found == [0.3, 0.2] * 7  # three levels down, the bottleneck, three levels up
 
@@ -253,7 +253,7 @@ def test_a_residual_block_without_its_branch_is_a_relu():
 
 
 def test_deep_supervision_is_the_mean_of_the_heads():
-    model, heads = models.build("unetpp:depth=4,width=4,deep_supervision", 3).eval(), []
+    model, heads = networks.build("unetpp:depth=4,width=4,deep_supervision", 3).eval(), []
     for head in model.heads:
         head.register_forward_hook(lambda _, __, logits: heads.append(logits))
     with torch.inference_mode():
@@ -265,13 +265,13 @@ def test_deep_supervision_is_the_mean_of_the_heads():
 
 def test_a_single_pixel_cannot_be_trained_on_alone():
     with pytest.raises(ValueError, match="more than 1 value per channel"):
-        models.build("unet:depth=2,width=2", 2).train()(torch.rand(1, 3, 2, 2))
+        networks.build("unet:depth=2,width=2", 2).train()(torch.rand(1, 3, 2, 2))
 
 
 def test_a_name_says_the_same_as_arguments():
-    text = models.build("unet:se,width=4,depth=3,dropout=0.5,up=bilinear", 2)
-    given = models.build("unet", 2, depth=3, width=4, se=True, dropout=0.5, up="bilinear")
-    mixed = models.build("unet:depth=3,se", 2, width=4, dropout=0.5, up="bilinear")
+    text = networks.build("unet:se,width=4,depth=3,dropout=0.5,up=bilinear", 2)
+    given = networks.build("unet", 2, depth=3, width=4, se=True, dropout=0.5, up="bilinear")
+    mixed = networks.build("unet:depth=3,se", 2, width=4, dropout=0.5, up="bilinear")
     assert str(text) == str(given) == str(mixed)
 
 
@@ -303,4 +303,4 @@ def test_a_name_says_the_same_as_arguments():
 )
 def test_a_wrong_option_is_an_error_that_says_what_is_right(name, given, error, match):
     with pytest.raises(error, match=match):
-        models.build(name, 2, **given)
+        networks.build(name, 2, **given)

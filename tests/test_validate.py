@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from fewlabels import devices, losses, validate
-from fewlabels.models import normalise
+from fewlabels import devices
+from fewlabels.scoring import validation
+from fewlabels.training import losses
+from fewlabels.training.networks import normalise
 from fewlabels.types import IGNORE, Tile
 
 CPU = devices.compute("cpu", "fp32")
@@ -38,7 +40,7 @@ def test_both_scores_are_counted_and_the_mode_says_what_the_loss_is_of(mode: str
     IoU 3/5 and 2/4.
     """
     loss = losses.partial_cross_entropy
-    found = validate.validate(Fixed(), [tile()], drawn(), 2, loss, mode, CPU)
+    found = validation.validate(Fixed(), [tile()], drawn(), 2, loss, mode, CPU)
     assert found["val_sparse_miou"] == pytest.approx(1 / 2)
     assert found["val_dense_miou"] == pytest.approx((3 / 5 + 2 / 4) / 2)
     labels = drawn()["t"] if mode == "sparse" else tile().mask
@@ -51,6 +53,6 @@ def test_both_scores_are_counted_and_the_mode_says_what_the_loss_is_of(mode: str
 def test_a_class_left_out_is_not_scored():
     """Without class 1, class 0 remains: 3 of its 4 pixels of the mask are found, and its label."""
     loss = losses.partial_cross_entropy
-    found = validate.validate(Fixed(), [tile()], drawn(), 2, loss, "dense", CPU, left_out=(1,))
+    found = validation.validate(Fixed(), [tile()], drawn(), 2, loss, "dense", CPU, left_out=(1,))
     assert found["val_sparse_miou"] == 1
     assert found["val_dense_miou"] == pytest.approx(3 / 4)

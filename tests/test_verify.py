@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from fewlabels import cli, run, verified, verify, version
+from fewlabels import cli
+from fewlabels.experiments import reproduce, run, versioning
+from fewlabels.results import reproductions
 from fewlabels.studies import Run
 from fewlabels.types import RecordError
 
@@ -42,9 +44,9 @@ def test_pixels_that_moved_are_counted(record: Path, capsys: pytest.CaptureFixtu
         row[row.argmax()] -= pixels
         row[(row.argmax() + 1) % len(row)] += pixels
     np.savez_compressed(record / "confusion.npz", **arrays)
-    found = verify.again(record, device="cpu")
+    found = reproduce.again(record, device="cpu")
     assert found.differ == ["confusion"]
-    assert verified.moved(found.before, found.after) == 12
+    assert reproductions.moved(found.before, found.after) == 12
     assert cli.main(["verify", str(record), "--device", "cpu"]) == 1
     assert "at least 12 of" in capsys.readouterr().err
 
@@ -55,15 +57,15 @@ def test_what_was_found_is_kept_beside_the_studies(record: Path, tmp_path: Path)
     shutil.copytree(record, study / record.name)
     for arguments in ([], ["--keep"]):
         assert cli.main(["verify", str(study / record.name), "--device", "cpu", *arguments]) == 0
-        there = verified.read(tmp_path / "results")
+        there = reproductions.read(tmp_path / "results")
         assert len(there) == len(arguments)
-    found, now = there.iloc[0], version.code_version()[:12]
+    found, now = there.iloc[0], versioning.code_version()[:12]
     assert (found["study"], found["key"], found["moved"]) == ("E", record.name, 0)
     assert (found["before"], found["after"], found["differ"]) == (now, now, "")
     (file,) = (tmp_path / "results" / "verified").iterdir()
     file.write_text("{}")
     with pytest.raises(RecordError, match="delete it and verify that run again"):
-        verified.read(tmp_path / "results")
+        reproductions.read(tmp_path / "results")
 
 
 def test_other_labels_are_another_run(record: Path):
@@ -71,15 +73,15 @@ def test_other_labels_are_another_run(record: Path):
     found = run.execute(TINY, runs=record.parent, device="cpu").facts["labels"]["sha256"]
     (record / "record.json").write_text(text.replace(found, "0" * 64))
     with pytest.raises(RecordError, match="the labels of .* not the same run"):
-        verify.again(record, device="cpu")
+        reproduce.again(record, device="cpu")
     with pytest.raises(RecordError):
-        verify.again(record.parent / "nothing", device="cpu")
+        reproduce.again(record.parent / "nothing", device="cpu")
 
 
 def test_a_run_is_verified_with_as_many_threads_as_it_had(record: Path):
     text = (record / "record.json").read_text()
     now = torch.get_num_threads()
     (record / "record.json").write_text(re.sub(r"cpu, \d+ threads", "cpu, 3 threads", text))
-    found = verify.again(record, device="cpu")
+    found = reproduce.again(record, device="cpu")
     assert found.after.facts["environment"]["device"] == "cpu, 3 threads"
     assert torch.get_num_threads() == now

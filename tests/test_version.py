@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fewlabels import source_hash, version
+from fewlabels.experiments import source_hash, versioning
 
 SOURCE = r'''
 """What a module says of itself."""
@@ -28,14 +28,18 @@ OTHERS = ("python3.11", "python3.12", "python3.13")
 
 
 def test_every_module_of_a_package_is_in_the_code_version():
-    names = {str(f).split("fewlabels/")[-1] for f in version.result_files()}
-    assert {"losses/region.py", "losses/labelled.py", "models/pretrained.py", "train.py"} <= names
-    assert all(f.is_file() for f in version.result_files())
-    assert len(set(version.result_files())) == len(version.result_files())
+    names = {str(f).split("fewlabels/")[-1] for f in versioning.result_files()}
+    assert {
+        "training/losses/region.py",
+        "training/networks/pretrained.py",
+        "training/loop.py",
+    } <= names
+    assert all(f.is_file() for f in versioning.result_files())
+    assert len(set(versioning.result_files())) == len(versioning.result_files())
 
 
 def test_what_makes_the_pixels_is_in_the_code_version_and_what_fetches_files_is_not():
-    names = {f.name for f in version.result_files()}
+    names = {f.name for f in versioning.result_files()}
     assert {"dubai.py", "colours.py", "outliers.py", "cache.py", "scenery.py"} <= names
     assert "download.py" not in names
 
@@ -88,7 +92,7 @@ def test_every_python_here_gives_the_same_hashes(python: str, tmp_path: Path):
         pytest.skip(f"{python} is not installed")
     file = tmp_path / "source.py"
     file.write_text(SOURCE)
-    files = [file, *version.result_files()]
+    files = [file, *versioning.result_files()]
     code = "import sys, pathlib, source_hash as s; print(s.sha256(map(pathlib.Path, sys.argv[1:])))"
     folder = Path(source_hash.__file__).parent
     run = [python, "-P", "-c", f"import sys; sys.path.append({str(tmp_path)!r}); {code}"]

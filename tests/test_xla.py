@@ -10,9 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fewlabels import devices, run, train
+from fewlabels import devices
 from fewlabels.devices import DeviceError
+from fewlabels.experiments import run
 from fewlabels.studies import Run
+from fewlabels.training import loop
 
 pytest.importorskip("torch_xla", reason="PyTorch/XLA is not installed: requirements-xla.txt")
 
@@ -55,17 +57,17 @@ def test_a_region_loss_trains_in_bfloat16_too(tmp_path: Path):
 
 def test_a_cut_off_training_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch):
     whole = executed(DROPOUT, tmp_path / "whole")
-    step = train._step
+    step = loop._step
 
     def cut_off(now, *rest):
         if now.step == 3:
             raise KeyboardInterrupt
         return step(now, *rest)
 
-    monkeypatch.setattr(train, "_step", cut_off)
+    monkeypatch.setattr(loop, "_step", cut_off)
     with pytest.raises(KeyboardInterrupt):
         executed(DROPOUT, tmp_path / "cut", checkpoint_every=2)
-    monkeypatch.setattr(train, "_step", step)
+    monkeypatch.setattr(loop, "_step", step)
     assert list((tmp_path / "cut").glob(".partial-*/step-00000002"))
     assert same(executed(DROPOUT, tmp_path / "cut", checkpoint_every=2), whole)
 

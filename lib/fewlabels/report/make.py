@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from fewlabels import answers, datasets, environment, paths, studies, sweep
+from fewlabels import environment, paths, studies
+from fewlabels.data import registry
+from fewlabels.experiments import recommendations, sweep
 from fewlabels.report.build import build
 from fewlabels.report.execute import execute_all
 from fewlabels.report.kept import keep
@@ -86,12 +88,13 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
     )
     out = build_root / profile if profile in ("smoke", "published") else build_root
     synthetic = data == "synthetic"
+    said = [recommendations.opening(what.tables, what.claims)] if what else []
     html, pdf = build(
         executed, out, _header(data, profile, device, images, time.monotonic() - began),
         title=TITLE, subtitle=SUBTITLE,
-        abstract=f"{ABSTRACT}\n\n{answers.opening(what.tables, what.claims)}" if what else ABSTRACT,
+        abstract="\n\n".join((ABSTRACT, *said)),
         note="Synthetic scenes." if synthetic else "",
-        banner=datasets.NOTICES["synthetic"] if synthetic else "",
+        banner=registry.NOTICES["synthetic"] if synthetic else "",
     )  # fmt: skip
     if what is None:
         return html, pdf
@@ -110,10 +113,10 @@ def _images(data: str, what: Shown | None) -> str | None:
     """
     root = paths.data_root()
     if what is None:
-        return datasets.load(data, datasets.fetch(data, root)).fingerprint
+        return registry.load(data, registry.fetch(data, root)).fingerprint
     used = {next(iter(t.values())).run.data.partition(":")[0] for t in what.found.values()}
     try:
-        return {name: datasets.SOURCES[name](root).fingerprint for name in used | {data}}[data]
+        return {name: registry.SOURCES[name](root).fingerprint for name in used | {data}}[data]
     except DataError as error:
         log.info("%s\ncells that show images are not executed: report/kept has them", error)
         return None

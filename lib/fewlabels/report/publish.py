@@ -14,10 +14,12 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from fewlabels import answers, paths, stats, studies, sweep
+from fewlabels import paths, studies
+from fewlabels.experiments import recommendations, sweep
+from fewlabels.experiments.plan import Unit
 from fewlabels.files import whole_file
-from fewlabels.plan import Unit
-from fewlabels.records import Record
+from fewlabels.results import statistics
+from fewlabels.results.records import Record
 from fewlabels.types import NotebookError
 
 RESULTS, FIGURE = "results", "figure"
@@ -41,7 +43,7 @@ class Shown:
 
     @cached_property
     def claims(self) -> pd.DataFrame:
-        return answers.claims(self.found)
+        return recommendations.claims(self.found)
 
 
 def shown(data: str) -> Shown:
@@ -96,16 +98,16 @@ def _figure(executed: Path, label: str) -> tuple[bytes, str]:
 def _results(what: Shown) -> str:
     return "\n\n".join(
         [
-            *answers.settings(what.found),
+            *recommendations.settings(what.found),
             "Scores are mIoU on dense masks of leak-free test folds (of C on what people "
             "labelled), n = units, one a pair of label draw and seed on a fold (of D4 masks, in a "
             "benchmark); intervals of 95 % are over folds, or over pairs where there is one fold. "
             "A verdict needs "
-            f"{stats.UNITS} units. {_missing(what)} The "
+            f"{statistics.UNITS} units. {_missing(what)} The "
             "[report](report/index.html) has the mean of every condition.",
             *_enough(what.tables),
             "What to do with the labels you have:",
-            _markdown(answers.table(what.tables)),
+            _markdown(recommendations.table(what.tables)),
             "What became of the claims:",
             _markdown(what.claims.drop(columns="p (Holm)")),
         ]
@@ -116,7 +118,7 @@ def _enough(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """How far few labels go, where that study is shown."""
     if "budget" not in tables:
         return []
-    table = stats.budget_table(tables["budget"], studies.budget.DENSE)
+    table = statistics.budget_table(tables["budget"], studies.budget.DENSE)
     asked = (
         "How much of the score of networks trained on every pixel, for as many steps, do few "
         "labels give?"

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from types import MappingProxyType
 
-from fewlabels.design import SHORT, Claim, Scale, Study, Timing
-from fewlabels.factors import Run, Start
 from fewlabels.studies import a, b, budget, c, d, e, protocol, rates
+from fewlabels.studies.design import SHORT, Claim, Scale, Study, Timing
+from fewlabels.studies.run import Run, Start
 from fewlabels.types import unknown
 
 __all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "Study", "Timing"]

@@ -2,9 +2,9 @@
 
 from types import MappingProxyType
 
-from fewlabels.design import Claim, Scale, Study
-from fewlabels.factors import Start
 from fewlabels.studies.common import FOLDS, HALF, SYNTHETIC, TINY
+from fewlabels.studies.design import Claim, Scale, Study
+from fewlabels.studies.run import Start
 
 HOME = {"optimiser": "adam", "schedule": "constant", "weight_decay": 0.0}
 THEIRS = {  # 10 epochs of 640 images, each with a validation; the best checkpoint was kept

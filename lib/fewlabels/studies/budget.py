@@ -2,9 +2,9 @@
 
 from types import MappingProxyType
 
-from fewlabels.design import Claim, Scale, Study, budget
 from fewlabels.studies import e
 from fewlabels.studies.common import FOLDS, HALF, RESNET18, SCRATCH, SYNTHETIC, TINY
+from fewlabels.studies.design import Claim, Scale, Study, budget
 
 FEW = (5, 10, 30, 100, 300, 1000)
 DENSE = "dense"

@@ -2,9 +2,9 @@
 
 from types import MappingProxyType
 
-from fewlabels.design import Claim, Scale, Study
-from fewlabels.factors import Start
 from fewlabels.studies.common import SYNTHETIC, TINY
+from fewlabels.studies.design import Claim, Scale, Study
+from fewlabels.studies.run import Start
 
 NETWORK = (Start("unet:depth=4,width=8{blocks}", "none"),)
 WIDE = (Start("unet:depth=4,width=64{blocks}", "none"),)

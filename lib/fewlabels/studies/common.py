@@ -1,6 +1,6 @@
 """What several studies share: networks to start from, folds, sizes."""
 
-from fewlabels.factors import Start
+from fewlabels.studies.run import Start
 
 SCRATCH = (Start("smp:Unet:resnet18:3", "none"),)  # learns from nothing in few steps
 RESNET18 = (

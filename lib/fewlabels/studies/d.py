@@ -2,8 +2,8 @@
 
 from types import MappingProxyType
 
-from fewlabels.design import Claim, Scale, Study, Timing
 from fewlabels.studies.common import FOLDS, HALF, RESNET18, SCRATCH, SYNTHETIC, TINY
+from fewlabels.studies.design import Claim, Scale, Study, Timing
 
 HOME = {  # no schedule, no decay, which is what their third experiment adds
     "loss": "partial_focal", "optimiser": "adam", "schedule": "constant", "weight_decay": 0.0,

@@ -2,9 +2,9 @@
 
 from types import MappingProxyType
 
-from fewlabels.design import Claim, Scale, Study
-from fewlabels.factors import Start
 from fewlabels.studies.common import FOLDS, HALF, RESNET18, SCRATCH, SYNTHETIC, TINY
+from fewlabels.studies.design import Claim, Scale, Study
+from fewlabels.studies.run import Start
 
 HOME = (Start("deeplabv3_resnet50", "coco"), *RESNET18)
 ALPHA = {"alpha": 0.25}

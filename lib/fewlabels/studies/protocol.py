@@ -2,9 +2,9 @@
 
 from types import MappingProxyType
 
-from fewlabels.design import Claim, Scale, Study
 from fewlabels.studies.budget import AS_E, NOT_THEIRS, REAL, SCALES
 from fewlabels.studies.common import FOLDS, RESNET18, SCRATCH, SYNTHETIC, TINY
+from fewlabels.studies.design import Claim, Scale, Study
 
 LEAK = Study(
     title="The leak",

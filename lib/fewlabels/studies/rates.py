@@ -1,8 +1,8 @@
 """The one factor that is tuned: the learning rate of each condition, on one fold and one pair."""
 
-from fewlabels.design import Scale, Study
 from fewlabels.studies import e
 from fewlabels.studies.common import HALF, RESNET18, SCRATCH, SYNTHETIC, TINY
+from fewlabels.studies.design import Scale, Study
 
 GRID = (3e-4, 1e-3, 3e-3)
 CHOOSES = {"validation": "sparse", "watch": 1}  # by what somebody with few labels has

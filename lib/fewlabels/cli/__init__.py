@@ -1,0 +1,210 @@
+"""What each command of the command line does; `arguments` says what can be asked."""
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from types import MappingProxyType
+
+from fewlabels import paths
+from fewlabels.cli.arguments import parser
+from fewlabels.files import naming_a_full_disk
+from fewlabels.studies import STUDIES
+from fewlabels.types import FewLabelsError, RecordError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0, or 1 with one line on standard error that says what is wrong, or 130
+    where it was interrupted (Ctrl-C, or SIGTERM during a sweep).
+    """
+    wanted = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        COMMANDS[wanted.command](wanted)
+    except FewLabelsError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # of a kind that nothing here expects
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; what is recorded stays, and the next start goes on from there",
+              file=sys.stderr)  # fmt: skip
+        return 130
+    return 0
+
+
+def _data(wanted: argparse.Namespace) -> None:
+    from fewlabels.data import registry
+
+    root = registry.fetch(wanted.name, wanted.root or paths.data_root())
+    tiles = registry.load(wanted.name, root, split="all", grid=wanted.grid)
+    print(f"{wanted.name}: {len(tiles)} tiles of {len(set(tiles.places))} places, "
+          f"{len(tiles.folds)} test group(s), classes {', '.join(tiles.classes)}")  # fmt: skip
+    print(f"data hash {tiles.fingerprint[:12]}, cache {tiles.tiles.folder}")
+
+
+def _run(wanted: argparse.Namespace) -> None:
+    from fewlabels import devices
+    from fewlabels.experiments import plan, sweep
+
+    made = sweep.planned(**_asked(wanted))
+    print(plan.described(made, devices.compute(wanted.device).hardware))
+    if not wanted.dry_run:
+        _print_scores(sweep.train(made, wanted.device))
+
+
+def _sweep(wanted: argparse.Namespace) -> None:
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    from fewlabels.experiments import plan, sweep
+    from fewlabels.experiments.remote import distribute, workers
+
+    logging.getLogger(workers.package().__name__).setLevel(logging.WARNING)
+    made, where = sweep.planned(**_asked(wanted)), wanted.scheduler
+    if where:
+        print(plan.described(made, *workers.offered(where, wanted.device)))
+    else:
+        where = workers.local(wanted.device, len(made.missing), wanted.workers)
+        print(plan.described(made, where.hardware, where.workers))
+    if not wanted.dry_run:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # its workers end with it
+        with logging_redirect_tqdm():
+            _print_scores(distribute.train(made, where, wanted.device))
+
+
+def _verify(wanted: argparse.Namespace) -> None:
+    from fewlabels.experiments import reproduce
+    from fewlabels.results import reproductions
+
+    found = reproduce.again(wanted.record, root=wanted.root, device=wanted.device)
+    if not found.differ:
+        print(found.described())
+    if wanted.keep:
+        study = wanted.record.resolve().parent
+        print(reproductions.keep(study.parent, study.name, found.before, found.after))
+    if found.differ:
+        raise FewLabelsError(f"'{wanted.record}' did not come out again\n{found.described()}")
+
+
+def _asked(wanted: argparse.Namespace) -> dict[str, object]:
+    """What `run` and `sweep` are told about a study, as `sweep.planned` takes it."""
+    named = {"name": wanted.study, "profile": wanted.profile, "data": wanted.data}
+    return named | {"root": wanted.root, "runs": wanted.runs}
+
+
+def _print_scores(found: Mapping[tuple[str, int, int], object]) -> None:
+    from fewlabels.results import records
+
+    columns = ["cell", "fold", "pair", "miou", "accuracy", "steps_to_95", "seconds", "key"]
+    print(records.table(found)[columns].round(3).to_string(index=False))
+
+
+def _audit(wanted: argparse.Namespace) -> None:
+    from fewlabels.data import registry
+    from fewlabels.experiments import audits
+
+    tiles = registry.load(wanted.data, wanted.root, split="all", grid=wanted.grid)
+    table = audits.audited(tiles, tiles.classes)
+    print(audits.shares(table, by=()).round(4).to_string())
+    print(audits.record(table, wanted.data))
+
+
+def _agreement(wanted: argparse.Namespace) -> None:
+    from fewlabels.data import registry
+    from fewlabels.experiments import agreement
+
+    overlaps = agreement.overlaps(wanted.data)
+    source = registry.SOURCES[wanted.data](wanted.root or paths.data_root())
+    views = agreement.measured(source, overlaps)
+    print(agreement.table(views).round(4).to_string(index=False))
+    print(agreement.record(views, source))
+
+
+def _clicks(wanted: argparse.Namespace) -> None:
+    from fewlabels.experiments import annotate, recommendations
+
+    runs, folder = annotate.declared(wanted.profile, wanted.data), wanted.runs
+    folder = folder or annotate.folder_of(wanted.profile)
+    there = annotate.recorded(runs, folder)
+    print(f"clicks on {wanted.data}, profile {wanted.profile}: {len(runs)} runs, {len(there)} "
+          f"recorded, {len(runs) - len(there)} to train")  # fmt: skip
+    if not wanted.dry_run:
+        there = annotate.execute(runs, folder, root=wanted.root, device=wanted.device)
+    if {arm for arm, *_ in there} == set(annotate.ARMS):
+        print(recommendations.clicks(there).to_string(index=False))
+
+
+def _lint(wanted: argparse.Namespace) -> None:
+    from fewlabels.results import consistency, records, reproductions
+
+    if wanted.results is None:
+        print("\n".join(finding.line() for finding in consistency.theirs()))
+        return
+    if not next(wanted.results.glob("*/*/record.json"), None):
+        raise RecordError(f"'{wanted.results}' holds no records: FOLDER/STUDY/KEY/record.json")
+    found = {}
+    for letter, study in STUDIES.items():
+        found |= consistency.grouped(letter, study, records.read_all(wanted.results / letter))
+    wrong = consistency.ours(found, reproductions.read(wanted.results))
+    explained = consistency.settled(wrong, consistency.EXPLAINED)["explained"]
+    for finding, why in zip(wrong, explained, strict=True):
+        print(f"{finding.line()} (explained: {why})")
+    counted = ", ".join(f"{name} {len(runs)}" for name, runs in found.items())
+    print(f"records: {counted}; findings: {len(wrong)}, all explained")
+
+
+def _report(wanted: argparse.Namespace) -> None:
+    from fewlabels.report.make import make
+
+    with naming_a_full_disk(paths.project_root() / "report" / "_build"):
+        for file in make(wanted.data, wanted.profile, device=wanted.device):
+            print(file)
+
+
+def _train(wanted: argparse.Namespace) -> None:
+    from fewlabels.mapping import fit, recipe, score_summary, survey
+
+    names = (field.name for field in fields(recipe.Recipe))
+    how = recipe.Recipe(**{n: getattr(wanted, n) for n in names if getattr(wanted, n) is not None})
+    classes = tuple(name.strip() for name in wanted.classes.split(",")) if wanted.classes else ()
+    labels = survey.Labels(
+        wanted.labels, wanted.column, classes, wanted.layer, wanted.labels_crs, wanted.no_label
+    )
+    about = fit.fit(
+        wanted.scene, labels, wanted.out, how,
+        bands=wanted.bands, device=wanted.device, licence=wanted.licence,
+    )  # fmt: skip
+    print("\n".join(score_summary.lines(about.record)))
+    print(f"{wanted.out}, after {about.record['cost']['all_seconds']:.0f} s")
+
+
+def _predict(wanted: argparse.Namespace) -> None:
+    from fewlabels.mapping.predict import predict
+
+    made = predict(
+        wanted.scene, wanted.model, wanted.out, window=wanted.window, overlap=wanted.overlap,
+        polygons=wanted.polygons, clicks=wanted.next, device=wanted.device,
+    )  # fmt: skip
+    print("\n".join(map(str, made.files)))
+    shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in made.share.items())
+    print(f"{100 * made.valid:.1f} % of the pixels have a class; of them: {shares}")
+
+
+COMMANDS = MappingProxyType(
+    {
+        "data": _data,
+        "run": _run,
+        "sweep": _sweep,
+        "verify": _verify,
+        "audit": _audit,
+        "agreement": _agreement,
+        "clicks": _clicks,
+        "lint": _lint,
+        "report": _report,
+        "train": _train,
+        "predict": _predict,
+    }
+)

@@ -1,0 +1,147 @@
+"""The command line: `fewlabels data | run | sweep | verify | audit | agreement | clicks | lint |
+report | train | predict`, each with `--help`.
+"""
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from fewlabels import paths
+from fewlabels.studies import PROFILES, STUDIES
+
+
+def parser() -> argparse.ArgumentParser:
+    """What can be asked; `command` is the name of the command."""
+    whole = argparse.ArgumentParser(prog="fewlabels", description=__doc__)
+    commands = whole.add_subparsers(
+        dest="command",
+        required=True,
+        metavar="data | run | sweep | verify | audit | agreement | clicks | lint | report | "
+        "train | predict",
+    )
+
+    data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
+    data.add_argument(
+        "name", help="synthetic, dubai, ai4mars, landcoverai, deepglobe, potsdam, folder"
+    )
+    data.add_argument("--grid", type=_at_least(1), default=700, help="longest side in pixels (700)")
+
+    run = commands.add_parser("run", help="train the missing runs of a study and list its scores")
+
+    sweep = commands.add_parser("sweep", help="the same at once, over processes or machines")
+    sweep.add_argument("--workers", type=int, help="on this machine (one a GPU, or every 4 cores)")
+    sweep.add_argument(
+        "--scheduler",
+        default=os.environ.get("SCHEDULER"),
+        help="address of a dask scheduler, tcp://HOST:PORT (SCHEDULER, else workers here)",
+    )
+
+    verify = commands.add_parser("verify", help="train the run of a record again, and compare")
+    verify.add_argument("record", type=Path, help="its folder, such as report/results/E/KEY")
+    verify.add_argument(
+        "--keep", action="store_true", help="note it in verified/ beside the studies"
+    )
+
+    audit = commands.add_parser(
+        "audit", help="hold label expansions of all tiles against the masks"
+    )
+    audit.add_argument(
+        "--grid", type=_at_least(1), default=350, help="longest side in pixels (350)"
+    )
+
+    agreement = commands.add_parser("agreement", help="hold two annotations of one ground together")
+    agreement.add_argument("--data", default="dubai", help="data set (dubai)")
+
+    clicks = commands.add_parser(
+        "clicks", help="do clicks where a network is undecided beat random ones? (simulated)"
+    )
+
+    lint = commands.add_parser(
+        "lint", help="numbers that do not add up: those that the five systems printed, or our own"
+    )
+    lint.add_argument(
+        "--results", type=Path, nargs="?", const=paths.published_root(), metavar="FOLDER",
+        help="our records instead (report/results); a finding that nobody explained is an error",
+    )  # fmt: skip
+
+    report = commands.add_parser("report", help="execute the notebooks and build the report")
+
+    train = commands.add_parser("train", help="a model folder from a scene and labels of your own")
+    _add_training(train)
+    predict = commands.add_parser("predict", help="maps of a scene by a model folder")
+    predict.add_argument("model", type=Path, help="a folder that `fewlabels train` wrote")
+    predict.add_argument("scene", type=Path, help="GeoTIFF with the bands of the training scene")
+    predict.add_argument("out", type=Path, help="class map; NAME_confidence.tif comes beside it")
+    predict.add_argument(
+        "--window", type=_at_least(1), help="side of what is read at once (the model's)"
+    )
+    predict.add_argument("--overlap", type=_at_least(0), help="pixels they share (a quarter)")
+    predict.add_argument("--polygons", action="store_true", help="write NAME.gpkg as well")
+    predict.add_argument("--next", type=_at_least(0), default=0, metavar="N",
+                         help="write NAME_next.gpkg: N pixels and N blocks where a label would "
+                         "help most")  # fmt: skip
+
+    for command in (run, sweep):
+        command.add_argument("study", choices=sorted(STUDIES))
+    for command in (run, sweep, clicks):
+        command.add_argument(
+            "--runs", type=Path, help="folder of the records (RUNS_ROOT, or runs/)"
+        )
+        command.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    for command in (run, sweep, audit, clicks, report):
+        command.add_argument("--data", default="synthetic", help="data set (synthetic)")
+    for command in (run, sweep, clicks, report):
+        command.add_argument("--profile", default="quick", choices=PROFILES)
+    for command in (run, sweep, verify, clicks, report, train, predict):
+        command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
+    for command in (data, run, sweep, verify, audit, agreement, clicks):
+        command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
+    return whole
+
+
+def _add_training(train: argparse.ArgumentParser) -> None:
+    train.add_argument("scene", type=Path, help="GeoTIFF")
+    train.add_argument("labels", type=Path, help="vector file, CSV of coordinates, or label image")
+    train.add_argument("out", type=Path, help="the model folder to write")
+    train.add_argument("--column", default="class", help="column that holds the class (class)")
+    train.add_argument("--classes", help="those that count: a,b or, of a label image, 1=a,2=b")
+    train.add_argument("--layer", help="of a file with several")
+    train.add_argument("--labels-crs", help="whatever the file says: EPSG:CODE, or scene")
+    train.add_argument("--no-label", type=int, help="value of a label image that means no class")
+    train.add_argument(
+        "--bands", type=_numbers, default=(), help="such as 1,2,3,4 (all that are not alpha)"
+    )
+    train.add_argument("--licence", default="", help="terms the model may be used under, in words")
+    recipe = train.add_argument_group("recipe (defaults: fewlabels.mapping.recipe)")
+    texts = {"method": "network, forest, or best: what scores higher on held-out labels (best)",
+             "model": "network", "weights": "what it starts from", "loss": "partial loss",
+             "class-weights": "weighting of classes", "augmentation": "of crops",
+             "unit": "held out together: auto, shape, block"}  # fmt: skip
+    numbers = {"steps": "of a training", "trees": "of a forest", "batch": "crops in a step",
+               "crop": "side of a crop",
+               "side": "of the pieces read around labels", "window": "read at once in prediction",
+               "folds": "held-out parts, each a training more; 0 scores nothing",
+               "block": "side of a held-out block", "gap": "pixels around what is held out",
+               "seed": "of all that is random"}  # fmt: skip
+    for name, text in texts.items():
+        recipe.add_argument(f"--{name}", help=text)
+    for name, text in numbers.items():
+        recipe.add_argument(f"--{name}", type=int, help=text)
+    recipe.add_argument("--lr", type=float, help="highest learning rate")
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    """A whole number that is not below `least`."""
+
+    def number(text: str) -> int:
+        if (found := int(text)) >= least:
+            return found
+        raise argparse.ArgumentTypeError(f"must be {least} or more, found {text}")
+
+    return number
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """`1,2,4` as numbers."""
+    return tuple(int(part) for part in text.split(","))

@@ -1,0 +1,1 @@
+"""Data sets, one file each: layout, classes, sites, licence and citation."""

@@ -1,0 +1,203 @@
+"""AI4Mars: frames of Curiosity's navigation cameras, labelled in part by people.
+
+    ai4mars_msl_256/train.txt, test_gold.txt    ids, one a line: the published split
+    ai4mars_msl_256/images/ID.jpg               256 x 256, grey
+    ai4mars_msl_256/masks/ID.png                a pixel's value is its class, 255 is no label
+
+The training masks are from the crowd, the test masks from experts who all agreed; both leave out
+what nobody labelled or not all agreed on. So a mask here is the labels *as given*, not dense truth.
+
+The place of a frame is the sol (Martian day) it was taken on, computed from the spacecraft clock
+in its id, not read from label files. The id also says where the rover stood (site and drive
+counters), and it often stands for some sols. Three rules keep the published split honest:
+
+1. A frame without any label is left out: it cannot train, and adds nothing to a confusion matrix.
+2. A training frame of a sol, or from a stand, that has a test frame is left out.
+3. Validation is every fifth group of training sols, in order of time; sols that share a stand
+   are one group.
+
+Source: Swan et al. 2021, CVPR Workshops; https://doi.org/10.5281/zenodo.15995036
+Source of the layout of ids: MSL Camera SIS, as told at
+https://an.rsl.wustl.edu/help/Content/About%20the%20data/Data%20products/MSL/MSL%20Filenames%20OPGS%20Single.htm
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from fewlabels.data.source import Source, fingerprint_files, opened
+from fewlabels.types import IGNORE, DataError
+
+CLASSES = ("soil", "bedrock", "sand", "big rock")
+FOLDER = "ai4mars_msl_256"
+TRAIN, TEST = "train.txt", "test_gold.txt"
+VALIDATION = 5
+"""One group of training sols in so many is for validation."""
+
+ID = re.compile(r"N[LR][AB]_(?P<clock>\d{9})EDR_[A-Z](?P<stand>\d{7})\w+")
+SOL_ZERO = 397_446_666
+"""Midnight before the landing, local mean solar time, in seconds since J2000."""
+SOL_LENGTH = 88_775.244
+"""Seconds in a sol."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One line of a list. `stand` is the rover's site and drive counters: where it stood."""
+
+    id: str
+    list: str
+    sol: str
+    stand: str
+
+
+def local_time(clock: int) -> tuple[int, float]:
+    """Sol and local mean solar time in hours [0, 24) at a reading of Curiosity's clock.
+
+    The clock is read as seconds since J2000; it is some minutes off, so the hour is about right
+    and the sol is right away from midnight, when no frame was taken.
+
+    Source: https://naif.jpl.nasa.gov/pub/naif/MSL/kernels/sclk/msl_lmst_gc120806_v2.tsc; the
+    length of a sol: Allison and McEwen 2000, https://doi.org/10.1016/S0032-0633(99)00092-6
+    """
+    sol, rest = divmod(clock - SOL_ZERO, SOL_LENGTH)
+    return int(sol), 24 * rest / SOL_LENGTH
+
+
+def source(root: Path) -> Source:
+    """The labelled frames of `root`/ai4mars_msl_256 in their published split, as one fold.
+
+    Raises:
+        DataError: a list or a file is missing, an id is none or listed twice, a mask does not
+            open, or a side of the split is empty.
+    """
+    folder = found(root)
+    listed = [frame for name in (TRAIN, TEST) for frame in _listed(folder / name)]
+    _check_listed(listed, folder)
+    train, test = _apart([f for f in listed if _labelled(_mask_file(folder, f))])
+    if not train or not test:
+        raise DataError(
+            f"ai4mars: of {len(listed)} frames listed in '{folder}', {len(train)} are left to "
+            f"train and {len(test)} to test; both lists need frames with labels (data/README.md)"
+        )
+    frames = [*train, *test]
+    images, masks = ([f(folder, frame) for frame in frames] for f in (_image_file, _mask_file))
+    return Source(
+        name="ai4mars",
+        classes=CLASSES,
+        synthetic=False,
+        ids=tuple(frame.id for frame in frames),
+        places=tuple(frame.sol for frame in frames),
+        folds=(tuple(sorted({frame.sol for frame in test})),),
+        fingerprint=fingerprint_files([folder / TRAIN, folder / TEST, *images, *masks], folder),
+        decode=lambda i: (_image(images[i]), _mask(masks[i])),
+        validation=(tuple(sol for group in _groups(train)[::VALIDATION] for sol in group),),
+    )
+
+
+def found(root: Path) -> Path:
+    """The data set's folder in `root`.
+
+    Raises:
+        DataError: it or one of its lists is missing; says how to get it by hand.
+    """
+    for name in (TRAIN, TEST):
+        if not (root / FOLDER / name).is_file():
+            raise DataError(
+                f"ai4mars: '{root / FOLDER / name}' is missing, and this subset is nowhere to be "
+                "downloaded: make it from https://doi.org/10.5281/zenodo.15995036 as "
+                f"data/README.md says, or set DATA_ROOT to the folder that holds {FOLDER}"
+            )
+    return root / FOLDER
+
+
+def _listed(file: Path) -> list[Frame]:
+    return [_frame(name, file.name) for name in file.read_text("utf-8").split()]
+
+
+def _frame(name: str, list_: str) -> Frame:
+    match = ID.fullmatch(name)
+    if not match:
+        raise DataError(
+            f"ai4mars: '{name}' in {list_} is no id of a Navcam frame, such as "
+            "NLB_486264973EDR_F0481570NCAM00546M1, so its sol is unknown"
+        )
+    sol, _ = local_time(int(match["clock"]))
+    return Frame(name, list_, f"sol{sol:04d}", match["stand"])
+
+
+def _check_listed(frames: Sequence[Frame], folder: Path) -> None:
+    name, times = max(
+        Counter(f.id for f in frames).items(), key=lambda item: item[1], default=("", 0)
+    )
+    if times > 1:
+        where = " and ".join(f.list for f in frames if f.id == name)
+        raise DataError(f"ai4mars: '{name}' is listed {times} times, in {where}; keep one")
+    files = [of(folder, frame) for frame in frames for of in (_image_file, _mask_file)]
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise DataError(
+            f"ai4mars: {len(missing)} of {len(files)} listed files are missing, the first is "
+            f"'{missing[0]}'; get the whole folder again (data/README.md)"
+        )
+
+
+def _apart(frames: Sequence[Frame]) -> tuple[list[Frame], list[Frame]]:
+    """Training and test frames that share no sol and no stand; all test frames are kept."""
+    test = [f for f in frames if f.list == TEST]
+    sols, stands = {f.sol for f in test}, {f.stand for f in test}
+    train = [f for f in frames if f.list == TRAIN and f.sol not in sols and f.stand not in stands]
+    return train, test
+
+
+def _groups(frames: Sequence[Frame]) -> list[tuple[str, ...]]:
+    """Sols in groups that share no stand with one another, by the first sol of each."""
+    sols, of_sol = np.unique([f.sol for f in frames], return_inverse=True)
+    stands, of_stand = np.unique([f.stand for f in frames], return_inverse=True)
+    nodes = len(sols) + len(stands)
+    links = coo_array((np.ones(len(frames)), (of_sol, len(sols) + of_stand)), (nodes, nodes))
+    number, group = connected_components(links, directed=False)
+    group = group[: len(sols)]
+    groups = [tuple(sols[group == g].tolist()) for g in range(number)]
+    return sorted(groups)
+
+
+def _image_file(folder: Path, frame: Frame) -> Path:
+    return folder / "images" / f"{frame.id}.jpg"
+
+
+def _mask_file(folder: Path, frame: Frame) -> Path:
+    return folder / "masks" / f"{frame.id}.png"
+
+
+def _labelled(file: Path) -> bool:
+    return opened("ai4mars", file).getextrema() != (IGNORE, IGNORE)
+
+
+def _image(file: Path) -> UInt8[np.ndarray, "h w 1"]:
+    """The frame's one band; the files hold it three times."""
+    image = opened("ai4mars", file)
+    bands = np.asarray(image if image.mode == "L" else image.convert("RGB"))
+    bands = bands.reshape(*bands.shape[:2], -1)
+    if (bands != bands[..., :1]).any():
+        raise DataError(
+            f"ai4mars: '{file}' is in colour; Navcam frames are grey, so this is another file"
+        )
+    return bands[..., :1]
+
+
+def _mask(file: Path) -> UInt8[np.ndarray, "h w"]:
+    image = opened("ai4mars", file)
+    if image.mode != "L":
+        raise DataError(
+            f"ai4mars: mask '{file}' has pixels of kind {image.mode}; it must be 8-bit grey, its "
+            "values classes"
+        )
+    return np.asarray(image)

@@ -1,0 +1,104 @@
+"""A folder of one's own: images and masks of the same name, and a list of classes.
+
+    folder/classes.json    {"classes": ["water", "road"], "void": [255]}
+    folder/images/PLACE/NAME.png|jpg|tif     RGB or grey, 8 bit
+    folder/masks/PLACE/NAME.png              8 bit, a pixel's value is its class
+
+Images in one sub-folder of images/ show one place and are never split between training and test;
+an image directly under images/ is a place of its own. Mask values in `void` (255 when the file
+does not say) carry no class.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from fewlabels.data.source import Source, fingerprint_files, opened
+from fewlabels.types import IGNORE, DataError
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+FOLDS = 5
+
+
+def source(root: Path) -> Source:
+    """The pairs of image and mask in `root`, in at most five folds of whole places.
+
+    Raises:
+        DataError: the layout, `classes.json` or a pair is not as the module says.
+    """
+    classes, void = _classes(root / "classes.json")
+    images = sorted(p for p in (root / "images").glob("**/*") if p.suffix.lower() in SUFFIXES)
+    masks = [_mask_of(image, root) for image in images]
+    if twice := [p for p, before in zip(images[1:], images, strict=False)
+                 if p.with_suffix("") == before.with_suffix("")]:  # fmt: skip
+        raise DataError(f"folder: two images for one mask: '{twice[0]}' and another; keep one")
+    ids = tuple(p.relative_to(root / "images").with_suffix("").as_posix() for p in images)
+    places = tuple(i.rsplit("/", 1)[0] for i in ids)
+    known = sorted(set(places))
+    if len(known) < 2:
+        raise DataError(
+            f"folder '{root}': found {len(known)} places in images/ ({len(images)} images); a test "
+            "needs a second place: put each place's images in a sub-folder of their own"
+        )
+    return Source(
+        name="folder",
+        classes=classes,
+        synthetic=False,
+        ids=ids,
+        places=places,
+        folds=tuple(tuple(known[i::FOLDS]) for i in range(min(FOLDS, len(known)))),
+        fingerprint=fingerprint_files([root / "classes.json", *images, *masks], root),
+        decode=lambda i: (_image(images[i]), _mask(masks[i], void)),
+    )
+
+
+def _classes(file: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    try:
+        text = json.loads(file.read_text())
+        classes, void = _list_of(str, text["classes"]), _list_of(int, text.get("void", [IGNORE]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"folder: '{file}' cannot be read ({error!r}); it must hold "
+            '{"classes": ["first", "second"], "void": [255]}'
+        ) from error
+    if len(classes) < 2 or len(set(classes)) != len(classes):
+        raise DataError(
+            f"folder: '{file}' must name at least two different classes, found {classes}"
+        )
+    return classes, void
+
+
+def _list_of(kind: type, found: object) -> tuple:
+    if not isinstance(found, list) or not all(type(one) is kind and one != "" for one in found):
+        raise TypeError(f"{found!r} is no list of {kind.__name__}")
+    return tuple(found)
+
+
+def _mask_of(image: Path, root: Path) -> Path:
+    mask = (root / "masks" / image.relative_to(root / "images")).with_suffix(".png")
+    if not mask.is_file():
+        raise DataError(f"folder: image '{image}' has no mask; expected '{mask}'")
+    return mask
+
+
+def _image(file: Path) -> UInt8[np.ndarray, "h w c"]:
+    image = opened("folder", file)
+    if image.mode not in ("L", "RGB", "RGBA", "P"):
+        raise DataError(
+            f"folder: '{file}' has pixels of kind {image.mode}; save it as 8-bit RGB or grey"
+        )
+    return np.asarray(image.convert("RGB"))
+
+
+def _mask(file: Path, void: tuple[int, ...]) -> UInt8[np.ndarray, "h w"]:
+    image = opened("folder", file)
+    if image.mode not in ("L", "P", "1"):
+        raise DataError(
+            f"folder: mask '{file}' has pixels of kind {image.mode}; it must be an 8-bit image of "
+            "one band whose values are classes"
+        )
+    mask = np.array(image, dtype=np.uint8)
+    mask[np.isin(mask, void)] = IGNORE
+    return mask

@@ -1,0 +1,134 @@
+"""Expansion audits over many tiles: how much each rule adds, and how much of it is wrong.
+
+Nothing is trained. Masks are used to judge, never to expand.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from fewlabels import paths
+from fewlabels.files import whole_file
+from fewlabels.labels import expansion, sampling
+from fewlabels.results.statistics import interval
+from fewlabels.types import RecordError, Tile
+
+REACHES: Mapping[str, tuple[float, ...]] = MappingProxyType(
+    {
+        "link": (5, 10, 20),
+        "disc": (2, 5, 10),
+        "geodesic": (5, 10, 20),
+        "slic": (50, 100, 200),
+        "felzenszwalb": (10, 30, 100),
+    }
+)
+BUDGETS = (0.001, 0.01)
+SETTING = ["budget", "method", "reach"]
+COUNTS = ["pixels", "labelled", "correct"]
+
+
+def one_a_place(tiles: Sequence[Tile], most: int = 12) -> list[Tile]:
+    """The first tile of every place; of more than `most` places, so many evenly spaced ones."""
+    first = list({tile.place: tile for tile in reversed(tiles)}.values())[::-1]
+    kept = np.linspace(0, len(first) - 1, min(most, len(first))).round().astype(int)
+    return [first[i] for i in kept]
+
+
+def audited(
+    tiles: Iterable[Tile],
+    classes: Sequence[str],
+    *,
+    budgets: Sequence[float] = BUDGETS,
+    reaches: Mapping[str, Sequence[float]] = REACHES,
+    sampler: str = "random",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """One row a tile, budget, method, reach and class.
+
+    Method `none` (reach 0) is the draw itself. Columns besides those: `place`, and the counts of
+    `expansion.audit`: `pixels`, `labelled`, `correct`.
+    """
+    rows = []
+    for tile in tqdm(list(tiles), desc="audit", unit="tile"):
+        for budget in budgets:
+            drawn = sampling.draw(tile.mask, sampler, budget, seed=seed, tile=tile.id)
+            for method, reach in [("none", 0), *((m, r) for m, rs in reaches.items() for r in rs)]:
+                option = {} if method == "none" else {expansion.METHODS[method].reach: reach}
+                labels = expansion.expand(drawn, method, image=tile.image, **option)
+                found = expansion.audit(labels, tile.mask, len(classes))[COUNTS]
+                named = found.set_axis(classes).rename_axis("class").reset_index()
+                where = {"tile": tile.id, "place": tile.place, "budget": budget}
+                rows.append(named.assign(**where, method=method, reach=float(reach)))
+    return pd.concat(rows, ignore_index=True)
+
+
+def record(table: pd.DataFrame, data: str) -> Path:
+    """Store an audit of all tiles beside the published study's records."""
+    file = _file(data)
+    with whole_file(file) as scratch:
+        table.to_csv(scratch, index=False, compression={"method": "gzip", "mtime": 0})
+    return file
+
+
+def recorded(data: str) -> pd.DataFrame:
+    """The stored audit of a data set.
+
+    Raises:
+        RecordError: there is none; says how to make it.
+    """
+    if not (file := _file(data)).is_file():
+        raise RecordError(
+            f"the audit of '{data}' is not in '{file}'; make it: `fewlabels audit --data {data}`"
+        )
+    return pd.read_csv(file, compression="gzip")
+
+
+def shares(table: pd.DataFrame, by: Sequence[str] = ("class",)) -> pd.DataFrame:
+    """`coverage` and `purity` of every setting, pooled over tiles (and over classes, if `by` is
+    empty); denominators as in `expansion.audit`.
+    """
+    return expansion.with_shares(table.groupby([*SETTING, *by], sort=False)[COUNTS].sum())
+
+
+def added(table: pd.DataFrame) -> pd.DataFrame:
+    """What each setting adds for every given label, as means over tiles with 95 % intervals over
+    places.
+
+    Columns: `correct` and `wrong` (each a `statistics.Interval`, added labels a given label), `net`
+    (the difference of their means) and `right` (share of the added labels that are correct).
+    """
+    keys = ["tile", "place", "budget"]
+    count = table.groupby([*keys, "method", "reach"], sort=False)[COUNTS].sum().reset_index()
+    given = count[count["method"] == "none"].set_index(keys)["labelled"].rename("given")
+    mine = count[count["method"] != "none"].join(given, on=keys)
+    mine["correct_a_label"] = mine["correct"] / mine["given"] - 1
+    mine["wrong_a_label"] = (mine["labelled"] - mine["correct"]) / mine["given"]
+    rows = {
+        setting: {
+            name: interval(rows[f"{name}_a_label"].to_numpy(), rows["place"].to_numpy())
+            for name in ("correct", "wrong")
+        }
+        for setting, rows in mine.groupby(SETTING, sort=False)
+    }
+    out = pd.DataFrame(rows.values(), index=pd.MultiIndex.from_tuples(rows, names=SETTING))
+    correct, wrong = (np.array([i.mean for i in out[name]]) for name in ("correct", "wrong"))
+    return out.assign(net=correct - wrong, right=correct / (correct + wrong))
+
+
+def best(added: pd.DataFrame, budget: float, *, right: float = 0.95) -> tuple[str, float] | None:
+    """Of the settings whose added labels are right at least so often, the one that adds most.
+
+    Returns:
+        method and reach; None where no setting is that often right.
+    """
+    mine = added.xs(budget, level="budget")
+    mine = mine[mine["right"] >= right]
+    return mine["correct"].map(lambda i: i.mean).idxmax() if len(mine) else None
+
+
+def _file(data: str) -> Path:
+    return paths.published_root() / "audit" / f"{data}.csv.gz"

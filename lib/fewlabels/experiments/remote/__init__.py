@@ -1,0 +1,1 @@
+"""Runs on other processes and machines, by dask.distributed: only the parent writes records."""

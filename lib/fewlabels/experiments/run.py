@@ -1,0 +1,252 @@
+"""One run from its declaration to its record."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fewlabels import devices, environment, paths
+from fewlabels.experiments import locks, prepare, versioning
+from fewlabels.experiments.prepare import Prepared
+from fewlabels.labels import ledger
+from fewlabels.results import records
+from fewlabels.scoring import boundaries, calibration, inference, metrics, validation
+from fewlabels.studies import Run
+from fewlabels.training import checkpoint, loop, losses, networks, optimisation
+from fewlabels.types import RecordError, Row, Tile
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_EVERY = 100  # steps, unless something else is asked for
+OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "partial_focal": {"gamma": "gamma", "alpha": "alpha"},
+    "partial_tversky": {"alpha": "tversky_alpha", "beta": "tversky_beta"},
+    "partial_focal_tversky": {
+        "alpha": "tversky_alpha",
+        "beta": "tversky_beta",
+        "gamma": "tversky_gamma",
+    },
+}
+"""Which factor of a run is which argument of its loss."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """How a run is carried out: nothing here changes its result, but for the device."""
+
+    compute: devices.Compute
+    keep_model: bool = True
+    checkpoints: checkpoint.Checkpoints | None = None
+    workers: int = 1
+
+
+def execute(
+    run: Run,
+    *,
+    root: Path | None = None,
+    runs: Path | None = None,
+    device: str = "auto",
+    keep_model: bool = True,
+    checkpoint_every: int | None = CHECKPOINT_EVERY,
+    workers: int = 1,
+) -> records.Record:
+    """The record of `run`: read if there is one, else trained, evaluated and written.
+
+    Args:
+        root: of the data, see `data.load`.
+        runs: folder of the records (default: `paths.runs_root()`).
+        keep_model: whether the weights are stored too, and the draw as `draws`/SHA256.npz.
+        checkpoint_every: steps between two checkpoints, kept in `runs`/.partial-KEY until the
+            record is written; a run that was killed goes on there and ends as if it had not been
+            (only times differ). None keeps none.
+        workers: threads that make batches; the record does not depend on it.
+
+    Raises:
+        FewLabelsError: whatever is wrong with data, labels, weights, device or training.
+    """
+    runs = runs or paths.runs_root()
+    name = versioning.key(run, root)
+    every, scratch = checkpoint_every, runs / f".partial-{name}"
+    partial_run = None if every is None else checkpoint.Checkpoints(scratch, name, every)
+    if not records.exists(runs, name):
+        compute, ready = devices.compute(device, run.precision), prepare.prepare(run, root)
+        how = Operation(compute, keep_model, partial_run, workers)
+        with locks.held(runs, name):
+            if not records.exists(runs, name):  # else another process has trained it meanwhile
+                _train_and_record(ready, runs, name, how)
+    record = versioning.recorded(run, runs, name)
+    if partial_run:
+        checkpoint.clear(partial_run)
+    return record
+
+
+def trained(record: records.Record, runs: Path | None = None) -> nn.Module:
+    """The network of a record with the weights that were kept.
+
+    Raises:
+        RecordError: the weights were not kept, are damaged or do not fit.
+    """
+    file = (runs or paths.runs_root()) / record.key / "model.safetensors"
+    data = record.facts["data"]
+    model = networks.build(
+        record.run.model, len(data["classes"]), channels=data.get("channels", 3), weights="none"
+    )
+    try:
+        model.load_state_dict(load_file(file), strict=True)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise RecordError(
+            f"the weights of run '{record.key}' cannot be read from '{file}' ({error}); "
+            "delete that run's folder and run again"
+        ) from error
+    return model
+
+
+def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operation) -> None:
+    run, classes, compute = ready.run, len(ready.train.classes), operation.compute
+    weights = _class_weights(ready)
+    model, provenance = networks.build_with_provenance(
+        run.model,
+        classes,
+        channels=ready.labelled[0].image.shape[-1],
+        weights=run.weights,
+        seed=run.seed,
+    )
+    seen = ready.ledger()
+    loss, judge = _loss(ready, weights, compute), _judge(ready, weights, compute)
+    history = loop.fit(
+        model, prepare.batches(ready, seen), loss, _optimisation(run), compute, seed=run.seed,
+        watch=_watcher(ready, compute), watch_at=_evenly(run.steps, run.watch), judge=judge,
+        checkpoints=operation.checkpoints, workers=operation.workers,
+    )  # fmt: skip
+    began = time.perf_counter()
+    found = inference.statistics(model, ready.test, classes, compute, left_out=ready.left_out)
+    evaluated = time.perf_counter() - began
+    trained_on = _trained_on(ready)
+    fitted = inference.confusions(model, trained_on, classes, compute).sum(axis=0)
+    facts = {
+        "data": prepare.data_facts(ready),
+        "labels": prepare.label_facts(ready, seen),
+        "class_weights": None if weights is None else [round(w, 6) for w in weights.tolist()],
+        "weights": asdict(provenance),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "scores": _score_facts(found, ready),
+        "training": {"tiles": len(trained_on), "confusion": fitted.tolist()},
+        "kept": _kept_facts(run, judge, history),
+        "cost": {
+            "train_seconds": history[-1]["seconds"],
+            "test_seconds": evaluated,
+            "peak_mib": compute.peak_mib,
+        },
+        "finished": environment.now(),
+        "environment": environment.facts()
+        | {
+            "device": compute.hardware,
+            "precision": compute.precision,
+            "code": versioning.code_version(),
+        },
+    }  # fmt: skip
+    if operation.keep_model:
+        ledger.keep(runs / "draws", ready.sha256, ready.drawn)
+    state = {k: v.detach().cpu().contiguous().numpy() for k, v in model.state_dict().items()}
+    stored = state if operation.keep_model else None
+    records.write(runs, name, run, facts, history, ready.test.ids, found, stored)
+
+
+def _trained_on(ready: Prepared) -> list[Tile]:
+    """As many training tiles as are tested, evenly spaced, with the labels drawn for their masks:
+    what training itself scores is known to it, and no more.
+    """
+    tiles = ready.train
+    chosen = np.linspace(0, len(tiles) - 1, min(len(tiles), len(ready.test))).astype(int)
+    return [replace(tiles[i], mask=ready.drawn[tiles[i].id]) for i in chosen.tolist()]
+
+
+def _class_weights(ready: Prepared) -> Float[Tensor, " k"] | None:
+    """From the labels that the loss sees: a class left out counts as one without labels."""
+    counts = ready.counts
+    counts[list(ready.left_out)] = 0
+    return losses.class_weights(counts, ready.run.class_weights, bound=ready.run.weight_bound)
+
+
+def _loss(
+    ready: Prepared, weights: Float[Tensor, " k"] | None, compute: devices.Compute
+) -> loop.Loss:
+    run = ready.run
+    options = {name: getattr(run, factor) for name, factor in OPTIONS.get(run.loss, {}).items()}
+    return partial(
+        losses.LOSSES[run.loss],
+        class_weights=None if weights is None else weights.to(compute.device),
+        left_out=ready.left_out,
+        **options,
+    )
+
+
+def _optimisation(run: Run) -> optimisation.Optimisation:
+    """The factors of the run that bear the name of a field of `Optimisation`."""
+    names = (f.name for f in fields(optimisation.Optimisation))
+    return optimisation.Optimisation(**{name: getattr(run, name) for name in names})
+
+
+def _watcher(ready: Prepared, compute: devices.Compute) -> loop.Watch:
+    def watch(step: int, model: nn.Module) -> Row:
+        classes = len(ready.test.classes)
+        found = inference.watched(model, ready.test, classes, compute, left_out=ready.left_out)
+        log.info("step %d of %d: test mIoU %.3f", step, ready.run.steps, found["miou"])
+        return found
+
+    return watch
+
+
+def _judge(
+    ready: Prepared, weights: Float[Tensor, " k"] | None, compute: devices.Compute
+) -> loop.Judge | None:
+    mode, tiles = ready.run.validation, ready.validation
+    if tiles is None:
+        return None
+    loss, drawn = _loss(ready, weights, compute), ready.validation_drawn
+
+    def score(step: int, model: nn.Module) -> Row:
+        return validation.validate(
+            model, tiles, drawn, len(tiles.classes), loss, mode, compute, left_out=ready.left_out
+        )
+
+    return loop.Judge(score, f"val_{mode}_miou")
+
+
+def _kept_facts(run: Run, judge: loop.Judge | None, history: loop.History) -> dict[str, object]:
+    """Which weights the record is of: the rule, the step, and what chose it."""
+    if run.keep == "last":
+        return {"rule": "last", "step": len(history)}
+    row = max((row for row in history if judge.by in row), key=lambda row: row[judge.by])
+    return {"rule": "best", "step": row["step"], "by": judge.by, judge.by: row[judge.by]}
+
+
+def _evenly(steps: int, times: int) -> frozenset[int]:
+    return frozenset(round(steps * (i + 1) / times) for i in range(times)) - {0}
+
+
+def _score_facts(found: metrics.Statistics, ready: Prepared) -> dict[str, object]:
+    score = metrics.scores(found.confusion, ready.left_out)
+    outline = boundaries.scores(found.boundaries, ready.left_out)
+    means = {
+        "miou": score.miou,
+        "accuracy": score.accuracy,
+        "boundary_iou": outline.mean_iou,
+        "boundary_f1": outline.mean_f1,
+        "ece": calibration.error(found.calibration),
+    }
+    iou = dict(zip(ready.train.classes, map(_known, score.iou), strict=True))
+    return {name: _known(v) for name, v in means.items()} | {"iou": iou}
+
+
+def _known(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,1 @@
+"""Learners: what turns images and labels into a predictor."""

@@ -1,0 +1,160 @@
+"""A training of some seconds on clicks, and the map that comes of it: of an array or a scene."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from jaxtyping import Shaped, UInt8
+from rasterio.transform import Affine
+from torch import nn
+
+from fewlabels.devices import Compute
+from fewlabels.mapping import bands, learn, preview, rasterize, stream, tiles
+from fewlabels.mapping import scene as scenes
+from fewlabels.mapping.learn import Ground
+from fewlabels.mapping.recipe import Recipe
+from fewlabels.mapping.scene import Pixels, Read, Scene
+from fewlabels.mapping.stream import Strip
+from fewlabels.mapping.vector_labels import Marks
+from fewlabels.types import DataError, NoLabelsError
+
+MOST = 1024  # pixels a side that are shown and mapped at once
+SHORT = Recipe(
+    model="unet:depth=2,width=16", steps=150, batch=16, crop=32, lr=1e-2, folds=0
+)  # fmt: skip
+"""Some seconds on a CPU: a small network that sees the near surroundings of a pixel only. No record
+of this project says how good it is; `mapping.recipe` has what a model to be kept is trained by."""
+Watch = Callable[[int, nn.Module], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class View:
+    """A scene, or an array that is read like one, and the part of it that is looked at."""
+
+    scene: Scene
+    reading: Callable[[], AbstractContextManager[Read]]
+    rows: slice
+    columns: slice
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+
+def view(
+    source: Path | Shaped[np.ndarray, "..."],
+    *,
+    bands: tuple[int, ...] = (),
+    at: tuple[int, int] | None = None,
+) -> View:
+    """What there is to look at: all of it, or where it is larger than MOST a side, that much.
+
+    Args:
+        source: a GeoTIFF, or an array [h w] or [h w c]; values that are not finite are void.
+        bands: see `scene.opened`; an array is taken with all of its bands.
+        at: row and column that the part is around, the middle if None.
+
+    Raises:
+        DataError: as `scene.opened`, or the array has another shape or is not of real numbers.
+    """
+    if isinstance(source, np.ndarray):
+        scene, reading = _of_array(source)
+    else:
+        scene = scenes.opened(source, bands)
+        reading = partial(scenes.reading, scene)
+    row, column = at or (scene.height // 2, scene.width // 2)
+    return View(scene, reading, _around(row, scene.height), _around(column, scene.width))
+
+
+def picture(view: View, colours: tuple[int, int, int] | None = None) -> UInt8[np.ndarray, "h w 3"]:
+    """The part looked at in red, green and blue: bytes as they are, other numbers stretched from
+    their 0.5th to their 99.5th percentile there; void pixels are grey.
+
+    Args:
+        colours: positions among the scene's bands; see `preview.shown` if None.
+
+    Raises:
+        DataError: there is no such band, or no valid pixel to stretch by.
+    """
+    count = len(view.scene.bands)
+    chosen = colours or preview.shown(view.scene)
+    if not all(0 <= band < count for band in chosen):
+        raise DataError(
+            f"colours are taken from bands {chosen} and '{view.scene.file}' has 0 to {count - 1}"
+        )
+    with view.reading() as read:
+        values, valid = read(view.rows, view.columns)
+    values = values[..., list(chosen if len(chosen) == 3 else chosen * 3)]
+    whole = bands.Ranges((0.0,) * 3, (255.0,) * 3)
+    stretched = view.scene.kind != "uint8"
+    ranges = bands.measured([(values, valid)], valid.size) if stretched else whole
+    return bands.to_bytes(values, valid, ranges)
+
+
+def mapped(view: View, marks: Marks, how: Recipe, compute: Compute, watch: Watch) -> Strip:
+    """Train a new network on all marks of the scene and map the part looked at.
+
+    The same marks, recipe and seed give the same map (on a CPU with as many threads).
+
+    Args:
+        watch: called as watch(steps done, network) after every step; what it raises ends it.
+
+    Raises:
+        NoLabelsError: fewer than two classes have a mark, or none lies on a valid pixel.
+        FewLabelsError: as `learn.learn`.
+    """
+    if len(set(marks.values.tolist())) < 2:
+        raise NoLabelsError("a network learns to tell classes apart: click at least two of them")
+    with view.reading() as read, TemporaryDirectory() as scratch:
+        cut = tiles.cut(
+            view.scene, read, rasterize.burning(marks), side=how.side, gap=0, block=None
+        )
+        ground = Ground(read, cut.pieces, marks.classes, how, compute, Path(scratch), "clicks")
+        learned = learn.learn(ground, [piece.labels for piece in cut.pieces], "clicks", watch)
+        plan = stream.Plan(*view.shape, how.window, how.window // 4)
+        made = stream.strips(
+            plan, _moved(read, view), learned.network, learned.ranges, len(marks.classes), compute
+        )
+        return Strip(*(np.concatenate(parts) for parts in zip(*made, strict=True)))
+
+
+def _of_array(array: np.ndarray) -> tuple[Scene, Callable[[], AbstractContextManager[Read]]]:
+    if array.ndim not in (2, 3) or array.dtype.kind not in "uif" or not array.size:
+        raise DataError(
+            f"an image is an array [h w] or [h w bands] of real numbers; found {array.dtype} of "
+            f"shape {array.shape}"
+        )
+    cube = array[..., None] if array.ndim == 2 else array
+    height, width, count = cube.shape
+    numbers = tuple(range(1, count + 1))
+    names = tuple(f"band {number}" for number in numbers)
+    scene = Scene(Path("image"), height, width, numbers, (), names, str(array.dtype),
+                  Affine.identity(), None)  # fmt: skip
+
+    def read(rows: slice, columns: slice) -> Pixels:
+        values = np.ascontiguousarray(cube[rows, columns], np.float32)
+        return values, np.isfinite(values).all(axis=2)
+
+    @contextmanager
+    def reading() -> Iterator[Read]:
+        yield read
+
+    return scene, reading
+
+
+def _around(middle: int, size: int) -> slice:
+    start = min(max(0, middle - MOST // 2), max(0, size - MOST))
+    return slice(start, min(size, start + MOST))
+
+
+def _moved(read: Read, view: View) -> Read:
+    """Reads the part looked at as if it were all there is."""
+    down, right = view.rows.start, view.columns.start
+    return lambda rows, columns: read(
+        slice(rows.start + down, rows.stop + down),
+        slice(columns.start + right, columns.stop + right),
+    )

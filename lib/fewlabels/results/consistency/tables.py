@@ -1,0 +1,244 @@
+"""Our own tables and records, held against the same rules."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pandas as pd
+
+from fewlabels.results import records, regroup, reproductions
+from fewlabels.results.consistency import rules
+from fewlabels.results.consistency.rules import Finding, Outcome, findings
+from fewlabels.results.records import Record, Unit
+from fewlabels.results.statistics import Interval, interval
+from fewlabels.studies import STUDIES, conditions
+from fewlabels.studies.design import Study
+from fewlabels.studies.run import Run
+from fewlabels.types import LintError
+
+Case = tuple[str, str, Outcome]  # rule, where, outcome
+
+
+def lint(table: pd.DataFrame, of: str = "table") -> list[Finding]:
+    """What does not add up in a table of `records.table`, by every rule that its columns allow.
+
+    Of each row: `iou_<class>` with `miou` and `f1_<class>`, `truth_<class>` with `miou` and
+    `accuracy`, `seen` with `pixels`. Of each cell, over folds: `miou` with `val_dense_miou`.
+
+    Args:
+        of: what findings call the table, such as the letter of a study.
+    """
+    return _found(of, _of_table(table))
+
+
+def ours(
+    found: Mapping[str, Mapping[Unit, Record]], alike: pd.DataFrame = reproductions.NONE
+) -> list[Finding]:
+    """What does not add up in the runs of studies: `lint` of their tables; scores as stored against
+    those of the confusion matrix; label shares; versions of the code; and equal configurations in
+    several cells.
+
+    Args:
+        alike: runs that were trained again by another version of the code, see
+            `reproductions.read`.
+    """
+    cases = _all_cases(found, alike)
+    return [finding for of, these in cases.items() for finding in _found(of, these)]
+
+
+def checked(found: Mapping[str, Mapping[Unit, Record]]) -> Counter[str]:
+    """How many times `ours` held each rule against something; 0 where nothing could be."""
+    cases = _all_cases(found, reproductions.NONE)
+    return Counter(rule for these in cases.values() for rule, _, _ in these)
+
+
+def settled(found: Sequence[Finding], explained: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """The findings as a table: `of`, `rule`, `found`, `expected`, `where`, `explained`.
+
+    Args:
+        explained: id of a finding -> the sentence that explains it; `*` in an id stands for any
+            text.
+
+    Raises:
+        LintError: a finding that nobody has explained; lists all of them.
+    """
+    rows = [{**vars(f), "explained": _explanation(f, explained or {})} for f in found]
+    open_ones = [f.line() for f, row in zip(found, rows, strict=True) if not row["explained"]]
+    if open_ones:
+        raise LintError(
+            "\n".join([f"{len(open_ones)} finding(s) without explanation:", *open_ones])
+        )
+    columns = ["of", "rule", "found", "expected", "where", "explained"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def grouped(letter: str, study: Study, found: Iterable[Record]) -> dict[str, dict[Unit, Record]]:
+    """The records of a study as `ours` takes them: those that differ only in the cell, fold, draw
+    and seed stand together, by the letter of the study (with the data set, where there are several
+    groups).
+
+    Raises:
+        LintError: a record that fits no cell, or two that fit the same place.
+    """
+    named, groups = {factor for cell in study.cells().values() for factor in cell}, {}
+    filled = named - set(vars(Run()))  # places in the name of a model
+    varied = (named - filled) | ({"model", "weights"} if filled else set())
+    for record in found:
+        fixed = vars(record.run).keys() - varied - {"fold", "draw", "seed"}
+        shared = tuple((k, v) for k, v in vars(record.run).items() if k in fixed)
+        unit = (_cell(study, record, varied), record.run.fold, record.run.draw)
+        runs = groups.setdefault(shared, {})
+        if unit in runs:
+            raise LintError(f"records '{runs[unit].key}' and '{record.key}' are both {unit}")
+        runs[unit] = record
+    if len(groups) == 1:
+        return {letter: next(iter(groups.values()))}
+    return {
+        f"{letter}-{next(iter(runs.values())).run.data}-{n}": runs
+        for n, runs in enumerate(groups.values(), 1)
+    }
+
+
+def _cell(study: Study, record: Record, varied: Iterable[str]) -> str:
+    """The cell that, at some scale, has what varies between cells as the record has it."""
+    data = record.run.data.partition(":")[0]
+    for scale in study.scales.values():
+        for start in scale.starts:
+            for cell, run in conditions(study, scale, start, data).items():
+                if all(getattr(run, factor) == getattr(record.run, factor) for factor in varied):
+                    return cell
+    raise LintError(f"record '{record.key}' fits none of {', '.join(study.cells())}")
+
+
+def _all_cases(
+    found: Mapping[str, Mapping[Unit, Record]], alike: pd.DataFrame
+) -> dict[str, list[Case]]:
+    of_studies = {
+        study: [
+            *_of_table(_table(study, runs)), *_stored(runs), *_label_shares(runs),
+            *_versions(runs, alike),
+        ]
+        for study, runs in found.items()
+    }  # fmt: skip
+    return of_studies | {"all": list(_same_cells(found))}
+
+
+def _table(study: str, runs: Mapping[Unit, Record]) -> pd.DataFrame:
+    asked = STUDIES[study].readings if study in STUDIES else {}
+    return records.table({**runs, **regroup.readings(runs, asked)})
+
+
+def _of_table(table: pd.DataFrame) -> list[Case]:
+    cases = [case for row in table.to_dict("records") for case in _of_row(row)]
+    if {"cell", "fold", "val_dense_miou"} <= set(table.columns):
+        cases += _against_validation(table)
+    return cases
+
+
+def _found(of: str, cases: Iterable[Case]) -> list[Finding]:
+    return [f for rule, where, outcome in cases for f in findings(of, rule, (where, outcome))]
+
+
+def _explanation(finding: Finding, explained: Mapping[str, str]) -> str:
+    return next((text for id, text in explained.items() if fnmatchcase(finding.id, id)), "")
+
+
+def _of_row(row: Mapping[str, object]) -> Iterator[Case]:
+    where = ", ".join(f"{k} {row[k]}".removeprefix("cell ") for k in records.UNIT if k in row)
+    iou, f1, truth = (_by_class(row, column) for column in ("iou", "f1", "truth"))
+    shares = [share for share in truth.values() if share > 0]
+    if iou and "miou" in row:
+        yield "macro-mean", where, rules.macro_mean(row["miou"], iou.values())
+        k = len(shares) or len(iou)
+        yield "constant-predictor", where, rules.constant_predictor(row["miou"], k, shares)
+    for name in iou.keys() & f1.keys():
+        yield "f1-iou", f"{where}, {name}", rules.f1_iou(f1[name], iou[name])
+    if shares and "accuracy" in row:
+        yield "majority", where, rules.majority(row["accuracy"], max(shares))
+    if {"seen", "pixels"} <= row.keys():
+        yield "labels-seen", where, rules.labels_seen(row["seen"], row["pixels"])
+
+
+def _by_class(row: Mapping[str, object], column: str) -> dict[str, float]:
+    """Class -> value of the columns `<column>_<class>`, undefined ones left out."""
+    named = {k.removeprefix(f"{column}_"): v for k, v in row.items() if k.startswith(f"{column}_")}
+    return {name: value for name, value in named.items() if np.isfinite(value)}
+
+
+def _against_validation(table: pd.DataFrame) -> Iterator[Case]:
+    """On the mean over folds, never on one: places differ, so single folds exceed by chance."""
+    for cell, rows in table.dropna(subset="val_dense_miou").groupby("cell", sort=False):
+        if len(rows) < 2:
+            continue
+        gap = (rows["miou"] - rows["val_dense_miou"]).to_numpy(float)
+        within = _half(interval(gap, rows["fold"].to_numpy()))
+        test, validation = rows["miou"].mean(), rows["val_dense_miou"].mean()
+        outcome = rules.above_validation(test, validation, within)
+        yield "test-above-validation", f"{cell}, mean over {rows['fold'].nunique()} folds", outcome
+
+
+def _stored(runs: Mapping[Unit, Record]) -> Iterator[Case]:
+    """The scores that were written when the run ended, against those of its confusion matrix."""
+    for (cell, fold, pair), record in runs.items():
+        where = f"{cell}, fold {fold}, pair {pair}, as stored"
+        stored = record.facts["scores"]
+        classes = [v for v in stored["iou"].values() if v is not None]
+        yield "macro-mean", where, rules.macro_mean(stored["miou"], classes)
+        yield "as-stored", where, rules.same_cell(stored["miou"], record.scores.miou, rules.ROUNDED)
+
+
+def _label_shares(runs: Mapping[Unit, Record]) -> Iterator[Case]:
+    """Labels of uniform draws, against the masks of the training tiles.
+
+    Those are the test tiles of the other folds, so their masks are in the other folds' confusion
+    matrices. Where that is not so (folds missing, classes left out) nothing is compared. A budget
+    of pixels a tile gives every tile the same weight, a share of them gives every pixel the same.
+    """
+    tested = {fold: record for (_, fold, _), record in runs.items()}
+    for (cell, fold, pair), record in runs.items():
+        others = [other for at, other in tested.items() if at != fold]
+        places = {place for other in others for place in other.facts["data"]["test_places"]}
+        elsewhere = places != set(record.facts["data"]["train_places"])
+        if record.run.sampler != "random" or record.run.left_out or elsewhere:
+            continue
+        labels = record.facts["labels"]
+        truth = np.concatenate([other.confusion.sum(axis=2) for other in others])
+        if isinstance(record.run.amount, int):
+            truth = truth / truth.sum(axis=1, keepdims=True)
+        shares = truth.sum(axis=0) / truth.sum()
+        for (name, count), share in zip(labels["per_class"].items(), shares, strict=True):
+            outcome = rules.label_share(count / labels["pixels"], share, labels["pixels"])
+            yield "label-share", f"{cell}, fold {fold}, pair {pair}, {name}", outcome
+
+
+def _versions(runs: Mapping[Unit, Record], alike: pd.DataFrame) -> Iterator[Case]:
+    groups = reproductions.apart(map(reproductions.code, runs.values()), alike)
+    where = " and ".join(", ".join(sorted(group)) for group in groups)
+    yield "one-code", f"versions {where}", rules.one_code(len(groups))
+
+
+def _same_cells(found: Mapping[str, Mapping[Unit, Record]]) -> Iterator[Case]:
+    """Cells, of one study or several, whose runs differ in nothing but fold, draw and seed."""
+    cells: dict[Run, dict[str, list[Record]]] = {}
+    for study, runs in found.items():
+        for (cell, _, _), record in runs.items():
+            same = replace(record.run, fold=0, draw=0, seed=0)
+            cells.setdefault(same, {}).setdefault(f"{study}: {cell}", []).append(record)
+    for (first, mine), *others in (list(same.items()) for same in cells.values()):
+        for other, theirs in others:
+            if {r.key for r in mine} == {r.key for r in theirs}:
+                continue  # studies share these runs: there is nothing to compare
+            one, two = _scored(mine), _scored(theirs)
+            within = _half(one) + _half(two)
+            yield "same-cell", f"{first}; {other}", rules.same_cell(one.mean, two.mean, within)
+
+
+def _scored(runs: list[Record]) -> Interval:
+    return interval(np.array([r.scores.miou for r in runs]), np.array([r.run.fold for r in runs]))
+
+
+def _half(found: Interval) -> float:
+    """Half of an interval's width; 1 mIoU point where there is none."""
+    return (found.high - found.low) / 2 if np.isfinite(found.low) else rules.POINT

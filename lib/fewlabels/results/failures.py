@@ -1,0 +1,160 @@
+"""What a mean hides: the worst images, the classes taken for one another, the outlines, and
+whether a network is right as often as it is sure.
+
+All of it follows from the counts of each test image in the records; nothing is predicted again.
+`Runs` are those of one study, (cell, fold, pair) -> record, on one data set.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from fewlabels.data import registry
+from fewlabels.results.records import Record
+from fewlabels.results.statistics import Interval, interval
+from fewlabels.scoring import boundaries, metrics
+from fewlabels.types import DataError, Tile
+
+Runs = Mapping[tuple[str, int, int], Record]
+
+
+def classes(runs: Runs) -> tuple[str, ...]:
+    """The names of the classes, in the order of the counts."""
+    return tuple(next(iter(runs.values())).facts["data"]["classes"])
+
+
+def counted(runs: Runs) -> bool:
+    """Whether all records hold the counts of outlines and of confidence, as earlier ones do not."""
+    each = [r.statistics for r in runs.values()]
+    return all(s.boundaries is not None and s.calibration is not None for s in each)
+
+
+def by_image(runs: Runs) -> pd.DataFrame:
+    """One row a run and test image: `cell`, `fold`, `pair`, `image`, `miou`, `accuracy` and
+    `iou_<class>`, fractions over that image alone; NaN for a class that its mask does not hold.
+    """
+    names, rows = classes(runs), []
+    for (cell, fold, pair), record in runs.items():
+        for image, matrix in zip(record.tiles, record.confusion, strict=True):
+            score = metrics.scores(matrix, record.left_out)
+            rows.append(
+                {"cell": cell, "fold": fold, "pair": pair, "image": image}
+                | {"miou": score.miou, "accuracy": score.accuracy}
+                | {f"iou_{name}": iou for name, iou in zip(names, score.iou, strict=True)}
+            )
+    return pd.DataFrame(rows)
+
+
+def worst(runs: Runs, n: int = 5) -> pd.DataFrame:
+    """The images with the lowest mean mIoU over the runs, the worst first.
+
+    Columns `image`, `fold`, `miou` and `accuracy` (an `Interval` over the label draws and seeds of
+    that image, each the mean of the conditions), `runs`; and the confusion that costs most pixels:
+    `truth`, `taken_for`, `of_image` (its share of the image's pixels) and `of_truth` (of those of
+    the true class).
+    """
+    table, names = by_image(runs), classes(runs)
+    order = table.groupby("image")["miou"].mean().sort_values(kind="stable").index[:n]
+    rows = []
+    for image in order:
+        mine = table[table["image"] == image]
+        pairs = mine.groupby("pair")[["miou", "accuracy"]].mean()
+        total = composition(runs, image)
+        wrong = total - np.diag(np.diag(total))
+        truth, found = np.unravel_index(wrong.argmax(), wrong.shape)
+        rows.append(
+            {"image": image, "fold": int(mine["fold"].iloc[0])}
+            | {name: interval(pairs[name].to_numpy(), pairs.index.to_numpy()) for name in pairs}
+            | {"runs": len(mine), "truth": names[truth], "taken_for": names[found]}
+            | {"of_image": wrong.max(), "of_truth": wrong.max() / total[truth].sum()}
+        )
+    return pd.DataFrame(rows)
+
+
+def composition(runs: Runs, image: str) -> Float[np.ndarray, "k k"]:
+    """Of an image's scored pixels the share of each (truth, prediction), mean over the runs."""
+    found = []
+    for record in (r for r in runs.values() if image in r.tiles):
+        matrix = record.confusion[record.tiles.index(image)].astype(float)
+        matrix[list(record.left_out)] = 0
+        found.append(matrix / matrix.sum())
+    return np.mean(found, axis=0)
+
+
+def confused(runs: Runs) -> pd.DataFrame:
+    """One row a pair of classes: `truth`, `taken_for`, `share` (an `Interval` over folds, a
+    fraction of the true class's test pixels) and `runs`; right predictions among them.
+
+    A run whose test images hold none of a class says nothing of it.
+    """
+    names, rows = classes(runs), []
+    folds = np.array([fold for _, fold, _ in runs])
+    totals = np.stack([r.confusion.sum(axis=0) for r in runs.values()]).astype(float)
+    for record, total in zip(runs.values(), totals, strict=True):
+        total[list(record.left_out)] = 0
+    for t, truth in enumerate(names):
+        there = totals[:, t].sum(axis=1) > 0
+        if there.any():
+            part = totals[there, t] / totals[there, t].sum(axis=1, keepdims=True)
+            shares = [interval(part[:, p], folds[there]) for p in range(len(names))]
+            rows += [
+                {"truth": truth, "taken_for": name, "share": share, "runs": share.units}
+                for name, share in zip(names, shares, strict=True)
+            ]
+    return pd.DataFrame(rows)
+
+
+def outlines(runs: Runs) -> pd.DataFrame:
+    """One row a run and class: `cell`, `fold`, `pair`, `class`, `f1` (of its pixels) and
+    `boundary_f1` (of its outline); NaN where the test images do not hold it.
+    """
+    rows = []
+    for (cell, fold, pair), record in runs.items():
+        each = zip(classes(runs), record.scores.f1, record.boundary.f1, strict=True)
+        unit = {"cell": cell, "fold": fold, "pair": pair}
+        rows += [unit | {"class": name, "f1": f1, "boundary_f1": line} for name, f1, line in each]
+    return pd.DataFrame(rows)
+
+
+def outlines_of(statistics: metrics.Statistics, names: tuple[str, ...]) -> pd.DataFrame:
+    """As `outlines`, of counts that are no run's, such as those of two annotations."""
+    f1, line = metrics.scores(statistics.confusion).f1, boundaries.scores(statistics.boundaries).f1
+    return pd.DataFrame({"class": names, "f1": f1, "boundary_f1": line})
+
+
+def reliability(runs: Runs) -> pd.DataFrame:
+    """One row a bin of confidence that holds test pixels: `confidence` (their mean), `right` (an
+    `Interval` of the share that is) and `share` (of all test pixels).
+
+    The counts of a fold's runs are added up first, and means and intervals are over folds, over
+    pairs where there is one fold; a fold without pixels in a bin says nothing of it.
+    """
+    folds, pairs = (np.array([unit[i] for unit in runs]) for i in (1, 2))
+    each = np.stack([r.statistics.calibration.sum(axis=0) for r in runs.values()])
+    blocks = folds if len(set(folds.tolist())) > 1 else pairs
+    counts = np.stack([each[blocks == block].sum(axis=0) for block in np.unique(blocks)])
+    rows = []
+    for bin in counts.transpose(1, 0, 2):
+        pixels, sure, right = bin[bin[:, 0] > 0].T
+        if len(pixels):
+            share = float((bin[:, 0] / counts[:, :, 0].sum(axis=1)).mean())
+            row = {"confidence": float((sure / pixels).mean()), "share": share}
+            rows.append(row | {"right": interval(right / pixels, np.arange(len(pixels)))})
+    return pd.DataFrame(rows)
+
+
+def calibration_error(runs: Runs) -> Interval:
+    """The expected calibration error of a run, mean and interval over folds."""
+    errors = np.array([record.ece for record in runs.values()])
+    return interval(errors, np.array([fold for _, fold, _ in runs]))
+
+
+def images(data: str, grid: int, wanted: Iterable[str]) -> dict[str, Tile]:
+    """Those images with their masks, or none where the data set is not at hand."""
+    try:
+        tiles = registry.load(data, split="all", grid=grid)
+    except DataError:
+        return {}
+    return {id: tiles[tiles.ids.index(id)] for id in wanted}

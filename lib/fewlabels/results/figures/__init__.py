@@ -1,0 +1,40 @@
+"""Figures in one style: pictures of images and labels (`maps`), charts of scores (`charts`)."""
+
+import matplotlib as mpl
+import seaborn as sns
+
+from fewlabels.results.figures.charts import bars, budget_curve, compared, curve, curves, tradeoff
+from fewlabels.results.figures.maps import (
+    CLASS_COLOURS,
+    SPARE,
+    VOID,
+    colours,
+    dotted,
+    highlighted,
+    legend,
+    overlaid,
+    painted,
+    pictures,
+)
+
+__all__ = [
+    "CLASS_COLOURS", "SPARE", "VOID", "bars", "budget_curve", "colours", "compared", "curve",
+    "curves", "dotted", "highlighted", "legend", "overlaid", "painted", "pictures", "style",
+    "tradeoff",
+]  # fmt: skip
+LOOK = {
+    "figure.dpi": 110,
+    "savefig.dpi": 160,
+    "figure.constrained_layout.use": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "image.interpolation": "nearest",
+}
+
+
+def style() -> None:
+    """Set the project's look for this process; notebooks call it once."""
+    sns.set_theme(context="notebook", style="ticks", palette="colorblind")
+    mpl.rcParams.update(LOOK)

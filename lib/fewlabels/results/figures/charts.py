@@ -1,0 +1,168 @@
+"""Scores, losses and times as charts: means with their intervals, single runs beside them."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fewlabels.results.statistics import Interval, interval
+
+
+def bars(values: pd.DataFrame, classes: Sequence[str], *, label: str) -> Figure:
+    """Grouped horizontal bars: one group a class (row), one bar a column, in colours that no class
+    has; up to two columns with their values.
+    """
+    named = values.set_axis(list(classes)).rename_axis("class").reset_index()
+    long = named.melt("class", var_name=" ")
+    figure, axis = plt.subplots(figsize=(6.4, 0.4 * len(classes) + 1.0))
+    sns.barplot(long, y="class", x="value", hue=" ", ax=axis, palette="crest")
+    if len(values.columns) <= 2:
+        for bar in axis.containers:
+            axis.bar_label(bar, fmt="{:.3g}", fontsize=7, padding=2)
+    axis.set(xlabel=label, ylabel="")
+    if len(values.columns) == 1:
+        axis.get_legend().remove()
+    else:
+        axis.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def tradeoff(shares: pd.DataFrame) -> Figure:
+    """Purity against coverage, both in %, one panel a budget, one line a method over its reaches.
+
+    Args:
+        shares: `coverage` and `purity` as fractions, indexed by (budget, method, reach).
+    """
+    budgets = shares.index.get_level_values("budget").unique()
+    figure, axes = plt.subplots(
+        1, len(budgets), figsize=(4.4 * len(budgets) + 1, 4), sharey=True, squeeze=False
+    )
+    for axis, budget in zip(axes.flat, budgets, strict=True):
+        mine = shares.xs(budget, level="budget")
+        methods = mine.index.get_level_values("method").unique()
+        for number, (method, marker) in enumerate(zip(methods, "*os^Dv", strict=False)):
+            at = 100 * mine.xs(method, level="method")[["coverage", "purity"]]
+            (line,) = axis.plot(*at.to_numpy().T, marker=marker, ms=5, lw=1, label=method)
+            for reach, point in at.iterrows():
+                axis.annotate(
+                    f"{reach:g}" if reach else method,
+                    tuple(point),
+                    (3, -9 if number % 2 else 3),
+                    textcoords="offset points",
+                    fontsize=7,
+                    color=line.get_color(),
+                )
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.set(xlabel="coverage in %", title=f"{100 * budget:g} % of the pixels")
+    axes[0, 0].set_ylabel("purity in %")
+    axes[0, -1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def curve(history: pd.DataFrame) -> Figure:
+    """Loss a step, and the test score where it was watched."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8))
+    left.plot(history["step"], history["loss"], lw=0.8, color="#999999", label="each step")
+    smooth = history["loss"].rolling(15, min_periods=1).mean()
+    left.plot(history["step"], smooth, color="#0072B2", label="mean of 15 steps")
+    left.set(xlabel="step", ylabel="training loss in nats")
+    left.legend(frameon=False, fontsize=9)
+    watched = history.dropna(subset="miou")
+    right.plot(watched["step"], 100 * watched["miou"], "o-", color="#D55E00", ms=4)
+    right.set(xlabel="step", ylabel="test mIoU in %", ylim=(0, None))
+    return figure
+
+
+def compared(table: pd.DataFrame, cells: Sequence[str], *, bound: str | None = None) -> Figure:
+    """Every run as a dot, each condition's mean as a bar with its 95 % interval, in mIoU points.
+
+    Dots are shaped by fold. An interval that n does not allow is left out.
+    """
+    figure, axis = plt.subplots(figsize=(6.8, 0.5 * len(cells) + 1.1))
+    markers = dict(zip(sorted(table["fold"].unique()), "osD^v", strict=False))
+    for y, cell in enumerate(cells):
+        rows = table[table["cell"] == cell]
+        for fold, mine in rows.groupby("fold"):
+            shift = np.linspace(-0.12, 0.12, len(mine)) if len(mine) > 1 else [0]
+            axis.scatter(100 * mine["miou"], y + 0.22 + np.array(shift), s=16, marker=markers[fold],
+                         color="#999999", label=f"fold {fold}" if y == 0 else None)  # fmt: skip
+        mean, colour = _mean_miou(rows), "#000000" if cell == bound else "#0072B2"
+        axis.barh(y, 100 * mean.mean, height=0.24, color=colour, alpha=0.2, lw=0)
+        _whisker(axis, y, mean, colour)
+    axis.set(yticks=range(len(cells)), yticklabels=cells, xlabel="test mIoU in %")
+    axis.invert_yaxis()
+    if table["fold"].nunique() > 1:
+        axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def budget_curve(
+    series: Mapping[str, pd.DataFrame], *, bound: pd.DataFrame | None = None
+) -> Figure:
+    """Test mIoU over the number of labelled pixels: means with 95 % intervals, runs as faint dots.
+
+    Args:
+        series: name -> rows with `pixels_a_tile`, `miou`, `fold`, one a run; runs of one budget
+            share a `cell`.
+        bound: the same of the dense bound, drawn as a line with its interval as a band.
+    """
+    figure, axis = plt.subplots(figsize=(6.8, 4))
+    looks = zip(series.items(), "os^D", ("#0072B2", "#E69F00", "#CC79A7", "#009E73"), strict=False)
+    for number, ((name, rows), marker, colour) in enumerate(looks):
+        shift = 1.06**number  # so that the intervals of two series stand side by side
+        axis.scatter(
+            rows["pixels_a_tile"] * shift, 100 * rows["miou"], s=9, color=colour, alpha=0.3, lw=0
+        )
+        budgets = rows.groupby("cell")["pixels_a_tile"].mean().sort_values()
+        means = [_mean_miou(rows[rows["cell"] == cell]) for cell in budgets.index]
+        heights = [100 * m.mean for m in means]
+        ends = [[100 * (m.mean - m.low) for m in means], [100 * (m.high - m.mean) for m in means]]
+        axis.errorbar(budgets * shift, heights, np.nan_to_num(ends), fmt=f"{marker}-", ms=6,
+                      capsize=3, color=colour, label=name)  # fmt: skip
+    if bound is not None:
+        mean = _mean_miou(bound)
+        axis.axhline(100 * mean.mean, color="#000000", lw=1, ls="--", label="every pixel labelled")
+        axis.axhspan(100 * mean.low, 100 * mean.high, color="#000000", alpha=0.08, lw=0)
+    axis.set(xscale="log", xlabel="labelled pixels an image", ylabel="test mIoU in %, dense masks")
+    axis.set_ylim(0, None)
+    axis.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    axis.legend(frameon=False, fontsize=9, loc="lower right")
+    return figure
+
+
+def _mean_miou(rows: pd.DataFrame) -> Interval:
+    return interval(rows["miou"].to_numpy(), rows["fold"].to_numpy())
+
+
+def curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
+    """Training loss (running mean over a tenth of the steps) and watched test mIoU on the way, one
+    line a condition, the mean over its runs.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.0), layout="constrained")
+    styles = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]
+    for (name, runs), line in zip(histories.items(), styles * 3, strict=False):
+        every = pd.concat(runs).groupby("step")[["loss", "miou"]].mean()
+        smooth = every["loss"].rolling(max(1, len(every) // 10), min_periods=1).mean()
+        left.plot(smooth.index, smooth, ls=line, lw=1.2)
+        watched = 100 * every["miou"].dropna()
+        label = f"{name} (n = {len(runs)})"
+        right.plot(watched.index, watched, ls=line, marker="o", ms=3, label=label)
+    left.set(xlabel="step", ylabel="training loss", ylim=(0, None))
+    right.set(xlabel="step", ylabel="test mIoU in %", ylim=(0, None))
+    for axis in (left, right):
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    columns = min(3, len(histories))
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=columns)
+    return figure
+
+
+def _whisker(axis: Axes, y: float, mean: Interval, colour: str) -> None:
+    if np.isfinite(mean.low):
+        axis.plot([100 * mean.low, 100 * mean.high], [y, y], color=colour, lw=2)
+    axis.plot(100 * mean.mean, y, "o", color=colour, ms=7)

@@ -1,0 +1,42 @@
+"""From units to verdicts. A unit is one (pair, fold). Units of one fold share their ground, so the
+interval is over folds, the independent blocks; the permutation test is over units.
+"""
+
+from fewlabels.results.statistics.contrasts import contrasts, paired
+from fewlabels.results.statistics.intervals import Interval, block_bootstrap, interval, quotient
+from fewlabels.results.statistics.judge import (  # fmt: skip
+    Evidence,
+    claims_table,
+    declared,
+    evidence,
+    evidence_table,
+    promise,
+    verdict,
+    verdicts,
+)
+from fewlabels.results.statistics.significance import (  # fmt: skip
+    UNITS,
+    binomial,
+    equivalence,
+    proportion,
+    sign_flip,
+    smallest_p,
+)
+from fewlabels.results.statistics.sizes import Spread, cliffs_delta, d_z, smallest_effect, spread
+from fewlabels.results.statistics.summaries import (  # fmt: skip
+    area_under_budget_curve,
+    budget_reaching,
+    budget_table,
+    budgets_reaching,
+    by_class,
+    shares_of_bound,
+    summary,
+)
+
+__all__ = [
+    "UNITS", "Evidence", "Interval", "Spread", "area_under_budget_curve", "binomial",
+    "block_bootstrap", "budget_reaching", "budget_table", "budgets_reaching", "by_class",
+    "claims_table", "cliffs_delta", "contrasts", "d_z", "declared", "equivalence", "evidence",
+    "evidence_table", "interval", "paired", "promise", "proportion", "quotient", "shares_of_bound",
+    "sign_flip", "smallest_effect", "smallest_p", "spread", "summary", "verdict", "verdicts",
+]  # fmt: skip

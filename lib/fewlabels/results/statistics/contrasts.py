@@ -1,0 +1,76 @@
+"""A claim's value for each unit, from a table of runs. A unit is one (pair, fold)."""
+
+import pandas as pd
+
+from fewlabels.results.statistics.intervals import block_means
+from fewlabels.studies.design import Claim
+
+
+def paired(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
+    """A claim's value for each unit: columns `fold`, `pair`, `plus`, `minus`, `value`.
+
+    `plus` and `minus` are the two sides whose equality would leave nothing of the claim: means of
+    `claim.metric` over cells, gains, or a threshold; for `share` and `ratio`, `minus` is the
+    threshold times what stands in the column `of`. `value` is their difference; for `share` and
+    `ratio` over the mean of `of`, so that its mean is the quotient of the means less the threshold.
+    For `largest` and `each`, the contrast with the smallest mean. Units that lack a value are left
+    out, as are all of them where no run of a cell is there, or no record holds the metric.
+    """
+    return min(contrasts(table, claim), key=lambda units: units["value"].mean())
+
+
+def closest(table: pd.DataFrame, claim: Claim) -> str:
+    """What a claim of several contrasts is held against in that of the smallest mean, in words: a
+    rival's gain, or a cell. Empty where there is one contrast, or no unit.
+    """
+    means = [units["value"].mean() for units in contrasts(table, claim)]
+    if len(means) < 2 or pd.isna(means).any():
+        return ""
+    against = [f"the gain of {cell} over {of}" for cell, of in claim.rivals] or claim.minus
+    return against[means.index(min(means))]
+
+
+def contrasts(table: pd.DataFrame, claim: Claim) -> list[pd.DataFrame]:
+    """As `paired`: one table a rival for `largest`, one a pair of cells for `each`, one for all
+    other measures.
+    """
+    wide = _wide(table, claim)
+    plus, minus = (wide[list(c)].mean(axis=1, skipna=False) for c in (claim.plus, claim.minus))
+    match claim.measure:
+        case "share" | "ratio":
+            units = _units(plus, claim.threshold * minus, minus)
+            if len(units):
+                units["value"] /= block_means(
+                    units["of"].to_numpy(), units["fold"].to_numpy()
+                ).mean()
+            return [units]
+        case "no_gain":
+            return [_units(plus, minus + claim.margin)]
+        case "property":
+            return [_units(plus, plus * 0 + claim.threshold)]
+        case "interaction":
+            return [_units(*(_gain(wide, *cells) for cells in (claim.plus, claim.minus)))]
+        case "each":
+            sides = zip(claim.plus, claim.minus, strict=True)
+            return [_units(wide[one], wide[other]) for one, other in sides]
+        case "largest":
+            return [_units(plus - minus, _gain(wide, *rival)) for rival in claim.rivals]
+        case _:
+            return [_units(plus, minus)]
+
+
+def _wide(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
+    """The claim's metric, one row a unit, one column a cell; NaN where there is none."""
+    held = table.reindex(columns=["cell", "fold", "pair", claim.metric])
+    wide = held.pivot(index=["fold", "pair"], columns="cell", values=claim.metric)
+    return wide.reindex(columns=list(claim.cells)).astype(float)
+
+
+def _gain(wide: pd.DataFrame, cell: str, without: str) -> pd.Series:
+    return wide[cell] - wide[without]
+
+
+def _units(plus: pd.Series, minus: pd.Series, of: pd.Series | None = None) -> pd.DataFrame:
+    columns = {"plus": plus, "minus": minus, "value": plus - minus}
+    columns |= {} if of is None else {"of": of}
+    return pd.DataFrame(columns).dropna().reset_index()
