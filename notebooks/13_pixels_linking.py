@@ -53,7 +53,7 @@ from IPython.display import Markdown, display
 
 from fewlabels import studies
 from fewlabels.data import registry
-from fewlabels.experiments import sweep
+from fewlabels.experiments import audits, sweep
 from fewlabels.labels import expansion, sampling
 from fewlabels.results import benchmark_claims, figures, records, statistics
 
@@ -136,7 +136,7 @@ pd.DataFrame(rows).style.hide(axis="index")
 
 # %%
 #| echo: false
-audit = pd.concat([expansion.audit(joined[t.id], t.mask, len(tiles.classes)) for t in tiles])
+audit = pd.concat([audits.audit(joined[t.id], t.mask, len(tiles.classes)) for t in tiles])
 purity = audit["correct"].sum() / audit["labelled"].sum()
 Markdown(
     f"After joining, {100 * purity:.1f} % of the labelled pixels of these {len(tiles)} tiles agree with the dense mask; "

@@ -194,7 +194,7 @@ def test_a_larger_reach_labels_more(how: str):
 def test_the_audit_by_hand():
     mask = rows("0011", "0011", "22..")
     labels = rows("00.1", "1..1", "0.1.")
-    found = expansion.audit(labels, mask, 4)
+    found = audits.audit(labels, mask, 4)
     assert found["pixels"].tolist() == [4, 4, 2, 0]
     assert found["labelled"].tolist() == [3, 3, 0, 0]  # the label on void counts nowhere
     assert found["correct"].tolist() == [2, 2, 0, 0]
@@ -215,8 +215,8 @@ def test_an_audit_of_many_places_takes_evenly_spaced_ones():
 
 def test_audits_add_up_over_tiles():
     mask, labels = rows("0011"), rows("00.0")
-    twice = pd.concat([expansion.audit(labels, mask, 2)] * 2).groupby("class").sum()
-    assert expansion.with_shares(twice)["purity"].tolist()[0] == pytest.approx(2 / 3)
+    twice = pd.concat([audits.audit(labels, mask, 2)] * 2).groupby("class").sum()
+    assert audits.with_shares(twice)["purity"].tolist()[0] == pytest.approx(2 / 3)
     assert twice["pixels"].tolist() == [4, 4]
 
 
@@ -240,12 +240,12 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(DataError, match="3 of 2160 values that are not finite"):
         expansion.expand(labels, "geodesic", image=broken)
     with pytest.raises(ValueError, match="the labels hold class 2, but there are 2"):
-        expansion.audit(rows("002"), rows("001"), 2)
+        audits.audit(rows("002"), rows("001"), 2)
 
 
 def test_an_audit_of_other_sizes_is_refused(unchecked):
     with pytest.raises(ValueError, match=r"labels are \(1, 3\), the mask is \(1, 2\)"):
-        expansion.audit(rows("000"), rows("00"), 1)
+        audits.audit(rows("000"), rows("00"), 1)
 
 
 def test_an_image_of_another_size_is_refused(unchecked):

@@ -75,18 +75,9 @@ def test_a_draw_is_stored_once_and_read_back_as_it_was(tmp_path: Path):
     written = file.stat().st_mtime_ns
     assert ledger.keep(tmp_path, name, drawn) == file
     assert file.stat().st_mtime_ns == written
-    back = ledger.kept(tmp_path, name)
+    back = dict(np.load(file))
     assert list(back) == list(drawn)
     assert sampling.fingerprint(back.values()) == name
-
-
-def test_a_missing_or_damaged_draw_is_named(tmp_path: Path):
-    with pytest.raises(RecordError, match="abc.npz' cannot be read"):
-        ledger.kept(tmp_path, "abc")
-    name = sampling.fingerprint([labels(0)])
-    ledger.keep(tmp_path, name, {"t": labels(0)}).write_bytes(b"not a zip file")
-    with pytest.raises(RecordError, match="run its run again"):
-        ledger.kept(tmp_path, name)
 
 
 def test_what_was_seen_is_packed_and_unpacked():

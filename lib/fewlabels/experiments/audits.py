@@ -1,4 +1,4 @@
-"""Expansion audits over many tiles: how much each rule adds, and how much of it is wrong.
+"""Count how much each expansion adds, and how much of it is wrong.
 
 Nothing is trained. Masks are used to judge, never to expand.
 """
@@ -9,13 +9,14 @@ from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
+from jaxtyping import UInt8
 from tqdm.auto import tqdm
 
 from fewlabels import paths
 from fewlabels.files import whole_file
 from fewlabels.labels import expansion, sampling
 from fewlabels.results.statistics import interval
-from fewlabels.types import RecordError, Tile
+from fewlabels.types import IGNORE, RecordError, Tile
 
 REACHES: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
@@ -31,8 +32,40 @@ SETTING = ["budget", "method", "reach"]
 COUNTS = ["pixels", "labelled", "correct"]
 
 
+def audit(
+    labels: UInt8[np.ndarray, "h w"], mask: UInt8[np.ndarray, "h w"], classes: int
+) -> pd.DataFrame:
+    """Compare labels with the dense mask, one row a class; IGNORE in the mask counts nowhere.
+
+    Returns:
+        columns `pixels` (of the class in the mask), `labelled` (with the class), `correct` (both),
+        and those of `with_shares`.
+
+    Raises:
+        ValueError: labels and mask differ in size, or hold a value that is no class.
+    """
+    if labels.shape != mask.shape:
+        raise ValueError(f"labels are {labels.shape}, the mask is {mask.shape}; one size is needed")
+    true = mask != IGNORE
+    given = true & (labels != IGNORE)
+    for name, values in (("labels", labels[given]), ("mask", mask[true])):
+        if values.size and values.max() >= classes:
+            raise ValueError(f"the {name} hold class {values.max()}, but there are {classes}")
+    counted = [mask[true], labels[given], mask[given & (labels == mask)]]
+    rows = {c: np.bincount(v, minlength=classes) for c, v in zip(COUNTS, counted, strict=True)}
+    return with_shares(pd.DataFrame(rows).rename_axis("class"))
+
+
+def with_shares(counts: pd.DataFrame) -> pd.DataFrame:
+    """Add `coverage` (correct / pixels) and `purity` (correct / labelled) to counts of one tile or
+    summed over tiles; NaN where the denominator is 0.
+    """
+    pixels, labelled = (counts[c].astype(float).replace(0, np.nan) for c in ("pixels", "labelled"))
+    return counts.assign(coverage=counts["correct"] / pixels, purity=counts["correct"] / labelled)
+
+
 def one_a_place(tiles: Sequence[Tile], most: int = 12) -> list[Tile]:
-    """The first tile of every place; of more than `most` places, so many evenly spaced ones."""
+    """Return the first tile of every site; of more than `most` sites, evenly spaced ones."""
     first = list({tile.place: tile for tile in reversed(tiles)}.values())[::-1]
     kept = np.linspace(0, len(first) - 1, min(most, len(first))).round().astype(int)
     return [first[i] for i in kept]
@@ -47,10 +80,10 @@ def audited(
     sampler: str = "random",
     seed: int = 0,
 ) -> pd.DataFrame:
-    """One row a tile, budget, method, reach and class.
+    """Audit all methods at all reaches: one row a tile, budget, method, reach and class.
 
-    Method `none` (reach 0) is the draw itself. Columns besides those: `place`, and the counts of
-    `expansion.audit`: `pixels`, `labelled`, `correct`.
+    Method `none` (reach 0) is the draw itself. The other columns are `place` and the counts of
+    `audit`.
     """
     rows = []
     for tile in tqdm(list(tiles), desc="audit", unit="tile"):
@@ -59,7 +92,7 @@ def audited(
             for method, reach in [("none", 0), *((m, r) for m, rs in reaches.items() for r in rs)]:
                 option = {} if method == "none" else {expansion.METHODS[method].reach: reach}
                 labels = expansion.expand(drawn, method, image=tile.image, **option)
-                found = expansion.audit(labels, tile.mask, len(classes))[COUNTS]
+                found = audit(labels, tile.mask, len(classes))[COUNTS]
                 named = found.set_axis(classes).rename_axis("class").reset_index()
                 where = {"tile": tile.id, "place": tile.place, "budget": budget}
                 rows.append(named.assign(**where, method=method, reach=float(reach)))
@@ -75,7 +108,7 @@ def record(table: pd.DataFrame, data: str) -> Path:
 
 
 def recorded(data: str) -> pd.DataFrame:
-    """The stored audit of a data set.
+    """Read the stored audit of a data set.
 
     Raises:
         RecordError: there is none; says how to make it.
@@ -88,15 +121,15 @@ def recorded(data: str) -> pd.DataFrame:
 
 
 def shares(table: pd.DataFrame, by: Sequence[str] = ("class",)) -> pd.DataFrame:
-    """`coverage` and `purity` of every setting, pooled over tiles (and over classes, if `by` is
-    empty); denominators as in `expansion.audit`.
+    """Pool the counts of every setting over tiles (and over classes, if `by` is empty), with their
+    `coverage` and `purity`.
     """
-    return expansion.with_shares(table.groupby([*SETTING, *by], sort=False)[COUNTS].sum())
+    return with_shares(table.groupby([*SETTING, *by], sort=False)[COUNTS].sum())
 
 
 def added(table: pd.DataFrame) -> pd.DataFrame:
-    """What each setting adds for every given label, as means over tiles with 95 % intervals over
-    places.
+    """Compute what each setting adds for every given label: means over tiles, with 95 % intervals
+    over sites.
 
     Columns: `correct` and `wrong` (each a `statistics.Interval`, added labels a given label), `net`
     (the difference of their means) and `right` (share of the added labels that are correct).
@@ -120,10 +153,8 @@ def added(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def best(added: pd.DataFrame, budget: float, *, right: float = 0.95) -> tuple[str, float] | None:
-    """Of the settings whose added labels are right at least so often, the one that adds most.
-
-    Returns:
-        method and reach; None where no setting is that often right.
+    """Return method and reach that add most, of those whose added labels are right at least this
+    often; None where there is none.
     """
     mine = added.xs(budget, level="budget")
     mine = mine[mine["right"] >= right]

@@ -1,15 +1,14 @@
-"""The ledger of labels: how many distinct labelled pixels training has really seen.
+"""Account for labels: how many distinct labelled pixels training has really seen.
 
 Public code often draws new labels at every access; after e epochs the network has then seen up to
-e times the budget that is reported. Here a draw is made once and kept under its hash, every batch
-is entered, and a run that has touched more than it declared fails.
+e times the reported budget. Here a draw is made once and stored under its hash, every batch is
+entered, and a run that has seen more than it declared fails.
 """
 
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -26,8 +25,8 @@ class Ledger:
 
     Attributes:
         declared: labelled pixels that each tile may show.
-        derived: pixels of each tile whose label an expansion derived from those; not counted.
-            Tiles without any are left out.
+        derived: pixels whose label an expansion derived from those, which are not counted; holds
+            only tiles that have any.
         seen: which pixels of each tile have been shown with a label.
     """
 
@@ -36,15 +35,14 @@ class Ledger:
     seen: Mapping[str, Bool[np.ndarray, "h w"]]
 
     def enter(self, tile: str, top: int, left: int, labels: UInt8[np.ndarray, "h w"]) -> None:
-        """Note the labels of one window of a tile, with its upper left corner.
+        """Note the labels of one window of a tile, given its upper left corner.
 
         Raises:
             BudgetError: the tile has now shown more distinct labelled pixels than declared.
         """
         h, w = labels.shape
         self.seen[tile][top : top + h, left : left + w] |= labels != IGNORE
-        touched = self._touched(tile)
-        if touched > self.declared[tile]:
+        if (touched := self._touched(tile)) > self.declared[tile]:
             raise BudgetError(
                 f"tile '{tile}': training has seen {touched} distinct labelled pixels, "
                 f"{self.declared[tile]} were declared; were labels drawn again?"
@@ -52,7 +50,7 @@ class Ledger:
 
     @property
     def touched(self) -> int:
-        """Distinct labelled pixels seen so far, over all tiles, derived ones left out."""
+        """Distinct labelled pixels seen so far, over all tiles, without derived ones."""
         return sum(map(self._touched, self.seen))
 
     def _touched(self, tile: str) -> int:
@@ -63,7 +61,7 @@ class Ledger:
 def ledger(
     drawn: Labels, trained: Labels | None = None, zeros: Callable[..., np.ndarray] = np.zeros
 ) -> Ledger:
-    """An empty ledger that declares exactly the pixels drawn in these tiles.
+    """Make an empty ledger that declares exactly the pixels drawn in these tiles.
 
     Args:
         trained: the labels that training gets where an expansion has added to those drawn.
@@ -83,15 +81,13 @@ def ledger(
 
 
 def packed(ledger: Ledger) -> dict[str, UInt8[np.ndarray, " bytes"]]:
-    """What each tile has shown, a bit a pixel, row after row, compressed: of few labels, or of
-    nearly all, little is left.
-    """
+    """Compress what each tile has shown, a bit a pixel, row after row."""
     squeezed = {t: zlib.compress(np.packbits(seen), level=1) for t, seen in ledger.seen.items()}
     return {tile: np.frombuffer(bits, np.uint8).copy() for tile, bits in squeezed.items()}
 
 
 def unpack(ledger: Ledger, packed: Mapping[str, UInt8[np.ndarray, " bytes"]]) -> None:
-    """Set what each tile has shown to what `packed` gave.
+    """Set what each tile has shown to what `packed` returned.
 
     Raises:
         RecordError: it is of other tiles.
@@ -105,7 +101,8 @@ def unpack(ledger: Ledger, packed: Mapping[str, UInt8[np.ndarray, " bytes"]]) ->
 
 
 def keep(folder: Path, sha256: str, drawn: Labels) -> Path:
-    """Store a draw as `folder`/SHA256.npz, one array a tile; one that is there stays.
+    """Store a draw as `folder`/SHA256.npz, one array a tile (read it with `np.load`); a file that
+    is there stays.
 
     Raises:
         DiskFullError: it does not fit; nothing of it is kept.
@@ -116,19 +113,3 @@ def keep(folder: Path, sha256: str, drawn: Labels) -> Path:
         with whole_file(file) as scratch, scratch.open("wb") as out:
             np.savez_compressed(out, **drawn)
     return file
-
-
-def kept(folder: Path, sha256: str) -> Labels:
-    """A stored draw, tile by tile in the order in which it was drawn.
-
-    Raises:
-        RecordError: it is not there or cannot be read.
-    """
-    file = folder / f"{sha256}.npz"
-    try:
-        with np.load(file) as stored:
-            return {tile: stored[tile] for tile in stored.files}
-    except (OSError, ValueError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
-        raise RecordError(
-            f"the draw '{file}' cannot be read ({error}); run its run again"
-        ) from error

@@ -16,9 +16,9 @@ def slic(
     size: float = 100,
     compactness: float = 10.0,
 ) -> UInt8[np.ndarray, "h w"]:
-    """SLIC segments of about `size` pixels take the class of the labels in them.
+    """Give SLIC segments of about `size` pixels the class of the labels in them (see `filled`).
 
-    A segment with labels of two classes stays as it is. Colours are compared in CIELAB, whose
+    Colours are compared in CIELAB, whose
     lightness runs from 0 to 100; images that are not RGB have their values scaled to that range,
     so that `compactness` (colour against distance) means the same for them.
 
@@ -41,10 +41,9 @@ def felzenszwalb(
     sigma: float = 0.8,
     least: int = 20,
 ) -> UInt8[np.ndarray, "h w"]:
-    """Felzenszwalb's graph segments take the class of the labels in them.
+    """Give Felzenszwalb's graph segments the class of the labels in them (see `filled`).
 
-    Larger `scale` makes larger segments, of at least `least` pixels. A segment with labels of two
-    classes stays as it is.
+    Larger `scale` makes larger segments, of at least `least` pixels.
 
     Source: Felzenszwalb and Huttenlocher 2004,
     https://doi.org/10.1023/B:VISI.0000022288.19776.77 (scikit-image)
@@ -60,7 +59,7 @@ def felzenszwalb(
 def filled(
     labels: UInt8[np.ndarray, "h w"], segments: Int[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w"]:
-    """Every pixel of a segment takes the class of its labels, if they are of one class."""
+    """Give every pixel of a segment the class of its labels, if they are all of one class."""
     known = labels != IGNORE
     number, mine, value = int(segments.max()) + 1, segments[known], labels[known]
     low, high = np.full(number, IGNORE, np.uint8), np.zeros(number, np.uint8)

@@ -1,17 +1,14 @@
-"""What a draw costs: its pixels, its marks, and the seconds a person would take.
+"""What a draw costs an annotator: pixels, marks and seconds.
 
-The seconds are published medians or means for everyday photographs, not for aerial images, on
-which nobody seems to have timed all of these; they are good for orders of magnitude.
+The seconds are published medians or means for everyday photographs, not for aerial images, which
+nobody seems to have timed in all of these ways; trust their order of magnitude only.
 
 - click, 2.4 s for the first of a class in an image, 0.9 s for each more; squiggle, 10.9 s:
-  Bearman et al. 2016, https://arxiv.org/abs/1506.02106. (Their total for points, 22.1 s an image
-  at 18.5 classes absent, 1 s each, and 1.5 present, follows from the first of these.)
-- box, 7 s by extreme clicking: Papadopoulos et al. 2017, https://arxiv.org/abs/1708.02750.
-- outline, 79 s an object: Lin et al. 2014, https://arxiv.org/abs/1405.0312.
-- dense mask, 79 s for every object of it, since a mask is made of outlines; a block costs its share
-  of the pixels of that (blocks and whole images took crowds about the same: Lin et al. 2019,
-  https://doi.org/10.1109/ICCV.2019.00539). Cityscapes' 1.5 h an image (Cordts et al. 2016,
-  https://arxiv.org/abs/1604.01685) are 68 such outlines.
+  Bearman et al. 2016, https://arxiv.org/abs/1506.02106
+- box, 7 s by extreme clicking: Papadopoulos et al. 2017, https://arxiv.org/abs/1708.02750
+- outline, 79 s an object: Lin et al. 2014, https://arxiv.org/abs/1405.0312
+- dense mask, 79 s for every object in it; a block costs its share of that by pixels (blocks and
+  whole images took crowds about as long: Lin et al. 2019, https://doi.org/10.1109/ICCV.2019.00539)
 """
 
 from dataclasses import dataclass
@@ -24,7 +21,6 @@ from fewlabels.labels.sampling.scene import Scene
 FIRST_CLICK, NEXT_CLICK = 2.4, 0.9
 OUTLINE = 79.0
 SECONDS_A_MARK = {"scribbles": 10.9, "boxes": 7.0, "polygons": OUTLINE}
-DENSE = ("all", "blocks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +38,12 @@ class Cost:
     seconds: float
 
 
-def of(how: str, marks: int, labelled: UInt8[np.ndarray, " n"], scene: Scene) -> Cost:
-    """The cost of so many marks of the sampler `how`, which gave pixels the classes `labelled`.
+def cost_of(how: str, marks: int, labelled: UInt8[np.ndarray, " n"], scene: Scene) -> Cost:
+    """Price `marks` marks of the sampler `how`, which gave pixels the classes `labelled`.
 
     A stroke, box or outline costs its full time also where a budget cut it short.
     """
-    if how in DENSE:
+    if how in ("all", "blocks"):
         seconds = OUTLINE * int(scene.components.max()) * len(labelled) / scene.carrying
     elif how in SECONDS_A_MARK:
         seconds = SECONDS_A_MARK[how] * marks

@@ -1,5 +1,6 @@
-"""Draws of single pixels: their number is given, and which ones they are follows from a rank."""
+"""Samplers of single pixels: given how many, they take those of lowest rank."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,21 +13,24 @@ Chosen = Int[np.ndarray, " r"]
 
 
 def random(scene: Scene, amount: Amount) -> Chosen:
-    """Uniformly over the pixels that carry a class."""
+    """Draw uniformly from the pixels that carry a class."""
     return lowest(scene.known, scene.rank, number_of(amount, scene.carrying))
 
 
 def stratified(scene: Scene, amount: Amount) -> Chosen:
-    """The total split evenly over the classes present; what one cannot fill goes to the others."""
-    order = _met(scene)
-    capacity = [scene.classes[c] for c in order]
-    quota = even_split(number_of(amount, scene.carrying), capacity)
+    """Split the total evenly over the classes present; what one cannot fill goes to the others.
+
+    Classes are served in the order of their lowest ranks, so a budget of fewer pixels than classes
+    does not always miss the same ones.
+    """
+    order = sorted(scene.classes, key=lambda c: scene.rank[scene.of(c)].min())
+    quota = even_split(number_of(amount, scene.carrying), [scene.classes[c] for c in order])
     parts = [lowest(scene.of(c), scene.rank, n) for c, n in zip(order, quota, strict=True)]
     return np.concatenate(parts)
 
 
 def per_class(scene: Scene, amount: Amount) -> Chosen:
-    """That many of each class present, all of a class that has fewer."""
+    """Draw the amount from each class present, all of a class that has fewer."""
     parts = [
         lowest(scene.of(c), scene.rank, number_of(amount, available))
         for c, available in scene.classes.items()
@@ -35,7 +39,7 @@ def per_class(scene: Scene, amount: Amount) -> Chosen:
 
 
 def grid(scene: Scene, amount: Amount) -> Chosen:
-    """A square lattice with a random start: systematic sampling.
+    """Draw a square lattice with a random start: systematic sampling.
 
     Pixels come in the order of Bayer's dither matrix, shifted at random. Every fourfold budget
     completes a lattice of half the spacing, and between those the lattice fills evenly, so any
@@ -47,71 +51,38 @@ def grid(scene: Scene, amount: Amount) -> Chosen:
 
 
 def everything(scene: Scene, amount: Amount) -> Chosen:
-    """Every pixel that carries a class."""
+    """Draw every pixel that carries a class."""
     return np.flatnonzero(scene.known)
 
 
 def even_split(total: int, capacity: Sequence[int]) -> list[int]:
-    """`total` dealt out evenly; what one cannot take goes to the others.
+    """Deal `total` out one at a time, in rounds that skip whoever is full.
 
-    Dealt one at a time in order, round after round, so each share grows with `total`: this is
-    what nests the draws.
+    Each share grows with `total`, which is what nests the draws.
     """
-    shares = [0] * len(capacity)
-    left = min(total, sum(capacity))
-    while left:
-        open_ = [i for i, (s, c) in enumerate(zip(shares, capacity, strict=True)) if s < c]
-        rounds = min(left // len(open_), min(capacity[i] - shares[i] for i in open_))
-        for i in open_ if rounds else open_[:left]:
-            shares[i] += rounds or 1
-        left -= rounds * len(open_) if rounds else left
+
+    def dealt(rounds: int) -> int:
+        return sum(min(rounds, c) for c in capacity)
+
+    rounds = bisect_right(range(max(capacity) + 1), total, key=dealt) - 1
+    shares = [min(rounds, c) for c in capacity]
+    left = min(total, sum(capacity)) - dealt(rounds)
+    for i in [i for i, c in enumerate(capacity) if c > rounds][:left]:
+        shares[i] += 1
     return shares
 
 
-def _met(scene: Scene) -> list[int]:
-    """The classes in the order of their lowest ranks.
-
-    Who is served first follows from it, so a budget of fewer pixels than classes does not always
-    leave out the same ones.
-    """
-    rank, flat = scene.rank, scene.mask.ravel()
-    early = lowest(scene.known, rank, 1024)
-    found = list(dict.fromkeys(flat[early[np.argsort(rank[early])]].tolist()))
-    late = [c for c in scene.classes if c not in found]
-    return found + sorted(late, key=lambda c: int(rank[lowest(scene.of(c), rank, 1)[0]]))
-
-
 def lowest(where: Bool[np.ndarray, " n"], rank: UInt64[np.ndarray, " n"], number: int) -> Chosen:
-    """The `number` pixels of lowest rank of those where `where` holds, in order; all if fewer.
-
-    Ranks are unique and spread evenly over 64 bits.
-    """
-    available = int(np.count_nonzero(where))
-    if not 0 < number < available:
-        return np.flatnonzero(where)[:number]
-    # The last rank that is taken almost surely lies between these; only there need be sorted.
-    low, high = (
-        _bound((number + slack) / available) for slack in (-_slack(number), _slack(number))
-    )
-    under = where & (rank <= low)
-    middle = rank[where & (rank <= high) & ~under]
-    missing = number - int(np.count_nonzero(under))
-    if not 0 < missing <= len(middle):
-        middle, missing = rank[where], number
-    last = np.partition(middle, missing - 1)[missing - 1]
-    return np.flatnonzero(where & (rank <= last))
-
-
-def _slack(number: int) -> float:
-    return 8 * number**0.5 + 8
-
-
-def _bound(share: float) -> np.uint64:
-    return np.uint64(min(max(0.0, share) * 2.0**64, 2.0**64 - 2**12))
+    """Take the `number` pixels of lowest rank where `where` holds, in order; all if fewer."""
+    at = np.flatnonzero(where)
+    if not 0 < number < len(at):
+        return at[:number]
+    mine = rank[at]
+    return at[mine <= np.partition(mine, number - 1)[number - 1]]
 
 
 def number_of(amount: Amount, available: int) -> int:
-    """An amount in pixels: an int is that, a float a fraction of those available, at least one."""
+    """Convert an amount to pixels: a float is a fraction of `available`, at least one pixel."""
     return amount if isinstance(amount, int) else max(1, round(amount * available))
 
 
@@ -127,9 +98,7 @@ def _bayer(scene: Scene) -> UInt64[np.ndarray, " n"]:
 
 
 def _reversed_and_spread(bits: int) -> UInt64[np.ndarray, " n"]:
-    """Of every number below 2^bits: its bits in reverse order from the 64th bit down, with a zero
-    after each.
-    """
+    """Reverse the bits of every number below 2^bits, from the 64th bit down, a zero after each."""
     numbers = np.arange(2**bits, dtype=np.uint64)
     out = np.zeros_like(numbers)
     for bit in range(bits):

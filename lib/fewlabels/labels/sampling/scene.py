@@ -1,4 +1,9 @@
-"""What a simulated annotator sees of a tile: its classes, its objects, a rank for each pixel."""
+"""What a simulated annotator sees of a tile: its classes, its objects, a rank for each pixel.
+
+Ranks come from a counter-based generator keyed on (seed, tile id).
+
+Source: Philox, Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,8 +16,6 @@ from scipy import ndimage
 from skimage import measure
 
 from fewlabels.types import IGNORE, NoLabelsError
-
-NEIGHBOURS = np.ones((3, 3), bool)  # pixels that touch at a corner belong together
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Scene:
 
     @cached_property
     def classes(self) -> Mapping[int, int]:
-        """Class -> its pixels, for the classes present."""
+        """Pixels of each class that is present."""
         count = np.bincount(self.mask.ravel(), minlength=IGNORE + 1)[:IGNORE]
         return {int(c): int(count[c]) for c in np.flatnonzero(count)}
 
@@ -61,39 +64,34 @@ class Scene:
 
     @cached_property
     def objects(self) -> tuple["Object", ...]:
-        """The objects in the order in which they are come upon: that of their first pixel's rank,
-        so a large one tends to be met before a small one.
+        """The objects in the order of their first pixel's rank, so that a large one tends to be
+        met before a small one.
         """
         boxes = ndimage.find_objects(self.components)
-        met = ndimage.minimum(self._order, self.components, np.arange(1, len(boxes) + 1))
-        return tuple(Object(self, int(i) + 1, boxes[i]) for i in np.argsort(met))
-
-    @cached_property
-    def _order(self) -> Int[np.ndarray, "h w"]:
-        """Each pixel's place in the order of all ranks."""
-        order = np.empty(self.rank.size, np.int64)
-        order[np.argsort(self.rank)] = np.arange(self.rank.size)
-        return order.reshape(self.mask.shape)
+        numbers = self.components.ravel()[np.argsort(self.rank)]
+        found, first = np.unique(numbers, return_index=True)
+        met = found[np.argsort(first)].tolist()
+        return tuple(Object(self, number, boxes[number - 1]) for number in met if number)
 
 
 @dataclass(frozen=True)
 class Object:
-    """One connected piece of a class, looked at through its bounding box."""
+    """One connected piece of a class, seen through its bounding box (h w below)."""
 
     scene: Scene
     number: int
     box: tuple[slice, slice]
 
     @cached_property
-    def inside(self) -> np.ndarray:
-        """bool[h w] of the box: where the object is."""
+    def inside(self) -> Bool[np.ndarray, "h w"]:
+        """Where the object is."""
         return self.scene.components[self.box] == self.number
 
     @cached_property
-    def depth(self) -> np.ndarray:
-        """int[h w] of the box: steps (also diagonal) to the nearest pixel that is not the object's.
+    def depth(self) -> Int[np.ndarray, "h w"]:
+        """Steps (also diagonal) to the nearest pixel that is not the object's.
 
-        1 at its border, 0 outside it; beyond the tile's edge nothing is known and nothing counts.
+        1 at its border, 0 outside it. Beyond the tile's edge nothing is known and nothing counts.
         """
         rows, columns = self.box
         h, w = self.scene.mask.shape
@@ -106,17 +104,22 @@ class Object:
         return depth[top : depth.shape[0] - bottom, left : depth.shape[1] - right]
 
     @cached_property
-    def rank(self) -> np.ndarray:
-        """u64[h w] of the box: the pixels' ranks."""
+    def rank(self) -> UInt64[np.ndarray, "h w"]:
+        """The pixels' ranks."""
         return self.scene.rank.reshape(self.scene.mask.shape)[self.box]
 
-    def first(self, where: np.ndarray) -> tuple[int, int]:
-        """The pixel (row and column in the box) of lowest rank among those where `where` holds."""
+    def first(self, where: Bool[np.ndarray, "h w"]) -> tuple[int, int]:
+        """Row and column in the box of the pixel of lowest rank where `where` holds."""
         at = np.flatnonzero(where)
         row, column = divmod(int(at[self.rank[where].argmin()]), where.shape[1])
         return row, column
 
-    def indexes(self, where: np.ndarray) -> Int[np.ndarray, " n"]:
+    def click(self, where: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "1"]:
+        """Index in the tile of that pixel."""
+        pixels = self.indexes(where)
+        return pixels[[self.rank[where].argmin()]]
+
+    def indexes(self, where: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, " n"]:
         """Indexes in the tile of the box's pixels where `where` holds, row after row."""
         rows, columns = np.nonzero(where)
         width = self.scene.mask.shape[1]
@@ -124,7 +127,7 @@ class Object:
 
 
 def scene(mask: UInt8[np.ndarray, "h w"], *, seed: int, tile: str) -> Scene:
-    """The scene of a mask; its ranks are a pure function of (seed, tile).
+    """Make the scene of a mask; its ranks are a pure function of (seed, tile).
 
     Raises:
         NoLabelsError: no pixel of the mask carries a class.
@@ -138,7 +141,7 @@ def scene(mask: UInt8[np.ndarray, "h w"], *, seed: int, tile: str) -> Scene:
 
 
 def ranks(pixels: int, *, seed: int, tile: str) -> UInt64[np.ndarray, " n"]:
-    """One 64-bit rank a pixel, a pure function of (seed, tile, position)."""
+    """Return one 64-bit rank a pixel, a pure function of (seed, tile, position)."""
     return _ranks(pixels, key_of(seed, tile))
 
 
@@ -147,6 +150,6 @@ def _ranks(pixels: int, key: int) -> UInt64[np.ndarray, " n"]:
 
 
 def key_of(*parts: object) -> int:
-    """128 bits from what names a draw, the same on every machine."""
+    """Hash what names a draw to 128 bits, the same on every machine."""
     text = "/".join(map(str, parts))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "little")
