@@ -8,7 +8,7 @@ from segmentation_models_pytorch.encoders._utils import patch_first_conv
 
 from fewlabels import paths
 from fewlabels.training import networks
-from fewlabels.training.networks import pretrained
+from fewlabels.training.networks import building, pretrained
 from fewlabels.types import UnknownName, WeightsError
 
 
@@ -234,7 +234,7 @@ def test_there_are_no_pretrained_weights_for_networks_from_scratch():
 def test_normalise_by_hand():
     grey = networks.normalise(torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)).flatten().tolist()
     assert grey == pytest.approx(
-        [(1 - m) / s for m, s in zip(networks._MEAN, networks._STD, strict=True)]
+        [(1 - m) / s for m, s in zip(building.MEAN, building.STD, strict=True)]
     )
     assert networks.normalise(torch.zeros(1, 8, 1, 1, dtype=torch.uint8)).shape == (1, 8, 1, 1)
 

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from fewlabels.training import networks
 from fewlabels.training.networks import blocks, names
-from fewlabels.training.networks.unet import receptive_field
 from fewlabels.types import UnknownName
 
 ABLATION = [
@@ -99,6 +98,23 @@ def test_parameters_of_the_blocks_by_hand():
     assert parameters(blocks.ASPP(10, 6)) == aspp
     assert parameters(blocks.transposed(8, 4)) == 4 * 8 * 4 + 4
     assert parameters(blocks.bilinear(8, 4)) == 8 * 4 + 4
+
+
+def receptive_field(depth: int, up: str = "transposed") -> tuple[int, int]:
+    """Side in pixels of the square that can change one output pixel: (smallest, largest)."""
+    sides = [_window(pixel, depth, up) for pixel in range(2 ** (depth - 1))]
+    return min(sides), max(sides)
+
+
+def _window(pixel: int, depth: int, up: str) -> int:
+    """Follow the first and the last pixel seen, from the output to the bottleneck and up again."""
+    beside = {"transposed": 0, "bilinear": 1}[up]
+    first, last = pixel - 2, pixel + 2  # a block reaches two pixels
+    for _ in range(depth - 1):
+        first, last = (first - beside) // 2 - 2, (last + beside) // 2 + 2
+    for _ in range(depth - 1):
+        first, last = 2 * first - 2, 2 * last + 1 + 2
+    return last - first + 1
 
 
 def seen_by(model: nn.Module, side: int, rows: int) -> Tensor:

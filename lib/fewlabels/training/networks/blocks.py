@@ -1,4 +1,4 @@
-"""What the levels of our own U-Nets are made of, each block from the paper that introduced it.
+"""The blocks of our own U-Nets, each from the paper that introduced it.
 
 A block turns f32[b c h w] into f32[b o h w] and reaches two pixels to every side (`BLOCKS`) or,
 where it averages over the whole image (squeeze-and-excitation, ASPP), all of them. Convolutions
@@ -19,8 +19,7 @@ Map = Float[Tensor, "b c h w"]
 
 
 def conv(inputs: int, outputs: int, side: int = 3, dilation: int = 1) -> nn.Sequential:
-    """Convolution that keeps h and w, BatchNorm, ReLU; `side**2 * inputs * outputs + 2 * outputs`
-    parameters.
+    """Make a convolution that keeps h and w, BatchNorm, ReLU.
 
     Source: Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167
     """
@@ -33,7 +32,7 @@ def conv(inputs: int, outputs: int, side: int = 3, dilation: int = 1) -> nn.Sequ
 
 
 def double_conv(inputs: int, outputs: int, se: bool = False) -> nn.Sequential:
-    """Two 3 x 3 convolutions, the block of the original U-Net, here with BatchNorm.
+    """Make two 3 x 3 convolutions, the block of the original U-Net, here with BatchNorm.
 
     Source: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597
     """
@@ -63,7 +62,7 @@ class Residual(nn.Module):
 class Inception(nn.Module):
     """Four branches side by side: 1 x 1; 1 x 1, 3 x 3; 1 x 1, 5 x 5; 3 x 3 maximum, 1 x 1.
 
-    Of the outputs 1/4, 1/2, 1/8 and 1/8 are theirs; the 3 x 3 and 5 x 5 see 3/8 and 1/16 as many
+    They give 1/4, 1/2, 1/8 and 1/8 of the outputs; the 3 x 3 and 5 x 5 see 3/8 and 1/16 as many
     channels: the shares of module 3a, with BatchNorm after every convolution.
 
     Raises:
@@ -109,10 +108,9 @@ class ASPP(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, se: bool = False, rate: int = 6) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(
-            [conv(inputs, outputs, 1)]
-            + [conv(inputs, outputs, 3, dilation=rate * times) for times in (1, 2, 3)]
-        )
+        dilated = [conv(inputs, outputs, 1)]
+        dilated += [conv(inputs, outputs, 3, dilation=rate * times) for times in (1, 2, 3)]
+        self.branches = nn.ModuleList(dilated)
         self.mean = nn.Sequential(nn.Conv2d(inputs, outputs, 1), nn.ReLU(inplace=True))
         self.join = nn.Sequential(*conv(5 * outputs, outputs, 1), *_excited(outputs, se))
 
@@ -124,10 +122,7 @@ class ASPP(nn.Module):
 class SqueezeExcite(nn.Module):
     """Every channel times a factor in (0, 1) computed from the means of all channels.
 
-    The means pass through c / 16 hidden units (at least 1): `2 * c * hidden + hidden + c`
-    parameters.
-
-    Source: Hu et al. 2018, https://arxiv.org/abs/1709.01507
+    Source: Hu et al. 2018, https://arxiv.org/abs/1709.01507, with c / 16 hidden units
     """
 
     def __init__(self, channels: int) -> None:
@@ -147,11 +142,10 @@ class SqueezeExcite(nn.Module):
 class AttentionGate(nn.Module):
     """A skip times a factor in (0, 1) a pixel, computed from the skip and what came from below.
 
-    Additive attention through c / 2 hidden units (at least 1). The authors compute the factor on
-    the coarser grid and enlarge it; here the signal from below is enlarged already, so it is
-    computed at the skip's own resolution.
+    The authors compute the factor on the coarser grid and enlarge it; here the signal from below
+    is enlarged already, so it is computed at the skip's own resolution.
 
-    Source: Oktay et al. 2018, https://arxiv.org/abs/1804.03999
+    Source: Oktay et al. 2018, https://arxiv.org/abs/1804.03999, with c / 2 hidden units
     """
 
     def __init__(self, channels: int) -> None:
@@ -166,23 +160,20 @@ class AttentionGate(nn.Module):
 
 
 def transposed(inputs: int, outputs: int) -> nn.Module:
-    """2 x 2 transposed convolution of stride 2: `4 * inputs * outputs + outputs` parameters.
-
-    Source: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597
-    """
+    """Make the original U-Net's 2 x 2 transposed convolution of stride 2."""
     return nn.ConvTranspose2d(inputs, outputs, 2, stride=2)
 
 
 def bilinear(inputs: int, outputs: int) -> nn.Module:
-    """1 x 1 convolution, then bilinear interpolation (the two commute; this order is cheaper):
-    `inputs * outputs + outputs` parameters. On CUDA its gradient is not deterministic.
+    """Make a 1 x 1 convolution, then bilinear interpolation (the two commute; this order is
+    cheaper). On CUDA its gradient is not deterministic.
     """
     enlarge = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1), enlarge)
 
 
 def dropped(dropout: float, spatial_dropout: float) -> list[nn.Module]:
-    """What stands at the end of a level: whole channels dropped, then single values; [] for none.
+    """Make the dropout at the end of a level: whole channels, then single values; [] for none.
 
     Source: Tompson et al. 2015 (spatial), https://arxiv.org/abs/1411.4280
     """

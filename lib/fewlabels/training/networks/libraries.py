@@ -19,7 +19,7 @@ SMP_ARCHITECTURES = {a.__name__.lower(): a for a in smp.MODEL_ARCHITECTURES_MAPP
 
 
 class OnlyLogits(nn.Module):
-    """torchvision's segmentation networks answer with a dictionary; this keeps its `out`."""
+    """Return the `out` of the dictionary that torchvision's segmentation networks return."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -32,29 +32,22 @@ class OnlyLogits(nn.Module):
 def smp_network(
     parts: list[str], classes: int, channels: int, weights: str, **options
 ) -> tuple[nn.Module, Provenance]:
-    """The smp network `<Architecture>:<encoder>[:<depth>]`; options go to its constructor.
+    """Build the smp network `<Architecture>:<encoder>[:<depth>]`; options go to its constructor.
 
     Raises:
         UnknownName: no such architecture, encoder, depth or option.
         OptionError: smp cannot build it, with smp's own reason.
     """
     architecture, encoder, *depth = parts
-    if architecture.lower() not in SMP_ARCHITECTURES:
-        raise unknown(
-            "architecture", architecture, (a.__name__ for a in SMP_ARCHITECTURES.values())
-        )
-    make = SMP_ARCHITECTURES[architecture.lower()]
+    make = SMP_ARCHITECTURES.get(architecture.lower())
+    if make is None:
+        known = (a.__name__ for a in SMP_ARCHITECTURES.values())
+        raise unknown("architecture", architecture, known)
     _check_encoder(encoder)
     _check_options(make, encoder, options)
     options = _shaped(make, depth) | options
     try:
-        net = make(
-            encoder_name=encoder,
-            encoder_weights=None,
-            in_channels=channels,
-            classes=classes,
-            **options,
-        )
+        net = make(encoder, encoder_weights=None, in_channels=channels, classes=classes, **options)
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
         raise OptionError(
             f"smp cannot build '{make.__name__}' with encoder '{encoder}' and {options}: {error}"
@@ -65,8 +58,8 @@ def smp_network(
 def deeplabv3(
     parts: list[str], classes: int, channels: int, weights: str, **options
 ) -> tuple[nn.Module, Provenance]:
-    """DeepLabV3 of torchvision with a ResNet-50 and no auxiliary head; it has no options."""
-    for key in options:  # torchvision would drop it without a word
+    """Build torchvision's DeepLabV3 with a ResNet-50 and no auxiliary head; it has no options."""
+    for key in options:
         raise unknown("deeplabv3_resnet50 option", key, ("none",))
     net = deeplabv3_resnet50(
         weights=None, weights_backbone=None, num_classes=classes, aux_loss=False
@@ -80,7 +73,7 @@ def deeplabv3(
 
 
 def _shaped(make: type, depth: list[str]) -> dict[str, object]:
-    """What smp's constructors need so that the logits have the size of the image.
+    """Return the options that smp's constructors need to give logits of the image's size.
 
     smp's FPN enlarges by 4 and its PSPNet by 8 at every depth, which is right at 5 and 3 only; a
     vision transformer takes one size unless told otherwise.
@@ -103,18 +96,17 @@ def _shaped(make: type, depth: list[str]) -> dict[str, object]:
 
 
 def _check_encoder(encoder: str) -> None:
-    known = smp.encoders.encoders
-    if encoder.startswith("tu-"):
-        if not timm.is_model(encoder.removeprefix("tu-").split(".")[0]):
-            close = difflib.get_close_matches(encoder.removeprefix("tu-"), timm.list_models(), n=8)
-            names = [f"tu-{name}" for name in close]
-            raise unknown("encoder", encoder, names or ["tu-<any of timm.list_models()>"])
-    elif encoder not in known:
-        raise unknown("encoder", encoder, [*known, "tu-<any of timm.list_models()>"])
+    of_timm = "tu-<any of timm.list_models()>"
+    name = encoder.removeprefix("tu-")
+    if name == encoder and encoder not in smp.encoders.encoders:
+        raise unknown("encoder", encoder, [*smp.encoders.encoders, of_timm])
+    if name != encoder and not timm.is_model(name.split(".")[0]):
+        close = difflib.get_close_matches(name, timm.list_models(), n=8)
+        raise unknown("encoder", encoder, [f"tu-{one}" for one in close] or [of_timm])
 
 
 def _check_options(make: type, encoder: str, options: dict[str, object]) -> None:
-    """Without this smp drops an option that it does not know, unless timm gets it (`tu-`)."""
+    """Refuse an option that smp would drop in silence (those of `tu-` encoders go to timm)."""
     ours = {"self", "kwargs", "encoder_name", "encoder_weights", "in_channels", "classes"}
     known = set(inspect.signature(make.__init__).parameters) - ours
     for key in options:

@@ -1,4 +1,4 @@
-"""Pretrained weights, and never anything else under their name.
+"""Load pretrained weights, and never anything else under their name.
 
     none                random
     imagenet            the library's own ImageNet weights, by the library's own download
@@ -7,10 +7,10 @@
 
 A network that cannot have the weights asked for is an error; there is no fallback here.
 
-Weights are of 3 bands (red, green, blue). For an input of another number of bands the kernels of
-the first layer are fitted by smp's rule, and the record says so: one band gets the sum of the three
-kernels; n bands get red, green, blue, red, ... in turn, times 3 / n. An image that is alike in all
-bands then gives the same response as it did in colour, if n is 1 or a multiple of 3.
+Weights are of 3 bands (red, green, blue). For another number of bands the kernels of the first
+layer are fitted by smp's rule, and the record says so: one band gets the sum of the three kernels;
+n bands get red, green, blue, red, ... in turn, times 3 / n. An image that is alike in all bands
+then gives the same response as it did in colour, if n is 1 or a multiple of 3.
 """
 
 import hashlib
@@ -30,6 +30,8 @@ from torchvision.models.segmentation import DeepLabV3_ResNet50_Weights
 
 from fewlabels import paths
 from fewlabels.types import WeightsError
+
+State = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,13 @@ def start_smp(net: nn.Module, encoder: str, channels: int, weights: str) -> Prov
     if weights == "none":
         return RANDOM
     if weights == "imagenet":
-        state = _from_library(
-            f"encoder '{encoder}'",
+        state = _downloaded(
             weights,
+            f"encoder '{encoder}'",
             lambda: get_encoder(encoder, weights="imagenet").state_dict(),
         )
         return _put(net.encoder, state, channels, weights, "segmentation_models_pytorch")
-    return _put_file(net.encoder, channels, weights, drop=())
+    return _put_file(net.encoder, channels, weights)
 
 
 def start_deeplabv3(net: nn.Module, channels: int, weights: str) -> Provenance:
@@ -70,26 +72,23 @@ def start_deeplabv3(net: nn.Module, channels: int, weights: str) -> Provenance:
     if weights == "none":
         return RANDOM
     if weights == "imagenet":
-        state = _from_library(
-            "resnet50",
-            weights,
-            lambda: ResNet50_Weights.IMAGENET1K_V2.get_state_dict(progress=True),
-        )
-        kept = _without(state, ("fc.",))
-        return _put(net.backbone, kept, channels, weights, "torchvision IMAGENET1K_V2")
+        member = ResNet50_Weights.IMAGENET1K_V2
+        state = _downloaded(weights, "resnet50", lambda: member.get_state_dict(progress=True))
+        kept = _without(state, "fc.")
+        return _put(net.backbone, kept, channels, weights, f"torchvision {member.name}")
     if weights == "coco":
         member = DeepLabV3_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1
-        state = _from_library(
-            "deeplabv3_resnet50", weights, lambda: member.get_state_dict(progress=True)
+        state = _downloaded(
+            weights, "deeplabv3_resnet50", lambda: member.get_state_dict(progress=True)
         )
         last = {k: v for k, v in net.state_dict().items() if k.startswith("classifier.4.")}
-        kept = _without(state, ("classifier.4.", "aux_classifier."))
+        kept = _without(state, "classifier.4.", "aux_classifier.")
         return _put(net, kept | last, channels, weights, f"torchvision {member.name}")
-    return _put_file(net.backbone, channels, weights, drop=("fc.",))
+    return _put_file(net.backbone, channels, weights, "fc.")
 
 
 def file_of(weights: str) -> Path:
-    """The safetensors file that a weights name means.
+    """Find the safetensors file that a weights name means.
 
     Raises:
         WeightsError: there is none; lists those that are there.
@@ -106,14 +105,14 @@ def file_of(weights: str) -> Path:
 
 
 def fitted(kernels: Float[Tensor, "o 3 kh kw"], channels: int) -> Float[Tensor, "o c kh kw"]:
-    """Kernels of three bands for `channels` bands by the rule above, in float32."""
+    """Fit kernels of three bands to `channels` bands by the rule above, in float32."""
     kernels = kernels.float()
     if channels == 1:
         return kernels.sum(dim=1, keepdim=True)
     return kernels[:, [band % 3 for band in range(channels)]] * (3 / channels)
 
 
-def _put_file(module: nn.Module, channels: int, weights: str, drop: tuple[str, ...]) -> Provenance:
+def _put_file(module: nn.Module, channels: int, weights: str, *drop: str) -> Provenance:
     file = file_of(weights)
     try:
         state = load_file(file)
@@ -122,18 +121,13 @@ def _put_file(module: nn.Module, channels: int, weights: str, drop: tuple[str, .
             f"weights '{file}' are damaged ({error}); fetch the file again"
         ) from error
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-    return _put(module, _without(state, drop), channels, weights, file.name, sha256)
+    return _put(module, _without(state, *drop), channels, weights, file.name, sha256)
 
 
 def _put(
-    module: nn.Module,
-    state: dict[str, Tensor],
-    channels: int,
-    weights: str,
-    origin: str,
-    sha256: str | None = None,
+    module: nn.Module, state: State, channels: int, weights: str, origin: str, sha256: str = ""
 ) -> Provenance:
-    found = sha256 or _hash(state)
+    sha256 = sha256 or _hash(state)
     if channels != 3:
         state = _fitted_state(state, module.state_dict(), channels)
         origin = f"{origin}, first layer fitted from 3 to {channels} bands"
@@ -143,12 +137,10 @@ def _put(
         raise WeightsError(
             f"weights '{weights}' ({origin}) do not fit this network: {error}"
         ) from error
-    return Provenance(weights, origin, found)
+    return Provenance(weights, origin, sha256)
 
 
-def _from_library(
-    what: str, weights: str, download: Callable[[], dict[str, Tensor]]
-) -> dict[str, Tensor]:
+def _downloaded(weights: str, what: str, download: Callable[[], State]) -> State:
     try:
         return download()
     except (OSError, URLError, KeyError, ValueError) as error:
@@ -158,14 +150,12 @@ def _from_library(
         ) from error
 
 
-def _without(state: dict[str, Tensor], prefixes: tuple[str, ...]) -> dict[str, Tensor]:
-    return {k: v for k, v in state.items() if not k.startswith(prefixes)} if prefixes else state
+def _without(state: State, *prefixes: str) -> State:
+    return {k: v for k, v in state.items() if not k.startswith(prefixes)}
 
 
-def _fitted_state(
-    state: dict[str, Tensor], own: Mapping[str, Tensor], channels: int
-) -> dict[str, Tensor]:
-    """`state` with every kernel of 3 bands fitted where the network's `own` takes `channels`."""
+def _fitted_state(state: State, own: Mapping[str, Tensor], channels: int) -> State:
+    """Fit every kernel of 3 bands where the network's `own` takes `channels`."""
 
     def of_bands(name: str) -> bool:
         there, here = state[name].shape, own[name].shape if name in own else ()
@@ -174,7 +164,7 @@ def _fitted_state(
     return {k: fitted(v, channels) if of_bands(k) else v for k, v in state.items()}
 
 
-def _hash(state: dict[str, Tensor]) -> str:
+def _hash(state: State) -> str:
     total = hashlib.sha256()
     for name in sorted(state):
         total.update(name.encode())

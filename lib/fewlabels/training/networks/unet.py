@@ -35,15 +35,15 @@ def unet(
     dropout: float = 0.0,
     spatial_dropout: float = 0.0,
 ) -> nn.Module:
-    """A U-Net with weights drawn by torch's defaults from the global generator.
+    """Build a U-Net with weights drawn by torch's defaults from the global generator.
 
     Level i of `depth` (0 is the finest, the last is the bottleneck) has width * 2**i channels.
-    Differs from the original in what system B has: BatchNorm, and convolutions padded with zeros so
-    that the logits have the size of the image.
+    Differs from the original as system B does: BatchNorm, and convolutions padded with zeros so
+    that the logits have the size of the image. Parameters with 3 channels and 5
+    classes: 31,037,893 at depth 5, 7,700,421 at depth 4.
 
-    Parameters with 3 channels and 5 classes: 31,037,893 at depth 5, 7,700,421 at depth 4 (width 64;
-    one channel in place of three takes 1,152 off).
-    Receptive field: see `receptive_field`; of the options `depth` and `up` change it, and `se` and
+    A pixel's logits depend on a square of 188 to 204 pixels at depth 5, by where it stands in the
+    cells of the pooling; 92 to 100 at depth 4 (bilinear: 220 to 236, 108 to 116). `se` and
     `bottleneck=aspp` make it the whole image.
 
     Args:
@@ -56,7 +56,7 @@ def unet(
         se: squeeze-and-excitation in every block of encoder, bottleneck and decoder.
         up: transposed (the original's), or bilinear.
         aspp_rate: smallest of the three dilations, in pixels of the bottleneck.
-        dropout, spatial_dropout: share of values, of whole channels that is dropped after every
+        dropout, spatial_dropout: share of single values, or of whole channels, dropped after every
             block of encoder, bottleneck and decoder.
 
     Raises:
@@ -96,7 +96,7 @@ def unet(
 
 
 class Join(nn.Module):
-    """One level of a decoder: what comes from below, doubled in size, meets the skip."""
+    """One level of a decoder: the level below, doubled in size, is joined with the skip."""
 
     def __init__(
         self, up: nn.Module, refine: nn.Module, gate: nn.Module | None, block: nn.Module
@@ -124,7 +124,7 @@ class UNet(nn.Module):
         self.bottleneck, self.head = bottleneck, head
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
-        """Logits of every pixel; any h and w of at least 1 (see `padded`)."""
+        """Compute the logits of every pixel; any h and w of at least 1 (see `padded`)."""
         x, skips = padded(images, 2 ** len(self.decoder)), []
         for block in self.encoder:
             skips.append(block(x))
@@ -138,31 +138,7 @@ class UNet(nn.Module):
 def padded(
     images: Float[Tensor, "b c h w"], multiple: int
 ) -> Float[Tensor, "b c padded_h padded_w"]:
-    """The last column and row repeated until both sides are multiples of `multiple`.
-
-    A network pads so, computes, and crops its logits back to the image: any size goes in.
-    """
+    """Repeat the last column and row until both sides are multiples of `multiple`."""
     h, w = images.shape[2:]
     pad = (0, -w % multiple, 0, -h % multiple)
     return F.pad(images, pad, mode="replicate") if any(pad) else images
-
-
-def receptive_field(depth: int, up: str = "transposed") -> tuple[int, int]:
-    """Side in pixels of the square that can change one output pixel: (smallest, largest).
-
-    It depends on where the pixel stands in the cells of the pooling: 188 to 204 pixels at depth 5,
-    92 to 100 at depth 4 (bilinear: 220 to 236, 108 to 116). It is the same for `unetpp`.
-    """
-    sides = [_window(pixel, depth, up) for pixel in range(2 ** (depth - 1))]
-    return min(sides), max(sides)
-
-
-def _window(pixel: int, depth: int, up: str) -> int:
-    """Follow the first and the last pixel seen, from the output to the bottleneck and up again."""
-    beside = {"transposed": 0, "bilinear": 1}[up]
-    first, last = pixel - 2, pixel + 2  # a block reaches two pixels
-    for _ in range(depth - 1):
-        first, last = (first - beside) // 2 - 2, (last + beside) // 2 + 2
-    for _ in range(depth - 1):
-        first, last = 2 * first - 2, 2 * last + 1 + 2
-    return last - first + 1

@@ -22,21 +22,18 @@ def unetpp(
     dropout: float = 0.0,
     spatial_dropout: float = 0.0,
 ) -> nn.Module:
-    """A U-Net++ with weights drawn by torch's defaults from the global generator.
+    """Build a U-Net++ with weights drawn by torch's defaults from the global generator.
 
     Node (i, j) is at level i (0 is the finest) with width * 2**i channels. Nodes (i, 0) are the
     encoder; node (i, j) sees all earlier nodes of its level and node (i + 1, j - 1), doubled in
     size. The logits are those of node (0, depth - 1).
 
     With `deep_supervision` they are the mean of the logits of a head on each of the nodes (0, 1) to
-    (0, depth - 1), in training as in evaluation; the authors' "accurate mode" averages so too. But
-    the authors train each head with a loss of its own, which one loss on one map of logits cannot
-    do: here every such node has a short way to the one loss, and no head is good alone. (A mean of
-    1 x 1 convolutions is a single one on all the nodes together.)
+    (0, depth - 1), in training as in evaluation (the authors' "accurate mode"). The authors train
+    each head with a loss of its own; here one loss trains their mean, so no head is good alone.
 
-    Parameters with 3 channels and 5 classes: 36,165,509 at depth 5, 8,819,909 at depth 4 (width
-    64); deep supervision adds depth - 2 heads of 325.
-    Receptive field: `unet.receptive_field`; the whole image with `se`.
+    Parameters with 3 channels and 5 classes: 36,165,509 at depth 5, 8,819,909 at depth 4; deep
+    supervision adds depth - 2 heads of 325. It sees as far as `unet.unet`.
 
     Args:
         depth: resolution levels, the deepest included; at least 2.
@@ -44,7 +41,7 @@ def unetpp(
         block: of every node: conv, residual, inception.
         se: squeeze-and-excitation in every node.
         up: transposed (as in the authors' code), or bilinear.
-        dropout, spatial_dropout: share of values, of whole channels that is dropped after every
+        dropout, spatial_dropout: share of single values, or of whole channels, dropped after every
             node.
 
     Raises:
@@ -73,7 +70,7 @@ def unetpp(
 
 
 class Nested(nn.Module):
-    """One node: the one below, doubled in size, meets all earlier nodes of the level."""
+    """One node: the one below, doubled in size, is joined with all earlier nodes of the level."""
 
     def __init__(self, up: nn.Module, block: nn.Module) -> None:
         super().__init__()
@@ -99,7 +96,7 @@ class UNetPP(nn.Module):
         self.columns = nn.ModuleList(nn.ModuleList(column) for column in columns)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h w"]:
-        """Logits of every pixel; any h and w of at least 1 (see `unet.padded`)."""
+        """Compute the logits of every pixel; any h and w of at least 1 (see `unet.padded`)."""
         x = padded(images, 2 ** len(self.columns))
         levels = [[self.encoder[0](x)]]
         for block in self.encoder[1:]:
