@@ -37,21 +37,21 @@ def _execute(run: Run, runs: Path, cache: Path, every: int, fatal: str | None) -
     from fewlabels import paths
     from fewlabels.experiments.run import execute
     from fewlabels.results import records
-    from fewlabels.training import checkpoint, loop
+    from fewlabels.training import loop, state
 
     torch.set_num_threads(1)
     paths.cache_root = lambda: cache
     if fatal is not None:
         step, moment = fatal.split(":")
-        _arm(int(step), moment, loop, checkpoint, records)
+        _arm(int(step), moment, loop, state, records)
     execute(run, runs=runs, device="cpu", checkpoint_every=every, workers=2)
 
 
-def _arm(step: int, moment: str, train: object, checkpoint: object, records: object) -> None:
+def _arm(step: int, moment: str, train: object, progress: object, records: object) -> None:
     def die(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    stepped, written, removed = train._step, Path.write_bytes, checkpoint.shutil.rmtree
+    stepped, written, removed = train._step, Path.write_bytes, progress.shutil.rmtree
 
     def step_and_die(now, *rest):
         value = stepped(now, *rest)
@@ -76,6 +76,6 @@ def _arm(step: int, moment: str, train: object, checkpoint: object, records: obj
         "half": lambda: setattr(Path, "write_bytes", write_and_die),
         "between": lambda: setattr(Path, "write_bytes", write_and_die),
         "record": lambda: setattr(records.store, "_write_history", die),
-        "old": lambda: setattr(checkpoint.shutil, "rmtree", remove_and_die),
+        "old": lambda: setattr(progress.shutil, "rmtree", remove_and_die),
     }
     places[moment]()

@@ -36,7 +36,7 @@ from fewlabels.mapping.recipe import Recipe, RecipeError, check
 from fewlabels.mapping.vector_labels import Marks
 from fewlabels.scoring import inference
 from fewlabels.training import networks
-from fewlabels.training.checkpoint import CheckpointError
+from fewlabels.training.state import CheckpointError
 from fewlabels.types import IGNORE, DataError, NoLabelsError, PlaceError, UnknownName
 
 CPU = compute("cpu", "fp32")

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from fewlabels.experiments import run, versioning
 from fewlabels.results import records
 from fewlabels.studies import Run
-from fewlabels.training import checkpoint
-from fewlabels.training.checkpoint import CheckpointError, Checkpoints, State
+from fewlabels.training import state
+from fewlabels.training.state import CheckpointError, Checkpoints, State
 from fewlabels.types import DiskFullError, RecordError
 
 # everything that keeps a state of its own is on: dropout, moments, average, plateau, best weights
@@ -184,14 +184,14 @@ def test_what_a_killed_writer_left_is_never_read_as_a_record(tmp_path: Path):
 
 def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch):
     where = Checkpoints(tmp_path / "c", "me", 1)
-    checkpoint.write(where, State(1, {"a": torch.ones(2)}, [{"step": 1}]))
+    state.write(where, State(1, {"a": torch.ones(2)}, [{"step": 1}]))
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(DiskFullError):
-        checkpoint.write(where, State(2, {"a": torch.zeros(2)}, [{"step": 1}, {"step": 2}]))
-    assert checkpoint.latest(where).step == 1
+        state.write(where, State(2, {"a": torch.zeros(2)}, [{"step": 1}, {"step": 2}]))
+    assert state.latest(where).step == 1
     with pytest.raises(ValueError, match="every 0 steps"):
         Checkpoints(tmp_path, "me", 0)

@@ -9,11 +9,11 @@ from torch import nn
 from fewlabels import devices
 from fewlabels.labels import sampling
 from fewlabels.scoring import inference
-from fewlabels.training import checkpoint, loop, losses
+from fewlabels.training import loop, losses
 from fewlabels.training.augmentation import augmentation
 from fewlabels.training.batches import Batches, LabelledTile
-from fewlabels.training.checkpoint import Checkpoints
 from fewlabels.training.loop import Judge, Optimisation, TrainingError, fit
+from fewlabels.training.state import Checkpoints, latest
 from fewlabels.types import IGNORE, Tile, UnknownName
 
 CPU = devices.compute("cpu", "fp32")
@@ -123,7 +123,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(bad: int, kept
     with pytest.raises(TrainingError, match=f"inf at step {bad} of 8") as error:
         fit(pixelwise(), batches(8), sometimes, how, CPU, seed=0, checkpoints=where)
     assert (f"the last good checkpoint stays in '{where.folder}'" in str(error.value)) == bool(kept)
-    state = checkpoint.latest(where)
+    state = latest(where)
     assert (state and state.step) == kept
     again = pixelwise()
     history = fit(again, batches(8), sometimes, how, CPU, seed=0, checkpoints=where)
@@ -160,7 +160,7 @@ def test_a_weight_that_is_not_finite_is_never_written_down(tmp_path: Path, monke
     with pytest.raises(TrainingError, match=r"not finite at step 4 of 8 .*checkpoint stays in"):
         fit(pixelwise(), batches(8), losses.partial_cross_entropy, Optimisation(), CPU, seed=0,
             checkpoints=where)  # fmt: skip
-    assert checkpoint.latest(where).step == 2
+    assert latest(where).step == 2
 
 
 def test_unknown_optimisers_and_schedules_are_refused():

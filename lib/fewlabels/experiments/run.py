@@ -20,7 +20,7 @@ from fewlabels.labels import ledger
 from fewlabels.results import records
 from fewlabels.scoring import boundaries, calibration, inference, metrics, validation
 from fewlabels.studies import Run
-from fewlabels.training import checkpoint, loop, losses, networks, optimisation
+from fewlabels.training import loop, losses, networks, optimisation, state
 from fewlabels.types import RecordError, Row, Tile
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Operation:
 
     compute: devices.Compute
     keep_model: bool = True
-    checkpoints: checkpoint.Checkpoints | None = None
+    checkpoints: state.Checkpoints | None = None
     workers: int = 1
 
 
@@ -75,7 +75,7 @@ def execute(
     runs = runs or paths.runs_root()
     name = versioning.key(run, root)
     every, scratch = checkpoint_every, runs / f".partial-{name}"
-    partial_run = None if every is None else checkpoint.Checkpoints(scratch, name, every)
+    partial_run = None if every is None else state.Checkpoints(scratch, name, every)
     if not records.exists(runs, name):
         compute, ready = devices.compute(device, run.precision), prepare.prepare(run, root)
         how = Operation(compute, keep_model, partial_run, workers)
@@ -84,7 +84,7 @@ def execute(
                 _train_and_record(ready, runs, name, how)
     record = versioning.recorded(run, runs, name)
     if partial_run:
-        checkpoint.clear(partial_run)
+        state.clear(partial_run)
     return record
 
 

@@ -18,9 +18,8 @@ from fewlabels.mapping.scene import Read
 from fewlabels.mapping.tiles import Piece, images, ranges
 from fewlabels.training import augmentation, loop, losses, networks
 from fewlabels.training.batches import Batches, LabelledTile
-from fewlabels.training.checkpoint import Checkpoints
 from fewlabels.training.optimisation import Optimisation
-from fewlabels.training.state import History
+from fewlabels.training.state import Checkpoints, History
 from fewlabels.types import IGNORE
 
 CHECKPOINT_EVERY = 100  # steps

@@ -1,14 +1,13 @@
-"""Augmentation of image and labels together; nothing else of the project knows the library.
+"""Augment image and labels together; no other module knows the library that does it.
 
-Every transform moves labels exactly as pixels: nothing is interpolated between classes and what
-comes from outside the image is IGNORE.
+Every transform moves labels exactly as pixels: nothing is interpolated between classes, and pixels
+from outside the image are IGNORE.
 """
 
 import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 from jaxtyping import UInt8
@@ -42,20 +41,18 @@ class Motion:
 
 
 def augmentation(name: str, motion: Motion | None = None) -> Augment:
-    """A function (seed, image, labels) -> (image, labels), pure: the seed decides everything.
+    """Make a pure function (seed, image, labels) -> (image, labels).
 
     Args:
         name: one of these, or several joined by `+` and applied in that order:
             `none`;
-            `d4`: one of the eight flips and quarter turns of a square, which map an image seen
-            from above to one as likely;
+            `d4`: one of the eight flips and quarter turns of a square;
             `flips`: left and right, up and down, each in half of the crops;
             `rotate`: by any angle about the centre;
             `shift_scale_rotate`: that, with a shift and a change of size.
-        motion: of the last two, the default `Motion()`.
-
-    The last two read labels from the nearest pixel, so a lone labelled pixel may vanish or become
-    several. If every label of a crop vanished, the crop stays as it was.
+        motion: of the last two, the default `Motion()`. They read labels from the nearest pixel, so
+            a lone labelled pixel may vanish or become several; where every label of a crop would
+            vanish, the crop stays as it was.
 
     Raises:
         UnknownName: no such augmentation or fill.
@@ -76,10 +73,10 @@ def augmentation(name: str, motion: Motion | None = None) -> Augment:
         if not hasattr(own, "of_image"):
             own.of_image = _transforms(parts, motion, "image")
             own.of_labels = _transforms(parts, motion, "labels")
-        with_it = _moved(own.of_labels, seed, labels)
-        if (labels != IGNORE).any() and not (with_it != IGNORE).any():
+        moved = _moved(own.of_labels, seed, labels)
+        if (labels != IGNORE).any() and not (moved != IGNORE).any():
             return image, labels
-        return _moved(own.of_image, seed, image), with_it
+        return _moved(own.of_image, seed, image), moved
 
     return apply
 
@@ -90,11 +87,11 @@ def cutmix(
     share: float,
     rng: np.random.Generator,
 ) -> tuple[UInt8[np.ndarray, "b c h w"], UInt8[np.ndarray, "b h w"]]:
-    """Paste into some crops a box of another crop of the batch, with the labels that lie in it. The
-    others are the batch in random order, where on average one crop is its own and stays as it is.
+    """Paste a box of another crop of the batch, with its labels, into some of the crops.
 
-    A box covers an evenly drawn fraction of the area, before what lies outside is cut off; its
-    centre is anywhere. Where the paste would leave a crop without a label, it is left out.
+    The other crops are the batch in random order, where on average one crop is its own and stays as
+    it is. A box covers an evenly drawn fraction of the area, before what lies outside is cut off;
+    its centre is anywhere. A paste that would leave a crop without a label is skipped.
 
     Args:
         share: of the crops that get a box.
@@ -116,17 +113,17 @@ def cutmix(
     return mixed, moved
 
 
-def _box(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[slice, slice]:
-    side, centre = np.sqrt(rng.random()), rng.random(2)
-    starts = [max(0, round(n * (c - side / 2))) for n, c in zip(shape, centre, strict=True)]
-    stops = [min(n, round(n * (c + side / 2))) for n, c in zip(shape, centre, strict=True)]
-    rows, columns = (slice(*ends) for ends in zip(starts, stops, strict=True))
-    return rows, columns
+def _box(shape: tuple[int, ...], rng: np.random.Generator) -> list[slice]:
+    half, centres = np.sqrt(rng.random()) / 2, rng.random(2)
+    return [
+        slice(max(0, round(n * (centre - half))), min(n, round(n * (centre + half))))
+        for n, centre in zip(shape, centres, strict=True)
+    ]
 
 
 def _moved(transforms: list[Callable], seed: int, array: np.ndarray) -> np.ndarray:
-    """One transform after the other, each with a seed of its own: the library would give all of
-    them the same draws, so that a crop is flipped up and down whenever it is left and right.
+    """Apply one transform after the other, each with a seed of its own: the library would give all
+    of them the same draws, so that a crop is flipped up and down whenever it is left and right.
     """
     seeds = [seed, *np.random.SeedSequence(seed).generate_state(len(transforms) - 1).tolist()]
     for transform, own in zip(transforms, seeds, strict=True):
@@ -136,39 +133,32 @@ def _moved(transforms: list[Callable], seed: int, array: np.ndarray) -> np.ndarr
 
 
 def _transforms(parts: list[str], motion: Motion, of: str) -> list[Callable]:
-    """The transforms of an image, or of labels: the same draws, other pixels from outside."""
+    """Make the transforms of an image, or of labels: the same draws, other pixels from outside."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import asks a server otherwise
     import albumentations
-
-    makers: dict[str, Callable[[], list]] = {
-        "none": list,
-        "d4": lambda: [albumentations.D4(p=1)],
-        "flips": lambda: [
-            albumentations.HorizontalFlip(p=0.5),
-            albumentations.VerticalFlip(p=0.5),
-        ],
-        "rotate": lambda: [_affine(albumentations, motion, of, 0.0, 0.0)],
-        "shift_scale_rotate": lambda: [
-            _affine(albumentations, motion, of, motion.shift, motion.zoom)
-        ],
-    }
-    return [albumentations.Compose([each]) for part in parts for each in makers[part]()]
-
-
-def _affine(albumentations: ModuleType, motion: Motion, of: str, shift: float, zoom: float):
     import cv2
 
-    outside = {"border_mode": cv2.BORDER_REFLECT_101, "interpolation": cv2.INTER_LINEAR}
-    if motion.fill == "black":
-        outside["border_mode"] = cv2.BORDER_CONSTANT
+    border = cv2.BORDER_CONSTANT if motion.fill == "black" else cv2.BORDER_REFLECT_101
+    outside = {"border_mode": border, "interpolation": cv2.INTER_LINEAR}
     if of == "labels":
         outside = {"border_mode": cv2.BORDER_CONSTANT, "interpolation": cv2.INTER_NEAREST}
         outside["fill"] = IGNORE
-    return albumentations.Affine(
-        rotate=(-motion.degrees, motion.degrees),
-        translate_percent=(-shift, shift),
-        scale=(1 - zoom, 1 + zoom),
-        keep_ratio=True,
-        p=motion.share,
-        **outside,
-    )
+
+    def affine(shift: float, zoom: float) -> albumentations.Affine:
+        return albumentations.Affine(
+            rotate=(-motion.degrees, motion.degrees),
+            translate_percent=(-shift, shift),
+            scale=(1 - zoom, 1 + zoom),
+            keep_ratio=True,
+            p=motion.share,
+            **outside,
+        )
+
+    made = {
+        "none": [],
+        "d4": [albumentations.D4(p=1)],
+        "flips": [albumentations.HorizontalFlip(p=0.5), albumentations.VerticalFlip(p=0.5)],
+        "rotate": [affine(0.0, 0.0)],
+        "shift_scale_rotate": [affine(motion.shift, motion.zoom)],
+    }
+    return [albumentations.Compose([each]) for part in parts for each in made[part]]

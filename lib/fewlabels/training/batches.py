@@ -1,4 +1,4 @@
-"""Training batches. The label wall stands here: what training gets has no field for a mask."""
+"""Make training batches. The label wall stands here: training gets no field for a dense mask."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ class LabelledTile:
     """What training may see of a tile: the image and the labels drawn for it.
 
     Attributes:
-        redrawn: labels of the second round, the third, ..., where they are drawn anew for each.
+        redrawn: labels of later rounds, where they are drawn anew for each.
     """
 
     id: str
@@ -31,7 +31,7 @@ class LabelledTile:
     redrawn: tuple[UInt8[np.ndarray, "h w"], ...] = ()
 
     def in_round(self, number: int) -> "LabelledTile":
-        """The tile with the labels of that round of the tiles, the first being 0."""
+        """Return the tile with its labels of that round; the first is 0."""
         if not self.redrawn or not number:
             return self
         return replace(self, labels=self.redrawn[(number - 1) % len(self.redrawn)])
@@ -48,11 +48,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Rare:
-    """What is done for the tiles that hold a label of a rare class.
+    """How tiles with labels of a rare class are treated.
 
     Attributes:
-        pixels: of each such tile, by its id, the pixels with such a label, as they lie in the
-            flattened tile.
+        pixels: by tile id, the pixels of the flattened tile with such a label.
         times: how often such a tile comes in a round. Its crops after the first are placed at
             random around one of those pixels.
         augment: of all crops of such tiles.
@@ -67,15 +66,8 @@ class Rare:
             raise ValueError(f"rare tiles {self.times} times a round: it must be 1 or more")
 
 
-class _Place(NamedTuple):
-    """A tile's turn in a round: its position among the tiles, and whether it is an extra one."""
-
-    tile: int
-    extra: bool
-
-
 class _Window(NamedTuple):
-    """The labels of a crop before anything is done to them, and its upper left corner."""
+    """The labels of a crop as they lie in the tile, and its upper left corner."""
 
     tile: str
     top: int
@@ -87,7 +79,7 @@ class _Window(NamedTuple):
 class Batches(Sequence[Batch]):
     """The batches of a whole training; batch s is a pure function of (seed, s).
 
-    Tiles come in rounds, each a new permutation, so all are seen equally often, but for those in
+    Tiles come in rounds, each a new permutation, so all are seen equally often, except those in
     `rare`. A crop is placed at random; if it holds no label, it is placed at random around one of
     the tile's labelled pixels instead. A tile smaller than the crop is mirrored, its labels are
     not.
@@ -96,9 +88,7 @@ class Batches(Sequence[Batch]):
         crop: side of a crop in pixels.
         size: crops in a batch.
         steps: how many batches there are.
-        ledger: where every crop's labels are entered, if given: as they lie in the tile, with
-            those that augmentation moves out of the crop or covers.
-        rare: tiles that are treated apart, if given.
+        ledger: where every crop's labels are entered, before augmentation.
         cutmix: share of the crops that get a box of another, see `augmentation.cutmix`.
     """
 
@@ -135,9 +125,9 @@ class Batches(Sequence[Batch]):
         return self._entered(*self._made(step))
 
     def ahead(self, start: int = 0, workers: int = 1) -> Iterator[Batch]:
-        """The batches from `start` on, in order, the next ones made while one is used.
+        """Yield the batches from `start` on, in order, making the next ones while one is used.
 
-        Labels are entered into the ledger when their batch comes out, so what it holds does not
+        Labels are entered into the ledger when their batch is yielded, so the ledger does not
         depend on how many are made ahead.
 
         Args:
@@ -155,7 +145,7 @@ class Batches(Sequence[Batch]):
                 yield self._entered(*made)
 
     def _made(self, step: int) -> tuple[Batch, list[_Window]]:
-        """One batch, and the windows of the tiles that it shows."""
+        """Make one batch, and the windows of the tiles that it shows."""
         rng = np.random.default_rng([self.seed, 1, step])
         windows, crops = [], []
         for position in range(step * self.size, (step + 1) * self.size):
@@ -178,20 +168,20 @@ class Batches(Sequence[Batch]):
         return batch
 
     @cached_property
-    def _round(self) -> list[_Place]:
-        """Every tile once, then the extra turns of those in `rare`."""
-        once = [_Place(i, extra=False) for i in range(len(self.tiles))]
+    def _round(self) -> list[tuple[LabelledTile, bool]]:
+        """Every tile once, then the extra turns (True) of those in `rare`."""
+        once = [(tile, False) for tile in self.tiles]
         if self.rare is None:
             return once
-        more = [_Place(i, extra=True) for i, t in enumerate(self.tiles) if t.id in self.rare.pixels]
+        more = [(tile, True) for tile in self.tiles if tile.id in self.rare.pixels]
         return once + more * (self.rare.times - 1)
 
     def _turn(self, position: int) -> tuple[LabelledTile, bool]:
-        """The tile at a position of the whole training, and whether that turn is an extra one."""
+        """Find the tile at a position of the whole training, and whether that turn is extra."""
         number, place = divmod(position, len(self._round))
         order = np.random.default_rng([self.seed, 0, number]).permutation(len(self._round))
-        turn = self._round[order[place]]
-        return self.tiles[turn.tile].in_round(number), turn.extra
+        tile, extra = self._round[order[place]]
+        return tile.in_round(number), extra
 
     def _crop(
         self, tile: LabelledTile, extra: bool, rng: np.random.Generator
@@ -208,22 +198,20 @@ class Batches(Sequence[Batch]):
         return _Window(tile.id, top, left, labels), crop
 
     def _placed(self, tile: LabelledTile, rng: np.random.Generator) -> tuple[int, int]:
-        """Upper left corner of a crop that holds a label."""
+        """Place a crop that holds a label: its upper left corner."""
         top, left = (self._corner(n, rng) for n in tile.labels.shape)
         if (self._window(tile.labels, top, left) != IGNORE).any():
             return top, left
         return self._around(tile, int(rng.choice(np.flatnonzero(tile.labels != IGNORE))), rng)
 
     def _around(self, tile: LabelledTile, pixel: int, rng: np.random.Generator) -> tuple[int, int]:
-        """Upper left corner of a crop placed at random around one pixel of the flattened tile."""
-        at = np.unravel_index(pixel, tile.labels.shape)
-        top, left = (
-            self._corner(n, rng, int(a)) for n, a in zip(tile.labels.shape, at, strict=True)
-        )
-        return top, left
+        """Place a crop at random around one pixel of the flattened tile."""
+        h, w = tile.labels.shape
+        row, column = divmod(pixel, w)
+        return self._corner(h, rng, row), self._corner(w, rng, column)
 
     def _corner(self, length: int, rng: np.random.Generator, through: int | None = None) -> int:
-        """Where a crop starts on one axis: anywhere, or anywhere that covers `through`."""
+        """Draw where a crop starts on one axis: anywhere, or anywhere that covers `through`."""
         last = max(0, length - self.crop)
         low = 0 if through is None else max(0, through - self.crop + 1)
         high = last if through is None else min(last, through)
@@ -238,7 +226,5 @@ class Batches(Sequence[Batch]):
         pad = [(0, self.crop - n) for n in labels.shape]
         if not any(more for _, more in pad):
             return image, labels
-        return (
-            np.pad(image, [*pad, (0, 0)], mode="symmetric"),
-            np.pad(labels, pad, constant_values=IGNORE),
-        )
+        image = np.pad(image, [*pad, (0, 0)], mode="symmetric")
+        return image, np.pad(labels, pad, constant_values=IGNORE)

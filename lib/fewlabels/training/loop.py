@@ -1,13 +1,13 @@
-"""The only training loop of the project. It counts in steps and knows no data set and no method:
-model, batches and loss are arguments.
+"""The only training loop. It counts in steps and knows no data set and no method: model, batches
+and loss are arguments.
 
-Whatever the next step depends on is in a checkpoint (`progress`), so a training that was killed
-goes on to the same weights; on a CPU, with as many threads, to the bit.
+Everything that the next step depends on is in a checkpoint (`progress`), so a training that was
+killed resumes and ends with the same weights; on a CPU, with as many threads, to the bit.
 """
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -17,12 +17,20 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from fewlabels.devices import Compute
-from fewlabels.training import checkpoint, optimisation
+from fewlabels.training import optimisation
 from fewlabels.training.batches import Batch, Batches
-from fewlabels.training.checkpoint import Checkpoints
 from fewlabels.training.networks import normalise
 from fewlabels.training.optimisation import Optimisation
-from fewlabels.training.state import History, Progress, begun, finite, resume, save
+from fewlabels.training.state import (
+    Checkpoints,
+    History,
+    Progress,
+    begun,
+    finite,
+    latest,
+    resume,
+    save,
+)
 from fewlabels.types import FewLabelsError, Row, unknown
 
 Loss = Callable[[Float[Tensor, "b k h w"], Int[Tensor, "b h w"]], Float[Tensor, ""]]
@@ -35,7 +43,7 @@ class TrainingError(FewLabelsError):
 
 @dataclass(frozen=True)
 class Judge:
-    """The validation of a training: what may end it, lower its rate and choose its weights.
+    """The validation of a training, which may end it, lower its rate and choose its weights.
 
     Attributes:
         score: called as score(steps done, model); what it returns joins that step's row.
@@ -46,7 +54,7 @@ class Judge:
     by: str
 
     def scores(self, history: History) -> list[float]:
-        """What decided so far, oldest first."""
+        """The deciding scores so far, oldest first."""
         return [row[self.by] for row in history if self.by in row]
 
 
@@ -64,7 +72,7 @@ def fit(
     checkpoints: Checkpoints | None = None,
     workers: int = 1,
 ) -> History:
-    """Train `model` in place, one step a batch; the history has one row a step.
+    """Train `model` in place, one step a batch.
 
     Args:
         loss: of logits and labels; computed outside autocast, on float32 logits.
@@ -72,21 +80,20 @@ def fit(
         watch: called as watch(steps done, model) after each of the steps `watch_at`; what it
             returns joins that step's row. It decides nothing: training never reads it.
         judge: the validation, after the same steps; `Optimisation` says what it decides.
-        checkpoints: where this training is written down, and goes on if it was cut off.
+        checkpoints: where this training is stored, and resumed from.
         workers: threads that make batches ahead; the batches do not depend on it.
 
     Returns:
-        Rows of `step` (1 is the first), `loss`, `lr`, what `watch` and `judge` returned, and
-        `seconds` (training time so far, without the watching); fewer rows than batches where
-        the training ended early. `model` is left with the weights that `how` keeps.
+        A row a step: `step` (from 1), `loss`, `lr`, what `watch` and `judge` returned, and
+        `seconds` (training time so far, without the watching); fewer rows than batches where the
+        training ended early. `model` is left with the weights that `how` keeps.
 
     Raises:
-        TrainingError: the loss or a weight is not finite (names step, learning rate, tiles, those
-            of the step before, and the last checkpoint, which stays; after the last step only the
-            step), or `how` needs a judge and there is none.
+        TrainingError: the loss or a weight is not finite (names step, learning rate, tiles and the
+            last checkpoint, which stays), or `how` needs a judge and there is none.
         ValueError: a warm-up that does not fit, see `optimisation.rates`.
         CheckpointError: the checkpoint is damaged, or of another training or model.
-        UnknownName: no such optimiser, schedule or rule of what is kept.
+        UnknownName: no such optimiser, schedule or rule of which weights are kept.
     """
     _check(how, judge, watch_at)
     rates = optimisation.rates(how, len(batches))
@@ -99,13 +106,16 @@ def fit(
         bar = tqdm(initial=now.step, total=len(batches), unit="step")
         with bar, closing(batches.ahead(now.step, workers)) as coming:
             before = None
-            while now.step < len(batches) and not _ended(now, how, judge):
-                batch, rate = next(coming), _rate(now, how, judge, rates)
+            while now.step < len(batches):
+                scores = judge.scores(now.history) if judge is not None else []
+                if how.patience and optimisation.since_best(scores) >= how.patience:
+                    break
+                batch, rate = next(coming), rates[now.step]
+                rate = rate._replace(lr=rate.lr * optimisation.reduced(how, scores))
                 value = _step(now, batch, loss, how, rate)
                 row = {"step": now.step + 1, "loss": value, "lr": rate.lr}
                 if not math.isfinite(value):
-                    what = f"the loss is {value}"
-                    raise _broken(what, row, batches, (batch, before), checkpoints)
+                    raise _broken(f"the loss is {value}", row, batches, batch, before, checkpoints)
                 paused = time.perf_counter()
                 if row["step"] in watch_at:
                     row |= _scored(now, row["step"], how, watch, judge)
@@ -113,19 +123,25 @@ def fit(
                 if checkpoints is not None and now.step % checkpoints.every == 0:
                     if not finite(now.model):
                         what = "a weight is not finite"
-                        raise _broken(what, row, batches, (batch, before), checkpoints)
+                        raise _broken(what, row, batches, batch, before, checkpoints)
                     save(now, checkpoints)
                 began += time.perf_counter() - paused
                 before = batch
                 bar.update()
-    _leave(now)
+    if now.best or now.shadow is not None:
+        now.model.load_state_dict(now.best or now.shown.state_dict())
+    if not finite(now.model):
+        raise TrainingError(
+            f"a weight is not finite after the last step, {now.step}; lower the learning rate, or "
+            "clip gradients"
+        )
     return now.history
 
 
 def _step(
     now: Progress, batch: Batch, loss: Loss, how: Optimisation, rate: optimisation.Rate
 ) -> float:
-    """The loss of one batch; the weights move only where it is finite."""
+    """Take one step and return the batch's loss; the weights move only where it is finite."""
     compute, optimiser = now.compute, now.optimiser
     images = compute.laid_out(normalise(batch.images.to(compute.device, non_blocking=True)))
     labels = batch.labels.to(compute.device, non_blocking=True)
@@ -145,18 +161,10 @@ def _step(
     return found
 
 
-def _rate(
-    now: Progress, how: Optimisation, judge: Judge | None, rates: list[optimisation.Rate]
-) -> optimisation.Rate:
-    rate = rates[now.step]
-    scores = judge.scores(now.history) if judge is not None else []
-    return rate._replace(lr=rate.lr * optimisation.reduced(how, scores))
-
-
 def _scored(
     now: Progress, step: int, how: Optimisation, watch: Watch | None, judge: Judge | None
 ) -> Row:
-    """What watch and judge say of the weights as they are; the best so far are put aside."""
+    """Score the present weights, and copy them where they are the best so far."""
     found = dict(watch(step, now.shown)) if watch is not None else {}
     if judge is not None:
         found |= judge.score(step, now.shown)
@@ -166,37 +174,21 @@ def _scored(
     return found
 
 
-def _ended(now: Progress, how: Optimisation, judge: Judge | None) -> bool:
-    if judge is None or not how.patience:
-        return False
-    return optimisation.since_best(judge.scores(now.history)) >= how.patience
-
-
-def _leave(now: Progress) -> None:
-    """Put the weights that are kept into the model."""
-    if now.best or now.shadow is not None:
-        now.model.load_state_dict(now.best or now.shown.state_dict())
-    if not finite(now.model):
-        raise TrainingError(
-            f"a weight is not finite after the last step, {now.step}; lower the learning rate, or "
-            "clip gradients"
-        )
-
-
 def _broken(
     what: str,
-    row: Mapping[str, float],
+    row: Row,
     batches: Batches,
-    of: tuple[Batch, Batch | None],
+    batch: Batch,
+    before: Batch | None,
     where: Checkpoints | None,
 ) -> TrainingError:
-    """Of a step with its batch and the one before, which moved the weights last."""
-    there = where is not None and checkpoint.latest(where) is not None
-    earlier = f"; of the step before {', '.join(of[1].ids)}" if of[1] is not None else ""
+    """Name the step, its tiles, and those of the step before, which moved the weights last."""
+    earlier = f"; of the step before {', '.join(before.ids)}" if before is not None else ""
+    there = where is not None and latest(where) is not None
     kept = f"; the last good checkpoint stays in '{where.folder}'" if there else ""
     return TrainingError(
         f"{what} at step {row['step']} of {len(batches)} (learning rate {row['lr']:.3g}, tiles "
-        f"{', '.join(of[0].ids)}{earlier}); lower the learning rate or look at those tiles{kept}"
+        f"{', '.join(batch.ids)}{earlier}); lower the learning rate or look at those tiles{kept}"
     )
 
 

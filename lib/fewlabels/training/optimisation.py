@@ -1,7 +1,7 @@
 """How weights move: optimisers, learning rates, the average of weights.
 
-Every rate is a pure function of the step and of the validation scores so far, so a training that
-is resumed has nothing to restore but those.
+Every rate is a pure function of the step and of the validation scores so far, so a resumed training
+has nothing else to restore.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from fewlabels.types import unknown
 
@@ -29,8 +29,8 @@ class Optimisation:
         clip: gradients are scaled down to this norm, taken over all weights; None never.
         warm_up: steps before the schedule starts, over which the rate rises in equal parts to
             the schedule's first.
-        ema: decay of the running average of the weights, which is then what is scored and kept;
-            0 keeps none.
+        ema: decay of the running average of the weights, which is then scored and kept; 0 keeps
+            none.
         patience: training ends after so many validations in a row without a better score; 0 never.
         keep: `last` weights, or `best`: those of the first validation with the highest score.
     """
@@ -49,7 +49,7 @@ class Optimisation:
 
 
 class Rate(NamedTuple):
-    """What an optimiser is set to for one step: `one_cycle` moves the momentum too."""
+    """The settings of an optimiser for one step: `one_cycle` moves the momentum too."""
 
     lr: float
     beta1: float
@@ -57,8 +57,8 @@ class Rate(NamedTuple):
 
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 SCHEDULES: Mapping[str, Callable[[torch.optim.Optimizer, float, int], LRScheduler]] = {
-    "constant": lambda optimiser, lr, steps: LambdaLR(optimiser, lambda step: 1.0),
-    "plateau": lambda optimiser, lr, steps: LambdaLR(optimiser, lambda step: 1.0),
+    "constant": lambda optimiser, lr, steps: ConstantLR(optimiser, 1.0),
+    "plateau": lambda optimiser, lr, steps: ConstantLR(optimiser, 1.0),
     # one more than is used: at the last step the rate is small, not yet the end of the cycle
     "one_cycle": lambda optimiser, lr, steps: OneCycleLR(optimiser, lr, total_steps=steps + 1),
     "cosine": lambda optimiser, lr, steps: CosineAnnealingLR(optimiser, T_max=steps),
@@ -67,11 +67,7 @@ KEEPS = ("last", "best")
 
 
 def optimiser(model: nn.Module, how: Optimisation) -> torch.optim.Optimizer:
-    """Over all weights of `model`.
-
-    Raises:
-        UnknownName: no such optimiser.
-    """
+    """Make the optimiser of all weights of `model`; raise UnknownName where there is none."""
     if how.optimiser not in OPTIMISERS:
         raise unknown("optimiser", how.optimiser, OPTIMISERS)
     kind = OPTIMISERS[how.optimiser]
@@ -79,7 +75,7 @@ def optimiser(model: nn.Module, how: Optimisation) -> torch.optim.Optimizer:
 
 
 def rates(how: Optimisation, steps: int) -> list[Rate]:
-    """The rate of each of `steps` steps, before any reduction on a plateau.
+    """Compute the rate of each of `steps` steps, before any reduction on a plateau.
 
     PyTorch's own schedulers make them, on an optimiser of one weight that never moves.
 
@@ -99,15 +95,12 @@ def rates(how: Optimisation, steps: int) -> list[Rate]:
         found.append(Rate(group["lr"], group["betas"][0]))
         idle.step()
         schedule.step()
-    rising = [
-        Rate(found[0].lr * (step + 1) / (how.warm_up + 1), found[0].beta1)
-        for step in range(how.warm_up)
-    ]
-    return rising + found
+    first, parts = found[0], how.warm_up + 1
+    return [Rate(first.lr * n / parts, first.beta1) for n in range(1, parts)] + found
 
 
 def reduced(how: Optimisation, scores: Sequence[float]) -> float:
-    """What `plateau` multiplies the rate with after these validation scores, oldest first.
+    """Compute the factor of `plateau` on the rate after these validation scores, oldest first.
 
     As PyTorch's ReduceLROnPlateau with mode "max" and threshold 0; 1 for other schedules.
     """
@@ -122,7 +115,7 @@ def reduced(how: Optimisation, scores: Sequence[float]) -> float:
 
 
 def since_best(scores: Sequence[float]) -> int:
-    """How many scores came after the first of the highest; 0 where there is none."""
+    """Count the scores after the first of the highest; 0 where there is none."""
     return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
 
@@ -138,7 +131,7 @@ def average(shadow: nn.Module, model: nn.Module, decay: float, step: int) -> Non
     """Move `shadow` towards `model`: shadow = d * shadow + (1 - d) * model, buffers included.
 
     d = min(decay, step / (step + 9)) with step 1 for the first, so that the random weights of the
-    start do not weigh on a short training. What is no float (a counter) is copied.
+    start do not weigh on a short training. Integers (a counter) are copied.
     """
     share = 1 - min(decay, step / (step + 9))
     for mean, now in zip(shadow.state_dict().values(), model.state_dict().values(), strict=True):
@@ -146,13 +139,13 @@ def average(shadow: nn.Module, model: nn.Module, decay: float, step: int) -> Non
 
 
 def moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's tensors as INDEX.NAME, the index that of the weight they belong to."""
+    """Return the optimiser's tensors as INDEX.NAME, the index that of the weight they belong to."""
     state = optimiser.state_dict()["state"]
     return {f"{i}.{name}": value for i, named in state.items() for name, value in named.items()}
 
 
 def set_moments(optimiser: torch.optim.Optimizer, stored: Mapping[str, Tensor]) -> None:
-    """The inverse of `moments`.
+    """Restore what `moments` returned.
 
     A moment gets the memory layout of its weight: the order in which values are computed, and so
     their last bit, may depend on it.
@@ -161,7 +154,6 @@ def set_moments(optimiser: torch.optim.Optimizer, stored: Mapping[str, Tensor]) 
     for key, value in stored.items():
         index, name = key.split(".", 1)
         weight = weights[int(index)]
-        like = weight.detach() if value.shape == weight.shape else value
-        optimiser.state[weight][name] = torch.empty_like(
-            like, dtype=value.dtype, device=value.device if like is value else weight.device
-        ).copy_(value)
+        if value.shape == weight.shape:
+            value = torch.empty_like(weight.detach(), dtype=value.dtype).copy_(value)
+        optimiser.state[weight][name] = value

@@ -1,14 +1,11 @@
-"""Losses over labelled pixels only.
+"""Losses over labelled pixels only: each returns one number whose denominator is stated.
 
-Each takes logits and labels and returns one number whose denominator is stated, because the
-denominator is the method: dividing by all pixels would shrink the loss, and with it the effective
-learning rate, as labels get rarer.
+Dividing by all pixels would shrink the loss, and with it the effective learning rate, as labels get
+rarer. A loss is one function, usually one file, and one line in `LOSSES`.
 
-All share two arguments. `class_weights` (k numbers, none negative) makes a mean a weighted mean.
-`left_out` names classes that are not learned: a pixel labelled with one counts as unlabelled,
-while the class's logit stays in the softmax, so that the other pixels teach the network not to
-predict it. (Without its logit the class would never be trained, and an argmax over all classes
-could pick it anywhere.)
+All losses share two arguments. `class_weights` (k numbers, none negative) makes a mean a weighted
+mean. `left_out` names ignored classes: a pixel labelled with one counts as unlabelled, while the
+class's logit stays in the softmax, so that the other pixels teach the network not to predict it.
 """
 
 from collections.abc import Callable

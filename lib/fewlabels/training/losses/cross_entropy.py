@@ -18,7 +18,7 @@ def partial_cross_entropy(
     class_weights: Float[Tensor, " k"] | None = None,
     left_out: tuple[int, ...] = (),
 ) -> Float[Tensor, ""]:
-    """Cross-entropy in nats, averaged over the labelled pixels of the batch.
+    """Average the cross-entropy in nats over the labelled pixels of the batch.
 
     The denominator is the number of labelled pixels, not b*h*w, so the loss keeps its scale (and
     the learning rate its meaning) as labels get rarer. A batch without labels gives 0 with a
@@ -27,7 +27,7 @@ def partial_cross_entropy(
     Args:
         labels: class in [0, k), or IGNORE where the pixel has no label.
         class_weights: makes it the weighted mean, sum(w * ce) / sum(w) over labelled pixels.
-        left_out: classes whose pixels count as unlabelled; their logits stay in the softmax.
+        left_out: ignored classes; their logits stay in the softmax.
 
     Raises:
         ValueError: shapes, weights or classes that do not fit, or labels that are neither a class
@@ -50,17 +50,14 @@ def partial_focal(
     class_weights: Float[Tensor, " k"] | None = None,
     left_out: tuple[int, ...] = (),
 ) -> Float[Tensor, ""]:
-    """Softmax focal loss in nats, `(1 - p_y)^gamma * -log p_y`, averaged over labelled pixels.
+    """Average the softmax focal loss, `(1 - p_y)^gamma * -log p_y` in nats, over labelled pixels.
 
-    The denominator is that of `partial_cross_entropy`, which is the case gamma = 0.
+    Denominator and arguments are those of `partial_cross_entropy`, which is the case gamma = 0.
 
     Args:
-        labels: class in [0, k), or IGNORE where the pixel has no label.
         gamma: how fast a well-classified pixel stops counting; at least 0.
         alpha: one factor on the whole loss. In the multi-class softmax form it does not balance
             classes (use `class_weights`) and only rescales.
-        class_weights: makes it the weighted mean, sum(w * focal) / sum(w) over labelled pixels.
-        left_out: classes whose pixels count as unlabelled; their logits stay in the softmax.
 
     Raises:
         ValueError: gamma below 0, and as `partial_cross_entropy`.
@@ -85,7 +82,7 @@ def partial_focal(
 
 
 def _of(class_weights: Float[Tensor, " k"], truth: Int[Tensor, "n *rest"]) -> Tensor:
-    """Weight of each pixel: its class's, or 0 where there is no label."""
+    """Look up the weight of each pixel: its class's, or 0 where there is no label."""
     table = F.pad(class_weights, (0, IGNORE + 1 - len(class_weights)))
     return table.index_select(0, truth.flatten()).view_as(truth)
 

@@ -1,4 +1,4 @@
-"""Which pixels a loss sees, and in what layout: the fastest that the labels' density allows.
+"""Which pixels a loss sees, and in what layout: the fastest for the labels' density.
 
 Where few pixels are labelled, only their logits are read and only their gradients written. Where
 many are, a fused pass over all pixels is faster than picking them out. Both give the same loss.
@@ -13,8 +13,7 @@ from torch import Tensor
 from fewlabels.types import IGNORE
 
 DENSE = 1 / 4
-"""Share of labelled pixels above which all pixels are computed: on a CPU picking them out is faster
-up to here (bench/loss.py), takes about as long at 35 % and longer at 50 %."""
+"""Share of labelled pixels above which all pixels are computed; see bench/loss.py."""
 
 
 class Pixels(NamedTuple):
@@ -37,7 +36,7 @@ def labelled_pixels(
     *,
     left_out: tuple[int, ...] = (),
 ) -> Pixels:
-    """The labelled pixels alone, or, above the density DENSE, every pixel.
+    """Return the labelled pixels alone, or, above the density DENSE, every pixel.
 
     On a CPU the classes come before the pixels, (1, k, n) or (b, k, h, w), which softmax is several
     times faster in; elsewhere pixels are rows, (n, k), because the 2-d loss kernel of CUDA is not
@@ -46,12 +45,12 @@ def labelled_pixels(
 
     Args:
         labels: class in [0, k), or IGNORE where the pixel has no label.
-        left_out: classes whose pixels count as unlabelled.
+        left_out: ignored classes.
 
     Raises:
-        ValueError: shapes that do not fit, a class left out that is not there, or labels that are
-            neither a class nor IGNORE (the last is not looked at on XLA and in `torch.compile`,
-            where looking would break the graph).
+        ValueError: shapes that do not fit, an ignored class that is not there, or labels that are
+            neither a class nor IGNORE (not checked on XLA and in `torch.compile`, where reading
+            them would break the graph).
     """
     _check_shapes(logits, labels)
     labels = _without(labels.long(), left_out, logits.shape[1])
@@ -70,10 +69,8 @@ def labelled_pixels(
 def picked_pixels(
     logits: Float[Tensor, "b k h w"], labels: Int[Tensor, "b h w"], labelled: Bool[Tensor, "b h w"]
 ) -> Pixels:
-    """The pixels where `labelled` is true.
-
-    Reads and, backwards, writes in the logits' own memory layout (NCHW or channels_last). No pixel
-    is picked twice, so nothing depends on an order of summation.
+    """Pick the pixels where `labelled` is true, reading and (backwards) writing in the logits' own
+    memory layout (NCHW or channels_last).
     """
     _, k, h, w = logits.shape
     where = labelled.flatten().nonzero().squeeze(1)
@@ -96,20 +93,20 @@ def picked_pixels(
 def every_pixel(
     logits: Float[Tensor, "b k h w"], labels: Int[Tensor, "b h w"], count: int | Tensor
 ) -> Pixels:
-    """All b*h*w pixels as rows, whatever the labels: shapes do not depend on their values."""
+    """Return all b*h*w pixels as rows: shapes do not depend on the labels."""
     rows = logits.permute(0, 2, 3, 1).reshape(-1, logits.shape[1])
     return Pixels(at_least_float32(rows), labels.flatten(), count)
 
 
 def at_least_float32(x: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
-    """Half precision as float32; float32 and float64 as they are."""
+    """Widen half precision to float32."""
     return x if x.dtype == torch.float64 else x.float()
 
 
 def fitting_weights(
     class_weights: Float[Tensor, " k"] | None, logits: Float[Tensor, "b k h w"]
 ) -> Float[Tensor, " k"] | None:
-    """Class weights in the type and on the device in which the loss of `logits` is computed.
+    """Move class weights to the type and device in which the loss of `logits` is computed.
 
     Raises:
         ValueError: not one number a class.
@@ -149,7 +146,7 @@ def _without(labels: Tensor, left_out: tuple[int, ...], classes: int) -> Tensor:
 
 
 def _check_all(labels: Tensor, count: int, classes: int) -> None:
-    """As `_check_range` of the labelled pixels, `count` in all, without picking them out."""
+    """Check the range of the labelled pixels, `count` in all, without picking them out."""
     low, high = (int(v) for v in labels.aminmax())
     if low < 0 or (high >= classes and int((labels < classes).count_nonzero()) != count):
         _check_range(labels[labels != IGNORE], classes)

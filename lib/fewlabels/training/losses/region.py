@@ -1,8 +1,8 @@
 """Losses that compare regions: Dice, Tversky and focal Tversky over labelled pixels.
 
 Each is a ratio of sums over the labelled pixels of the whole batch, so numerator and denominator
-shrink together as labels get rarer. None adds a smoothing constant: added to sums of few pixels it
-would weigh more than to sums of many, and the value would change with the label density.
+shrink together as labels get rarer. None adds a smoothing constant, whose weight would change with
+the label density.
 """
 
 import torch
@@ -22,19 +22,16 @@ def partial_dice(
     class_weights: Float[Tensor, " k"] | None = None,
     left_out: tuple[int, ...] = (),
 ) -> Float[Tensor, ""]:
-    """Soft Dice loss in [0, 1], averaged over the classes that the batch has labels of.
+    """Average the soft Dice loss, in [0, 1], over the classes that the batch has labels of.
 
     For one class, `1 - 2 TP / (2 TP + FP + FN)`: the case alpha = beta = 0.5 of `partial_tversky`,
-    which says what the sums, the denominators and the arguments are.
-
-    Raises:
-        ValueError: as `partial_tversky`.
+    which defines the sums, the denominators and the arguments, and raises the same.
 
     Source: Milletari et al. 2016, https://arxiv.org/abs/1606.04797 (here without the squares of
     their denominator, as in Drozdzal et al. 2016, https://arxiv.org/abs/1608.04117)
     """
     lost, weight = _lost(logits, labels, 0.5, 0.5, class_weights, left_out)
-    return (weight * lost).sum() / weight.sum().clamp(min=_TINY)
+    return _mean(lost, weight)
 
 
 def partial_tversky(
@@ -46,7 +43,7 @@ def partial_tversky(
     class_weights: Float[Tensor, " k"] | None = None,
     left_out: tuple[int, ...] = (),
 ) -> Float[Tensor, ""]:
-    """Soft Tversky loss in [0, 1], averaged over the classes that the batch has labels of.
+    """Average the soft Tversky loss, in [0, 1], over the classes that the batch has labels of.
 
     For one class, `1 - TP / (TP + alpha FP + beta FN)` with softmax probabilities p summed over
     the labelled pixels of the batch: TP = p where it is the label, FN = 1 - p there, FP = p at the
@@ -59,7 +56,7 @@ def partial_tversky(
         alpha: weight of false positives, at least 0.
         beta: weight of false negatives, at least 0; not both 0.
         class_weights: makes it the weighted mean over those classes, sum(w * loss) / sum(w).
-        left_out: classes whose pixels count as unlabelled; their logits stay in the softmax.
+        left_out: ignored classes; their logits stay in the softmax.
 
     Raises:
         ValueError: alpha or beta below 0 or both 0; shapes, weights or classes that do not fit, or
@@ -68,7 +65,7 @@ def partial_tversky(
     Source: Salehi et al. 2017, https://arxiv.org/abs/1706.05721
     """
     lost, weight = _lost(logits, labels, alpha, beta, class_weights, left_out)
-    return (weight * lost).sum() / weight.sum().clamp(min=_TINY)
+    return _mean(lost, weight)
 
 
 def partial_focal_tversky(
@@ -81,7 +78,7 @@ def partial_focal_tversky(
     class_weights: Float[Tensor, " k"] | None = None,
     left_out: tuple[int, ...] = (),
 ) -> Float[Tensor, ""]:
-    """Each class's Tversky loss to the power 1 / gamma, averaged as in `partial_tversky`.
+    """Average each class's Tversky loss to the power 1 / gamma, as `partial_tversky` does.
 
     Args:
         alpha, beta: weights of false positives and of false negatives, as in `partial_tversky`
@@ -97,7 +94,11 @@ def partial_focal_tversky(
     if gamma <= 0:
         raise ValueError(f"gamma must be above 0, found {gamma}")
     lost, weight = _lost(logits, labels, alpha, beta, class_weights, left_out)
-    return (weight * lost.clamp(min=_TINY) ** (1 / gamma)).sum() / weight.sum().clamp(min=_TINY)
+    return _mean(lost.clamp(min=_TINY) ** (1 / gamma), weight)
+
+
+def _mean(lost: Float[Tensor, " k"], weight: Float[Tensor, " k"]) -> Float[Tensor, ""]:
+    return (weight * lost).sum() / weight.sum().clamp(min=_TINY)
 
 
 def _lost(
@@ -108,7 +109,7 @@ def _lost(
     class_weights: Float[Tensor, " k"] | None,
     left_out: tuple[int, ...],
 ) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"]]:
-    """Tversky loss and weight of each class; both are 0 where the batch has no label of it."""
+    """Return Tversky loss and weight of each class; both 0 where the batch has no label of it."""
     if alpha < 0 or beta < 0 or alpha + beta == 0:
         raise ValueError(
             f"alpha and beta must be at least 0 and not both 0, found {alpha} and {beta}"

@@ -1,4 +1,4 @@
-"""Class weights from the labels of one draw: computed once a run, never from a batch."""
+"""Compute class weights from the labels of one draw: once a run, never from a batch."""
 
 from collections.abc import Callable
 
@@ -10,21 +10,20 @@ from torch import Tensor
 from fewlabels.types import unknown
 
 BETA = 0.9999
-"""Of the effective number of samples: the largest of the four that its authors tried."""
+"""Of the effective number of samples: the largest of the four values that its authors tried."""
 
 
 def class_weights(
     counts: Int[np.ndarray, " k"], how: str, *, bound: float = 10.0
 ) -> Float[Tensor, " k"] | None:
-    """Class weights whose mean over labelled pixels is 1; None for `none`.
+    """Compute class weights whose mean over labelled pixels is 1; None for `none`.
 
     Args:
         counts: labelled pixels of each class, at least one of some class.
         how: `none`, `inverse` (1 / n_c), `median` (median of n over n_c) or `effective`
             (1 / E_c with the effective number E_c = (1 - BETA^n_c) / (1 - BETA)).
-        bound: no class weighs more than `bound` times another, at least 1: what exceeds `bound`
-            times the smallest weight is cut to it before the scaling. A class without labels gets
-            1, which never counts.
+        bound: no class weighs more than `bound` times another; at least 1. Larger weights are cut
+            before the scaling. A class without labels gets 1, which never counts.
 
     Raises:
         UnknownName: no such `how`.
