@@ -107,7 +107,7 @@ def test_windows_agree_with_the_whole_image_where_a_network_sees_no_edge():
 @given(st.integers(1, 300), st.integers(1, 80), st.data())
 def test_windows_cover_a_side_share_the_overlap_and_are_as_few_as_can_be(size, window, data):
     overlap = data.draw(st.integers(0, window - 1))
-    spans = inference._spans(size, window, overlap)
+    spans = inference.spans(size, window, overlap)
     assert (spans[0].start, spans[-1].stop) == (0, size)
     if size > window:
         assert {s.stop - s.start for s in spans} == {window}

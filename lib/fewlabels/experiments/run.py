@@ -243,10 +243,5 @@ def _score_facts(found: metrics.Statistics, ready: Prepared) -> dict[str, object
         "boundary_f1": outline.mean_f1,
         "ece": calibration.error(found.calibration),
     }
-    iou = dict(zip(ready.train.classes, map(_known, score.iou), strict=True))
-    return {name: _known(v) for name, v in means.items()} | {"iou": iou}
-
-
-def _known(value: float) -> float | None:
-    """JSON has no NaN."""
-    return None if np.isnan(value) else float(value)
+    iou = dict(zip(ready.train.classes, map(metrics.known, score.iou), strict=True))
+    return {name: metrics.known(v) for name, v in means.items()} | {"iou": iou}

@@ -89,11 +89,11 @@ def summary(held: Held | None, classes: Sequence[str], seed: int) -> Mapping[str
         "few": len(held.units) < FEW,
         "resamples": RESAMPLES,
         "left_out": [classes[i] for i in held.left_out],
-        "miou": _number(value.miou),
+        "miou": metrics.known(value.miou, 6),
         "miou_interval": intervals["miou"],
-        "accuracy": _number(value.accuracy),
+        "accuracy": metrics.known(value.accuracy, 6),
         "accuracy_interval": intervals["accuracy"],
-        "iou": {name: _number(v) for name, v in zip(classes, value.iou, strict=True)},
+        "iou": {name: metrics.known(v, 6) for name, v in zip(classes, value.iou, strict=True)},
         "confusion": held.confusion.sum(axis=0).tolist(),
     }
 
@@ -113,7 +113,7 @@ def difference(one: Held, other: Held, seed: int) -> Mapping[str, object]:
     low, high = _ends(_drawn(one, seed)["miou"] - _drawn(other, seed)["miou"])
     verdict = "better" if low > 0 else "worse" if high < 0 else "cannot tell"
     return {
-        "miou": _number(values[0] - values[1]),
+        "miou": metrics.known(values[0] - values[1], 6),
         "interval": [low, high],
         "units": len(one.units),
         "verdict": verdict,
@@ -154,8 +154,3 @@ def _drawn(held: Held, seed: int) -> dict[str, Float[np.ndarray, " n"]]:
 
 def _ends(values: Float[np.ndarray, " n"]) -> list[float]:
     return [round(float(v), 6) for v in np.percentile(values, (2.5, 97.5))]
-
-
-def _number(value: float) -> float | None:
-    """JSON has no NaN."""
-    return None if np.isnan(value) else round(float(value), 6)

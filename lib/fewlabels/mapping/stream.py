@@ -43,11 +43,11 @@ class Plan:
 
     @property
     def down(self) -> list[slice]:
-        return _spans(self.height, self.window, self.overlap)
+        return inference.spans(self.height, self.window, self.overlap)
 
     @property
     def across(self) -> list[slice]:
-        return _spans(self.width, self.window, self.overlap)
+        return inference.spans(self.width, self.window, self.overlap)
 
     @property
     def edges(self) -> list[int]:
@@ -142,7 +142,7 @@ def _add(
 ) -> None:
     above = max(0, now.top - rows.start)  # rows of strips that are already done
     here = slice(rows.start + above - now.top, rows.stop - now.top)
-    weight = _hill(*found.shape[1:])
+    weight = inference.taper(*found.shape[1:])
     now.total[:, here, columns] += (weight * found)[:, above:]
     now.weight[here, columns] += weight[above:]
     now.valid[here, columns] |= valid[above:]
@@ -170,17 +170,3 @@ def _move(now: _Open, rows: int) -> None:
         plane[: len(plane) - rows] = plane[rows:].clone()
         plane[len(plane) - rows :] = 0
     now.top += rows
-
-
-def _spans(size: int, window: int, overlap: int) -> list[slice]:
-    """Windows along one side, as few and as evenly spaced as the overlap allows."""
-    if size <= window:
-        return [slice(0, size)]
-    steps = -(-(size - window) // (window - overlap))
-    starts = (i * (size - window) // steps for i in range(steps + 1))
-    return [slice(at, at + window) for at in starts]
-
-
-def _hill(h: int, w: int) -> Float32[Tensor, "h w"]:
-    y, x = (torch.sin((torch.arange(n) + 0.5) * torch.pi / n) ** 2 for n in (h, w))
-    return y[:, None] * x

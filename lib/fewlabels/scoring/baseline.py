@@ -1,4 +1,4 @@
-"""What a pixel's colour alone tells: a score that a network has to beat to have learned shape."""
+"""Classify pixels by colour alone: a network that scores higher has learned more than colour."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ PIXELS = 100_000
 def colour_alone(
     train: Sequence[Tile], test: Sequence[Tile], classes: int, *, seed: int = 0
 ) -> Int[np.ndarray, "tiles k k"]:
-    """Confusion matrix of each test tile under a linear classifier of single pixels.
+    """Compute the confusion matrix of each test tile under a linear classifier of single pixels.
 
     Multinomial logistic regression on the standardised bands, fitted to at most 100,000 pixels
     drawn from the dense masks of the training tiles: more labels than any sparse budget has.

@@ -1,19 +1,18 @@
-"""How well a prediction follows the outlines in a mask: boundary IoU and boundary F1.
+"""Score how well a prediction follows the outlines in a mask: boundary IoU and boundary F1.
 
-Distances are counted in steps to any of the eight neighbours (chessboard distance), as the
-published code of boundary IoU does by eroding with a square, and reach `d` = 2 % of the image's
-diagonal for both scores.
+Distances are steps to any of the eight neighbours (chessboard distance), as in the published code
+of boundary IoU, and reach `d` = 2 % of the image's diagonal for both scores.
 
 - The *band* of a class is the pixels of that class that have another class within `d`.
 - The *contour* of a class is the pixels of that class that have another class next to them.
 
-A boundary lies between two classes that are known. Void is treated as what is beyond the image's
-edge: its pixels belong to no band and no contour, whatever is predicted there, and a class that
-ends at void or at the image's edge has no boundary there. (The published code counts the edge.)
+A boundary lies between two known classes. Void, like the outside of the image, belongs to no band
+and no contour, whatever is predicted there; a class that ends at void or at the image's edge has no
+boundary there. (The published code counts the edge.)
 
 Source: boundary IoU, Cheng et al. 2021, https://arxiv.org/abs/2103.16562; boundary F1, Csurka et
-al. 2013, https://doi.org/10.5244/C.27.32 (theirs is the mean of images; here counts are added up
-over the tiles first, as for every other score).
+al. 2013, https://doi.org/10.5244/C.27.32 (which averages images; here counts are summed over the
+tiles first, as for every other score).
 """
 
 from collections.abc import Callable
@@ -37,9 +36,8 @@ COUNTS = (
 class BoundaryScores:
     """Boundary scores as fractions in [0, 1]; NaN where undefined.
 
-    A class without a boundary in the masks (absent, or alone in its tiles) has NaN and is left out
-    of the means, as an absent class is left out of mIoU. One that meets others only across void has
-    a band, but no contour: an IoU, but no F1.
+    A class without a boundary in the masks (absent, or alone in its tiles) has NaN and is in no
+    mean. One that meets others only across void has a band but no contour: an IoU but no F1.
     """
 
     iou: Float[np.ndarray, " k"]
@@ -51,7 +49,7 @@ class BoundaryScores:
 def counts(
     prediction: UInt8[np.ndarray, "h w"], mask: UInt8[np.ndarray, "h w"], classes: int
 ) -> Int[np.ndarray, "k 7"]:
-    """Pixels of each class's bands and contours, columns as in COUNTS.
+    """Count the pixels of each class's bands and contours, columns as in COUNTS.
 
     A contour pixel is matched if the other map has a contour pixel of the same class within `d`.
     """
@@ -72,15 +70,15 @@ def counts(
 
 
 def scores(counts: Int[np.ndarray, "*tiles k 7"], left_out: tuple[int, ...] = ()) -> BoundaryScores:
-    """Per-class and mean scores; leading axes are summed first.
+    """Compute per-class and mean scores; leading axes are summed first.
 
     `iou` = band in both / (band predicted + band true - band in both). `f1` = 2 p r / (p + r) with
-    p the matched share of the predicted contour and r that of the true one; 0 where nothing of the
-    class's true contour is matched.
+    p the matched share of the predicted contour and r that of the true one; 0 where nothing is
+    matched.
 
     Args:
-        left_out: classes left out of the means; theirs are NaN. (Their pixels are void to the
-            other classes only if `counts` was given a mask that says so.)
+        left_out: ignored classes, whose scores are NaN. (Their pixels are void to the other classes
+            only if they were in the mask that `counts` got.)
     """
     pooled = counts.reshape(-1, *counts.shape[-2:]).sum(axis=0).astype(float)
     both, guess, truth, guess_matched, guess_contour, truth_matched, truth_contour = pooled.T
@@ -101,13 +99,13 @@ def _mean(score: Float[np.ndarray, " k"]) -> float:
 
 
 def reach(shape: tuple[int, int]) -> int:
-    """`d` of an image in pixels: 2 % of the diagonal, rounded, at least 1."""
+    """Return `d` of an image in pixels: 2 % of the diagonal, rounded, at least 1."""
     return max(1, round(REACH * float(np.hypot(*shape))))
 
 
 def near_another(known: UInt8[np.ndarray, "h w"], d: int) -> Bool[np.ndarray, "h w"]:
-    """The pixels with a class that have a pixel of another class within `d`, for all classes in
-    two passes: a window holds another class where its least or its greatest class is not one's own.
+    """Find the pixels with a class that have another class within `d`: those in whose window the
+    least or the greatest class is not their own.
     """
     void = known == IGNORE
     greatest = over_window(np.where(void, np.uint8(0), known), d, np.maximum, 0)
@@ -116,7 +114,7 @@ def near_another(known: UInt8[np.ndarray, "h w"], d: int) -> Bool[np.ndarray, "h
 
 
 def within(where: Bool[np.ndarray, "h w"], d: int) -> Bool[np.ndarray, "h w"]:
-    """The pixels that have one that is true within `d`."""
+    """Find the pixels that have one that is true within `d`."""
     return over_window(where, d, np.logical_or, False)
 
 
@@ -126,8 +124,8 @@ def over_window(
     combine: Callable[[np.ndarray, np.ndarray], np.ndarray],
     neutral: int | bool,
 ) -> Shaped[np.ndarray, "h w"]:
-    """`combine` (idempotent: a maximum, a minimum, an or) over the square of side 2 d + 1 around
-    each pixel; `neutral` stands beyond the edge. Spans are doubled: about 2 log2(d) passes.
+    """Combine (by a maximum, a minimum, an or) the square of side 2 d + 1 around each pixel, with
+    `neutral` beyond the edge. Spans are doubled: about 2 log2(d) passes.
     """
     for _ in range(2):
         span, out = 1, np.pad(values, ((0, 0), (d, d)), constant_values=neutral)

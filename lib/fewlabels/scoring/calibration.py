@@ -17,7 +17,7 @@ def bins(
     prediction: UInt8[np.ndarray, "h w"],
     mask: UInt8[np.ndarray, "h w"],
 ) -> Float[np.ndarray, "15 3"]:
-    """Pixels, sum of their confidence, and how many were right, by bin; void is not counted.
+    """Count by bin: pixels, sum of their confidence, and how many were right; void is not counted.
 
     Args:
         confidence: probability of the predicted class, the greatest softmax output.
@@ -31,7 +31,7 @@ def bins(
 
 
 def error(bins: Float[np.ndarray, "*tiles 15 3"]) -> float:
-    """Expected calibration error in [0, 1]; leading axes are summed first.
+    """Compute the expected calibration error in [0, 1]; leading axes are summed first.
 
     The mean over bins of |share right - mean confidence|, weighted by the bin's pixels: the
     denominator is all pixels that carry a class. NaN where there are none.

@@ -1,11 +1,8 @@
-"""Dense evaluation: whole images of any size, and per tile the counts that scores follow from.
+"""Predict whole images of any size, and count per tile what all scores follow from.
 
 An image is mirrored at its right and lower edge up to a multiple of the network's stride, or, where
-it does not fit the memory, read in overlapping windows. A window as large as the image *is* the
-whole image. In smaller windows a network sees less around each pixel than in the whole image, and
-the two agree only as far as that does not matter to it.
-
-The watch on the way needs confusions alone; the last weights get all of `statistics`.
+it does not fit the memory, read in overlapping windows. In windows a network sees less around each
+pixel than in the whole image, so the two agree only as far as that does not matter to it.
 """
 
 from collections import deque
@@ -41,7 +38,7 @@ def predict(
     window: int | None = None,
     overlap: int | None = None,
 ) -> UInt8[np.ndarray, "h w"]:
-    """The most probable class of every pixel of one image; the first of equals.
+    """Predict the most probable class of every pixel of one image; the first of equals.
 
     The model is put into evaluation mode and left so, here and below.
 
@@ -64,7 +61,7 @@ def probabilities(
     window: int | None = None,
     overlap: int | None = None,
 ) -> Float32[np.ndarray, "k h w"]:
-    """Softmax of every pixel's logits, computed in float32; arguments as for `predict`."""
+    """Compute the softmax of every pixel's logits in float32; arguments as for `predict`."""
     scores = logits(model, image, compute, window=window, overlap=overlap)
     return scores.softmax(dim=0).cpu().numpy()
 
@@ -72,7 +69,7 @@ def probabilities(
 def confusions(
     model: nn.Module, tiles: Iterable[Tile], classes: int, compute: Compute
 ) -> Int[np.ndarray, "tiles k k"]:
-    """Confusion matrix of each tile (rows truth, columns prediction), void pixels left out."""
+    """Compute the confusion matrix of each tile (rows truth, columns prediction), without void."""
 
     def counted(tile: Tile) -> Int[np.ndarray, "k k"]:
         return confusion(predict(model, tile.image, compute), tile.mask, classes)
@@ -88,8 +85,8 @@ def watched(
     *,
     left_out: tuple[int, ...] = (),
 ) -> Row:
-    """What a training's curve shows of the tiles: `miou` and `accuracy`, as `metrics.scores`, and
-    the `confusion` of them all, which both follow from.
+    """Score the tiles for a training curve: `miou` and `accuracy`, as `metrics.scores`, and the
+    `confusion` of them all.
     """
     found = confusions(model, tiles, classes, compute).sum(axis=0)
     score = metrics.scores(found, left_out)
@@ -106,11 +103,11 @@ def statistics(
     window: int | None = None,
     overlap: int | None = None,
 ) -> Statistics:
-    """What all scores of the tiles follow from, from one prediction a tile.
+    """Count what all scores of the tiles follow from, from one prediction a tile.
 
     Args:
-        left_out: classes left out of the scores: to boundaries and calibration their pixels are
-            void. The confusion matrices keep them; `metrics.scores` leaves them out.
+        left_out: ignored classes: to boundaries and calibration their pixels are void. The
+            confusion matrices keep them; `metrics.scores` ignores them.
         window, overlap: as for `predict`.
     """
 
@@ -137,25 +134,27 @@ def logits(
     window: int | None = None,
     overlap: int | None = None,
 ) -> Float32[Tensor, "k h w"]:
-    """Logits of every pixel, on the device. Where windows overlap, their weighted mean.
-
-    A window's weight falls from its centre to its edge as a squared sine, since a network sees
-    least there.
+    """Compute the logits of every pixel, on the device; where windows overlap, their mean weighted
+    by `taper`.
 
     Raises:
         ValueError: as `predict`.
     """
     h, w = image.shape[:2]
-    _check_window(window, overlap)
+    if window is not None and (window < 1 or not 0 <= (overlap or 0) < window):
+        raise ValueError(
+            f"window {window} with an overlap of {overlap}: a window has at least 1 pixel and "
+            "windows share fewer than it has"
+        )
     x = torch.from_numpy(image.transpose(2, 0, 1).copy())[None].to(compute.device)  # read-only view
     if window is None or window >= max(h, w):
         return _whole(model, x, compute)
     shared = window // 4 if overlap is None else overlap
-    total = weights = 0
-    for rows, columns in product(_spans(h, window, shared), _spans(w, window, shared)):
+    total = None
+    for rows, columns in product(spans(h, window, shared), spans(w, window, shared)):
         found = _whole(model, x[:, :, rows, columns], compute)
-        weight = _hill(*found.shape[1:]).to(found)
-        if isinstance(total, int):
+        weight = taper(*found.shape[1:]).to(found)
+        if total is None:
             total = found.new_zeros(len(found), h, w)
             weights = found.new_zeros(h, w)
         total[:, rows, columns] += weight * found
@@ -166,12 +165,11 @@ def logits(
 def _of_each(
     found: Callable[[Tile], R], model: nn.Module, tiles: Iterable[Tile], compute: Compute
 ) -> list[R]:
-    """found(tile) of each, in order. On a CPU up to AT_ONCE tiles at a time share its threads, and
-    keep them busier than a tile that has them all; tiles are taken as they are needed.
+    """Call found(tile) for each, in order. On a CPU up to AT_ONCE tiles share its threads, which
+    keeps them busier; tiles are read as they are needed.
 
-    One after the other where the network has hooks, in which it may keep something of one tile for
-    later, and where another thread of this process is at it: how many threads are used is a setting
-    of the process.
+    One after the other where the network has hooks, which may keep something of a tile, and where
+    another thread is in here: the number of threads is a setting of the process.
     """
     threads = torch.get_num_threads()
     at_once = max(n for n in range(1, AT_ONCE + 1) if threads % n == 0)
@@ -205,32 +203,24 @@ def _whole(model: nn.Module, x: UInt8[Tensor, "1 c h w"], compute: Compute) -> T
 def _decided(
     scores: Float32[Tensor, "k h w"],
 ) -> tuple[UInt8[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
-    """Predicted class and its probability: softmax of the greatest logit alone."""
+    """Return predicted class and its probability: softmax of the greatest logit alone."""
     greatest, at = scores.max(dim=0)
     confidence = (scores - greatest).exp_().sum(dim=0).reciprocal_()
     return at.to(torch.uint8).cpu().numpy(), confidence.cpu().numpy()
 
 
-def _spans(size: int, window: int, overlap: int) -> list[slice]:
-    """Windows along one side, as few and as evenly spaced as the overlap allows."""
+def spans(size: int, window: int, overlap: int) -> list[slice]:
+    """Lay windows along one side, as few and as evenly spaced as the overlap allows."""
     if size <= window:
         return [slice(0, size)]
     steps = -(-(size - window) // (window - overlap))
-    return [
-        slice(at, at + window) for at in (i * (size - window) // steps for i in range(steps + 1))
-    ]
+    starts = (i * (size - window) // steps for i in range(steps + 1))
+    return [slice(at, at + window) for at in starts]
 
 
-def _hill(h: int, w: int) -> Float32[Tensor, "h w"]:
+def taper(h: int, w: int) -> Float32[Tensor, "h w"]:
+    """Weigh a window's pixels: a squared sine that falls from the centre to the edge, where a
+    network sees least.
+    """
     y, x = (torch.sin((torch.arange(n) + 0.5) * torch.pi / n) ** 2 for n in (h, w))
     return y[:, None] * x
-
-
-def _check_window(window: int | None, overlap: int | None) -> None:
-    if window is None:
-        return
-    if window < 1 or not 0 <= (overlap or 0) < window:
-        raise ValueError(
-            f"window {window} with an overlap of {overlap}: a window has at least 1 pixel and "
-            "windows share fewer than it has"
-        )

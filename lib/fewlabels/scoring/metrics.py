@@ -1,12 +1,10 @@
-"""Scores from confusion matrices, without torch: everything can be derived again from a record.
+"""Compute scores from confusion matrices, without torch: records hold all that is needed.
 
 Rows of a confusion matrix are truth, columns prediction; pixels whose truth is IGNORE are not in
-it. Scores are computed from the matrix summed over the tiles ("pooled"), so a large tile counts
-for more than a small one, and a pixel as much as any other.
+it. Scores come from the matrix summed over the tiles ("pooled"), so every pixel counts the same.
 
-Sparse labels score like a mask: `confusion(prediction, labels, classes)` counts the labelled pixels
-alone, since all others are IGNORE. That is validation in sparse mode, what a user with few labels
-can know; against the dense mask it is what only an oracle knows. Test scores are always dense.
+Sparse labels score like a mask: the labelled pixels alone count, since all others are IGNORE. That
+is validation in sparse mode. Test scores are always dense.
 """
 
 from dataclasses import dataclass
@@ -36,9 +34,8 @@ class Statistics:
 class Scores:
     """Scores of one confusion matrix, as fractions in [0, 1]; NaN where undefined.
 
-    A class that is absent from the truth has IoU, recall and F1 NaN and is left out of `miou`,
-    also where it was predicted; that a model invents it still lowers the precision, recall and
-    IoU of the classes whose pixels it took.
+    A class that is absent from the truth has IoU, recall and F1 NaN and is not in `miou`, even
+    where it was predicted; the classes whose pixels it took lose by it.
     """
 
     iou: Float[np.ndarray, " k"]
@@ -52,7 +49,7 @@ class Scores:
 def confusion(
     prediction: UInt8[np.ndarray, "h w"], mask: UInt8[np.ndarray, "h w"], classes: int
 ) -> Int[np.ndarray, "k k"]:
-    """Pixels by truth (row) and prediction (column); truth IGNORE is not counted.
+    """Count pixels by truth (row) and prediction (column), without those whose truth is IGNORE.
 
     Raises:
         ValueError: shapes differ, or a value is no class.
@@ -70,15 +67,15 @@ def confusion(
 
 
 def scores(confusion: Int[np.ndarray, "*tiles k k"], left_out: tuple[int, ...] = ()) -> Scores:
-    """Per-class and mean scores; leading axes are summed first.
+    """Compute per-class and mean scores; leading axes are summed first.
 
     `iou` = hits / (truth + predicted - hits) of a class, `miou` its mean over the classes present
     in the truth, `accuracy` = hits of all classes / pixels with a class.
 
     Args:
-        left_out: classes left out of the metric, such as a background that means "anything else".
-            Pixels whose truth is such a class do not count, whatever is predicted there; where one
-            is predicted on another pixel, that pixel is missed. Its own scores are NaN.
+        left_out: ignored classes, such as a background that means "anything else". Pixels whose
+            truth is such a class do not count, whatever is predicted there; where one is predicted
+            on another pixel, that pixel is missed. Its own scores are NaN.
 
     Raises:
         NoLabelsError: the matrix is empty, so no score is defined.
@@ -103,10 +100,17 @@ def scores(confusion: Int[np.ndarray, "*tiles k k"], left_out: tuple[int, ...] =
 
 
 def without(mask: UInt8[np.ndarray, "h w"], left_out: tuple[int, ...]) -> UInt8[np.ndarray, "h w"]:
-    """The mask with the pixels of the classes left out as IGNORE."""
+    """Return the mask with the pixels of ignored classes as IGNORE."""
     if not left_out:
         return mask
     return np.where(np.isin(mask, left_out), np.uint8(IGNORE), mask)
+
+
+def known(value: float, digits: int | None = None) -> float | None:
+    """Convert a score to JSON, which has no NaN: None where it is undefined, rounded if asked."""
+    if np.isnan(value):
+        return None
+    return float(value) if digits is None else round(float(value), digits)
 
 
 def _share(part: np.ndarray, whole: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -1,8 +1,7 @@
-"""Validation: what a training may look at to choose something, on places that neither train nor
-test.
+"""Score a network during training, on sites that neither train nor test.
 
-Somebody with few labels can only score on few labels; a study can also score on dense masks, which
-says what the choice would have been worth. Both are computed here, one of them decides.
+A user has only sparse labels to validate on; a study can also validate on dense masks. Both scores
+are computed; the run's `validation` says which one decides.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -32,13 +31,13 @@ def validate(
     *,
     left_out: tuple[int, ...] = (),
 ) -> Row:
-    """Scores of a network on validation tiles, by their sparse labels and by their dense masks.
+    """Score a network on validation tiles, by their sparse labels and by their dense masks.
 
     Args:
         drawn: the sparse labels of each tile, by its id.
         loss: the one that trains.
         mode: `sparse` or `dense`: which labels `val_loss` is of.
-        left_out: classes left out of both scores; `loss` leaves them out by itself.
+        left_out: ignored classes, for both scores; `loss` knows them already.
 
     Returns:
         `val_sparse_confusion`, `val_dense_confusion`: as `metrics.confusion`, of all tiles.
