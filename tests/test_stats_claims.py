@@ -126,7 +126,7 @@ def test_each_of_several_differences_has_to_hold():
     assert judged["verdict"] == "does not hold"  # within a point
     assert judged["effect"].mean == pytest.approx(0.0, abs=0.003)
     assert judged["p_holm"] > 0.05
-    with pytest.raises(ValueError, match="each cell of plus"):
+    with pytest.raises(ValueError, match="each condition of plus"):
         Claim("", "", ("a", "c"), ("b",), measure="each")
 
 
@@ -203,7 +203,7 @@ def test_the_declaration_is_one_line():
 def test_claims_that_say_nothing_are_refused():
     with pytest.raises(UnknownName, match="unknown measure 'quotient'"):
         Claim("", "", ("a",), ("b",), measure="quotient")
-    with pytest.raises(ValueError, match="two cells on either side"):
+    with pytest.raises(ValueError, match="two conditions on either side"):
         Claim("gains", "", ("a",), ("b",), measure="interaction")
     with pytest.raises(ValueError, match="rivals"):
         Claim("best", "", ("a",), ("b",), measure="largest")

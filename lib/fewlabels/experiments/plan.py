@@ -200,7 +200,7 @@ def _promised(plan: Plan) -> str:
         return ""
     folds, pairs = (len({unit[i] for unit in plan.declared}) for i in (1, 2))
     alike = plan.found and not study.tested_like  # else the units are made of several runs
-    every = plan.found | regroup.readings(plan.found, study.readings)
+    every = plan.found | regroup.at_best_step(plan.found, study.readings)
     pilot = records.table(every) if alike else None
     return f"\n{promise(study.claims, folds, pairs, pilot)}"
 

@@ -172,11 +172,9 @@ def _setting(run: Run) -> str:
 
 
 def departures(names: Iterable[str]) -> str:
-    """Where our setting of these studies is not theirs, as a Markdown list; ours depart nowhere."""
-    theirs = {name: studies.study(name).departs for name in names}
-    return "\n".join(
-        f"- {n}: {said}" for n, said in theirs.items() if not said.startswith("nothing")
-    )
+    """List, as Markdown, where our settings differ from those of the five systems."""
+    found = {name: studies.study(name).departs for name in names}
+    return "\n".join(f"- {name}: {text}" for name, text in found.items() if text)
 
 
 def clicks(found: Mapping[Unit, Record]) -> pd.DataFrame:

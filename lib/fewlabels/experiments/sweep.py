@@ -159,8 +159,8 @@ def table(name: str, found: Mapping[Unit, Record]) -> pd.DataFrame:
     """
     study = studies.study(name)
     like = study.tested_like
-    alike = regroup.retested(found, like) if like else dict(found)
-    return records.table(alike | regroup.readings(alike, study.readings))
+    alike = regroup.regroup_by_test_tiles(found, like) if like else dict(found)
+    return records.table(alike | regroup.at_best_step(alike, study.readings))
 
 
 def start_of(name: str, profile: str, data: str) -> Start:

@@ -1,6 +1,4 @@
-"""Records as a comparison needs them: put onto the same test tiles, or read at another step of the
-same training.
-"""
+"""Change records for a comparison: regroup them by test tiles, or read them at another step."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,13 +10,12 @@ from fewlabels.scoring.metrics import Statistics
 from fewlabels.types import RecordError
 
 
-def retested(named: Mapping[Unit, Record], like: str) -> dict[Unit, Record]:
-    """The records with their statistics sorted anew, so that a fold of every cell is of the tiles
-    that the fold of the cell `like` tested; then units of cells that split their tiles otherwise
-    are of the same ground.
+def regroup_by_test_tiles(named: Mapping[Unit, Record], like: str) -> dict[Unit, Record]:
+    """Regroup the statistics so that a fold of every condition holds the test tiles of `like`.
 
-    A pair is in only with all tiles of all cells. Facts and history stay those of the run that has
-    the fold's number.
+    Units of conditions that split their tiles differently then have the same ground. A replicate is
+    returned only with all tiles of all conditions. Facts and history stay those of the run whose
+    fold has the same number.
     """
     cells = dict.fromkeys(cell for cell, _, _ in named)
     tested = {
@@ -45,7 +42,7 @@ def retested(named: Mapping[Unit, Record], like: str) -> dict[Unit, Record]:
 
 
 def _gathered(parts: Sequence[tuple[Statistics, int]]) -> Statistics:
-    """One tile of each; what one of them lacks is left out."""
+    """Stack one tile of each, without the fields that one of them lacks."""
     found = {name: [vars(s)[name] for s, _ in parts] for name in vars(parts[0][0])}
     return Statistics(
         **{
@@ -56,17 +53,17 @@ def _gathered(parts: Sequence[tuple[Statistics, int]]) -> Statistics:
     )
 
 
-def readings(
+def at_best_step(
     named: Mapping[Unit, Record], asked: Mapping[str, tuple[str, str]]
 ) -> dict[Unit, Record]:
-    """What runs would have recorded, had they kept the weights of the step with the highest of a
-    column of their history (of several the first) and not the last ones: training is the same.
+    """Read records as if runs had kept the weights of their best step and not of the last one.
 
-    Of those weights there is the confusion of all test tiles together, and neither boundaries nor
-    calibration nor how well they fit the labels.
+    The best step is the first one with the highest value of a column of the history. Of its weights
+    only the confusion of all test tiles together is known: no boundaries, no calibration, and not
+    how well they fit the labels.
 
     Args:
-        asked: name -> the cell that is read, and the column, see `design.Study`.
+        asked: name -> (condition that is read, column), see `design.Study.readings`.
 
     Raises:
         RecordError: a record without that column or without the matrices of its curve.

@@ -1,6 +1,7 @@
-"""The one table of experiments: what each study asks, varies and keeps fixed.
+"""The table of experiments: what each study asks, varies and keeps fixed.
 
-An ablation is a row here, not new code elsewhere; `design` says what the words mean.
+A new study is one file that states what is its own, and one line in `STUDIES`. `design` says what
+the words mean, `studies.profiles` how much each profile runs.
 """
 
 import hashlib
@@ -9,24 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from types import MappingProxyType
 
-from fewlabels.studies import a, b, budget, c, d, e, protocol, rates
+from fewlabels.studies import a, b, budget, c, d, e, protocol
 from fewlabels.studies.design import SHORT, Claim, Scale, Study, Timing
+from fewlabels.studies.profiles import PROFILES
 from fewlabels.studies.run import Run, Start
 from fewlabels.types import unknown
 
 __all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "Study", "Timing"]
 
-
-PROFILES = ("smoke", "quick", "full", "home", "published")
-"""How much is run; `home` has the learning rates, batches, crops and epochs of the five systems, as
-far as they give them."""
-ONE_GROUP = frozenset({"ai4mars", "potsdam"})
-"""Data sets with one published group of test places; the others have at least five."""
-SHOWN = (
-    "data", "grid", "model", "weights", "sampler", "amount", "loss", "augmentation", "steps",
-    "batch", "crop", "optimiser", "schedule", "lr", "weight_decay",
-)  # fmt: skip
-"""The factors of a run that a reader always wants to see."""
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {
         "A": a.STUDY,
@@ -40,13 +31,20 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
         "leak": protocol.LEAK,
         "redrawing": protocol.REDRAWING,
         "selection": protocol.SELECTION,
-        "rates": rates.RATES,
+        "rates": e.RATES,
     }
 )
+ONE_GROUP = frozenset({"ai4mars", "potsdam"})
+"""Data sets with one published group of test places; the others have at least five."""
+SHOWN = (
+    "data", "grid", "model", "weights", "sampler", "amount", "loss", "augmentation", "steps",
+    "batch", "crop", "optimiser", "schedule", "lr", "weight_decay",
+)  # fmt: skip
+"""The factors of a run that a reader always wants to see."""
 
 
 def study(name: str) -> Study:
-    """A study of the table by its letter.
+    """Look up a study by its name.
 
     Raises:
         UnknownName: no such study.
@@ -57,7 +55,7 @@ def study(name: str) -> Study:
 
 
 def scale(name: str, profile: str, data: str) -> Scale:
-    """What `profile` runs of a study on `data`.
+    """Look up how much of a study `profile` runs on `data`.
 
     Raises:
         UnknownName: no such study or profile, or the profile has nothing for this data.
@@ -71,25 +69,26 @@ def scale(name: str, profile: str, data: str) -> Scale:
 
 
 def declared(profile: str, data: str) -> list[str]:
-    """The studies that have runs of `profile` on `data`."""
+    """List the studies that have runs of `profile` on `data`."""
     return [name for name in STUDIES if (profile, _kind(data)) in STUDIES[name].scales]
 
 
 def comparing(profile: str, data: str) -> list[str]:
-    """Of those `declared`, the studies that compare something on this data: they have claims, and
-    as many groups of test places as they need.
+    """List those of the `declared` studies that compare something on this data.
+
+    They have claims, and the data have as many groups of test places as they need.
     """
     found = {name: STUDIES[name] for name in declared(profile, data) if STUDIES[name].claims}
     return [name for name, s in found.items() if not (s.tested_like and data in ONE_GROUP)]
 
 
 def runs(name: str, profile: str, data: str, start: Start) -> dict[tuple[str, int, int], Run]:
-    """Every run of a study at a profile: (cell, fold, pair) -> Run.
+    """Declare every run of a study at a profile: (condition, fold, replicate) -> Run.
 
-    A misspelt factor in the table is a TypeError here. Data of one test group (ONE_GROUP) has fold
-    0 alone, and so many more pairs that there are as many units. All cells of one (fold, pair)
-    share label draw, seed and steps, and batches as far as each crop holds a label (one without is
-    placed anew, and the rest of its batch with it), so their differences are paired.
+    A misspelt factor in the table is a TypeError here. Data of one test group (ONE_GROUP) have fold
+    0 alone, and as many more replicates, so that the number of units stays the same. All conditions
+    of one (fold, replicate) share label draw, seed and steps, so their differences are paired. They
+    also share crops, except where a crop holds no label of one condition and is drawn again.
     """
     chosen = scale(name, profile, data)
     named = conditions(study(name), chosen, start, data)
@@ -102,7 +101,7 @@ def runs(name: str, profile: str, data: str, start: Start) -> dict[tuple[str, in
 
 
 def conditions(study: Study, scale: Scale, start: Start, data: str) -> dict[str, Run]:
-    """The cells of a study as runs on `data`, which all have the first fold, draw and seed."""
+    """Declare one run of each condition of a study on `data`, with fold, draw and seed 0."""
     data = str(scale.fixed.get("data", "{data}")).format(data=data)
     given = dict(scale.fixed) | {"data": "{data}"}
     cells = {cell: given | start.filled(factors) for cell, factors in study.cells().items()}
@@ -113,7 +112,7 @@ def conditions(study: Study, scale: Scale, start: Start, data: str) -> dict[str,
 
 
 def start_of(name: str, profile: str, data: str, run: Run) -> Start:
-    """The start of a study that a run of it has.
+    """Find the start of a study that one of its runs has.
 
     Raises:
         UnknownName: none of them: the run is not of this study, profile and data.
@@ -127,32 +126,29 @@ def start_of(name: str, profile: str, data: str, run: Run) -> Start:
 
 
 def shared_factors(runs: Iterable[Run]) -> dict[str, object]:
-    """The factors, with their values, that all of these runs have in common."""
+    """Collect the factors, with their values, that all of these runs have in common."""
     every = [asdict(run) for run in runs]
     return {k: v for k, v in every[0].items() if all(other[k] == v for other in every)}
 
 
 def factors(name: str, profile: str, data: str, start: Start) -> list[dict[str, str]]:
-    """Rows `factor`, `kind` (varies, units or fixed) and `value` of a study at a profile.
+    """List `factor`, `kind` (varies, units or fixed) and `value` of a study at a profile.
 
-    Of the fixed factors those in SHOWN and those that are not as `Run` has them.
+    Of the fixed factors, only those in SHOWN and those that differ from the defaults of `Run`.
     """
     chosen, asked, usual = scale(name, profile, data), study(name), asdict(Run())
     shared = shared_factors(runs(name, profile, data, start).values())
-    beside = {
-        "beside the grid" if asked.varies else "conditions": "; ".join(
-            [*asked.bounds, *asked.readings]
-        )
-    }
-    varied = {k: ", ".join(map(str, v)) for k, v in asked.varies.items()}
-    rows = [(k, "varies", v) for k, v in (varied | (beside if asked.bounds else {})).items()]
+    rows = [(k, "varies", ", ".join(map(str, v))) for k, v in asked.varies.items()]
+    if asked.bounds:
+        title = "beside the grid" if asked.varies else "conditions"
+        rows.append((title, "varies", "; ".join([*asked.bounds, *asked.readings])))
     rows.append(("folds x pairs", "units", f"{len(_folds(chosen, data))} x {_pairs(chosen, data)}"))
     rows += [(k, "fixed", str(v)) for k, v in shared.items() if k in SHOWN or v != usual[k]]
     return [dict(zip(("factor", "kind", "value"), row, strict=True)) for row in rows]
 
 
 def digest(run: Run) -> str:
-    """SHA-256 of a run's factors: the same text for the same run, in any process."""
+    """Hash a run's factors by SHA-256: the same text for the same run, in any process."""
     return hashlib.sha256(json.dumps(asdict(run), sort_keys=True).encode()).hexdigest()
 
 

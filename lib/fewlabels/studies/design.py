@@ -1,7 +1,7 @@
 """What a claim and a study are: the words in which experiments are declared.
 
-A study is a question with its cells (the conditions compared), its claims, and its scales (how much
-of it a profile can afford).
+A study is a question with its conditions, its claims, and its scales: how much of it each profile
+runs.
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ class Scale:
     """How much of a study one profile runs on one kind of data.
 
     Attributes:
-        starts: in order of preference: the first whose weights can be had is the one that all
-            runs use; it stands in every row, so a stand-in is never taken for the first choice.
+        starts: in order of preference: all runs use the first one whose weights can be had. It is
+            part of every run, so a stand-in cannot be mistaken for the first choice.
         folds: which test groups.
-        pairs: how many (label draw, training seed) pairs a fold; draw and seed are both 0, 1, ...
-        fixed: factors that all runs share. Where `data` is among them it may have the place
-            `{data}`, for the data set that is asked for; among the factors of a cell, for theirs.
+        pairs: (label draw, training seed) pairs a fold; draw and seed are both 0, 1, ...
+        fixed: factors that all runs share. `data` may hold `{data}`, which stands for the data set
+            that is asked for; in the factors of a condition, for the data set of the scale.
     """
 
     starts: tuple[Start, ...]
@@ -49,33 +49,35 @@ MEASURES = MappingProxyType(
 
 @dataclass(frozen=True)
 class Claim:
-    """One sentence of the earlier study as a measurable contrast, declared before any run.
+    """One statement under test as a measurable contrast, declared before any run.
 
     Attributes:
-        theirs: what they reported, in their words and numbers.
-        plus, minus: cells whose means are compared, unit by unit.
+        theirs: what the earlier study reported, in its words and numbers.
+        plus, minus: conditions whose means are compared, unit by unit.
         metric: column of `records.table`.
-        sign: +1 where the claim says plus is higher, -1 where it says lower.
-        measure: `difference` of the two means; `share` or `ratio`: their quotient, held against
-            `threshold` (a share is shown in %, a ratio as times); `each`: every cell of plus less
-            the one of minus that stands in its place; `interaction`: the first of plus less its
-            second, less the same of minus; `equivalence`: a difference that the claim says
-            is none; `no_gain`: a difference that the claim says stays below the margin (sign -1);
-            `largest`: the difference is a gain that exceeds the gain of every rival; `property`:
-            the share of the runs of plus whose `metric` is 1 and not 0, held against `threshold`.
-        margin: up to it a difference counts as none: 1 mIoU point. Asked of differences of mIoU,
-            of `equivalence` and of `no_gain`.
-        rivals: for `largest`, the other gains: (cell with, cell without).
+        sign: +1 where the claim says that plus is higher, -1 where it says lower.
+        measure: what is compared:
+            `difference`: of the two means;
+            `share`, `ratio`: their quotient, with `threshold` (shown in %, or as times);
+            `each`: every condition of plus with the one of minus at the same position;
+            `interaction`: the first of plus minus its second, with the same of minus;
+            `equivalence`: a difference, claimed to lie within the margin;
+            `no_gain`: a difference, claimed to stay below the margin (sign -1);
+            `largest`: the gain of plus over minus, with the gain of every rival;
+            `property`: the share of the runs of plus whose `metric` is 1, with `threshold`.
+        margin: the largest difference that counts as none: 1 mIoU point. It applies to
+            differences of mIoU, to `equivalence` and to `no_gain`.
+        rivals: for `largest`, the other gains: (condition with, condition without).
 
     Raises:
         UnknownName: no such measure.
-        ValueError: an interaction without two cells on either side, an `each` with sides of
-            different length, a largest without rivals.
+        ValueError: an interaction without two conditions on either side, an `each` with sides of
+            different length, a `largest` without rivals.
     """
 
     text: str
-    theirs: str
-    plus: tuple[str, ...]
+    theirs: str = "not asked by the five"
+    plus: tuple[str, ...] = ()
     minus: tuple[str, ...] = ()
     metric: str = "miou"
     sign: int = 1
@@ -88,17 +90,17 @@ class Claim:
         if self.measure not in MEASURES:
             raise unknown("measure", self.measure, MEASURES)
         if self.measure == "interaction" and not len(self.plus) == len(self.minus) == 2:
-            raise ValueError(f"'{self.text}': an interaction has two cells on either side")
+            raise ValueError(f"'{self.text}': an interaction needs two conditions on either side")
         if self.measure == "each" and len(self.plus) != len(self.minus):
-            raise ValueError(f"'{self.text}': each cell of plus is compared with one of minus")
+            raise ValueError(f"'{self.text}': each condition of plus needs one of minus")
         if (self.measure == "largest") != bool(self.rivals):
-            raise ValueError(f"'{self.text}': rivals are what `largest`, and only it, is held to")
+            raise ValueError(f"'{self.text}': `largest` needs rivals, other measures have none")
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """Every cell that the claim needs, once."""
-        beside = (cell for rival in self.rivals for cell in rival)
-        return tuple(dict.fromkeys((*self.plus, *self.minus, *beside)))
+        """Every condition that the claim needs, once."""
+        rivals = (cell for rival in self.rivals for cell in rival)
+        return tuple(dict.fromkeys((*self.plus, *self.minus, *rivals)))
 
     @property
     def rule(self) -> str:
@@ -106,11 +108,11 @@ class Claim:
         plus, minus = (self._side(cells) for cells in (self.plus, self.minus))
         rivals = "; ".join(f"[{w}] - [{without}]" for w, without in self.rivals)
         pairs = "; ".join(f"[{a}] - [{b}]" for a, b in zip(self.plus, self.minus, strict=False))
-        said = MEASURES[self.measure].format(
+        contrast = MEASURES[self.measure].format(
             plus=plus, minus=minus, rivals=rivals, pairs=pairs, side="><"[self.sign < 0],
             threshold=self.threshold, margin=self.margin,
         )  # fmt: skip
-        return f"{self.metric}: {said}"
+        return f"{self.metric}: {contrast}"
 
     def _side(self, cells: tuple[str, ...]) -> str:
         named = [f"[{cell}]" for cell in cells]
@@ -121,15 +123,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Timing:
-    """One sentence of the earlier study about time: held against a benchmark, not against runs.
+    """A statement about time, tested on a benchmark instead of on runs.
 
-    It *holds* if `side` takes less than `limit` and less than `other`, *does not hold* if it takes
-    more of either, and cannot be told where an interval holds the limit.
+    It *holds* if `side` takes less than `limit` and less than `other`. It *does not hold* if `side`
+    takes longer than either. Otherwise, an interval reaches across a limit: *cannot tell*.
 
     Attributes:
-        theirs: what they reported, in their words and numbers.
-        bench, table: bench/results/`bench`.json and the title in it of a table of seconds, one row
-            a thing that was timed, one column a side.
+        theirs: what the earlier study reported, in its words and numbers.
+        bench, table: bench/results/`bench`.json, and the title in it of a table of seconds: a row
+            for each thing timed, a column for each side.
         limit: in seconds.
     """
 
@@ -152,36 +154,37 @@ class Timing:
 
 @dataclass(frozen=True)
 class Study:
-    """A question, the conditions it compares, and what each profile affords.
+    """A question, the conditions that it compares, and how much of it each profile runs.
 
     Attributes:
-        varies: factor -> its levels; the cells are all their combinations. A factor is one of `Run`
-            or a place in the name of the scale's model.
-        bounds: cells beside the grid, by name, such as the dense bound.
-        claims: what the earlier study concluded, by its id.
-        timings: the same of time, where no run can tell.
-        later: cells that were added when runs of the others had been published: a comparison of
-            those is whole without them.
-        readings: conditions that need no run of their own, by name: the cell whose runs they read,
-            and the column of its history by whose highest value they take the weights, where the
-            cell has the last ones; see `regroup.readings`.
-        departs: where our setting differs from theirs, besides what the table of factors shows.
+        varies: factor -> its levels; the grid of conditions is all their combinations. A factor is
+            a field of `Run` or a place in the name of the scale's model.
+        bounds: conditions beside the grid, by name, such as the dense bound.
+        claims: the statements under test, by id.
         scales: (profile, "synthetic" or "real") -> Scale.
-        tested_like: where cells split the tiles in different ways: the cell whose test groups all
-            are compared on, see `regroup.retested`.
+        departs: where our setting differs from that of the earlier study, apart from what the table
+            of factors shows; empty where the question is ours.
+        timings: statements about time, by id.
+        later: conditions that were added when runs of the others had been published; a comparison
+            of the others is complete without them.
+        readings: conditions without runs of their own: name -> (condition whose runs are read,
+            column of its history); the weights are those of the step where the column is highest,
+            see `regroup.at_best_step`.
+        tested_like: where conditions split the tiles differently, the condition whose test groups
+            all are compared on, see `regroup.regroup_by_test_tiles`.
     """
 
     title: str
     question: str
-    varies: Mapping[str, tuple]
-    bounds: Mapping[str, Mapping[str, object]]
     claims: Mapping[str, Claim]
-    departs: str
     scales: Mapping[tuple[str, str], Scale]
-    tested_like: str = ""
+    varies: Mapping[str, tuple] = field(default_factory=dict)
+    bounds: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    departs: str = ""
+    timings: Mapping[str, Timing] = field(default_factory=dict)
     later: tuple[str, ...] = ()
     readings: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    timings: Mapping[str, Timing] = field(default_factory=dict)
+    tested_like: str = ""
 
     def cells(self) -> dict[str, dict[str, object]]:
         """Name -> factors of every condition that is trained, the grid first, then the bounds."""
@@ -212,7 +215,7 @@ SHORT = MappingProxyType(
 
 
 def budget(amount: float | int) -> str:
-    """A label budget in words: an int is pixels an image, a float a share of them."""
+    """Write a label budget for readers: an int in pixels an image, a float in %."""
     return f"{amount:,} px" if isinstance(amount, int) else f"{100 * amount:g} %"
 
 

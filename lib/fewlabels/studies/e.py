@@ -1,51 +1,18 @@
-"""System E: which pixels are labelled, and which loss is trained."""
+"""System E: which pixels are labelled, and which loss is trained; and its learning rates."""
 
-from types import MappingProxyType
-
-from fewlabels.studies.common import FOLDS, HALF, RESNET18, SCRATCH, SYNTHETIC, TINY
-from fewlabels.studies.design import Claim, Scale, Study
+from fewlabels.studies.design import Claim, Study
+from fewlabels.studies.profiles import RESNET18, SCRATCH, scales
 from fewlabels.studies.run import Start
 
-HOME = (Start("deeplabv3_resnet50", "coco"), *RESNET18)
-ALPHA = {"alpha": 0.25}
+DEEPLAB = (Start("deeplabv3_resnet50", "coco"), *RESNET18)
+FACTORS = {"real": {"alpha": 0.25}, "smoke": {"alpha": None}}
+"""Also those of our own studies: of the two losses only focal loss reads alpha, but with it the
+conditions that they share with system E are trained once."""
 THEIRS = {  # their learning rate is `Run`'s
     "optimiser": "adam", "schedule": "constant", "weight_decay": 1e-4, "class_weights": "inverse",
     "batch": 4, "crop": 512, "steps": 110,  # 10 epochs of 45 images
 }  # fmt: skip
-CLAIMS = MappingProxyType(
-    {
-        "E1": Claim(
-            text="Stratified labels beat random ones.",
-            theirs="best IoU 39.8 against 38.0, final 37.3 against 37.9",
-            plus=("stratified, PCE", "stratified, focal"),
-            minus=("random, PCE", "random, focal"),
-        ),
-        "E2": Claim(
-            text="Stratified labels get there sooner.",
-            theirs="epoch 6 against epoch 8",
-            plus=("stratified, PCE", "stratified, focal"),
-            minus=("random, PCE", "random, focal"),
-            metric="steps_to_95",
-            sign=-1,
-        ),
-        "E3": Claim(
-            text="Focal loss beats cross-entropy by far.",
-            theirs="final IoU 40.1 against 0.6, both on stratified labels",
-            plus=("random, focal", "stratified, focal"),
-            minus=("random, PCE", "stratified, PCE"),
-        ),
-        "E4": Claim(
-            text="1 % of the labels reaches at most two thirds of the dense score.",
-            theirs="about 40 IoU where full supervision is said to reach 60 to 80",
-            plus=("random, PCE",),
-            minus=("dense, PCE",),
-            sign=-1,
-            measure="share",
-            threshold=2 / 3,
-        ),
-    }
-)
-
+EVEN, RANDOM = ("stratified, PCE", "stratified, focal"), ("random, PCE", "random, focal")
 STUDY = Study(
     title="Point supervision: sampling strategy and loss",
     question=(
@@ -57,20 +24,55 @@ STUDY = Study(
         "loss": ("partial_cross_entropy", "partial_focal"),
     },
     bounds={"dense, PCE": {"sampler": "all", "loss": "partial_cross_entropy"}},
-    claims=CLAIMS,
+    claims={
+        "E1": Claim(
+            "Stratified labels beat random ones.",
+            "best IoU 39.8 against 38.0, final 37.3 against 37.9",
+            EVEN, RANDOM,
+        ),
+        "E2": Claim(
+            "Training on stratified labels converges sooner.", "epoch 6 against epoch 8",
+            EVEN, RANDOM, metric="steps_to_95", sign=-1,
+        ),
+        "E3": Claim(
+            "Focal loss beats cross-entropy by far.",
+            "final IoU 40.1 against 0.6, both on stratified labels",
+            ("random, focal", "stratified, focal"), ("random, PCE", "stratified, PCE"),
+        ),
+        "E4": Claim(
+            "1 % of the labels reaches at most two thirds of the dense score.",
+            "about 40 IoU where full supervision is said to reach 60 to 80",
+            ("random, PCE",), ("dense, PCE",), sign=-1, measure="share", threshold=2 / 3,
+        ),
+    },
     departs=(
         "DeepLabV3-ResNet-50 with COCO weights, 10 epochs at a constant learning rate, "
         "class weights from the labels, one random split of the images, colours decoded "
         "wrongly, one run a condition"
     ),
-    scales={
-        ("smoke", "synthetic"): Scale(SCRATCH, (0,), 2, SYNTHETIC | TINY),
-        ("smoke", "real"): Scale(SCRATCH, (0,), 2, {"grid": 128} | TINY),
-        ("quick", "synthetic"): Scale(SCRATCH, (0,), 2, SYNTHETIC | {"steps": 60}),
-        ("quick", "real"): Scale(RESNET18, (0,), 2, HALF | ALPHA),
-        ("full", "synthetic"): Scale(SCRATCH, FOLDS, 3, SYNTHETIC | {"steps": 900, "watch": 10}),
-        ("full", "real"): Scale(HOME, FOLDS, 5, ALPHA),
-        ("home", "real"): Scale(HOME, FOLDS, 5, ALPHA | THEIRS),
-        ("published", "real"): Scale(RESNET18, FOLDS, 3, HALF | ALPHA),
+    scales=scales(
+        {
+            "synthetic": SCRATCH, "real": RESNET18, "smoke": SCRATCH, "home": DEEPLAB,
+            ("full", "real"): DEEPLAB,
+        },
+        FACTORS | {("quick", "synthetic"): {"steps": 60, "watch": 6}, "home": THEIRS},
+    ),
+)  # fmt: skip
+
+SPARSE = {"validation": "sparse", "watch": 1}  # what somebody with few labels can choose by
+RATES = Study(
+    title="The learning rate of system E",
+    question="Is the learning rate that all conditions of system E share the best of each?",
+    bounds={
+        f"{cell}, {rate:g}": factors | {"lr": rate}
+        for cell, factors in STUDY.cells().items()
+        for rate in (3e-4, 1e-3, 3e-3)
     },
-)
+    claims={},  # one run a condition chooses a rate and compares nothing
+    scales=scales(
+        {("smoke", "synthetic"): SCRATCH, ("full", "real"): DEEPLAB, "published": RESNET18},
+        FACTORS | {"synthetic": SPARSE | {"steps": 1}, "full": SPARSE, "published": SPARSE},
+        pairs={"smoke": 1, "full": 1, "published": 1},
+        folds=(0,),
+    ),
+)  # fmt: skip

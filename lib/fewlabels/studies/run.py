@@ -1,68 +1,68 @@
-"""What a run is: a row of factors, by which it is trained and by which it is known again."""
+"""What a run is: all the factors of one training.
 
-import math
+Two runs with equal factors are the same training. A recorded run is found again by its factors.
+"""
+
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import nextafter
 from string import Formatter
 from types import MappingProxyType
 
 from fewlabels.types import FactorError
 
-FROM_ONE = "1 or more", lambda value: 1 <= value < math.inf
-FROM_ZERO = "0 or more", lambda value: 0 <= value < math.inf
-ABOVE_ZERO = "above 0", lambda value: 0 < value < math.inf
-SHARE = "from 0 to 1", lambda value: 0 <= value <= 1
-BELOW_ONE = "from 0 to below 1", lambda value: 0 <= value < 1
+MOST, LEAST, ALMOST_ONE = sys.float_info.max, nextafter(0, 1), nextafter(1, 0)
+RANGES = (
+    ("1 or more", 1, MOST, "grid crop batch steps watch rare_times weight_bound"),
+    ("0 or more", 0, MOST, "fold draw seed warm_up patience rotation gamma alpha weight_decay "
+     "plateau_patience tversky_alpha tversky_beta"),
+    ("above 0", LEAST, MOST, "lr clip reach tversky_gamma plateau_factor"),
+    ("from 0 to 1", 0, 1, "motion_share cutmix rare_below shift"),
+    ("from 0 to below 1", 0, ALMOST_ONE, "ema zoom"),
+)  # fmt: skip
 LIMITS = MappingProxyType(
-    dict.fromkeys(("grid", "crop", "batch", "steps", "watch", "rare_times"), FROM_ONE)
-    | dict.fromkeys(("fold", "draw", "seed", "warm_up", "patience", "rotation"), FROM_ZERO)
-    | dict.fromkeys(("gamma", "alpha", "weight_decay", "plateau_patience"), FROM_ZERO)
-    | dict.fromkeys(("tversky_alpha", "tversky_beta"), FROM_ZERO)
-    | dict.fromkeys(("lr", "clip", "reach", "tversky_gamma", "plateau_factor"), ABOVE_ZERO)
-    | dict.fromkeys(("motion_share", "cutmix", "rare_below", "shift"), SHARE)
-    | dict.fromkeys(("ema", "zoom"), BELOW_ONE)
-    | {"weight_bound": FROM_ONE}
+    {factor: (words, low, high) for words, low, high, of in RANGES for factor in of.split()}
 )
-"""Factor -> what its numbers are in words, and whether one of them is such."""
+"""Factor -> the numbers it can have: in words, the lowest, the highest."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training, completely: equal factors give the same run.
+    """One training, completely declared.
 
     Attributes:
         amount: label budget of a tile, see `sampling.draw`.
-        grid: longest side of a tile in pixels, on which labels are drawn and scores computed.
+        grid: longest side of a tile in pixels; labels are drawn and scores computed at this size.
         crop, batch: side of a crop in pixels, crops a step.
-        gamma, alpha: of `partial_focal`; ignored by the other losses.
+        gamma, alpha: of `partial_focal`; other losses ignore them.
         tversky_alpha, tversky_beta: weight of false positives and of false negatives in
-            `partial_tversky` and `partial_focal_tversky`; ignored by the other losses.
-        tversky_gamma: of `partial_focal_tversky`; ignored by the other losses.
-        weight_bound: how many times another's weight a class may weigh, see
-            `losses.class_weights`.
-        expansion: how drawn labels are expanded for training, see `expand`; scores never are.
-        reach: how far: the distance, radius, size or scale of that method (`expansion.METHODS`).
-        left_out: names of classes whose pixels count as unlabelled in the loss, see `losses`.
+            `partial_tversky` and `partial_focal_tversky`.
+        tversky_gamma: of `partial_focal_tversky`.
+        weight_bound: the largest ratio of two class weights, see `losses.class_weights`.
+        expansion: how drawn labels are expanded for training, see `expand`; scores never use them.
+        reach: distance, radius, size or scale of that method, see `expansion.METHODS`.
+        left_out: names of classes that the loss ignores, see `losses`.
         draw: seed of the label draw. Runs that are compared share it.
-        redrawn: draw new labels for every round of the tiles, as much public code does: training
-            then sees many times the budget. Only to measure what that flatters.
+        redrawn: draw new labels in every round of the tiles, as much public code does. Training
+            then sees many times the budget; only to measure how much that inflates the score.
         seed: of weights, crops and augmentation.
-        watch: how many times on the way the test tiles are scored, evenly spaced, the last step
-            included. The curve is shown, never used to choose.
+        watch: how many times the test tiles are scored during training, evenly spaced and including
+            the last step. The curve is shown, never used to choose.
         augmentation: see `augmentation.augmentation`.
         motion_share, rotation, shift, zoom, fill: of its `rotate` and `shift_scale_rotate`, see
             `augmentation.Motion`.
         cutmix: share of the crops that get a box of another crop, see `augmentation.cutmix`.
-        rare_below: a class is rare if it has labels, but fewer than this fraction of those drawn
-            for all training tiles, classes left out not counted; 0 calls none rare.
-        rare_times: how often a tile with a label of a rare class comes in a round of the tiles;
-            from the second on the crop is placed around such a label.
-        rare_augmentation: of those tiles; `same` as the others.
+        rare_below: a class is rare if its labels are fewer than this fraction of all labels drawn
+            for the training tiles, ignored classes not counted; 0 calls none rare.
+        rare_times: how often a round of the tiles holds a tile with labels of a rare class; from
+            the second time on, the crop is placed around such a label.
+        rare_augmentation: of those tiles; `same` is that of the others.
         clip, warm_up, ema, patience, keep, plateau_patience, plateau_factor: see
             `optimisation.Optimisation`.
-        validation: what decides where something is chosen (`patience`, `keep`, `plateau`): `none`;
-            or `sparse` or `dense` labels of the validation places, which then do not train. Both
-            scores are recorded, at the watched steps; the test tiles never decide.
+        validation: what chooses where something is chosen (`patience`, `keep`, `plateau`): `none`,
+            or `sparse` or `dense` labels of the validation sites, which are then not trained on.
+            Both scores are recorded at the watched steps. The test tiles never choose.
     """
 
     data: str = "synthetic"
@@ -115,23 +115,24 @@ class Run:
     redrawn: bool = False
 
     def __post_init__(self) -> None:
-        """
+        """Check every number.
+
         Raises:
-            FactorError: a number that its factor cannot have.
+            FactorError: a number outside its limits.
         """
-        for factor, (words, holds) in LIMITS.items():
+        for factor, (words, low, high) in LIMITS.items():
             value = getattr(self, factor)
-            if value is not None and not holds(value):
+            if value is not None and not low <= value <= high:
                 raise FactorError(f"{factor} must be {words}, found {value}")
 
 
 @dataclass(frozen=True)
 class Start:
-    """A model with the weights it starts from.
+    """A model with the weights that training starts from.
 
     Attributes:
-        model: may have places, as in `smp:Unet:{encoder}`, that the factors of a cell fill.
-        weights_of: the weights of what fills a place, instead of `weights`.
+        model: may hold places, as in `smp:Unet:{encoder}`, which a condition's factors fill.
+        weights_of: what fills a place -> the weights to use instead of `weights`.
     """
 
     model: str
@@ -139,7 +140,7 @@ class Start:
     weights_of: Mapping[str, str] = field(default_factory=dict)
 
     def filled(self, factors: Mapping[str, object]) -> dict[str, object]:
-        """Factors of a run: those of a cell, with the model and weights that they lead to."""
+        """Turn a condition's factors into those of a run, with model and weights."""
         places = {key: factors[key] for _, key, _, _ in Formatter().parse(self.model) if key}
         weights = [self.weights_of[v] for v in places.values() if v in self.weights_of]
         named = {"model": self.model.format(**places), "weights": [*weights, self.weights][0]}

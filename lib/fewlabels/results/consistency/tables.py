@@ -127,7 +127,7 @@ def _all_cases(
 
 def _table(study: str, runs: Mapping[Unit, Record]) -> pd.DataFrame:
     asked = STUDIES[study].readings if study in STUDIES else {}
-    return records.table({**runs, **regroup.readings(runs, asked)})
+    return records.table({**runs, **regroup.at_best_step(runs, asked)})
 
 
 def _of_table(table: pd.DataFrame) -> list[Case]:
