@@ -36,7 +36,11 @@ DEFICIENCIES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("classes", [*DATA, tuple("abcdefgh")])
+LIKE = ("tree", "forest", "woodland", "vegetation", "water")
+MANY = tuple(map(str, range(200)))
+
+
+@pytest.mark.parametrize("classes", [*DATA, tuple("abcdefgh"), tuple("abcdefghi"), LIKE, MANY])
 def test_every_class_has_a_colour_of_its_own(classes: tuple[str, ...]):
     found = figures.colours(classes)
     assert len(set(found)) == len(classes)

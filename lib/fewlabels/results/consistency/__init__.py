@@ -5,6 +5,7 @@ own tables and records. A finding in ours fails, unless a sentence explains it (
 """
 
 from fewlabels.results.consistency.explained import EXPLAINED
+
 from fewlabels.results.consistency.rules import RULES, Finding
 from fewlabels.results.consistency.systems import final, printed, theirs
 from fewlabels.results.consistency.tables import checked, grouped, lint, ours, settled

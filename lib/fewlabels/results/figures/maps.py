@@ -1,17 +1,18 @@
 """Images, masks and labels as pictures: the same class has the same colour everywhere.
 
-Colours are Okabe and Ito's, told apart by readers with any common colour-vision deficiency, with
-greys and one light green; a class that is not listed gets the next colour that is free.
+Colours are Okabe and Ito's, which readers with a common colour-vision deficiency can tell apart,
+with greys and one light green. A class that is not listed gets the next free colour.
 
 Source: https://jfly.uni-koeln.de/color/
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, count
 
 import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from matplotlib.colors import to_rgb
+from matplotlib.colors import hsv_to_rgb, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -48,10 +49,23 @@ VOID = "#DDDDDD"
 
 
 def colours(classes: Sequence[str]) -> list[str]:
-    """One colour a class, in order."""
-    taken = {CLASS_COLOURS[c] for c in classes if c in CLASS_COLOURS}
-    spare = iter([c for c in SPARE if c not in taken])
-    return [CLASS_COLOURS.get(c) or next(spare) for c in classes]
+    """Choose a colour for each class, in order, no two of them equal.
+
+    Of classes that share a listed colour the first one has it, and the others have free ones.
+    """
+    listed = [CLASS_COLOURS.get(c) for c in classes]
+    taken, found = {VOID, *listed}, []
+    free = (c for c in chain(SPARE, _more()) if c not in taken and c not in found)
+    for colour in listed:
+        found.append(colour if colour and colour not in found else next(free))
+    return found
+
+
+def _more() -> Iterator[str]:
+    """Yield ever more colours, each hue far from those before it."""
+    for n in count():
+        hue, dark = n * 0.618034 % 1, n // 12 % 3
+        yield to_hex(hsv_to_rgb((hue, 0.8 - 0.2 * dark, 0.9 - 0.2 * dark)))
 
 
 def painted(
