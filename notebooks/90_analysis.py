@@ -314,7 +314,7 @@ pd.DataFrame(rows).style.hide(axis="index")
 
 # %%
 #| echo: false
-explained = dict(consistency.EXPLAINED)
+explained = consistency.explained()
 if profile in ("smoke", "quick"):
     short = "The runs of this profile are too short to rule that out."
     explained |= {"*/constant-predictor/*": short, "*/majority/*": short}

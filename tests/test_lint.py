@@ -165,7 +165,7 @@ def published() -> dict[str, dict]:
 def test_the_committed_records_add_up_or_are_explained(published: dict[str, dict]):
     (runs,) = published.values()
     found = consistency.ours(published)
-    consistency.settled(found, consistency.EXPLAINED)
+    consistency.settled(found, consistency.explained())
     for finding in found:  # the explanation is true: the largest class is predicted too seldom
         cell, fold, pair = finding.where.replace("fold ", "").replace("pair ", "").rsplit(", ", 2)
         confusion = runs[cell, int(fold), int(pair)].confusion.sum(axis=0)
@@ -296,7 +296,7 @@ def test_the_command_line_prints_one_line_a_finding(capsys: pytest.CaptureFixtur
 def test_a_finding_of_our_own_is_an_error(
     capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(consistency, "EXPLAINED", {})
+    monkeypatch.setattr(consistency, "explained", dict)
     assert cli.main(["lint", "--results"]) == 1
     said = capsys.readouterr().err
     assert re.match(r"LintError: \d+ finding\(s\) without explanation", said)

@@ -149,7 +149,7 @@ def _lint(wanted: argparse.Namespace) -> None:
     for letter, study in STUDIES.items():
         found |= consistency.grouped(letter, study, records.read_all(wanted.results / letter))
     wrong = consistency.ours(found, reproductions.read(wanted.results))
-    explained = consistency.settled(wrong, consistency.EXPLAINED)["explained"]
+    explained = consistency.settled(wrong, consistency.explained())["explained"]
     for finding, why in zip(wrong, explained, strict=True):
         print(f"{finding.line()} (explained: {why})")
     counted = ", ".join(f"{name} {len(runs)}" for name, runs in found.items())

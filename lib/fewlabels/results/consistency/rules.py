@@ -1,4 +1,4 @@
-"""What numbers about segmentation cannot be, whoever computed them: one function a rule.
+"""Rules that numbers about segmentation cannot break, whoever computed them: one function a rule.
 
 Scores, shares and accuracies are fractions in [0, 1]. A rule returns what was found and what was
 expected, as text, or None where nothing is wrong.
@@ -42,7 +42,7 @@ RULES = MappingProxyType(
 
 @dataclass(frozen=True)
 class Finding:
-    """One number that does not add up.
+    """One number that breaks a rule.
 
     Attributes:
         of: a system, a study, or the key of a record.
@@ -59,32 +59,34 @@ class Finding:
 
     @property
     def id(self) -> str:
-        """What an explanation names: `of/rule/where`."""
+        """`of/rule/where`, by which an explanation names the finding."""
         return f"{self.of}/{self.rule}/{self.where}"
 
     def line(self) -> str:
-        """One line: of, rule, found, expected, and where."""
+        """Write it as one line."""
         return f"{self.of} {self.rule} {self.found} {self.expected}  {self.where}"
 
 
 def findings(of: str, rule: str, *cases: tuple[str, Outcome]) -> list[Finding]:
-    """The cases (where, outcome of the rule) in which something is wrong."""
+    """Turn those cases (where, outcome of the rule) into findings in which something is wrong."""
     return [Finding(of, rule, *wrong, where) for where, wrong in cases if wrong is not None]
 
 
 def f1_iou(f1: float, iou: float, tolerance: float = ROUNDED) -> Outcome:
-    """Both follow from the same counts: F1 = 2 h / (t + p), IoU = h / (t + p - h)."""
+    """Check IoU against F1: both follow from the same counts, IoU = F1 / (2 - F1)."""
     return _unequal(iou, f1 / (2 - f1), tolerance)
 
 
 def macro_mean(mean: float, classes: Iterable[float], tolerance: float = ROUNDED) -> Outcome:
-    """A macro mean against its classes; NaN ones are absent and do not count."""
+    """Check a macro mean against its classes; NaN ones are absent and do not count."""
     return _unequal(mean, float(np.nanmean(list(classes))), tolerance)
 
 
 def precision_recall(precision: Sequence[float], recall: Sequence[float]) -> Outcome:
-    """Where only pixels of the classes shown are scored, each false positive of one class is a
-    false negative of another, so recall cannot exceed precision in every class.
+    """Check that recall does not exceed precision in every class.
+
+    It cannot where only pixels of these classes are scored: each false positive of one class is
+    then a false negative of another.
     """
     above = sum(r > p for p, r in zip(precision, recall, strict=True))
     wrong = above == len(recall)
@@ -92,39 +94,38 @@ def precision_recall(precision: Sequence[float], recall: Sequence[float]) -> Out
 
 
 def constant_predictor(miou: float, classes: int, shares: Sequence[float] = ()) -> Outcome:
-    """A network that predicts one class of share f has IoU f there and 0 elsewhere: mIoU f / k.
+    """Check that a score is not that of predicting a single class.
 
-    With the shares known, within 1 point of one of them; else at or below 1 / k, the most that any
-    single class can get.
+    A class of share f then has IoU f and the others 0, so mIoU is f / k. Where the shares are
+    known, the score must be over 1 point away from each of these; else above 1 / k.
     """
     at = [f / classes for f in shares if f > 0]
     if at:
         near = min(at, key=lambda score: abs(score - miou))
-        return (
-            (_percent(miou), f"!={_percent(near)}") if abs(miou - near) <= POINT + 1e-12 else None
-        )
+        close = abs(miou - near) <= POINT + 1e-12
+        return (_percent(miou), f"!={_percent(near)}") if close else None
     return (_percent(miou), f">{_percent(1 / classes)}") if miou <= 1 / classes else None
 
 
 def majority(accuracy: float, largest: float) -> Outcome:
-    """Predicting the largest class everywhere is right as often as its share."""
+    """Check that accuracy exceeds what predicting the largest class everywhere would reach."""
     return (_percent(accuracy), f">{_percent(largest)}") if accuracy <= largest else None
 
 
 def ce_bound(loss: float, accuracy: float, smallest_weight: float = 1.0) -> Outcome:
-    """A wrong pixel has probability at most 1/2 for its class, so costs at least ln 2 nats."""
+    """Check a loss: a wrong pixel's class has probability at most 1/2, so it costs >= ln 2."""
     bound = smallest_weight * (1 - accuracy) * log(2)
     return (f"{loss:.3f}", f">={bound:.3f}") if loss < bound else None
 
 
 def above_validation(test: float, validation: float, within: float = POINT) -> Outcome:
-    """Of unseen places neither is easier; `within` is the interval, or a point for single runs."""
+    """Check that test does not exceed validation by more than `within`, half of an interval."""
     gap = test - validation
     return (f"{100 * gap:+.2f}", f"<={100 * within:.2f}") if gap > within else None
 
 
 def label_share(labelled: float, share: float, labels: int) -> Outcome:
-    """Share of a class among `labels` pixels drawn uniformly, where masks hold `share` of it."""
+    """Check a class's share among `labels` pixels drawn uniformly from masks that hold `share`."""
     chance = ERRORS * sqrt(share * (1 - share) / labels)
     low, high = max(share - chance, 0), share + chance
     if low <= labelled <= high:
@@ -133,24 +134,24 @@ def label_share(labelled: float, share: float, labels: int) -> Outcome:
 
 
 def labels_seen(seen: int, declared: int) -> Outcome:
-    """Distinct labelled pixels that training touched."""
+    """Check the number of distinct labelled pixels that training touched."""
     return (str(seen), f"<={declared}") if seen > declared else None
 
 
 def same_cell(score: float, other: float, within: float = POINT) -> Outcome:
-    """The same configuration twice; `within` is the interval, or a point for single runs."""
+    """Check that the same configuration scores the same twice, up to `within`."""
     return _unequal(score, other, within)
 
 
 def one_code(versions: int) -> Outcome:
-    """Versions of the code behind one comparison, those that are known to agree counted as one."""
+    """Check that one version of the code, or several that agree, made what is compared."""
     return (f"{versions}", "=1") if versions > 1 else None
 
 
 def collapsed_baseline(score: float, baseline: float, healthy: float, classes: int) -> Outcome:
-    """A relative gain over a baseline that one class explains, though it scored `healthy` before.
+    """Check that a relative gain is not over a baseline that a single class explains.
 
-    Expected is the gain over the healthy run.
+    Expected is the gain over `healthy`, what the baseline scored in another experiment.
     """
     if constant_predictor(baseline, classes) is None:
         return None
@@ -158,13 +159,13 @@ def collapsed_baseline(score: float, baseline: float, healthy: float, classes: i
 
 
 def robustness(own: Sequence[float], other: Sequence[float]) -> Outcome:
-    """Scores of what is called robust and of what it is compared with, over the same levels."""
+    """Check that scores called robust change less than the others over the same levels."""
     mine, theirs = (max(scores) - min(scores) for scores in (own, other))
     return (f"{mine:.3f}", f"<{theirs:.3f}") if mine >= theirs - 1e-9 else None
 
 
 def in_general(so: Sequence[bool]) -> Outcome:
-    """The cases in which a general statement is so."""
+    """Check that a general statement is true in more than half of the cases."""
     few = 2 * sum(so) <= len(so)
     return (f"{sum(so)}/{len(so)}", f">{len(so) // 2}/{len(so)}") if few else None
 

@@ -1,12 +1,14 @@
-"""Our own tables and records, held against the same rules."""
+"""Apply the rules to our own tables and records."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from importlib.resources import files
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from fewlabels.results import records, regroup, reproductions
 from fewlabels.results.consistency import rules
@@ -21,14 +23,19 @@ from fewlabels.types import LintError
 Case = tuple[str, str, Outcome]  # rule, where, outcome
 
 
-def lint(table: pd.DataFrame, of: str = "table") -> list[Finding]:
-    """What does not add up in a table of `records.table`, by every rule that its columns allow.
+def explained() -> dict[str, str]:
+    """Read what explains findings in the published records: id (`*` for any text) -> sentence."""
+    return yaml.safe_load((files("fewlabels.results.consistency") / "explained.yaml").read_text())
 
-    Of each row: `iou_<class>` with `miou` and `f1_<class>`, `truth_<class>` with `miou` and
-    `accuracy`, `seen` with `pixels`. Of each cell, over folds: `miou` with `val_dense_miou`.
+
+def lint(table: pd.DataFrame, of: str = "table") -> list[Finding]:
+    """Find what does not add up in a table of `records.table`, by every rule its columns allow.
+
+    In each row: `iou_<class>` with `miou` and `f1_<class>`, `truth_<class>` with `miou` and
+    `accuracy`, `seen` with `pixels`. In each condition, over folds: `miou` with `val_dense_miou`.
 
     Args:
-        of: what findings call the table, such as the letter of a study.
+        of: what findings call the table, such as the name of a study.
     """
     return _found(of, _of_table(table))
 
@@ -36,9 +43,10 @@ def lint(table: pd.DataFrame, of: str = "table") -> list[Finding]:
 def ours(
     found: Mapping[str, Mapping[Unit, Record]], alike: pd.DataFrame = reproductions.NONE
 ) -> list[Finding]:
-    """What does not add up in the runs of studies: `lint` of their tables; scores as stored against
-    those of the confusion matrix; label shares; versions of the code; and equal configurations in
-    several cells.
+    """Find what does not add up in the runs of studies.
+
+    Besides `lint` of their tables, these are compared: stored scores with those of the confusion
+    matrix, label shares with masks, versions of the code, and equal configurations.
 
     Args:
         alike: runs that were trained again by another version of the code, see
@@ -49,22 +57,23 @@ def ours(
 
 
 def checked(found: Mapping[str, Mapping[Unit, Record]]) -> Counter[str]:
-    """How many times `ours` held each rule against something; 0 where nothing could be."""
+    """Count how often `ours` applied each rule; 0 where there was nothing to compare."""
     cases = _all_cases(found, reproductions.NONE)
     return Counter(rule for these in cases.values() for rule, _, _ in these)
 
 
 def settled(found: Sequence[Finding], explained: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """The findings as a table: `of`, `rule`, `found`, `expected`, `where`, `explained`.
+    """Tabulate the findings: `of`, `rule`, `found`, `expected`, `where`, `explained`.
 
     Args:
-        explained: id of a finding -> the sentence that explains it; `*` in an id stands for any
-            text.
+        explained: as returned by `explained`.
 
     Raises:
-        LintError: a finding that nobody has explained; lists all of them.
+        LintError: findings that nobody has explained; lists all of them.
     """
-    rows = [{**vars(f), "explained": _explanation(f, explained or {})} for f in found]
+    known = (explained or {}).items()
+    reasons = (next((why for id, why in known if fnmatchcase(f.id, id)), "") for f in found)
+    rows = [{**vars(f), "explained": why} for f, why in zip(found, reasons, strict=True)]
     open_ones = [f.line() for f, row in zip(found, rows, strict=True) if not row["explained"]]
     if open_ones:
         raise LintError(
@@ -75,12 +84,13 @@ def settled(found: Sequence[Finding], explained: Mapping[str, str] | None = None
 
 
 def grouped(letter: str, study: Study, found: Iterable[Record]) -> dict[str, dict[Unit, Record]]:
-    """The records of a study as `ours` takes them: those that differ only in the cell, fold, draw
-    and seed stand together, by the letter of the study (with the data set, where there are several
-    groups).
+    """Group the records of a study as `ours` takes them.
+
+    Records of a group differ only in what the study varies and in fold, draw and seed. A group is
+    named after the study, with data set and number where there are several.
 
     Raises:
-        LintError: a record that fits no cell, or two that fit the same place.
+        LintError: a record of no condition, or two of the same unit.
     """
     named, groups = {factor for cell in study.cells().values() for factor in cell}, {}
     filled = named - set(vars(Run()))  # places in the name of a model
@@ -102,7 +112,7 @@ def grouped(letter: str, study: Study, found: Iterable[Record]) -> dict[str, dic
 
 
 def _cell(study: Study, record: Record, varied: Iterable[str]) -> str:
-    """The cell that, at some scale, has what varies between cells as the record has it."""
+    """Find the condition whose varied factors, at some scale, are those of the record."""
     data = record.run.data.partition(":")[0]
     for scale in study.scales.values():
         for start in scale.starts:
@@ -141,10 +151,6 @@ def _found(of: str, cases: Iterable[Case]) -> list[Finding]:
     return [f for rule, where, outcome in cases for f in findings(of, rule, (where, outcome))]
 
 
-def _explanation(finding: Finding, explained: Mapping[str, str]) -> str:
-    return next((text for id, text in explained.items() if fnmatchcase(finding.id, id)), "")
-
-
 def _of_row(row: Mapping[str, object]) -> Iterator[Case]:
     where = ", ".join(f"{k} {row[k]}".removeprefix("cell ") for k in records.UNIT if k in row)
     iou, f1, truth = (_by_class(row, column) for column in ("iou", "f1", "truth"))
@@ -162,13 +168,13 @@ def _of_row(row: Mapping[str, object]) -> Iterator[Case]:
 
 
 def _by_class(row: Mapping[str, object], column: str) -> dict[str, float]:
-    """Class -> value of the columns `<column>_<class>`, undefined ones left out."""
+    """Class -> value of the columns `<column>_<class>`, without undefined ones."""
     named = {k.removeprefix(f"{column}_"): v for k, v in row.items() if k.startswith(f"{column}_")}
     return {name: value for name, value in named.items() if np.isfinite(value)}
 
 
 def _against_validation(table: pd.DataFrame) -> Iterator[Case]:
-    """On the mean over folds, never on one: places differ, so single folds exceed by chance."""
+    """Compare means over folds: places differ, so that single folds exceed by chance."""
     for cell, rows in table.dropna(subset="val_dense_miou").groupby("cell", sort=False):
         if len(rows) < 2:
             continue
@@ -180,7 +186,7 @@ def _against_validation(table: pd.DataFrame) -> Iterator[Case]:
 
 
 def _stored(runs: Mapping[Unit, Record]) -> Iterator[Case]:
-    """The scores that were written when the run ended, against those of its confusion matrix."""
+    """Compare the scores that were stored when the run ended with its confusion matrix."""
     for (cell, fold, pair), record in runs.items():
         where = f"{cell}, fold {fold}, pair {pair}, as stored"
         stored = record.facts["scores"]
@@ -190,11 +196,11 @@ def _stored(runs: Mapping[Unit, Record]) -> Iterator[Case]:
 
 
 def _label_shares(runs: Mapping[Unit, Record]) -> Iterator[Case]:
-    """Labels of uniform draws, against the masks of the training tiles.
+    """Compare labels of uniform draws with the masks of the training tiles.
 
     Those are the test tiles of the other folds, so their masks are in the other folds' confusion
-    matrices. Where that is not so (folds missing, classes left out) nothing is compared. A budget
-    of pixels a tile gives every tile the same weight, a share of them gives every pixel the same.
+    matrices. Where they are not (folds missing, classes ignored) nothing is compared. A budget of
+    pixels a tile gives every tile the same weight, a share of them gives every pixel the same.
     """
     tested = {fold: record for (_, fold, _), record in runs.items()}
     for (cell, fold, pair), record in runs.items():
@@ -220,12 +226,12 @@ def _versions(runs: Mapping[Unit, Record], alike: pd.DataFrame) -> Iterator[Case
 
 
 def _same_cells(found: Mapping[str, Mapping[Unit, Record]]) -> Iterator[Case]:
-    """Cells, of one study or several, whose runs differ in nothing but fold, draw and seed."""
+    """Compare conditions, of any study, whose runs differ only in fold, draw and seed."""
     cells: dict[Run, dict[str, list[Record]]] = {}
     for study, runs in found.items():
         for (cell, _, _), record in runs.items():
-            same = replace(record.run, fold=0, draw=0, seed=0)
-            cells.setdefault(same, {}).setdefault(f"{study}: {cell}", []).append(record)
+            named = cells.setdefault(replace(record.run, fold=0, draw=0, seed=0), {})
+            named.setdefault(f"{study}: {cell}", []).append(record)
     for (first, mine), *others in (list(same.items()) for same in cells.values()):
         for other, theirs in others:
             if {r.key for r in mine} == {r.key for r in theirs}:
