@@ -1,6 +1,7 @@
 """What follows for a practitioner, from tables of runs made by hand."""
 
 import re
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 
 from fewlabels import studies
 from fewlabels.experiments import recommendations
+from fewlabels.results.records import Record
+from fewlabels.scoring.metrics import Statistics
+from fewlabels.studies.run import Run
 
 
 def table(gain: float, folds: int = 5) -> pd.DataFrame:
@@ -51,9 +55,9 @@ def test_what_is_decided_is_said_with_its_numbers():
     rows = [("A: x.", "1.0 [0.5, 1.5] points; more", 15, "holds"), ("B: y.", "-", 3, "cannot tell")]
     judged = pd.DataFrame(rows, columns=["claim", "ours", "n", "verdict"])
     assert recommendations.decided(judged).splitlines() == [
-        "Decided are 1 of 2 claims:", "", "- A: x. 1.0 [0.5, 1.5] points, n = 15: holds.",
+        "1 of 2 claims are decided:", "", "- A: x. 1.0 [0.5, 1.5] points, n = 15: holds.",
     ]  # fmt: skip
-    assert recommendations.decided(judged[1:]).startswith("Decided are 0 of 1")
+    assert recommendations.decided(judged[1:]).startswith("0 of 1 claims are decided")
 
 
 def test_every_choice_rests_on_a_declared_claim_of_its_study():
@@ -65,6 +69,31 @@ def test_every_choice_rests_on_a_declared_claim_of_its_study():
 def test_departures_are_those_of_the_five_systems():
     said = recommendations.departures(studies.STUDIES).splitlines()
     assert [line[2] for line in said] == list("ABCDE")
+
+
+def test_clicks_on_two_data_sets_are_told_apart(monkeypatch: pytest.MonkeyPatch):
+    bare = Statistics(np.zeros((0, 2, 2), int))
+
+    def record(data: str, arm: str, pair: int) -> Record:
+        facts = {"clicks": {"arm": arm, "rounds": 5, "pixels": 10}}
+        return Record("", Run(data=data, draw=pair), facts, pd.DataFrame(), (), bare)
+
+    every = [record(*of) for of in product(("dubai", "synthetic"), ("margin", "random"), (0, 1))]
+    monkeypatch.setattr(
+        recommendations.records, "read_all", lambda _: [*every, record("b", "random", 0)]
+    )
+    gains = {("dubai", "margin"): 0.1}
+    monkeypatch.setattr(recommendations.records, "table", lambda found: pd.DataFrame(
+        {"cell": arm, "fold": fold, "pair": pair, "miou": gains.get((r.run.data, arm), 0.0)}
+        for (arm, fold, pair), r in found.items()
+    ))  # fmt: skip
+    said = recommendations.clicks_said(Path())
+    assert "on dubai, 5 rounds of 10 pixels an image, those of small margin gained 10.0 [" in said
+    assert "on synthetic, 5 rounds" in said
+    assert "gained 0.0 [" in said
+    assert " on b," not in said
+    monkeypatch.setattr(recommendations.records, "read_all", lambda _: [])
+    assert "has not been measured" in recommendations.clicks_said(Path())
 
 
 def test_a_report_opens_with_shares_of_the_dense_score_and_what_is_decided():
@@ -79,9 +108,9 @@ def test_a_report_opens_with_shares_of_the_dense_score_and_what_is_decided():
     )
     judged = pd.DataFrame([("A: x.", "1", 15, "holds")], columns=["claim", "ours", "n", "verdict"])
     said = recommendations.opening({"budget": curve}, judged)
-    reach = "reach 60 [60, 60] % on 10, 80 [80, 80] % on 1,000 labelled pixels an image (n = 6"
-    assert said.index(reach) < said.index("Decided are 1 of 1 claims")
-    assert "reach" not in recommendations.opening({}, judged)
+    reach = "With 1,000 labelled pixels an image a network reaches 80 [80, 80] % of the mIoU"
+    assert said.index(reach) < said.index("1 of 1 claims are decided")
+    assert "reaches" not in recommendations.opening({}, judged)
     notebook = (Path(__file__).parents[1] / "notebooks" / "90_analysis.py").read_text()
     for label in re.findall(r"@(tbl-\w+)", said):
         assert f"#| label: {label}\n" in notebook

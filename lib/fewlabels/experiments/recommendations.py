@@ -1,5 +1,6 @@
-"""What can be chosen at a label budget, what to take, and the declared claim that decides; and
-whether it pays to click where a network is undecided. Records are read without torch.
+"""Recommendations for each label budget, from the verdicts on declared claims.
+
+Also whether it helps to annotate where a network is undecided. Records are read without torch.
 """
 
 import re
@@ -20,8 +21,9 @@ from fewlabels.types import RecordError
 
 
 class Choice(NamedTuple):
-    """Two ways at a budget, the claim that the first is better, and the one to take where that
-    cannot be told: the plainer, or the one that costs nothing more.
+    """Two options at a budget, the claim that the first is better, and the default.
+
+    The default is for where the claim is undecided: the simpler option, or one without extra cost.
     """
 
     budget: str
@@ -60,10 +62,11 @@ CLICKS = Claim(
 
 
 def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row a choice: the labels, what is held against what, what the first gains over the second
-    with its 95 % interval, n units, the verdict on the claim that it is better, and which to take:
-    the first where it holds, the second where the interval is on its side, else (also where they
-    are shown to be as good) what stands otherwise, called a default.
+    """Recommend an option for each choice: `labels`, `choice`, `gain of the first` (with its 95 %
+    interval), `n` units, `verdict` on the claim that it is better, and `take`.
+
+    To take is the first option where the claim holds, the second where the interval lies on its
+    side, and else the default, which is called so.
 
     Args:
         tables: `sweep.table` of each study that has records.
@@ -71,9 +74,9 @@ def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     judged = {}
     for name in {choice.study for choice in CHOICES} & set(tables):
         claims = studies.study(name).claims
-        told = statistics.claims_table(tables[name], claims).set_axis(list(claims))
+        shown = statistics.claims_table(tables[name], claims).set_axis(list(claims))
         effects = statistics.verdicts(tables[name], claims).set_index("claim")["effect"]
-        judged[name] = told.join(effects)
+        judged[name] = shown.join(effects)
     return pd.DataFrame([_row(choice, judged.get(choice.study)) for choice in CHOICES])
 
 
@@ -93,45 +96,41 @@ def _row(choice: Choice, judged: pd.DataFrame | None) -> dict[str, object]:
 
 
 def decided(judged: pd.DataFrame) -> str:
-    """The claims of a table of `claims` that have a verdict, as Markdown: how many, and which."""
-    told = judged[judged["verdict"].isin(["holds", "does not hold"])]
+    """List, as Markdown, the claims of a table of `claims` that have a verdict."""
+    clear = judged[judged["verdict"].isin(["holds", "does not hold"])]
     lines = [
         f"- {row.claim} {row.ours.partition(';')[0]}, n = {row.n}: {row.verdict}."
-        for row in told.itertuples()
+        for row in clear.itertuples()
     ]
-    return "\n".join([f"Decided are {len(told)} of {len(judged)} claims:\n", *lines])
+    return "\n".join([f"{len(clear)} of {len(judged)} claims are decided:\n", *lines])
 
 
 def opening(tables: Mapping[str, pd.DataFrame], judged: pd.DataFrame) -> str:
-    """What a report begins with, as Markdown: how far few labels go, where that study is shown,
-    and what is `decided`.
+    """Write the abstract's findings as Markdown: how far few labels go, and what is `decided`.
 
     Args:
         tables: as for `table`.
         judged: from `claims`.
     """
-    said = [decided(judged)]
+    parts = [decided(judged)]
     if "budget" in tables:
         rows = statistics.budget_table(tables["budget"], studies.budget.DENSE).iloc[:-1]
-        reached = [
-            f"{row['% of the dense score']} % on {row['pixels an image']}"
-            for _, row in rows.iterrows()
-        ]
-        said.insert(
+        row = rows.loc["100 px"] if "100 px" in rows.index else rows.iloc[-1]
+        parts.insert(
             0,
-            "How far few labels go: of the mIoU of networks trained on every pixel for as many "
-            f"steps, others reach {', '.join(reached)} labelled pixels an image (n = "
-            f"{rows['n'].min()} each, 95 % intervals over places).",
+            f"With {row['pixels an image']} labelled pixels an image a network reaches "
+            f"{row['% of the dense score']} % of the mIoU of one trained on every pixel for as "
+            f"many steps (n = {row['n']}, 95 % interval over sites).",
         )
-    said.append(
-        "The others cannot be told from these runs; @tbl-verdicts has the smallest effect that "
-        "each could have seen, @tbl-answers what to do at each budget."
+    parts.append(
+        "The other claims are undecided: @tbl-verdicts has the smallest effect that each could "
+        "have detected, @tbl-answers what to do at each budget."
     )
-    return "\n\n".join(said)
+    return "\n\n".join(parts)
 
 
 def claims(found: Mapping[str, Mapping[Unit, Record]]) -> pd.DataFrame:
-    """Every claim of these studies, those about time among them: `setting`, claim, what they
+    """Decide every claim of these studies, also those about time: `setting`, claim, what was
     reported, what we measured (effect with its 95 % interval), p after Holm, n and verdict.
 
     Args:
@@ -150,7 +149,7 @@ def claims(found: Mapping[str, Mapping[Unit, Record]]) -> pd.DataFrame:
 
 
 def settings(found: Mapping[str, Mapping[Unit, Record]]) -> list[str]:
-    """One line for all studies that share images and sizes."""
+    """Write one line for all studies that share images and sizes."""
     alike: dict[tuple, list[str]] = {}
     for name, these in found.items():
         run = next(iter(these.values())).run
@@ -165,7 +164,7 @@ def settings(found: Mapping[str, Mapping[Unit, Record]]) -> list[str]:
 
 
 def _setting(run: Run) -> str:
-    """Data, longer side of an image, and the width of a network of our own."""
+    """Name the data, the longer side of an image, and the width of a network of our own."""
     sizes = f"{run.data.partition(':')[0]} {run.grid} px"
     width = re.search(r"width=(\d+)", run.model)
     return f"{sizes}, width {width[1]}" if width else sizes
@@ -191,16 +190,24 @@ def clicks(found: Mapping[Unit, Record]) -> pd.DataFrame:
 
 
 def clicks_said(folder: Path) -> str:
-    """What the records of `annotate` in `folder` say of the claim, in a sentence."""
-    every = records.read_all(folder)
-    found = {(r.facts["clicks"]["arm"], r.run.fold, r.run.draw): r for r in every}
+    """Say what the records of `annotate` in `folder` show, in one sentence a data set."""
+    of_data: dict[str, dict[Unit, Record]] = {}
+    for record in records.read_all(folder):
+        unit = (record.facts["clicks"]["arm"], record.run.fold, record.run.draw)
+        of_data.setdefault(record.run.data, {})[unit] = record
+    said = [_clicks_of(data, found) for data, found in of_data.items()]
+    none = "Whether such clicks help more than random ones has not been measured here yet."
+    return " ".join(filter(None, said)) or none
+
+
+def _clicks_of(data: str, found: Mapping[Unit, Record]) -> str:
     try:
         row = clicks(found).iloc[0]
     except RecordError:
-        return "Whether such clicks help more than random ones has not been measured here yet."
-    how = every[0].facts["clicks"]
+        return ""
+    how = next(iter(found.values())).facts["clicks"]
     return (
-        f"With a simulated annotator on {every[0].run.data}, {how['rounds']} rounds of "
-        f"{how['pixels']} pixels an image, those of small margin gained {row['ours']} of mIoU over "
-        f"random ones (n = {row['n']}): {row['verdict']}."
+        f"With a simulated annotator on {data}, {how['rounds']} rounds of {how['pixels']} pixels "
+        f"an image, those of small margin gained {row['ours']} of mIoU over random ones "
+        f"(n = {row['n']}): {row['verdict']}."
     )
