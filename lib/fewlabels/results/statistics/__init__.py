@@ -1,5 +1,7 @@
-"""From units to verdicts. A unit is one (pair, fold). Units of one fold share their ground, so the
-interval is over folds, the independent blocks; the permutation test is over units.
+"""From units to verdicts. A unit is one (fold, replicate).
+
+Units of one fold share their ground, so intervals are over folds, the independent blocks. The
+permutation test is over units.
 """
 
 from fewlabels.results.statistics.contrasts import contrasts, paired
@@ -14,15 +16,19 @@ from fewlabels.results.statistics.judge import (  # fmt: skip
     verdict,
     verdicts,
 )
-from fewlabels.results.statistics.significance import (  # fmt: skip
+from fewlabels.results.statistics.significance import (
     UNITS,
+    Spread,
     binomial,
+    cliffs_delta,
+    d_z,
     equivalence,
     proportion,
     sign_flip,
+    smallest_effect,
     smallest_p,
+    spread,
 )
-from fewlabels.results.statistics.sizes import Spread, cliffs_delta, d_z, smallest_effect, spread
 from fewlabels.results.statistics.summaries import (  # fmt: skip
     area_under_budget_curve,
     budget_reaching,

@@ -1,4 +1,4 @@
-"""A claim's value for each unit, from a table of runs. A unit is one (pair, fold)."""
+"""Compute a claim's value for each unit of a table of runs. A unit is one (fold, replicate)."""
 
 import pandas as pd
 
@@ -7,21 +7,22 @@ from fewlabels.studies.design import Claim
 
 
 def paired(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
-    """A claim's value for each unit: columns `fold`, `pair`, `plus`, `minus`, `value`.
+    """Compute a claim's value for each unit: columns `fold`, `pair`, `plus`, `minus`, `value`.
 
-    `plus` and `minus` are the two sides whose equality would leave nothing of the claim: means of
-    `claim.metric` over cells, gains, or a threshold; for `share` and `ratio`, `minus` is the
-    threshold times what stands in the column `of`. `value` is their difference; for `share` and
-    `ratio` over the mean of `of`, so that its mean is the quotient of the means less the threshold.
-    For `largest` and `each`, the contrast with the smallest mean. Units that lack a value are left
-    out, as are all of them where no run of a cell is there, or no record holds the metric.
+    `plus` and `minus` are the two sides that the claim says differ: means of `claim.metric` over
+    conditions, gains, or a threshold. `value` is their difference. For `share` and `ratio`, `minus`
+    is the threshold times the column `of`, and `value` is divided by the mean of `of`, so that its
+    mean is the quotient of the means minus the threshold. For `largest` and `each`, the contrast
+    with the smallest mean. Units without a value are left out; without any run of a condition, or
+    any record with the metric, that is all of them.
     """
     return min(contrasts(table, claim), key=lambda units: units["value"].mean())
 
 
 def closest(table: pd.DataFrame, claim: Claim) -> str:
-    """What a claim of several contrasts is held against in that of the smallest mean, in words: a
-    rival's gain, or a cell. Empty where there is one contrast, or no unit.
+    """Name what a claim is compared with in its smallest contrast: a rival's gain or a condition.
+
+    Empty where there is one contrast, or no unit.
     """
     means = [units["value"].mean() for units in contrasts(table, claim)]
     if len(means) < 2 or pd.isna(means).any():
@@ -31,8 +32,8 @@ def closest(table: pd.DataFrame, claim: Claim) -> str:
 
 
 def contrasts(table: pd.DataFrame, claim: Claim) -> list[pd.DataFrame]:
-    """As `paired`: one table a rival for `largest`, one a pair of cells for `each`, one for all
-    other measures.
+    """Compute tables as `paired` does: for `largest` one a rival, for `each` one a pair of
+    conditions, else one.
     """
     wide = _wide(table, claim)
     plus, minus = (wide[list(c)].mean(axis=1, skipna=False) for c in (claim.plus, claim.minus))
@@ -60,7 +61,7 @@ def contrasts(table: pd.DataFrame, claim: Claim) -> list[pd.DataFrame]:
 
 
 def _wide(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
-    """The claim's metric, one row a unit, one column a cell; NaN where there is none."""
+    """Arrange the claim's metric, a row for each unit, a column for each condition."""
     held = table.reindex(columns=["cell", "fold", "pair", claim.metric])
     wide = held.pivot(index=["fold", "pair"], columns="cell", values=claim.metric)
     return wide.reindex(columns=list(claim.cells)).astype(float)

@@ -1,4 +1,4 @@
-"""From units to verdicts: the decision rule for a family of claims, and its tables for readers."""
+"""Decide the claims of a study from its units, and tabulate the verdicts for readers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,12 +12,15 @@ from fewlabels.results.statistics.intervals import Interval, block_bootstrap, in
 from fewlabels.results.statistics.significance import (  # fmt: skip
     UNITS,
     binomial,
+    cliffs_delta,
+    d_z,
     equivalence,
     proportion,
     sign_flip,
+    smallest_effect,
     smallest_p,
+    spread,
 )
-from fewlabels.results.statistics.sizes import cliffs_delta, d_z, smallest_effect, spread
 from fewlabels.studies.design import Claim
 
 ALPHA = 0.05
@@ -30,13 +33,13 @@ SHOWN = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is measured of one claim, before the correction for its family.
+    """What is measured of one claim, before the correction for its family.
 
     Attributes:
         effect: the interval that decides, over blocks.
-        bootstrap: the block bootstrap's, reported only.
-        p: of the test of the claim's measure; for `equivalence`, that it is within the margin.
-        p_none: that the effect is within the margin; NaN where the measure has none.
+        bootstrap: the interval of the block bootstrap, reported only.
+        p: of the test of the claim's measure.
+        p_none: of the test that the effect lies within the margin; NaN where it has none.
         d_z, delta: effect sizes; Cliff's delta compares the sides of `paired`.
         detectable: `smallest_effect` at this spread, these blocks and units.
     """
@@ -51,12 +54,11 @@ class Evidence:
 
 
 def evidence(table: pd.DataFrame, claim: Claim) -> Evidence:
-    """What the units of a claim say.
+    """Measure a claim on its units; all NaN where there is no unit.
 
-    For `largest` the effect is the lead over the closest rival, for `each` the smallest difference:
-    of all contrasts the smallest mean, low and high end, each interval at 1 - 0.05 / contrasts so
-    that together they cover, and the largest p, since each has to hold. For `share` and `ratio` the
-    interval is Fieller's, see `quotient`. Without a single unit all of it is NaN.
+    For `largest` and `each`, every contrast has to hold. So the effect is the smallest mean, low
+    and high end of all contrasts, each interval at 1 - 0.05 / contrasts so that together they
+    cover, and p is the largest. For `share` and `ratio` the interval is that of `quotient`.
     """
     units = paired(table, claim)
     if units.empty:
@@ -78,7 +80,7 @@ def evidence(table: pd.DataFrame, claim: Claim) -> Evidence:
 
 
 def _tested(table: pd.DataFrame, claim: Claim, p_none: float) -> tuple[Interval, float]:
-    """The deciding interval and the p that goes with it."""
+    """Compute the deciding interval and the p that goes with it."""
     tables = contrasts(table, claim)
     every = [(units["value"].to_numpy(), units["fold"].to_numpy()) for units in tables]
     (values, blocks), at = every[0], claim.threshold
@@ -94,8 +96,8 @@ def _tested(table: pd.DataFrame, claim: Claim, p_none: float) -> tuple[Interval,
 
 
 def verdicts(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
-    """One row a claim: `claim`, what `Evidence` holds, `p_holm` over these claims, `units` and
-    `verdict`.
+    """Decide each claim: a row of `claim`, the fields of `Evidence`, `p_holm` over these claims,
+    `units` and `verdict`.
     """
     found = {name: evidence(table, claim) for name, claim in claims.items()}
     tests = [1.0 if np.isnan(e.p) else e.p for e in found.values()]
@@ -109,7 +111,7 @@ def verdicts(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
 
 
 def verdict(claim: Claim, effect: Interval, p_holm: float, p_none: float = np.nan) -> str:
-    """The decision rule for one claim, the first of these that is so.
+    """Apply the decision rule to one claim; the first of these that is true.
 
     *holds*: Holm p below 0.05 and the whole interval on the claimed side of 0 (`equivalence`:
     within the margin). *does not hold*: the interval on the other side (`equivalence`: beyond the
@@ -131,11 +133,11 @@ def verdict(claim: Claim, effect: Interval, p_holm: float, p_none: float = np.na
 def declared(
     claims: Mapping[str, Claim], folds: int, pairs: int, pilot: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """What is fixed before the runs, one row a claim: `claim`, `rule`, `units`, the `smallest p`
-    that the units can give after Holm, and the effect that is `detectable` at the pilot's spread.
+    """Tabulate what is fixed before the runs: `claim`, `rule`, `units`, the `smallest p` that the
+    units can give after Holm, and the effect that is `detectable` at the pilot's spread.
 
-    Equivalence is tested by t, which has no smallest p: NaN. Detectable is in the unit of the
-    value, for 80 % of studies; NaN without a pilot of two places.
+    Equivalence is tested by t, which has no smallest p: NaN. Detectable is the true effect, in the
+    unit of the value, that 80 % of such studies detect; NaN without a pilot of two sites.
     """
     units, rows = folds * pairs, []
     for name, claim in claims.items():
@@ -151,10 +153,10 @@ def declared(
 def promise(
     claims: Mapping[str, Claim], folds: int, pairs: int, pilot: pd.DataFrame | None = None
 ) -> str:
-    """What so many units can show, in one line for a person who has yet to run them.
+    """Say in one line what so many units can show, before anything is run.
 
     Args:
-        pilot: runs that are there already; their spread says which effects can be seen.
+        pilot: runs that are recorded already, whose spread decides which effects are detectable.
     """
     table = declared(claims, folds, pairs, pilot).set_index("claim")
     p = table["smallest p"].min()
@@ -168,32 +170,25 @@ def promise(
 
 
 def claims_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
-    """`verdicts` for readers: claim (and what came closest, where it is held against
-    several), theirs, ours (effect with interval), p, n and verdict.
+    """Tabulate `verdicts` for readers: claim (with the closest of several contrasts), theirs, ours
+    (effect with interval), p, n and verdict.
     """
     judged = verdicts(table, claims)
-    return pd.DataFrame(
-        {
-            "claim": [
-                f"{name}: {claim.text}{_closest(closest(table, claim))}"
-                for name, claim in claims.items()
-            ],
-            "theirs": [claim.theirs for claim in claims.values()],
-            "ours": [
-                _in_words(*pair) for pair in zip(claims.values(), judged["effect"], strict=True)
-            ],
-            "p (Holm)": [
-                _p(*pair, 2) for pair in zip(judged["p_holm"], judged["units"], strict=True)
-            ],
-            "n": judged["units"].to_list(),
-            "verdict": judged["verdict"].to_list(),
-        }
-    )
+    rows = []
+    for (name, claim), mine in zip(claims.items(), judged.itertuples(), strict=True):
+        against = closest(table, claim)
+        near = f" (Closest: {against}.)" if against else ""
+        rows.append(
+            {"claim": f"{name}: {claim.text}{near}", "theirs": claim.theirs}
+            | {"ours": _in_words(claim, mine.effect), "p (Holm)": _p(mine.p_holm, mine.units, 2)}
+            | {"n": mine.units, "verdict": mine.verdict}
+        )
+    return pd.DataFrame(rows)
 
 
 def evidence_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
-    """`verdicts` for readers who want to check them: effect with its interval, the bootstrap's,
-    effect sizes, the smallest detectable effect, p, n and verdict.
+    """Tabulate `verdicts` for readers who check them: effect with its interval, that of the
+    bootstrap, effect sizes, the smallest detectable effect, p, n and verdict.
     """
     rows = [
         {
@@ -213,9 +208,11 @@ def evidence_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataF
 
 
 def _detectable(table: pd.DataFrame, claim: Claim, folds: int, n: int) -> float:
-    """The smallest effect that `n` units in `folds` places can see, at the spread of the claim's
-    units in `table`, with the interval that decides; of one place the units stand in for places, as
-    in `interval`. NaN where no difference is claimed, or the spread cannot be told.
+    """Compute the smallest effect that `n` units in `folds` folds can detect, with the interval
+    that decides, at the spread of the claim's units in `table`.
+
+    With one fold the units replace folds, as in `interval`. NaN where no difference is claimed or
+    the spread is unknown.
     """
     tables = contrasts(table, claim)
     units = min(tables, key=lambda these: these["value"].mean())
@@ -250,10 +247,6 @@ def _in_words(claim: Claim, effect: Interval) -> str:
     at = claim.margin if claim.measure == "no_gain" else at
     scale, digits, unit = _shown(claim)
     return _moved(effect, at).text(scale, digits) + unit
-
-
-def _closest(against: str) -> str:
-    return f" (Closest: {against}.)" if against else ""
 
 
 def _plain(value: float) -> str:

@@ -1,6 +1,4 @@
-"""What the runs of a study say before any claim: a mean a condition, shares of the dense bound, the
-area under a budget curve.
-"""
+"""Summarise the runs of a study: means of conditions, shares of the dense bound, budget curves."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,8 +11,9 @@ from fewlabels.types import unknown
 
 
 def shares_of_bound(table: pd.DataFrame, bound: str, metric: str = "miou") -> dict[str, Interval]:
-    """Of each cell but `bound`: its mean `metric` over that of the bound, on the units that have
-    both, with the interval of `quotient` over folds. A fraction.
+    """Divide each condition's mean `metric` by that of `bound`, on the units that have both.
+
+    A fraction, with the interval of `quotient` over folds.
 
     Raises:
         UnknownName: no such cell.
@@ -30,9 +29,10 @@ def shares_of_bound(table: pd.DataFrame, bound: str, metric: str = "miou") -> di
 
 
 def budget_table(table: pd.DataFrame, bound: str) -> pd.DataFrame:
-    """For readers: a row a budget (`cell`), from few labels to the cell `bound`, which has all:
-    labelled pixels an image (mean), their share of the bound's, mIoU's share of the bound's and
-    mIoU, both with a 95 % interval over folds; n, the runs.
+    """Tabulate budgets for readers, from few labels to the condition `bound`, which has all.
+
+    Columns: mean labelled pixels an image, their share of the bound's, the mIoU's share of the
+    bound's and mIoU, both with a 95 % interval over folds; n, the runs.
 
     Raises:
         UnknownName: no such cell.
@@ -51,7 +51,7 @@ def budget_table(table: pd.DataFrame, bound: str) -> pd.DataFrame:
 def area_under_budget_curve(
     budgets: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
 ) -> float:
-    """Mean height of the score over the logarithm of the budget, in the unit of the scores.
+    """Average the score over the logarithm of the budget, in the unit of the scores.
 
     The area under the points joined by straight lines over log10(budget) (the trapezoid rule),
     divided by the width of that range: a constant score is its own area. Curves are comparable only
@@ -74,9 +74,10 @@ def area_under_budget_curve(
 def budget_reaching(
     budgets: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"], level: float
 ) -> float:
-    """The smallest budget from which on the score stays at or above `level`, on the points joined
-    by straight lines over log10(budget); infinite where the last score is below it, and the first
-    budget where no score is. Points may come in any order.
+    """Find the smallest budget from which on the score stays at or above `level`.
+
+    The points are joined by straight lines over log10(budget), and may come in any order. Infinite
+    where the last score is below the level; the first budget where no score is.
 
     Raises:
         ValueError: as `area_under_budget_curve`.
@@ -103,9 +104,10 @@ def budgets_reaching(
     resamples: int = 2_000,
     seed: int = 0,
 ) -> Interval:
-    """`budget_reaching` of the mean curve (mean of the block means), with the percentile bootstrap
-    of whole blocks, which is too narrow for few of them (see `intervals.block_bootstrap`). An end
-    is infinite where the curve does not reach the level; NaN ends where there is one block.
+    """Apply `budget_reaching` to the mean of the block means, with the bootstrap of whole blocks.
+
+    The interval is too narrow for few blocks, see `intervals.block_bootstrap`. An end is infinite
+    where the curve does not reach the level; with one block the ends are NaN.
     """
     means = pd.DataFrame(scores).groupby(blocks).mean().to_numpy()
     found = budget_reaching(budgets, means.mean(axis=0), level)
@@ -118,9 +120,11 @@ def budgets_reaching(
 
 
 def by_class(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """For readers: of each class precision, recall, F1 and IoU in % with a 95 % interval over
-    folds, as text, over the runs of a table; runs without a score (a class that was never
-    predicted has no precision) are left out of it, "-" where none is left.
+    """Tabulate precision, recall, F1 and IoU of each class for readers, in % with a 95 % interval
+    over folds, as text.
+
+    Runs without a score are left out of it (a class that was never predicted has no precision);
+    "-" where none is left.
     """
     scores = {"precision": "precision", "recall": "recall", "F1": "f1", "IoU": "iou"}
     rows = {
@@ -136,8 +140,8 @@ def _text(scored: pd.DataFrame) -> str:
 
 
 def summary(table: pd.DataFrame, columns: Mapping[str, tuple[str, float, int]]) -> pd.DataFrame:
-    """For readers: of each condition (`cell`) the mean of some columns with its 95 % interval over
-    folds, as text, and n, its runs.
+    """Tabulate means of columns for readers: for each condition with a 95 % interval over folds, as
+    text, and n, its runs.
 
     Args:
         columns: heading -> column of `records.table`, what it is multiplied by, digits.
