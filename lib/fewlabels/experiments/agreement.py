@@ -1,11 +1,9 @@
-"""How far two annotations of the same ground agree: a scale for networks, not a bound.
+"""Measure how far two annotations of the same ground agree: a scale for networks, not a bound.
 
-Some tiles of a data set show partly the same ground and were annotated apart. One annotation is
-brought onto the pixels of the other and counted like a network's prediction, so that the same
-scores follow and people and networks can be held against each other on the same images.
-
-The maps between tiles are known to a few pixels. Each is first moved by whole pixels to where the
-two images correlate best.
+Some tiles of a data set overlap and were annotated independently. One annotation is brought onto
+the pixels of the other and scored like a prediction, so that people and networks can be compared on
+the same images. The maps between tiles are known to a few pixels; each is first moved by whole
+pixels to where the two images correlate best.
 """
 
 import json
@@ -40,7 +38,7 @@ MOST = 0.5
 
 @dataclass(frozen=True)
 class View:
-    """One annotation as truth, and another of the same ground as if it were a prediction.
+    """One annotation as truth, and another of the same ground as its prediction.
 
     Attributes:
         truth, other: the two tiles.
@@ -62,7 +60,7 @@ class View:
     correlation: float
 
     def twice(self, most: float = MOST) -> tuple[str, ...]:
-        """The images of which more than `most` is annotated twice."""
+        """List the images of which more than `most` is annotated twice."""
         return tuple(t for t, share in zip(self.tiles, self.shared, strict=True) if share > most)
 
 
@@ -76,7 +74,7 @@ class Mosaic:
 
 
 def measured(source: Source, overlaps: Mapping[tuple[str, str], Affine]) -> list[View]:
-    """Both views of every overlap, at the data's own resolution."""
+    """Measure both views of every overlap, at the data's own resolution."""
     views = []
     for (first, second), to_first in overlaps.items():
         one, two = mosaic(source, first), mosaic(source, second)
@@ -104,7 +102,7 @@ def record(views: list[View], source: Source) -> Path:
 
 
 def recorded(data: str) -> list[View]:
-    """The stored views of a data set.
+    """Read the stored views of a data set.
 
     Raises:
         RecordError: there are none; says how to make them.
@@ -118,10 +116,10 @@ def recorded(data: str) -> list[View]:
 
 
 def overlaps(data: str) -> Mapping[tuple[str, str], Affine]:
-    """Which tiles of a data set show the same ground, and how they lie.
+    """Look up which tiles of a data set show the same ground, and the maps between them.
 
     Raises:
-        UnknownName: nothing of it is known to be annotated twice.
+        UnknownName: no overlap of this data set is known.
     """
     if data not in OVERLAPS:
         raise unknown("data set with ground that was annotated twice", data, OVERLAPS)
@@ -129,7 +127,7 @@ def overlaps(data: str) -> Mapping[tuple[str, str], Affine]:
 
 
 def table(views: list[View]) -> pd.DataFrame:
-    """One row a view, over all that is annotated twice: `truth`, `other`, `images`, `pixels`,
+    """Score each view over all pixels annotated twice: `truth`, `other`, `images`, `pixels`,
     `accuracy`, `miou`, `boundary_f1` and `iou_<class>`; fractions, NaN where undefined.
     """
     rows = []
@@ -146,11 +144,11 @@ def table(views: list[View]) -> pd.DataFrame:
 
 
 def beside(view: View, found: Runs) -> pd.DataFrame:
-    """The runs that were tested on the images that a view annotates twice.
+    """Score the runs that were tested on the images that a view annotates twice.
 
     Columns `cell`, `fold`, `pair`, `miou` (of the network, on those whole images), `people` (of
-    the other annotation, on what it shows of them) and `below`: people less network. Both are means
-    over the classes that both truths hold.
+    the other annotation, on the part that it shows) and `below`: people minus network. Both are
+    means over the classes that both truths hold.
     """
     images = view.twice()
     people = metrics.scores(_of(images, view.tiles, view.statistics.confusion)).iou
@@ -166,10 +164,10 @@ def beside(view: View, found: Runs) -> pd.DataFrame:
 
 
 def compared(views: list[View], found: Mapping[str, Runs]) -> pd.DataFrame:
-    """Of each view with images annotated twice one row for people and one a condition of the
-    studies whose runs were tested on them: `truth`, `images`, `by`, `miou` and `below` (an
-    `Interval` over label draws and seeds, as all runs are of one place; of people only a mean),
-    `runs`.
+    """Compare people and the conditions of studies on the images that are annotated twice.
+
+    Columns `truth`, `images`, `by`, `miou`, `below` and `runs`. `miou` and `below` are `Interval`s
+    over replicates, as all runs are of one site; people have only a mean.
     """
     rows = []
     for view in (v for v in views if v.twice()):
@@ -191,7 +189,7 @@ def _of(
 
 
 def mosaic(source: Source, tile: str) -> Mosaic:
-    """The images of a tile put together, as they lie on the ground."""
+    """Join the images of a tile as they lie on the ground."""
     numbers = [i for i, place in enumerate(source.places) if place == tile]
     pairs = [source.decode(i) for i in numbers]
     rows = [pairs[at : at + SIDE] for at in range(0, len(pairs), SIDE)]
@@ -209,9 +207,10 @@ def mosaic(source: Source, tile: str) -> Mosaic:
 def aligned(
     one: Mosaic, two: Mosaic, there: Float[np.ndarray, "3 3"]
 ) -> tuple[Float[np.ndarray, "3 3"], tuple[int, int], float]:
-    """The map from pixels (x, y, 1) of `one` to those of `two`, moved to where the grey values
-    correlate best; by how much, of equals the least; and the correlation. Every third pixel is
-    looked at.
+    """Move the map from pixels (x, y, 1) of `one` to `two` to where grey values correlate best.
+
+    Returns the map, by how much it moved (the least of equals), and the correlation, over every
+    third pixel.
     """
     found, at = [], tuple(axis[::3, ::3] for axis in np.indices(one.grey.shape, sparse=True))
     for x, y in product(range(-MOVE, MOVE + 1), repeat=2):
@@ -226,7 +225,7 @@ def aligned(
 def counted(
     truth: Mosaic, other: Mosaic, there: Float[np.ndarray, "3 3"], classes: int
 ) -> tuple[tuple[str, ...], tuple[float, ...], Statistics]:
-    """Ids, shares and statistics of the images of `truth` of which `other` shows something."""
+    """Count ids, shares and statistics of the images of `truth` that overlap `other`."""
     found = {}
     for id, (rows, columns) in truth.images.items():
         at = np.ogrid[rows, columns]
@@ -251,7 +250,7 @@ def beneath(
     y: Int[np.ndarray, "#m #n"],
     x: Int[np.ndarray, "#m #n"],
 ) -> tuple[Bool[np.ndarray, "m n"], Shaped[np.ndarray, " inside"]]:
-    """Which of the pixels (x, y) a map takes into `values`, and the nearest value of each."""
+    """Find which pixels (x, y) a map takes into `values`, and the nearest value of each."""
     right, down = (np.rint(row[0] * x + row[1] * y + row[2]).astype(np.int64) for row in there[:2])
     inside = (right >= 0) & (down >= 0) & (right < values.shape[1]) & (down < values.shape[0])
     return inside, values[down[inside], right[inside]]

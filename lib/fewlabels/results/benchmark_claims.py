@@ -1,7 +1,7 @@
-"""Claims about time: committed benchmarks held against what a study declares of them.
+"""Decide claims about time from committed benchmarks.
 
-A benchmark's interval is over what was timed (such as masks), on one machine: it says how much they
-differ, not how another machine would do.
+The interval of a benchmark is over what was timed (such as masks), on one machine; it says nothing
+about other machines.
 """
 
 import json
@@ -17,7 +17,7 @@ from fewlabels.types import RecordError
 
 
 def seconds(bench: str, title: str) -> pd.DataFrame:
-    """A table of a committed benchmark: one row a thing that was timed, one column a side.
+    """Read a table of a committed benchmark: a row for each thing timed, a column for each side.
 
     Raises:
         RecordError: the benchmark or the table is not there; says how to make it.
@@ -33,7 +33,7 @@ def seconds(bench: str, title: str) -> pd.DataFrame:
 
 
 def measured(timing: Timing) -> tuple[Interval, Interval]:
-    """Seconds of the timed side, and how many times as long the other side takes."""
+    """Compute the seconds of the timed side, and how many times as long the other side takes."""
     table = seconds(timing.bench, timing.table)
     mine, other = (table[side].to_numpy(float) for side in (timing.side, timing.other))
     each = np.arange(len(table))
@@ -41,14 +41,14 @@ def measured(timing: Timing) -> tuple[Interval, Interval]:
 
 
 def verdict(timing: Timing, took: Interval, times: Interval) -> str:
-    """By the rule of `Timing`; without an interval it cannot be told."""
+    """Apply the rule of `Timing`; without an interval the verdict is `cannot tell`."""
     if took.high < timing.limit and times.low > 1:
         return "holds"
     return "does not hold" if took.low > timing.limit or times.high < 1 else "cannot tell"
 
 
 def claims_table(timings: Mapping[str, Timing]) -> pd.DataFrame:
-    """The columns of `statistics.claims_table`; n are things timed, and there is no p."""
+    """Tabulate verdicts with the columns of `statistics.claims_table`; n counts things timed."""
     rows = []
     for name, timing in timings.items():
         took, times = measured(timing)
@@ -61,6 +61,6 @@ def claims_table(timings: Mapping[str, Timing]) -> pd.DataFrame:
 
 
 def beside(claims: pd.DataFrame, timings: Mapping[str, Timing]) -> pd.DataFrame:
-    """The table of a study's claims with those about time, in the order of their names."""
+    """Add the claims about time to the table of a study's claims, in the order of their names."""
     both = pd.concat([claims, claims_table(timings)], ignore_index=True)
     return both.sort_values("claim", kind="stable", ignore_index=True)

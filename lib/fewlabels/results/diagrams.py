@@ -1,4 +1,4 @@
-"""Figures of what went wrong: confusion, classes by image, outlines, calibration, single images."""
+"""Draw errors: confusion, classes by image, outlines, calibration, single images."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +19,7 @@ MARKERS = "osD^v"
 
 
 def heat_maps(panels: Mapping[str, pd.DataFrame], classes: Sequence[str]) -> Figure:
-    """What each true class (row) was taken for, in % of its pixels, one panel a table of
+    """Draw confusion matrices in % of a true class's pixels, one panel a table of
     `failures.confused`.
     """
     side = 0.55 * len(classes)
@@ -40,8 +40,8 @@ def heat_maps(panels: Mapping[str, pd.DataFrame], classes: Sequence[str]) -> Fig
 
 
 def iou_by_image(table: pd.DataFrame, classes: Sequence[str]) -> Figure:
-    """IoU of each class on every test image (a dot, the mean of its runs), and the mean over the
-    images with its 95 % interval over folds.
+    """Draw the IoU of each class on every test image (a dot, the mean of its runs), and the
+    mean over the images with its 95 % interval over folds.
 
     Args:
         table: of `failures.by_image`.
@@ -65,12 +65,12 @@ def iou_by_image(table: pd.DataFrame, classes: Sequence[str]) -> Figure:
 def outlines(
     table: pd.DataFrame, classes: Sequence[str], beside: Mapping[str, pd.DataFrame] | None = None
 ) -> Figure:
-    """F1 of each class's outline against F1 of its pixels, in %: a mark a class and fold, the mean
-    of its runs.
+    """Plot F1 of each class's outline over F1 of its pixels, in %: a mark for each class and fold,
+    the mean of its runs.
 
     Args:
         table: of `failures.outlines`.
-        beside: name -> the same of something else, drawn as crosses.
+        beside: name -> the same for other predictions, drawn as crosses.
     """
     figure, axis = plt.subplots(figsize=(5.6, 4.2))
     paint = dict(zip(classes, colours(classes), strict=True))
@@ -95,8 +95,10 @@ def outlines(
 
 
 def reliability(panels: Mapping[str, tuple[pd.DataFrame, Interval]]) -> Figure:
-    """Share of right pixels by confidence, with 95 % intervals over folds; bars: share of the
-    pixels that are that sure; title: the calibration error. One panel a condition.
+    """Draw a reliability diagram for each condition, its calibration error in the title.
+
+    Dots are the correct share of the pixels with 95 % intervals over folds, bars the share of all
+    pixels with that confidence.
 
     Args:
         panels: name -> table of `failures.reliability`, expected calibration error.
@@ -129,8 +131,8 @@ def single_images(
     classes: Sequence[str],
     tiles: Mapping[str, Tile] | None = None,
 ) -> Figure:
-    """A column an image: what its mask holds and what was predicted, in % of its pixels; above, of
-    those in `tiles`, the image and its mask.
+    """Draw a column for each image: the classes of its mask and of the prediction, in % of its
+    pixels; above, for those in `tiles`, the image and its mask.
 
     Args:
         shares: image -> table of `failures.composition`.

@@ -1,8 +1,7 @@
-"""What a mean hides: the worst images, the classes taken for one another, the outlines, and
-whether a network is right as often as it is sure.
+"""Analyse errors: the worst images, confused classes, outlines and calibration.
 
 All of it follows from the counts of each test image in the records; nothing is predicted again.
-`Runs` are those of one study, (cell, fold, pair) -> record, on one data set.
+`Runs` are those of one study on one data set, (condition, fold, replicate) -> record.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,19 +20,19 @@ Runs = Mapping[tuple[str, int, int], Record]
 
 
 def classes(runs: Runs) -> tuple[str, ...]:
-    """The names of the classes, in the order of the counts."""
+    """Name the classes in the order of the counts."""
     return tuple(next(iter(runs.values())).facts["data"]["classes"])
 
 
 def counted(runs: Runs) -> bool:
-    """Whether all records hold the counts of outlines and of confidence, as earlier ones do not."""
+    """Check that all records count outlines and confidence, which older ones do not."""
     each = [r.statistics for r in runs.values()]
     return all(s.boundaries is not None and s.calibration is not None for s in each)
 
 
 def by_image(runs: Runs) -> pd.DataFrame:
-    """One row a run and test image: `cell`, `fold`, `pair`, `image`, `miou`, `accuracy` and
-    `iou_<class>`, fractions over that image alone; NaN for a class that its mask does not hold.
+    """Score each test image of each run: `cell`, `fold`, `pair`, `image`, `miou`, `accuracy` and
+    `iou_<class>`, fractions; NaN for a class that the image's mask does not hold.
     """
     names, rows = classes(runs), []
     for (cell, fold, pair), record in runs.items():
@@ -48,12 +47,11 @@ def by_image(runs: Runs) -> pd.DataFrame:
 
 
 def worst(runs: Runs, n: int = 5) -> pd.DataFrame:
-    """The images with the lowest mean mIoU over the runs, the worst first.
+    """Find the images with the lowest mean mIoU over the runs, the worst first.
 
-    Columns `image`, `fold`, `miou` and `accuracy` (an `Interval` over the label draws and seeds of
-    that image, each the mean of the conditions), `runs`; and the confusion that costs most pixels:
-    `truth`, `taken_for`, `of_image` (its share of the image's pixels) and `of_truth` (of those of
-    the true class).
+    Columns `image`, `fold`, `runs`, `miou` and `accuracy`: an `Interval` over replicates, each the
+    mean of the conditions. And the confusion that affects most pixels: `truth`, `taken_for`,
+    `of_image` (its share of the image's pixels) and `of_truth` (of those of the true class).
     """
     table, names = by_image(runs), classes(runs)
     order = table.groupby("image")["miou"].mean().sort_values(kind="stable").index[:n]
@@ -74,7 +72,7 @@ def worst(runs: Runs, n: int = 5) -> pd.DataFrame:
 
 
 def composition(runs: Runs, image: str) -> Float[np.ndarray, "k k"]:
-    """Of an image's scored pixels the share of each (truth, prediction), mean over the runs."""
+    """Compute the share of each (truth, prediction) in an image's scored pixels, mean over runs."""
     found = []
     for record in (r for r in runs.values() if image in r.tiles):
         matrix = record.confusion[record.tiles.index(image)].astype(float)
@@ -84,10 +82,10 @@ def composition(runs: Runs, image: str) -> Float[np.ndarray, "k k"]:
 
 
 def confused(runs: Runs) -> pd.DataFrame:
-    """One row a pair of classes: `truth`, `taken_for`, `share` (an `Interval` over folds, a
-    fraction of the true class's test pixels) and `runs`; right predictions among them.
+    """Compute how often each class is predicted as each: `truth`, `taken_for`, `share` (an
+    `Interval` over folds, a fraction of the true class's test pixels) and `runs`.
 
-    A run whose test images hold none of a class says nothing of it.
+    A run whose test images hold none of a class is left out of that class.
     """
     names, rows = classes(runs), []
     folds = np.array([fold for _, fold, _ in runs])
@@ -107,7 +105,7 @@ def confused(runs: Runs) -> pd.DataFrame:
 
 
 def outlines(runs: Runs) -> pd.DataFrame:
-    """One row a run and class: `cell`, `fold`, `pair`, `class`, `f1` (of its pixels) and
+    """Score each class of each run: `cell`, `fold`, `pair`, `class`, `f1` (of its pixels) and
     `boundary_f1` (of its outline); NaN where the test images do not hold it.
     """
     rows = []
@@ -119,17 +117,17 @@ def outlines(runs: Runs) -> pd.DataFrame:
 
 
 def outlines_of(statistics: metrics.Statistics, names: tuple[str, ...]) -> pd.DataFrame:
-    """As `outlines`, of counts that are no run's, such as those of two annotations."""
+    """Score each class as `outlines` does, from counts such as those of two annotations."""
     f1, line = metrics.scores(statistics.confusion).f1, boundaries.scores(statistics.boundaries).f1
     return pd.DataFrame({"class": names, "f1": f1, "boundary_f1": line})
 
 
 def reliability(runs: Runs) -> pd.DataFrame:
-    """One row a bin of confidence that holds test pixels: `confidence` (their mean), `right` (an
-    `Interval` of the share that is) and `share` (of all test pixels).
+    """Compute accuracy by bin of confidence: `confidence` (mean of its test pixels), `right` (an
+    `Interval` of the correct share) and `share` (of all test pixels).
 
-    The counts of a fold's runs are added up first, and means and intervals are over folds, over
-    pairs where there is one fold; a fold without pixels in a bin says nothing of it.
+    The counts of a fold's runs are added up first. Means and intervals are over those folds that
+    have pixels in the bin, or over replicates where there is one fold.
     """
     folds, pairs = (np.array([unit[i] for unit in runs]) for i in (1, 2))
     each = np.stack([r.statistics.calibration.sum(axis=0) for r in runs.values()])
@@ -146,13 +144,13 @@ def reliability(runs: Runs) -> pd.DataFrame:
 
 
 def calibration_error(runs: Runs) -> Interval:
-    """The expected calibration error of a run, mean and interval over folds."""
+    """Average the expected calibration error of the runs, with its interval over folds."""
     errors = np.array([record.ece for record in runs.values()])
     return interval(errors, np.array([fold for _, fold, _ in runs]))
 
 
 def images(data: str, grid: int, wanted: Iterable[str]) -> dict[str, Tile]:
-    """Those images with their masks, or none where the data set is not at hand."""
+    """Load those images with their masks; none where the data set cannot be loaded."""
     try:
         tiles = registry.load(data, split="all", grid=grid)
     except DataError:

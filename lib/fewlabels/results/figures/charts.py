@@ -1,4 +1,4 @@
-"""Scores, losses and times as charts: means with their intervals, single runs beside them."""
+"""Draw scores, losses and times as charts: means with their intervals, and single runs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,8 +14,9 @@ from fewlabels.results.statistics import Interval, interval
 
 
 def bars(values: pd.DataFrame, classes: Sequence[str], *, label: str) -> Figure:
-    """Grouped horizontal bars: one group a class (row), one bar a column, in colours that no class
-    has; up to two columns with their values.
+    """Draw grouped horizontal bars: a group for each class (row), a bar for each column.
+
+    Up to two columns, the bars carry their values.
     """
     named = values.set_axis(list(classes)).rename_axis("class").reset_index()
     long = named.melt("class", var_name=" ")
@@ -33,7 +34,7 @@ def bars(values: pd.DataFrame, classes: Sequence[str], *, label: str) -> Figure:
 
 
 def tradeoff(shares: pd.DataFrame) -> Figure:
-    """Purity against coverage, both in %, one panel a budget, one line a method over its reaches.
+    """Plot purity over coverage in %: a panel for each budget, a line for each method's reaches.
 
     Args:
         shares: `coverage` and `purity` as fractions, indexed by (budget, method, reach).
@@ -66,7 +67,7 @@ def tradeoff(shares: pd.DataFrame) -> Figure:
 
 
 def curve(history: pd.DataFrame) -> Figure:
-    """Loss a step, and the test score where it was watched."""
+    """Plot the loss of each step, and the test score where it was watched."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8))
     left.plot(history["step"], history["loss"], lw=0.8, color="#999999", label="each step")
     smooth = history["loss"].rolling(15, min_periods=1).mean()
@@ -80,9 +81,9 @@ def curve(history: pd.DataFrame) -> Figure:
 
 
 def compared(table: pd.DataFrame, cells: Sequence[str], *, bound: str | None = None) -> Figure:
-    """Every run as a dot, each condition's mean as a bar with its 95 % interval, in mIoU points.
+    """Draw every run as a dot and each condition's mean as a bar with its 95 % interval, in %.
 
-    Dots are shaped by fold. An interval that n does not allow is left out.
+    The shape of a dot is its fold. With too few runs there is no interval.
     """
     figure, axis = plt.subplots(figsize=(6.8, 0.5 * len(cells) + 1.1))
     markers = dict(zip(sorted(table["fold"].unique()), "osD^v", strict=False))
@@ -105,12 +106,12 @@ def compared(table: pd.DataFrame, cells: Sequence[str], *, bound: str | None = N
 def budget_curve(
     series: Mapping[str, pd.DataFrame], *, bound: pd.DataFrame | None = None
 ) -> Figure:
-    """Test mIoU over the number of labelled pixels: means with 95 % intervals, runs as faint dots.
+    """Plot test mIoU over labelled pixels: means with 95 % intervals, runs as faint dots.
 
     Args:
         series: name -> rows with `pixels_a_tile`, `miou`, `fold`, one a run; runs of one budget
             share a `cell`.
-        bound: the same of the dense bound, drawn as a line with its interval as a band.
+        bound: rows of the dense bound, drawn as a line with its interval as a band.
     """
     figure, axis = plt.subplots(figsize=(6.8, 4))
     looks = zip(series.items(), "os^D", ("#0072B2", "#E69F00", "#CC79A7", "#009E73"), strict=False)
@@ -141,8 +142,8 @@ def _mean_miou(rows: pd.DataFrame) -> Interval:
 
 
 def curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
-    """Training loss (running mean over a tenth of the steps) and watched test mIoU on the way, one
-    line a condition, the mean over its runs.
+    """Plot training loss (running mean over a tenth of the steps) and watched test mIoU: a line for
+    each condition, the mean over its runs.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.0), layout="constrained")
     styles = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))]

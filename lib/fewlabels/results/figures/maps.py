@@ -71,21 +71,21 @@ def _more() -> Iterator[str]:
 def painted(
     mask: UInt8[np.ndarray, "h w"], classes: Sequence[str], void: str = VOID
 ) -> Float[np.ndarray, "h w 3"]:
-    """A mask or labels as an RGB image in [0, 1]."""
+    """Paint a mask or labels as an RGB image in [0, 1]."""
     table = np.tile(np.array(to_rgb(void)), (IGNORE + 1, 1))
     table[: len(classes)] = [to_rgb(c) for c in colours(classes)]
     return table[mask]
 
 
 def highlighted(where: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
-    """Dark where true, on light grey."""
+    """Paint dark where true, on light grey."""
     return np.where(where[..., None], 0.15, 0.93) * np.ones(3)
 
 
 def pictures(
     panels: Mapping[str, np.ndarray], *, columns: int | None = None, side: float = 2.6
 ) -> Figure:
-    """Images side by side, each under its title; no axes, one scale. One band is shown as grey."""
+    """Show images side by side, each under its title, at one scale. One band is shown as grey."""
     columns = columns or len(panels)
     rows = -(-len(panels) // columns)
     h, w = next(iter(panels.values())).shape[:2]
@@ -103,11 +103,11 @@ def pictures(
 def dotted(
     image: UInt8[np.ndarray, "h w c"], labels: UInt8[np.ndarray, "h w"], classes: Sequence[str]
 ) -> Float[np.ndarray, "H W 3"]:
-    """Sparse labels as squares over the faded image.
+    """Draw sparse labels as squares over the faded image.
 
-    So that they are seen, a label is drawn wider than its pixel: two fifths of the mean distance
-    between labels, at least the pixel itself and at most a 25th of the image's side. Where squares
-    meet, the later one covers.
+    To be visible, a label is drawn wider than its pixel: two fifths of the mean distance between
+    labels, at least the pixel itself and at most a 25th of the image's side. Later squares cover
+    earlier ones.
     """
     big = 3
     canvas = np.kron(_faded(image), np.ones((big, big, 1)))
@@ -124,13 +124,13 @@ def dotted(
 def overlaid(
     image: UInt8[np.ndarray, "h w c"], labels: UInt8[np.ndarray, "h w"], classes: Sequence[str]
 ) -> Float[np.ndarray, "h w 3"]:
-    """Labels pixel by pixel over the faded image."""
+    """Draw labels pixel by pixel over the faded image."""
     known = (labels != IGNORE)[..., None]
     return np.where(known, painted(labels, classes), _faded(image))
 
 
 def legend(figure: Figure, classes: Sequence[str], *, void: bool = False) -> None:
-    """The classes' colours below a figure, in as many rows as its width asks for."""
+    """Put the classes' colours below a figure, in as many rows as its width needs."""
     handles = [Patch(color=c, label=n) for c, n in zip(colours(classes), classes, strict=True)]
     if void:
         handles.append(Patch(color=VOID, label="no class"))
