@@ -53,14 +53,12 @@ lr = 0.005
 seed = 0
 
 # %%
-import json
-
 import pandas as pd
 from IPython.display import Markdown, display
 
 from fewlabels import devices, paths, studies
 from fewlabels.experiments import prepare, run
-from fewlabels.results import figures
+from fewlabels.results import figures, records
 from fewlabels.scoring import inference
 from fewlabels.types import IGNORE
 
@@ -191,7 +189,7 @@ assert abs(facts["scores"]["miou"] - score.miou) < 1e-12
 assert facts["labels"]["seen"] <= facts["labels"]["pixels"] == given.sum()
 at = record.tiles.index(middle.id)
 assert (~wrong & (middle.mask != IGNORE)).sum() == record.confusion[at].trace()
-assert json.loads((paths.runs_root() / record.key / "record.json").read_text())["key"] == record.key
+assert records.read(paths.runs_root(), record.key).run == record.run
 
 # %% [markdown]
 # ## What was not shown

@@ -176,7 +176,7 @@ Markdown(
 
 # %%
 #| echo: false
-Markdown(recommendations.clicks_said(paths.published_root() / "clicks"))
+Markdown(recommendations.clicks_said(paths.published("clicks")))
 
 # %%
 #| label: fig-own-next

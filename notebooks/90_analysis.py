@@ -97,7 +97,7 @@ Markdown(recommendations.decided(judged))
 #| echo: false
 Markdown(
     "Is it worth clicking where the network is undecided? "
-    + recommendations.clicks_said(paths.published_root() / "clicks")
+    + recommendations.clicks_said(paths.published("clicks"))
 )
 
 # %% [markdown]

@@ -36,18 +36,17 @@ def _execute(run: Run, runs: Path, cache: Path, every: int, fatal: str | None) -
 
     from fewlabels import paths
     from fewlabels.experiments.run import execute
-    from fewlabels.results import records
     from fewlabels.training import loop, state
 
     torch.set_num_threads(1)
     paths.cache_root = lambda: cache
     if fatal is not None:
         step, moment = fatal.split(":")
-        _arm(int(step), moment, loop, state, records)
+        _arm(int(step), moment, loop, state)
     execute(run, runs=runs, device="cpu", checkpoint_every=every, workers=2)
 
 
-def _arm(step: int, moment: str, train: object, progress: object, records: object) -> None:
+def _arm(step: int, moment: str, train: object, progress: object) -> None:
     def die(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -66,6 +65,11 @@ def _arm(step: int, moment: str, train: object, progress: object, records: objec
                 os.truncate(file, file.stat().st_size // 2)
             die()
 
+    def write_half_and_die(file: Path, content: bytes) -> None:
+        written(file, content[: len(content) // 2] if file.name == "record.parquet" else content)
+        if file.name == "record.parquet":
+            die()
+
     def remove_and_die(folder: Path, **options: object) -> None:
         if Path(folder).name.startswith("step-"):
             die()
@@ -75,7 +79,7 @@ def _arm(step: int, moment: str, train: object, progress: object, records: objec
         "step": lambda: setattr(train, "_step", step_and_die),
         "half": lambda: setattr(Path, "write_bytes", write_and_die),
         "between": lambda: setattr(Path, "write_bytes", write_and_die),
-        "record": lambda: setattr(records.store, "_write_history", die),
+        "record": lambda: setattr(Path, "write_bytes", write_half_and_die),
         "old": lambda: setattr(progress.shutil, "rmtree", remove_and_die),
     }
     places[moment]()

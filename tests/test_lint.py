@@ -159,7 +159,7 @@ def test_a_finding_fails_unless_a_sentence_explains_it():
 
 @pytest.fixture(scope="module")
 def published() -> dict[str, dict]:
-    return consistency.grouped("E", studies.study("E"), records.read_all(RESULTS / "E"))
+    return consistency.grouped("E", studies.study("E"), records.read_all(RESULTS / "E.parquet"))
 
 
 def test_the_committed_records_add_up_or_are_explained(published: dict[str, dict]):

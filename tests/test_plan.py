@@ -1,7 +1,6 @@
 """What a plan counts, and the time it expects, against arithmetic by hand."""
 
 import dataclasses
-import json
 import shutil
 from pathlib import Path
 
@@ -26,42 +25,37 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / run.execute(TINY, runs=root, device="cpu").key
 
 
-def recorded(template: Path, folder: Path, train_seconds: float, **factors: object) -> None:
-    """A record in `folder` of a run with these factors; scoring took 2 seconds."""
-    key = f"{len(list(folder.glob('*'))):012x}"
-    shutil.copytree(template, folder / key)
-    file = folder / key / "record.json"
-    text = json.loads(file.read_text())
-    text["key"] = key
-    text["run"] |= factors
-    text["cost"] = {"train_seconds": train_seconds, "test_seconds": 2.0}
-    text["environment"]["device"] = HERE
-    file.write_text(json.dumps(text))
+def recorded(template: Path, store: Path, train_seconds: float, **factors: object) -> None:
+    """Add a record of a run with these factors to a study's file; scoring took 2 seconds."""
+    one = records.read(template.parent, template.name)
+    costs = {"cost": {"train_seconds": train_seconds, "test_seconds": 2.0}}
+    facts = one.facts | costs | {"environment": one.facts["environment"] | {"device": HERE}}
+    key, this = f"{len(records.read_all(store)):012x}", dataclasses.replace(one.run, **factors)
+    records.add(store, [dataclasses.replace(one, key=key, run=this, facts=facts)])
 
 
 def test_a_run_takes_its_steps_and_its_scorings_at_the_median_speed(template, tmp_path: Path):
+    store = tmp_path / "S.parquet"
     for seconds in (6.0, 9.0, 300.0):  # 3 steps each: 2, 3 and 100 seconds a step
-        recorded(template, tmp_path, seconds)
+        recorded(template, store, seconds)
     wanted = [dataclasses.replace(TINY, steps=30, watch=5), dataclasses.replace(TINY, seed=1)]
-    expected = plan.estimate(wanted, [tmp_path], HERE)
-    assert expected.seconds == (30 * 3 + 6 * 2) + (3 * 3 + 3 * 2)
-    assert (expected.records, expected.alike) == (3, True)
+    assert plan.estimate(wanted, [store], HERE) == ((30 * 3 + 6 * 2) + (3 * 3 + 3 * 2), 3)
 
 
 def test_records_of_the_same_sizes_are_preferred_to_others(template, tmp_path: Path):
-    recorded(template, tmp_path, 3.0)
-    recorded(template, tmp_path, 30.0, crop=64)
-    alike = plan.estimate([TINY], [tmp_path], HERE)
-    assert (alike.seconds, alike.records, alike.alike) == (3 * 1 + 3 * 2, 1, True)
-    other = plan.estimate([dataclasses.replace(TINY, batch=4)], [tmp_path], HERE)
-    assert (other.seconds, other.records, other.alike) == (3 * 5.5 + 3 * 2, 2, False)
+    store = tmp_path / "S.parquet"
+    recorded(template, store, 3.0)
+    recorded(template, store, 30.0, crop=64)
+    assert plan.estimate([TINY], [store], HERE) == (3 * 1 + 3 * 2, 2)
+    other = plan.estimate([dataclasses.replace(TINY, batch=4)], [store], HERE)
+    assert other == (3 * 5.5 + 3 * 2, 2)
 
 
 def test_another_device_and_a_damaged_record_say_nothing(template, tmp_path: Path):
-    recorded(template, tmp_path, 3.0)
-    assert plan.estimate([TINY], [tmp_path], "cpu of another") is None
-    next(tmp_path.glob("*/record.json")).write_text("{")
-    assert plan.estimate([TINY], [tmp_path], HERE) is None
+    recorded(template, tmp_path / "S.parquet", 3.0)
+    assert plan.estimate([TINY], [tmp_path / "S.parquet"], "cpu of another")[1] == 0
+    (tmp_path / "S.parquet").write_bytes(b"PAR1")
+    assert plan.estimate([TINY], [tmp_path / "S.parquet"], HERE)[1] == 0
 
 
 @pytest.mark.parametrize(("pairs", "shown"), [(1, []), (2, ["E"])])
@@ -93,9 +87,11 @@ def test_a_plan_counts_what_is_recorded_and_what_is_missing(template, tmp_path: 
         "1 fold(s) x 2 pair(s) = 2 units, of 15 for a verdict; smallest p after Holm 1\n"
         "estimated time on cpu of another: unknown, no run is recorded from such a device"
     )
-    recorded(template, tmp_path, 300.0)  # 306 s a run, and five rounds of two
+    recorded(template, tmp_path / "S.parquet", 300.0)  # 306 s a run, and five rounds of two
+    (tmp_path / "b").mkdir()
+    (tmp_path / "S.parquet").rename(tmp_path / "b" / "record.parquet")
     assert plan.described(made, HERE, 2).splitlines()[2] == (
-        f"estimated time on 2 workers ({HERE} each): 26 min (by 1 record(s) of it)"
+        f"estimated time on 2 workers ({HERE} each): 26 min (from 1 record(s) of it)"
     )
 
 

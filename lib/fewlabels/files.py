@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from fewlabels.types import DiskFullError, PlaceError
 
@@ -63,6 +64,26 @@ def whole_file(target: Path) -> Iterator[Path]:
             os.replace(scratch, target)
         finally:
             scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """Hold the lock of a file that several processes read, change and replace.
+
+    The lock is an empty file in .claims, which stays: one that is removed could be locked twice.
+
+    Raises:
+        DiskFullError, PlaceError: not even an empty file can be made.
+    """
+    file = target.parent / ".claims" / f"{target.name}.lock"
+    with making(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(file)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def made_folder(folder: Path) -> Path:

@@ -45,5 +45,10 @@ def kept_root() -> Path:
 
 
 def published_root() -> Path:
-    """Folder of the committed records of the published study."""
+    """Folder of the committed records of the published studies."""
     return project_root() / "report" / "results"
+
+
+def published(study: str) -> Path:
+    """File of the committed records of one study."""
+    return published_root() / f"{study}.parquet"

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from types import MappingProxyType
 
 from fewlabels import paths
@@ -79,14 +80,14 @@ def _verify(wanted: argparse.Namespace) -> None:
     from fewlabels.experiments import reproduce
     from fewlabels.results import reproductions
 
-    found = reproduce.again(wanted.record, root=wanted.root, device=wanted.device)
+    store = paths.published(wanted.records) if wanted.records in STUDIES else Path(wanted.records)
+    found = reproduce.again(store, wanted.key, root=wanted.root, device=wanted.device)
     if not found.differ:
         print(found.described())
     if wanted.keep:
-        study = wanted.record.resolve().parent
-        print(reproductions.keep(study.parent, study.name, found.before, found.after))
+        print(reproductions.keep(store.resolve().parent, store.stem, found.before, found.after))
     if found.differ:
-        raise FewLabelsError(f"'{wanted.record}' did not come out again\n{found.described()}")
+        raise FewLabelsError(f"'{wanted.key}' did not come out again\n{found.described()}")
 
 
 def _asked(wanted: argparse.Namespace) -> dict[str, object]:
@@ -143,11 +144,12 @@ def _lint(wanted: argparse.Namespace) -> None:
     if wanted.results is None:
         print("\n".join(finding.line() for finding in consistency.theirs()))
         return
-    if not next(wanted.results.glob("*/*/record.json"), None):
-        raise RecordError(f"'{wanted.results}' holds no records: FOLDER/STUDY/KEY/record.json")
+    if not next(wanted.results.glob("*.parquet"), None):
+        raise RecordError(f"'{wanted.results}' holds no records: FOLDER/STUDY.parquet")
     found = {}
     for letter, study in STUDIES.items():
-        found |= consistency.grouped(letter, study, records.read_all(wanted.results / letter))
+        file = wanted.results / f"{letter}.parquet"
+        found |= consistency.grouped(letter, study, records.read_all(file))
     wrong = consistency.ours(found, reproductions.read(wanted.results))
     explained = consistency.settled(wrong, consistency.explained())["explained"]
     for finding, why in zip(wrong, explained, strict=True):

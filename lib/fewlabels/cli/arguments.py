@@ -38,10 +38,9 @@ def parser() -> argparse.ArgumentParser:
     )
 
     verify = commands.add_parser("verify", help="train the run of a record again, and compare")
-    verify.add_argument("record", type=Path, help="its folder, such as report/results/E/KEY")
-    verify.add_argument(
-        "--keep", action="store_true", help="note it in verified/ beside the studies"
-    )
+    verify.add_argument("records", help="published study, such as E, or a folder of runs")
+    verify.add_argument("key", help="name of the record, twelve hex digits")
+    verify.add_argument("--keep", action="store_true", help="note it in verified.csv beside them")
 
     audit = commands.add_parser(
         "audit", help="hold label expansions of all tiles against the masks"

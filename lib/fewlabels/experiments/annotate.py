@@ -65,8 +65,7 @@ def declared(profile: str, data: str) -> dict[Unit, Run]:
 
 def folder_of(profile: str) -> Path:
     """Where the records of a profile live."""
-    root = paths.published_root() if profile == "published" else paths.runs_root()
-    return root / "clicks"
+    return paths.published("clicks") if profile == "published" else paths.runs_root() / "clicks"
 
 
 def recorded(runs: Mapping[Unit, Run], folder: Path) -> dict[Unit, Record]:

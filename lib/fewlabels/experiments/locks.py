@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from fewlabels.files import making
+from fewlabels.results import records
 
 FOLDER = ".claims"
 POLL = 0.2  # seconds between two looks at a claim that another process holds
@@ -25,7 +26,7 @@ def claimed(runs: Path, key: str) -> FileLock | None:
     Raises:
         DiskFullError, PlaceError: not even an empty file can be made.
     """
-    file = runs / FOLDER / f"{key}.lock"
+    file = records.beside(runs) / FOLDER / f"{key}.lock"
     with making(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(file)

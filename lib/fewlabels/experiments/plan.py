@@ -1,21 +1,22 @@
-"""What a study has recorded, what is still to be trained, and how long that will take here.
+"""Say what a study has recorded, what is still to be trained, and how long that will take here.
 
-The runs of profile `published` live in report/results, one folder a study, without weights, and
-are found by what they declare, since they stay valid when code is moved; a run that two studies
-share is recorded with either. All others live in runs/ and must be of the present data and code.
+Runs of profile `published` are in report/results, one file a study, without weights. They are found
+by their declaration, since they stay valid when code is moved; a run that two studies share is
+recorded with either. All other runs are in runs/ and must be of the present data and code.
 """
 
-import statistics
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+import pandas as pd
+
 from fewlabels import paths, studies
 from fewlabels.experiments import versioning
-from fewlabels.results import records, regroup
+from fewlabels.results import records, regroup, statistics
 from fewlabels.results.records import Record, Unit
-from fewlabels.results.statistics import promise
 from fewlabels.studies import Run, Start
 from fewlabels.types import RecordError
 
@@ -27,13 +28,13 @@ SIZES = ("data", "model", "grid", "crop", "batch")
 class Plan:
     """The runs of a study at a profile, in the order in which they are trained.
 
-    That order is pair by pair, fold by fold, all cells of one before the next, so whatever is
-    there when a study is stopped holds whole comparisons.
+    That order is pair by pair, fold by fold, all cells of one before the next, so a study that is
+    stopped early still holds complete comparisons.
 
     Attributes:
         root: folder of the data; None is DATA_ROOT, on each machine its own.
-        folder: of the records.
-        found: the records that are there.
+        folder: where the records are, a folder or the file of a published study.
+        found: the records that exist.
     """
 
     study: str
@@ -54,12 +55,6 @@ class Plan:
         return {unit: versioning.key(this, self.root) for unit, this in self.missing.items()}
 
     @property
-    def folders(self) -> list[Path]:
-        """Where records lie that tell how long runs take: published ones, a folder a study."""
-        published = self.folder.parent == paths.published_root()
-        return _of_all_studies() if published else [self.folder]
-
-    @property
     def steps(self) -> int:
         """Training steps still to be done."""
         return sum(this.steps for this in self.missing.values())
@@ -68,20 +63,6 @@ class Plan:
     def keep_model(self) -> bool:
         """Whether the weights are recorded too."""
         return self.profile != "published"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """How long the missing runs take one after the other, and what says so.
-
-    Attributes:
-        records: how many records it comes from.
-        alike: whether every run that is missing has some of its own data, network and sizes.
-    """
-
-    seconds: float
-    records: int
-    alike: bool
 
 
 def plan(
@@ -93,88 +74,61 @@ def plan(
     root: Path | None = None,
     runs: Path | None = None,
 ) -> Plan:
-    """The runs of a study from one start, with the records that are there.
+    """List the runs of a study from one start, with the records that exist.
 
     Args:
         root: of the data, see `data.load`.
-        runs: folder of the records (default: where the profile's records live).
+        runs: where the records are (default: where the profile's records are).
 
     Raises:
         RecordError: a record of the study is damaged.
         FewLabelsError: no such study or profile, or data that cannot be had.
     """
-    folder = runs or (
-        paths.published_root() / name if profile == "published" else paths.runs_root()
-    )
     declared = studies.runs(name, profile, data, start)
     if profile == "published":
-        folders = [folder] if runs else _of_all_studies()
-        files = [file for each in folders for file in sorted(each.glob("[!.]*/record.json"))]
-        there = {_declared(*place): place for place in map(_place, files)}
-        found = {unit: _read(*there[this]) for unit, this in declared.items() if this in there}
-    else:
-        keys = {unit: versioning.key(this, root) for unit, this in declared.items()}
-        there = [unit for unit in declared if records.exists(folder, keys[unit])]
-        found = {unit: versioning.recorded(declared[unit], folder, keys[unit]) for unit in there}
+        found = _published(declared, [runs] if runs else _all_studies())
+        return Plan(name, profile, data, root, runs or paths.published(name), declared, found)
+    folder = runs or paths.runs_root()
+    keys = {unit: versioning.key(this, root) for unit, this in declared.items()}
+    there = [unit for unit in declared if records.exists(folder, keys[unit])]
+    found = {unit: versioning.recorded(declared[unit], folder, keys[unit]) for unit in there}
     return Plan(name, profile, data, root, folder, declared, found)
 
 
-def _of_all_studies() -> list[Path]:
-    """The folders of published records."""
-    return [paths.published_root() / study for study in sorted(studies.STUDIES)]
-
-
-def estimate(runs: Iterable[Run], folders: Iterable[Path], hardware: str) -> Estimate | None:
-    """How long `runs` take, from the records that `hardware` has made; None where there are none.
+def estimate(runs: Iterable[Run], stores: Iterable[Path], hardware: str) -> tuple[float, int]:
+    """Estimate the seconds of `runs`, one after the other, and count the records that say so.
 
     A run takes its steps and scores its test tiles, each at the median speed over the records of
-    the same data, network and sizes, or over all records where none is. What comes before the
-    first step is left out, and each scoring counts as the last one, which counts more.
+    the same data, network and sizes, or over all records where there are none. The time before the
+    first step is not counted, and each scoring counts as much as the last, which takes longest.
 
     Args:
-        folders: of the records.
+        stores: of the records; damaged ones are skipped, and named when their run comes.
         hardware: the device as records name it, `devices.Compute.hardware`.
     """
-    every = (record for folder in folders for record in _readable(folder))
-    made = [r for r in every if r.facts["environment"]["device"] == hardware]
+    made = {}
+    for file in (file for store in stores for file in records.files(store)):
+        try:
+            runs_of, facts_of = records.declared(file), records.facts(file)
+        except RecordError:
+            continue
+        for key, facts in facts_of.items():
+            if facts["environment"]["device"] == hardware:
+                run, cost = runs_of[key], facts["cost"]
+                made[key] = (*_size(run), cost["train_seconds"] / run.steps, cost["test_seconds"])
     if not made:
-        return None
-    groups = {}
+        return math.nan, 0
+    costs = pd.DataFrame(made.values(), columns=[*SIZES, "step", "test"])
+    every, alike = costs[["step", "test"]].median(), costs.groupby(list(SIZES)).median()
+    seconds = 0.0
     for this in runs:
-        groups.setdefault(_size(this), []).append(this)
-    alike = {size: [r for r in made if _size(r.run) == size] for size in groups}
-    return Estimate(
-        sum(_seconds(these, alike[size] or made) for size, these in groups.items()),
-        len({r.key for found in alike.values() for r in found or made}),
-        all(alike.values()),
-    )
-
-
-def _place(file: Path) -> tuple[Path, str, int]:
-    """Where a record lies and when it was written: a report asks for the same ones once a study."""
-    return file.parent.parent, file.parent.name, file.stat().st_mtime_ns
-
-
-@cache
-def _declared(folder: Path, name: str, _changed: int) -> Run:
-    return records.declared(folder, name)
-
-
-@cache
-def _read(folder: Path, name: str, _changed: int) -> Record:
-    return records.read(folder, name)
-
-
-def _seconds(runs: Iterable[Run], made: Iterable[Record]) -> float:
-    """Of training and scoring `runs`, at the median speed of the records `made`."""
-    costs = [(record.facts["cost"], record.run.steps) for record in made]
-    a_step = statistics.median(cost["train_seconds"] / steps for cost, steps in costs)
-    scoring = statistics.median(cost["test_seconds"] for cost, _ in costs)
-    return sum(this.steps * a_step + (this.watch + 1) * scoring for this in runs)
+        speed = alike.loc[_size(this)] if _size(this) in alike.index else every
+        seconds += this.steps * speed["step"] + (this.watch + 1) * speed["test"]
+    return seconds, len(costs)
 
 
 def described(plan: Plan, hardware: str, workers: int = 1) -> str:
-    """The plan in three lines, for a person who has to decide whether to start it.
+    """Describe a plan in three lines, for a person who has to decide whether to start it.
 
     Args:
         hardware: the device of one worker, as in `estimate`.
@@ -188,45 +142,54 @@ def described(plan: Plan, hardware: str, workers: int = 1) -> str:
         return counted
     at_once = max(1, min(workers, len(plan.missing)))
     who = f"{at_once} workers ({hardware} each)" if at_once > 1 else hardware
-    expected = estimate(plan.missing.values(), plan.folders, hardware)
+    stores = _all_studies() if plan.folder.parent == paths.published_root() else [plan.folder]
+    seconds, made = estimate(plan.missing.values(), stores, hardware)
     rounds = -(-len(plan.missing) // at_once)  # the last one leaves some workers idle
-    return f"{counted}\nestimated time on {who}: {_time(expected, rounds / len(plan.missing))}"
-
-
-def _promised(plan: Plan) -> str:
-    """What its units can show, on a line of its own; nothing of a study that compares nothing."""
-    study = studies.study(plan.study)
-    if not study.claims:
-        return ""
-    folds, pairs = (len({unit[i] for unit in plan.declared}) for i in (1, 2))
-    alike = plan.found and not study.tested_like  # else the units are made of several runs
-    every = plan.found | regroup.at_best_step(plan.found, study.readings)
-    pilot = records.table(every) if alike else None
-    return f"\n{promise(study.claims, folds, pairs, pilot)}"
-
-
-def _time(expected: Estimate | None, share: float) -> str:
-    """In words, of that share of what the runs take one after the other."""
-    if expected is None:
-        return "unknown, no run is recorded from such a device"
-    seconds = expected.seconds * share
-    unit, size = next(
-        (u, s) for u, s in (("h", 3600), ("min", 60), ("s", 1)) if seconds >= 2 * s or s == 1
+    return (
+        f"{counted}\nestimated time on {who}: {_time(seconds * rounds / len(plan.missing), made)}"
     )
-    what = "" if expected.alike else " of other networks or sizes"
-    return f"{max(1, round(seconds / size))} {unit} (by {expected.records} record(s) of it{what})"
+
+
+def _all_studies() -> list[Path]:
+    return [paths.published(study) for study in sorted(studies.STUDIES)]
+
+
+def _published(declared: Mapping[Unit, Run], stores: Iterable[Path]) -> dict[Unit, Record]:
+    """Find the records of the declared runs, whichever of the stores they are in."""
+    wanted, found = set(declared.values()), {}
+    for file in (file for store in stores for file in records.files(store)):
+        keys = frozenset(key for key, run in records.declared(file).items() if run in wanted)
+        if keys:
+            found |= {r.run: r for r in _read(file, keys, file.stat().st_mtime_ns)}
+    return {unit: found[run] for unit, run in declared.items() if run in found}
+
+
+@cache
+def _read(file: Path, keys: frozenset[str], _changed: int) -> list[Record]:
+    """Read records once a process: a report asks for the same ones several times."""
+    return records.read_all(file, keys)
 
 
 def _size(this: Run) -> tuple[object, ...]:
     return tuple(getattr(this, factor) for factor in SIZES)
 
 
-def _readable(folder: Path) -> list[Record]:
-    """The records that can be read: a damaged one is named when its run comes, not here."""
-    found = []
-    for file in sorted(folder.glob("*/record.json")):
-        try:
-            found.append(records.read(folder, file.parent.name))
-        except RecordError:
-            continue
-    return found
+def _promised(plan: Plan) -> str:
+    """What the study's units can show, on a line of its own; empty if it compares nothing."""
+    study = studies.study(plan.study)
+    if not study.claims:
+        return ""
+    folds, pairs = (len({unit[i] for unit in plan.declared}) for i in (1, 2))
+    pilot = None
+    if plan.found and not study.tested_like:  # else a unit is made of several runs
+        pilot = records.table(plan.found | regroup.at_best_step(plan.found, study.readings))
+    return f"\n{statistics.promise(study.claims, folds, pairs, pilot)}"
+
+
+def _time(seconds: float, made: int) -> str:
+    if not made:
+        return "unknown, no run is recorded from such a device"
+    unit, size = next(
+        (u, s) for u, s in (("h", 3600), ("min", 60), ("s", 1)) if seconds >= 2 * s or s == 1
+    )
+    return f"{max(1, round(seconds / size))} {unit} (from {made} record(s) of it)"

@@ -49,18 +49,19 @@ class Verified:
         return "\n".join([*lines, f"{what}; other devices and threads round otherwise"])
 
 
-def again(folder: Path, *, root: Path | None = None, device: str = "auto") -> Verified:
-    """Train the run of the record in `folder` again, on a CPU with as many threads as it had, since
-    their number decides how sums are rounded; nothing of it is kept.
+def again(store: Path, key: str, *, root: Path | None = None, device: str = "auto") -> Verified:
+    """Train the run of a record again, on a CPU with as many threads as it had, since their number
+    decides how sums are rounded; nothing of it is kept.
 
     Args:
+        store: the folder of live runs or the file of a published study that holds the record.
         root: of the data, see `data.load`.
 
     Raises:
         RecordError: there is no record, or its images or labels are not those at hand.
         FewLabelsError: as `run.execute`.
     """
-    before = records.read(folder.parent, folder.name)
+    before = records.read(store, key)
     with _threads_of(before), TemporaryDirectory() as scratch:
         after = run.execute(
             before.run, root=root, runs=Path(scratch), device=device, keep_model=False
@@ -69,7 +70,7 @@ def again(folder: Path, *, root: Path | None = None, device: str = "auto") -> Ve
         old, new = (record.facts[what][name] for record in (before, after))
         if old != new:
             raise RecordError(
-                f"the {what} of '{folder}' have the hash {old[:12]}, those at hand {new[:12]}: "
+                f"the {what} of record '{key}' have the hash {old[:12]}, those at hand {new[:12]}: "
                 "not the same run"
             )
     return Verified(before, after)

@@ -64,7 +64,7 @@ def execute(
         root: of the data, see `data.load`.
         runs: folder of the records (default: `paths.runs_root()`).
         keep_model: whether the weights are stored too, and the draw as `draws`/SHA256.npz.
-        checkpoint_every: steps between two checkpoints, kept in `runs`/.partial-KEY until the
+        checkpoint_every: steps between two checkpoints, kept in .partial-KEY beside it until the
             record is written; a run that was killed goes on there and ends as if it had not been
             (only times differ). None keeps none.
         workers: threads that make batches; the record does not depend on it.
@@ -74,7 +74,7 @@ def execute(
     """
     runs = runs or paths.runs_root()
     name = versioning.key(run, root)
-    every, scratch = checkpoint_every, runs / f".partial-{name}"
+    every, scratch = checkpoint_every, records.beside(runs) / f".partial-{name}"
     partial_run = None if every is None else state.Checkpoints(scratch, name, every)
     if not records.exists(runs, name):
         compute, ready = devices.compute(device, run.precision), prepare.prepare(run, root)

@@ -1,12 +1,10 @@
-"""Which versions of the code give the same results: runs that were trained again by another one.
+"""Record which versions of the code give the same results: runs that were trained again.
 
-    report/results/verified/<key>-<version>.json    one run, and the version that trained it again
-
-Records of two versions may stand in one comparison where such a run, or a chain of them, came out
-the same: the confusion matrix of every test tile, and all else that both records have counted.
+report/results/verified.csv has one row for each run that another version trained again. Records of
+two versions may stand in one comparison where such a run, or a chain of them, came out the same:
+the confusion matrix of every test tile, and everything else that both records have counted.
 """
 
-import json
 from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
@@ -15,11 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fewlabels.files import whole_file
+from fewlabels.files import locked, whole_file
 from fewlabels.results.records import Record
 from fewlabels.types import RecordError
 
-FOLDER = "verified"
+FILE = "verified.csv"
 COLUMNS = (
     "study", "key", "before", "after", "device_before", "device_after", "pixels", "moved",
     "compared", "differ", "finished",
@@ -28,49 +26,54 @@ NONE = pd.DataFrame(columns=list(COLUMNS))
 
 
 def read(root: Path) -> pd.DataFrame:
-    """What was kept under `root`, one row a run that was trained again.
+    """Read what was kept under `root`: one row a run that was trained again.
 
     Columns: COLUMNS; `before` and `after` are versions of the code, `moved` as of `moved`,
-    `compared` and `differ` the names of `compared`, with blanks between them.
+    `compared` and `differ` the names of `compared`, separated by blanks.
 
     Raises:
-        RecordError: a file is damaged.
+        RecordError: the file is damaged.
     """
-    rows = []
-    for file in sorted((root / FOLDER).glob("[!.]*.json")):
-        try:
-            row = json.loads(file.read_text())
-            rows.append({name: row[name] for name in COLUMNS} | {"moved": int(row["moved"])})
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RecordError(
-                f"'{file}' cannot be read ({error!r}); delete it and verify that run again"
-            ) from error
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    file = root / FILE
+    if not file.exists():
+        return NONE
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)[list(COLUMNS)]
+        return table.astype({"pixels": int, "moved": int})
+    except (OSError, ValueError, KeyError) as error:
+        raise RecordError(
+            f"'{file}' cannot be read ({error!r}); take that file from git again"
+        ) from error
 
 
 def keep(root: Path, study: str, before: Record, after: Record) -> Path:
-    """Write down that a run of `study` was trained again; of the same run by the same version the
-    last time counts.
+    """Write down that a run of `study` was trained again; returns the file.
+
+    Of the same run by the same version the last time counts.
 
     Raises:
-        DiskFullError: nothing is kept.
+        DiskFullError: the file stays as it was.
     """
     equal = compared(before, after)
-    devices = {"before": before, "after": after}
-    row = {"study": study, "key": before.key}
-    row |= {name: code(record) for name, record in devices.items()}
-    row |= {f"device_{n}": r.facts["environment"]["device"] for n, r in devices.items()}
-    row |= {"pixels": int(before.confusion.sum()), "moved": moved(before, after)}
-    row |= {"compared": " ".join(equal), "differ": " ".join(n for n in equal if not equal[n])}
-    file = root / FOLDER / f"{before.key}-{code(after)}.json"
-    with whole_file(file) as scratch:
-        scratch.write_text(json.dumps(row | {"finished": after.facts["finished"]}, indent=1) + "\n")
+    device_before, device_after = (r.facts["environment"]["device"] for r in (before, after))
+    row = (
+        study, before.key, code(before), code(after), device_before, device_after,
+        int(before.confusion.sum()), moved(before, after), " ".join(equal),
+        " ".join(name for name in equal if not equal[name]), after.facts["finished"],
+    )  # fmt: skip
+    file = root / FILE
+    with locked(file):
+        table = pd.concat([read(root), pd.DataFrame([row], columns=list(COLUMNS))])
+        table = table.drop_duplicates(["key", "after"], keep="last").sort_values(["key", "after"])
+        with whole_file(file) as scratch:
+            table.to_csv(scratch, index=False, lineterminator="\n")
     return file
 
 
 def compared(before: Record, after: Record) -> dict[str, bool]:
-    """Whether two records are equal to the bit in all that both have counted: `confusion`,
-    `boundaries`, `calibration`, and what the matrices of the curves are called, as curve_<name>.
+    """Compare two records to the bit, in everything that both have counted.
+
+    The names are `confusion`, `boundaries`, `calibration`, and curve_<name> for the curves.
     """
     one, two = (
         {n: a for n, a in vars(record.statistics).items() if a is not None}
@@ -81,20 +84,20 @@ def compared(before: Record, after: Record) -> dict[str, bool]:
 
 
 def moved(before: Record, after: Record) -> int:
-    """Test pixels that are predicted otherwise, at least: those that changed their place in a
-    tile's confusion matrix.
+    """Count the test pixels whose prediction must have changed: a lower bound, since it is the
+    pixels that moved to another cell of a tile's confusion matrix.
     """
     return int(np.abs(after.confusion - before.confusion).sum()) // 2
 
 
 def code(record: Record) -> str:
-    """The version of the code that made a record: twelve hex digits."""
+    """Name the version of the code that made a record, in twelve hex digits."""
     return str(record.facts["environment"]["code"])[:12]
 
 
 def versions(made: Iterable[Record], found: pd.DataFrame) -> pd.DataFrame:
-    """One row a version of the code: `runs` that it made (a record counts once), the days of the
-    `first` and the `last`, and those of its runs that were `trained again`, in words.
+    """Tabulate the versions of the code: the `runs` that each made (a record counts once), the days
+    of the `first` and the `last`, and which of them were `trained again`, in words.
 
     Args:
         found: as from `read`.
@@ -117,11 +120,11 @@ def _told(row: Any) -> str:
 
 
 def apart(codes: Iterable[str], found: pd.DataFrame) -> list[set[str]]:
-    """The versions `codes`, in groups between which nothing shows that their results agree.
+    """Group the versions `codes` whose results were shown to agree.
 
-    Two versions agree where a run of one came out the same by the other, on the same device with as
-    many threads; and so does what agrees with the same version. Where two of a group are known to
-    differ, nothing of that group is shown.
+    Two versions agree if a run of one came out the same by the other, on the same device with as
+    many threads, or if both agree with a third. If two of a group are known to differ, each version
+    of that group stands alone.
 
     Args:
         found: as from `read`.
@@ -134,8 +137,8 @@ def apart(codes: Iterable[str], found: pd.DataFrame) -> list[set[str]]:
     for pair in pairs:
         touched = [group for group in groups if group & pair]
         groups = [group for group in groups if not group & pair] + [set(pair).union(*touched)]
-    split = []
-    for group in groups:
-        wrong = any(frozenset(pair) in differ for pair in combinations(group, 2))
-        split += [{one} for one in group] if wrong else [group]
-    return [group & wanted for group in split if group & wanted]
+    for group in [*groups]:
+        if any(frozenset(pair) in differ for pair in combinations(group, 2)):
+            groups.remove(group)
+            groups += [{one} for one in group]
+    return [group & wanted for group in groups if group & wanted]

@@ -15,7 +15,8 @@ from pathlib import Path
 from fewlabels import paths
 from fewlabels.data import registry
 from fewlabels.experiments import run, versioning
-from fewlabels.files import whole_file, whole_folder
+from fewlabels.files import whole_file
+from fewlabels.results import records
 from fewlabels.results.records import Record
 from fewlabels.studies import Run
 from fewlabels.types import FewLabelsError
@@ -96,9 +97,7 @@ def unpacked(parcel: Parcel, folder: Path) -> Record:
         if not (folder / "draws" / name).exists():
             with whole_file(folder / "draws" / name) as scratch:
                 scratch.write_bytes(content)
-    with whole_folder(folder / parcel.order.key) as scratch:
-        for name, content in parcel.record.items():
-            (scratch / name).write_bytes(content)
+    records.put(folder, parcel.order.key, parcel.record)
     return versioning.recorded(parcel.order.run, folder, parcel.order.key)
 
 

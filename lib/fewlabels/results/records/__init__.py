@@ -1,6 +1,6 @@
 """Records: what a run was, what it did and what it scored.
 
-Nothing here needs torch: tables and figures are made from records in seconds, anywhere.
+Nothing here needs torch, so tables and figures are made from records in seconds, anywhere.
 """
 
 from fewlabels.results.records.measures import (
@@ -13,9 +13,23 @@ from fewlabels.results.records.measures import (
     validated,
     watched_curve,
 )
-from fewlabels.results.records.store import FORMAT, Record, declared, exists, read, read_all, write
+from fewlabels.results.records.record import ALIASES, Record
+from fewlabels.results.records.store import (
+    add,
+    beside,
+    declared,
+    exists,
+    facts,
+    files,
+    put,
+    read,
+    read_all,
+    rewrite,
+    write,
+)
 
 __all__ = [
-    "FORMAT", "UNIT", "Record", "Unit", "declared", "exists", "fitted", "rarest", "read",
-    "read_all", "steps_to_share", "table", "validated", "watched_curve", "write",
+    "ALIASES", "UNIT", "Record", "Unit", "add", "beside", "declared", "exists", "facts", "files",
+    "fitted", "put", "rarest", "read", "read_all", "rewrite", "steps_to_share", "table",
+    "validated", "watched_curve", "write",
 ]  # fmt: skip

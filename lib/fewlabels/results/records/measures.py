@@ -1,11 +1,11 @@
-"""What is measured of recorded runs: a table with one row a run, and what makes its columns."""
+"""Measure recorded runs: a table with one row a run, and what its columns need."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from fewlabels.results.records.store import Record
+from fewlabels.results.records.record import Record
 from fewlabels.scoring import metrics
 
 UNIT = ("cell", "fold", "pair")
@@ -14,47 +14,46 @@ Unit = tuple[str, int, int]
 
 
 def table(named: Mapping[Unit, Record]) -> pd.DataFrame:
-    """One row a run of a study, (cell, fold, pair) -> its factors, scores and costs.
+    """Tabulate the runs of a study, one row each, with their scores and costs.
 
-    Columns `miou`, `accuracy`, `boundary_iou`, `boundary_f1` (means over classes), `ece`,
-    `iou_<class>`, `f1_<class>`, `precision_<class>` and `recall_<class>` are fractions, of the last
-    weights; NaN where a record holds none. `truth_<class>` is the share of the scored test pixels.
-    `pixels` were drawn as labels, `pixels_a_tile` in the mean of the training tiles; `seen` of them
-    were touched in training.
-    `best_miou` is the highest on the watched curve, which is chosen on the test tiles and therefore
-    too high; `steps_to_95` is the first watched step from which on the score stays at or above 95 %
-    of the last. `seconds` are of the training, `step_seconds` of one step (median, so that what
-    else a machine does for a while is not in it). `rarest_iou` is the IoU of the scored class with
-    the fewest labels. Of runs with a validation also what `validated` says, and what `fitted` does.
+    - `miou`, `accuracy`, `boundary_iou`, `boundary_f1` (means over classes), `ece` and, for each
+      class, `iou_`, `f1_`, `precision_`, `recall_`: fractions, of the weights that were kept; NaN
+      if the record lacks them. `truth_<class>`: its share of the scored test pixels.
+    - `rarest_iou`: IoU of the scored class with the fewest labels.
+    - `best_miou`: the highest of the watched curve; too high, since it is chosen on the test tiles.
+    - `steps_to_95`: the first watched step from which mIoU stays at or above 95 % of the last.
+    - `pixels`: drawn as labels; `pixels_a_tile`: mean over the training tiles; `seen`: trained on.
+    - `seconds`: training time; `step_seconds`: median of one step, so that pauses do not count.
+    - the columns of `validated` and `fitted`, for runs that have them.
     """
     rows = []
     for (cell, fold, pair), record in named.items():
         score, outline, watched = record.scores, record.boundary, watched_curve(record)
-        rows.append(
-            {"cell": cell, "fold": fold, "pair": pair, "key": record.key}
-            | {"miou": score.miou, "accuracy": score.accuracy, "best_miou": watched["miou"].max()}
-            | {"boundary_iou": outline.mean_iou, "boundary_f1": outline.mean_f1, "ece": record.ece}
-            | {"steps_to_95": steps_to_share(watched, 0.95)}
-            | {"seconds": record.history["seconds"].iloc[-1]}
-            | {"step_seconds": record.history["seconds"].diff().median()}
-            | {name: record.facts["labels"][name] for name in ("pixels", "seen")}
-            | {"pixels_a_tile": _pixels_a_tile(record)}
-            | _by_class(record)
-            | {"rarest_iou": score.iou[rarest(record)]}
-            | validated(record)
-            | fitted(record)
-        )
+        labels, seconds = record.facts["labels"], record.history["seconds"]
+        row = {
+            "cell": cell,
+            "fold": fold,
+            "pair": pair,
+            "key": record.key,
+            "miou": score.miou,
+            "accuracy": score.accuracy,
+            "best_miou": watched["miou"].max(),
+            "boundary_iou": outline.mean_iou,
+            "boundary_f1": outline.mean_f1,
+            "ece": record.ece,
+            "steps_to_95": steps_to_share(watched, 0.95),
+            "seconds": seconds.iloc[-1],
+            "step_seconds": seconds.diff().median(),
+            "pixels": labels["pixels"],
+            "seen": labels["seen"],
+            "pixels_a_tile": labels["pixels"] / record.facts["data"]["train_tiles"],
+        }
+        rarest_iou = {"rarest_iou": score.iou[rarest(record)]}
+        rows.append(row | _by_class(record) | rarest_iou | validated(record) | fitted(record))
     return pd.DataFrame(rows)
 
 
-def _pixels_a_tile(record: Record) -> float:
-    return record.facts["labels"]["pixels"] / record.facts["data"]["train_tiles"]
-
-
 def _by_class(record: Record) -> dict[str, float]:
-    """`precision_<class>`, `recall_<class>`, `f1_<class>`, `iou_<class>` and `truth_<class>` of a
-    run.
-    """
     truth = record.confusion.sum(axis=(0, 2)).astype(float)
     truth[list(record.left_out)] = 0
     names, score = ("precision", "recall", "f1", "iou"), record.scores
@@ -68,17 +67,17 @@ def _by_class(record: Record) -> dict[str, float]:
 
 
 def rarest(record: Record) -> int:
-    """The class with the fewest labels drawn, of those that the test holds and scores."""
+    """Find the class with the fewest labels, among those that the test tiles hold and score."""
     names, counts = record.facts["data"]["classes"], record.facts["labels"]["per_class"]
     scored = np.flatnonzero(np.isfinite(record.scores.iou)).tolist()
     return min(scored, key=lambda i: counts[names[i]])
 
 
 def fitted(record: Record) -> dict[str, float]:
-    """How well a run fits its own labels; nothing in an earlier record, which does not say it.
+    """Measure how well a run fits its own labels; empty for early records, which do not say it.
 
-    `train_miou`: of the weights that were kept on labels drawn of training tiles, as many as were
-    tested, over the classes that the test scores. `gap`: that less `miou`, both fractions.
+    `train_miou`: mIoU of the kept weights on the labels of as many training tiles as were tested,
+    over the classes that the test scores. `gap`: `train_miou` - `miou`. Both are fractions.
     """
     if "training" not in record.facts:
         return {}
@@ -89,11 +88,11 @@ def fitted(record: Record) -> dict[str, float]:
 
 
 def validated(record: Record) -> dict[str, float]:
-    """What a validation said of a run; nothing where there was none.
+    """Read the validation of a run; empty if it had none.
 
     `val_sparse_miou`, `val_dense_miou`: of the weights that were kept, fractions.
-    `lowest_loss_elsewhere`: 1 where the lowest validation loss and the highest mIoU on dense masks
-    of the same places are of different steps, else 0.
+    `lowest_loss_elsewhere`: 1 if the lowest validation loss and the highest dense validation mIoU
+    are at different steps, else 0.
     """
     if "val_loss" not in record.history:
         return {}
@@ -106,15 +105,12 @@ def validated(record: Record) -> dict[str, float]:
 
 
 def watched_curve(record: Record) -> pd.DataFrame:
-    """The rows of the history at which the test tiles were scored: `step`, `miou`, `accuracy`."""
+    """Select the steps at which the test tiles were scored: `step`, `miou`, `accuracy`."""
     return record.history.dropna(subset="miou")[["step", "miou", "accuracy"]]
 
 
 def steps_to_share(watched: pd.DataFrame, share: float) -> int:
-    """First watched step from which on mIoU stays at or above `share` of its last value."""
+    """Find the first watched step from which mIoU stays at or above `share` of its last value."""
     below = watched.loc[watched["miou"] < share * watched["miou"].iloc[-1], "step"]
-    return int(
-        watched["step"].iloc[0]
-        if below.empty
-        else watched.loc[watched["step"] > below.max(), "step"].iloc[0]
-    )
+    reached = watched["step"] > (-1 if below.empty else below.max())
+    return int(watched.loc[reached, "step"].iloc[0])

@@ -1,98 +1,91 @@
-"""Where a run lies and how it gets there: in one folder, whole or not there.
+"""Keep records in files, each written whole or not at all.
 
-    runs/<key>/record.json          declaration, data, labels, weights, versions, device, scores
-    runs/<key>/history.csv          one row a step
-    runs/<key>/confusion.npz        tiles [n], confusion i64[n k k], boundaries i64[n k 7],
-                                    calibration f64[n 15 3]: all scores follow from it;
-                                    curve_step i64[m], curve_confusion, curve_val_sparse_confusion,
-                                    curve_val_dense_confusion i64[m k k]: those of history.csv
-    runs/<key>/model.safetensors    the weights that were kept
+A *store* is one of two places, told apart by the name:
 
-Earlier records hold no boundaries, no calibration (those scores of theirs are NaN) and no curves.
+    report/results/<study>.parquet     published: one file a study, one row a run, no weights
+    runs/                              live: a folder a run, with its weights
+        <key>/record.parquet           the same table with one row
+        <key>/model.safetensors        the weights that were kept
+
+A study stays one file, which is written anew when a run is added. Rows keep their order and stand
+in row groups of GROUP, so all full groups come out with the same bytes, and git stores little more
+than the last group. A lock keeps two writers from losing each other's rows.
+
+What reads raises RecordError, which names file and row; what writes raises DiskFullError, and
+leaves what was there.
 """
 
-import csv
+import io
 import json
-import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+import pyarrow
+from pyarrow import parquet
 from safetensors.numpy import save
 
-from fewlabels.files import whole_folder
-from fewlabels.scoring import boundaries, calibration, metrics
-from fewlabels.scoring.boundaries import BoundaryScores
-from fewlabels.scoring.metrics import Scores, Statistics
+from fewlabels.files import locked, whole_file, whole_folder
+from fewlabels.results.records.record import Record, from_row, to_row, to_run
+from fewlabels.scoring.metrics import Statistics
 from fewlabels.studies import Run
 from fewlabels.types import RecordError, Row
 
-CURVE = "curve_"
-FORMAT = 1
-UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
-"""What the reading of a damaged zip file raises, besides OSError and ValueError."""
+FILE, MODEL = "record.parquet", "model.safetensors"
+GROUP = 64  # rows; smaller groups share less and cost more
+DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, pyarrow.ArrowException)
+"""What reading a damaged or foreign file raises."""
 
 
-@dataclass(frozen=True)
-class Record:
-    """A finished run as it was read back.
+def beside(store: Path) -> Path:
+    """Name the folder for what runs need besides records: locks, checkpoints, label draws."""
+    return store.parent if _is_file(store) else store
 
-    Attributes:
-        facts: everything of record.json besides `run`.
-        history: one row a step, columns as `loop.fit` wrote them.
-        tiles: ids of the test tiles, aligned with `statistics`.
-        curves: `step` i64[m], and by their names the matrices of those steps, i64[m k k], if any.
-    """
 
-    key: str
-    run: Run
-    facts: Mapping[str, object]
-    history: pd.DataFrame
-    tiles: tuple[str, ...]
-    statistics: Statistics
-    curves: Mapping[str, Int[np.ndarray, "m ..."]] = field(default_factory=dict)
+def files(store: Path) -> list[Path]:
+    """List the Parquet files of a store."""
+    if _is_file(store):
+        return [store] if store.exists() else []
+    return sorted(store.glob(f"[!.]*/{FILE}"))  # what a killed writer left starts with a dot
 
-    @property
-    def confusion(self) -> Int[np.ndarray, "tiles k k"]:
-        """Of each test tile: rows truth, columns prediction."""
-        return self.statistics.confusion
 
-    @property
-    def left_out(self) -> tuple[int, ...]:
-        """The classes left out of loss and scores, by number."""
-        return tuple(self.facts["data"]["classes"].index(name) for name in self.run.left_out)
+def exists(store: Path, key: str) -> bool:
+    """Tell whether the store holds the record; a folder of its name without one is an error."""
+    if _is_file(store):
+        return store.exists() and key in _column(store, "key")
+    if (store / key).exists() and not (store / key / FILE).is_file():
+        raise RecordError(f"'{store / key}' is there, but holds no {FILE}; delete it")
+    return (store / key).exists()
 
-    @property
-    def notice(self) -> str:
-        """One sentence on what the images are; stands wherever a number from them does."""
-        return str(self.facts["data"]["notice"])
 
-    @property
-    def scores(self) -> Scores:
-        """Scores of the weights that were kept, pooled over the test tiles."""
-        return metrics.scores(self.confusion, self.left_out)
+def read(store: Path, key: str) -> Record:
+    """Read one record."""
+    found = read_all(store if _is_file(store) else store / key / FILE, {key})
+    if not found:
+        raise RecordError(f"'{store}' holds no record '{key}'")
+    return found[0]
 
-    @property
-    def boundary(self) -> BoundaryScores:
-        """Boundary scores, pooled likewise; NaN in a record that holds none."""
-        found = self.statistics.boundaries
-        if found is None:
-            found = np.zeros((self.confusion.shape[-1], len(boundaries.COUNTS)), np.int64)
-        return boundaries.scores(found, self.left_out)
 
-    @property
-    def ece(self) -> float:
-        """Expected calibration error, pooled likewise; NaN in a record that holds none."""
-        found = self.statistics.calibration
-        return float("nan") if found is None else calibration.error(found)
+def read_all(store: Path, keys: Collection[str] | None = None) -> list[Record]:
+    """Read the records of a store, or those called `keys`, sorted by key."""
+    found = [record for file in files(store) for record in _records(file, keys)]
+    return sorted(found, key=lambda record: record.key)
+
+
+def declared(file: Path) -> dict[str, Run]:
+    """Read the declared runs of a file, by key: quick, since nothing else is read."""
+    return _decoded(file, "run", to_run)
+
+
+def facts(file: Path) -> dict[str, dict[str, object]]:
+    """Read the facts of a file's records, by key, without histories and counts."""
+    return _decoded(file, "facts", json.loads)
 
 
 def write(
-    root: Path,
+    store: Path,
     key: str,
     run: Run,
     facts: Mapping[str, object],
@@ -100,126 +93,130 @@ def write(
     tiles: Sequence[str],
     statistics: Statistics,
     model: Mapping[str, np.ndarray] | None = None,
-) -> Path:
+) -> None:
     """Write one record; if another process was first, theirs stays.
 
-    Raises:
-        DiskFullError: nothing is kept.
+    Args:
+        history: as `loop.fit` returned it.
+        model: the weights, which only a live store keeps.
     """
-    with whole_folder(root / key) as folder:
-        text = {"format": FORMAT, "key": key, "run": asdict(run), **facts}
-        (folder / "record.json").write_text(json.dumps(text, indent=1) + "\n")
-        _write_history(folder / "history.csv", history)
-        arrays = {k: v for k, v in vars(statistics).items() if v is not None}
-        arrays |= {CURVE + name: array for name, array in _curves(history).items()}
-        np.savez_compressed(folder / "confusion.npz", tiles=np.array(tiles), **arrays)
-        if model is not None:
-            (folder / "model.safetensors").write_bytes(save(dict(model), {"key": key}))
-    return root / key
-
-
-def exists(root: Path, key: str) -> bool:
-    """Whether the run has been recorded; folders appear only when they are complete.
-
-    Raises:
-        RecordError: there is such a folder, but no record in it, so none could be put there.
-    """
-    if (root / key / "record.json").is_file():
-        return True
-    if (root / key).exists():
-        raise RecordError(f"'{root / key}' is there, but holds no record.json; delete it")
-    return False
-
-
-def read(root: Path, key: str) -> Record:
-    """One record.
-
-    Raises:
-        RecordError: it is not there, damaged, or of another format.
-    """
-    folder = root / key
-    run, facts = _facts(folder)
-    try:
-        history = pd.read_csv(folder / "history.csv")
-        with np.load(folder / "confusion.npz", allow_pickle=False) as arrays:
-            counts = dict(arrays)
-        tiles = tuple(map(str, counts.pop("tiles")))
-        _check_shapes(folder, len(tiles), {name: array.shape for name, array in counts.items()})
-        _check_history(folder, history, facts)
-        curves = {n.removeprefix(CURVE): counts.pop(n) for n in [*counts] if n.startswith(CURVE)}
-        return Record(key, run, facts, history, tiles, Statistics(**counts), curves)
-    except (OSError, ValueError, KeyError, TypeError, *UNREADABLE) as error:
-        raise RecordError(_damaged(folder, str(error))) from error
-
-
-def declared(root: Path, key: str) -> Run:
-    """The run that a record is of, without what it did and scored, which takes longer to read.
-
-    Raises:
-        RecordError: as `read`.
-    """
-    return _facts(root / key)[0]
-
-
-def read_all(root: Path) -> list[Record]:
-    """Every record under `root`, by key."""
-    files = sorted(root.glob("[!.]*/record.json"))  # what a killed writer left starts with a dot
-    return [read(root, file.parent.name) for file in files]
-
-
-def _facts(folder: Path) -> tuple[Run, dict[str, object]]:
-    """What record.json holds: the run (JSON has no tuples, a run nothing that can change), and
-    the rest.
-    """
-    try:
-        facts = json.loads((folder / "record.json").read_text())
-        if facts.pop("format") != FORMAT or facts.pop("key") != folder.name:
-            what = f"it is not a record of format {FORMAT} named {folder.name}"
-            raise RecordError(_damaged(folder, what))
-        stored = facts.pop("run")
-        return Run(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}), facts
-    except FileNotFoundError as error:
-        raise RecordError(f"'{folder}' holds no record: there is no record.json") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RecordError(_damaged(folder, str(error))) from error
-
-
-def _check_shapes(folder: Path, tiles: int, found: Mapping[str, tuple[int, ...]]) -> None:
-    classes, steps = found["confusion"][-1:], found.get(CURVE + "step", ())[:1]
-    fitting = {
-        CURVE + "step": steps,
-        "confusion": (tiles, *classes, *classes),
-        "boundaries": (tiles, *classes, len(boundaries.COUNTS)),
-        "calibration": (tiles, calibration.BINS, 3),
-    }
-    curve = (*steps, *classes, *classes)
-    if any(shape != fitting.get(name, curve) for name, shape in found.items()):
-        raise RecordError(_damaged(folder, f"{tiles} tiles but statistics {dict(found)}"))
-
-
-def _check_history(folder: Path, history: pd.DataFrame, facts: Mapping[str, object]) -> None:
-    """A file that was cut off reads as well as a whole one."""
-    kept = facts.get("kept", {"rule": "last", "step": len(history)})
-    steps, last = history["step"].to_list(), kept["step"]
-    whole = len(steps) == last if kept["rule"] == "last" else len(steps) >= last
-    if steps != list(range(1, len(steps) + 1)) or not whole:
-        raise RecordError(_damaged(folder, f"history.csv has {len(steps)} rows, step {last} kept"))
-
-
-def _curves(history: Sequence[Row]) -> dict[str, Int[np.ndarray, "m ..."]]:
-    rows = [row for row in history if "confusion" in row]
-    names = ["step", *(n for n, v in rows[0].items() if isinstance(v, list))] if rows else []
-    return {name: np.array([row[name] for row in rows], np.int64) for name in names}
-
-
-def _write_history(file: Path, history: Sequence[Row]) -> None:
+    scored = [row for row in history if "confusion" in row]
+    names = ["step", *(n for n, v in scored[0].items() if isinstance(v, list))] if scored else []
+    curves = {name: np.array([row[name] for row in scored], np.int64) for name in names}
     values = [{n: v for n, v in row.items() if not isinstance(v, list)} for row in history]
-    columns = list(dict.fromkeys(name for row in values for name in row))
-    with file.open("w", newline="") as out:
-        writer = csv.DictWriter(out, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(values)
+    frame = pd.DataFrame(values).astype(float).astype({"step": np.int64})
+    record = Record(key, run, facts, frame, tuple(tiles), statistics, curves)
+    content = {FILE: _encoded(_table([record]))}
+    put(store, key, content | ({} if model is None else {MODEL: save(dict(model), {"key": key})}))
 
 
-def _damaged(folder: Path, what: str) -> str:
-    return f"the record '{folder}' cannot be read: {what}; delete that folder and run again"
+def put(store: Path, key: str, content: Mapping[str, bytes]) -> None:
+    """Put the files of a live record into a store, as `write` does."""
+    if _is_file(store):
+        with _naming(store, f"the new row '{key}'"):
+            rows = parquet.read_table(io.BytesIO(content[FILE])).to_pandas().to_dict("records")
+            records = [from_row(row) for row in rows]
+        add(store, records)
+        return
+    with whole_folder(store / key) as folder:
+        for name, text in content.items():
+            (folder / name).write_bytes(text)
+
+
+def add(study: Path, records: Iterable[Record]) -> None:
+    """Add records to a study's file, after those that are there; of equal keys the first stays."""
+    with locked(study):
+        known = set(_column(study, "key")) if study.exists() else set()
+        new = {record.key: record for record in records if record.key not in known}
+        if new:
+            tables = [_whole(file) for file in files(study)] + [_table(new.values())]
+            _replace(study, pyarrow.concat_tables(tables, promote_options="default"))
+
+
+def rewrite(study: Path, change: Callable[[Record], Record | None]) -> None:
+    """Replace each record of a study's file by what `change` makes of it; None drops it."""
+    with locked(study):
+        changed = [new for old in _records(study) if (new := change(old)) is not None]
+        _replace(study, _table(changed))
+
+
+def _is_file(store: Path) -> bool:
+    return store.suffix == ".parquet"
+
+
+def _replace(study: Path, table: pyarrow.Table) -> None:
+    with whole_file(study) as scratch:
+        scratch.write_bytes(_encoded(table))
+
+
+def _table(records: Iterable[Record]) -> pyarrow.Table:
+    rows = [to_row(record) for record in records]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pyarrow.table({name: [row.get(name) for row in rows] for name in names})
+
+
+def _encoded(table: pyarrow.Table) -> bytes:
+    """Encode a Parquet file. Numbers are split into their first, second, ... bytes, most of which
+    are alike, and each page carries a checksum.
+    """
+    lists = [f.name for f in table.schema if pyarrow.types.is_list(f.type) and f.name != "tiles"]
+    out = io.BytesIO()
+    parquet.write_table(
+        table, out, row_group_size=GROUP, compression="zstd", compression_level=12,
+        use_dictionary=["tiles.list.element"], write_statistics=False, write_page_checksum=True,
+        column_encoding={f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in lists},
+    )  # fmt: skip
+    return out.getvalue()
+
+
+def _records(file: Path, keys: Collection[str] | None = None) -> Iterator[Record]:
+    """Read the rows `keys` of a file, decoding only the row groups that hold one."""
+    with _opened(file) as opened:
+        for group in range(opened.num_row_groups):
+            names = opened.read_row_group(group, ["key"])["key"].to_pylist()
+            wanted = [i for i, name in enumerate(names) if keys is None or name in keys]
+            if wanted:
+                with _naming(file, f"one of the rows '{names[0]}' to '{names[-1]}'"):
+                    rows = opened.read_row_group(group).to_pandas().to_dict("records")
+            for i in wanted:
+                with _naming(file, f"row '{names[i]}'"):
+                    record = from_row(rows[i])
+                yield record
+
+
+def _decoded(file: Path, column: str, decode: Callable[[str], object]) -> dict[str, object]:
+    keys, texts = _column(file, "key"), _column(file, column)
+    with _naming(file, f"column '{column}'"):
+        return {key: decode(text) for key, text in zip(keys, texts, strict=True)}
+
+
+def _column(file: Path, name: str) -> list[str]:
+    with _opened(file) as opened:
+        return opened.read([name])[name].to_pylist()
+
+
+def _whole(file: Path) -> pyarrow.Table:
+    with _opened(file) as opened:
+        return opened.read()
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[parquet.ParquetFile]:
+    with (
+        _naming(file, "the table"),
+        parquet.ParquetFile(file, page_checksum_verification=True) as it,
+    ):
+        yield it
+
+
+@contextmanager
+def _naming(file: Path, what: str) -> Iterator[None]:
+    """Name the file, the row and the remedy if the block cannot read something."""
+    try:
+        yield
+    except DAMAGED as error:
+        if file.name == FILE:
+            what, remedy = f"the record '{file.parent}'", "delete that folder and run again"
+        else:
+            what, remedy = f"{what} of '{file}'", "take that file from git again"
+        raise RecordError(f"{what} cannot be read: {error}; {remedy}") from error
