@@ -7,6 +7,7 @@ recorded with either. All other runs are in runs/ and must be of the present dat
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -28,8 +29,8 @@ SIZES = ("data", "model", "grid", "crop", "batch")
 class Plan:
     """The runs of a study at a profile, in the order in which they are trained.
 
-    That order is pair by pair, fold by fold, all cells of one before the next, so a study that is
-    stopped early still holds complete comparisons.
+    All cells of one (fold, pair) come before the next, so a study that is stopped early still
+    holds complete comparisons.
 
     Attributes:
         root: folder of the data; None is DATA_ROOT, on each machine its own.
@@ -96,11 +97,10 @@ def plan(
 
 
 def estimate(runs: Iterable[Run], stores: Iterable[Path], hardware: str) -> tuple[float, int]:
-    """Estimate the seconds of `runs`, one after the other, and count the records that say so.
+    """Estimate the seconds that `runs` take in turn, and count the records that this is based on.
 
-    A run takes its steps and scores its test tiles, each at the median speed over the records of
-    the same data, network and sizes, or over all records where there are none. The time before the
-    first step is not counted, and each scoring counts as much as the last, which takes longest.
+    Steps and scorings take their median time over the records of the same data, network and sizes,
+    or over all records where there are none. Preparation is not counted.
 
     Args:
         stores: of the records; damaged ones are skipped, and named when their run comes.
@@ -108,14 +108,13 @@ def estimate(runs: Iterable[Run], stores: Iterable[Path], hardware: str) -> tupl
     """
     made = {}
     for file in (file for store in stores for file in records.files(store)):
-        try:
-            runs_of, facts_of = records.declared(file), records.facts(file)
-        except RecordError:
-            continue
-        for key, facts in facts_of.items():
-            if facts["environment"]["device"] == hardware:
-                run, cost = runs_of[key], facts["cost"]
-                made[key] = (*_size(run), cost["train_seconds"] / run.steps, cost["test_seconds"])
+        with suppress(RecordError):
+            declared = records.declared(file)
+            for key, facts in records.facts(file).items():
+                if facts["environment"]["device"] == hardware:
+                    this, cost = declared[key], facts["cost"]
+                    a_step = cost["train_seconds"] / this.steps
+                    made[key] = (*_size(this), a_step, cost["test_seconds"])
     if not made:
         return math.nan, 0
     costs = pd.DataFrame(made.values(), columns=[*SIZES, "step", "test"])
@@ -128,11 +127,10 @@ def estimate(runs: Iterable[Run], stores: Iterable[Path], hardware: str) -> tupl
 
 
 def described(plan: Plan, hardware: str, workers: int = 1) -> str:
-    """Describe a plan in three lines, for a person who has to decide whether to start it.
+    """Describe a plan in three lines, to help decide whether to start it.
 
     Args:
-        hardware: the device of one worker, as in `estimate`.
-        workers: how many of them train at the same time.
+        hardware: the device of each of the `workers`, as in `estimate`.
     """
     counted = (
         f"study {plan.study} on {plan.data}, profile {plan.profile}: {len(plan.declared)} runs, "

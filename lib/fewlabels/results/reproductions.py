@@ -1,8 +1,7 @@
-"""Record which versions of the code give the same results: runs that were trained again.
+"""Record which versions of the code give the same results.
 
 report/results/verified.csv has one row for each run that another version trained again. Records of
-two versions may stand in one comparison where such a run, or a chain of them, came out the same:
-the confusion matrix of every test tile, and everything else that both records have counted.
+two versions are comparable if such a run, or a chain of them, gave the same counts.
 """
 
 from collections.abc import Iterable
@@ -26,10 +25,10 @@ NONE = pd.DataFrame(columns=list(COLUMNS))
 
 
 def read(root: Path) -> pd.DataFrame:
-    """Read what was kept under `root`: one row a run that was trained again.
+    """Read what was kept under `root`, one row a run that was trained again.
 
-    Columns: COLUMNS; `before` and `after` are versions of the code, `moved` as of `moved`,
-    `compared` and `differ` the names of `compared`, separated by blanks.
+    `before` and `after` are versions of the code; `compared` and `differ` are names from
+    `compared`, separated by blanks.
 
     Raises:
         RecordError: the file is damaged.
@@ -47,9 +46,8 @@ def read(root: Path) -> pd.DataFrame:
 
 
 def keep(root: Path, study: str, before: Record, after: Record) -> Path:
-    """Write down that a run of `study` was trained again; returns the file.
-
-    Of the same run by the same version the last time counts.
+    """Write down that a run of `study` was trained again; replaces the row of the same run and
+    version, and returns the file.
 
     Raises:
         DiskFullError: the file stays as it was.
@@ -84,8 +82,8 @@ def compared(before: Record, after: Record) -> dict[str, bool]:
 
 
 def moved(before: Record, after: Record) -> int:
-    """Count the test pixels whose prediction must have changed: a lower bound, since it is the
-    pixels that moved to another cell of a tile's confusion matrix.
+    """Count the test pixels that moved to another entry of their tile's confusion matrix: a lower
+    bound of the predictions that changed.
     """
     return int(np.abs(after.confusion - before.confusion).sum()) // 2
 

@@ -20,6 +20,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,12 +77,12 @@ def read_all(store: Path, keys: Collection[str] | None = None) -> list[Record]:
 
 def declared(file: Path) -> dict[str, Run]:
     """Read the declared runs of a file, by key: quick, since nothing else is read."""
-    return _decoded(file, "run", to_run)
+    return dict(zip(_column(file, "key"), _column(file, "run", to_run), strict=True))
 
 
 def facts(file: Path) -> dict[str, dict[str, object]]:
     """Read the facts of a file's records, by key, without histories and counts."""
-    return _decoded(file, "facts", json.loads)
+    return dict(zip(_column(file, "key"), _column(file, "facts", json.loads), strict=True))
 
 
 def write(
@@ -129,8 +130,12 @@ def add(study: Path, records: Iterable[Record]) -> None:
         known = set(_column(study, "key")) if study.exists() else set()
         new = {record.key: record for record in records if record.key not in known}
         if new:
-            tables = [_whole(file) for file in files(study)] + [_table(new.values())]
-            _replace(study, pyarrow.concat_tables(tables, promote_options="default"))
+            table = _table(new.values())
+            if known:
+                with _opened(study) as opened:
+                    both = (opened.read(), table)
+                table = pyarrow.concat_tables(both, promote_options="default")
+            _replace(study, table)
 
 
 def rewrite(study: Path, change: Callable[[Record], Record | None]) -> None:
@@ -184,20 +189,9 @@ def _records(file: Path, keys: Collection[str] | None = None) -> Iterator[Record
                 yield record
 
 
-def _decoded(file: Path, column: str, decode: Callable[[str], object]) -> dict[str, object]:
-    keys, texts = _column(file, "key"), _column(file, column)
-    with _naming(file, f"column '{column}'"):
-        return {key: decode(text) for key, text in zip(keys, texts, strict=True)}
-
-
-def _column(file: Path, name: str) -> list[str]:
+def _column(file: Path, name: str, decode: Callable[[str], Any] = str) -> list[Any]:
     with _opened(file) as opened:
-        return opened.read([name])[name].to_pylist()
-
-
-def _whole(file: Path) -> pyarrow.Table:
-    with _opened(file) as opened:
-        return opened.read()
+        return [decode(text) for text in opened.read([name])[name].to_pylist()]
 
 
 @contextmanager
