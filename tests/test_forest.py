@@ -13,8 +13,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.ensemble import RandomForestClassifier
 
 from fewlabels import cli
-from fewlabels.learners import forest
-from fewlabels.mapping import compare, fit, grow, model_folder, score, score_summary, survey
+from fewlabels.mapping import compare, fit, forest, grow, model_folder, score, score_summary, survey
 from fewlabels.mapping.predict import predict
 from fewlabels.mapping.recipe import Recipe
 from fewlabels.types import UnknownName

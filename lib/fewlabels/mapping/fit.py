@@ -13,8 +13,7 @@ from matplotlib.colors import to_rgb
 
 from fewlabels import devices, environment
 from fewlabels.files import writable
-from fewlabels.learners import forest
-from fewlabels.mapping import compare, maps, model_folder
+from fewlabels.mapping import compare, forest, maps, model_folder
 from fewlabels.mapping.compare import Choice
 from fewlabels.mapping.learn import Ground, Learned
 from fewlabels.mapping.recipe import Recipe

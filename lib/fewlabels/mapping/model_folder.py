@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from fewlabels.files import whole_folder
-from fewlabels.learners import forest
+from fewlabels.mapping import forest
 from fewlabels.mapping.bands import Ranges
 from fewlabels.training import networks
 from fewlabels.types import FewLabelsError

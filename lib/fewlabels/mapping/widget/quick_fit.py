@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from fewlabels.mapping.learn import Ground
 from jaxtyping import Shaped, UInt8
 from rasterio.transform import Affine
 from torch import nn
@@ -15,7 +16,6 @@ from torch import nn
 from fewlabels.devices import Compute
 from fewlabels.mapping import bands, learn, preview, rasterize, stream, tiles
 from fewlabels.mapping import scene as scenes
-from fewlabels.mapping.learn import Ground
 from fewlabels.mapping.recipe import Recipe
 from fewlabels.mapping.scene import Pixels, Read, Scene
 from fewlabels.mapping.stream import Strip
