@@ -1,5 +1,6 @@
-"""Memory and time of `fewlabels predict` by the size of the scene: what is held is one row of
-windows, so the memory grows with the width and not with the height.
+"""Memory and time of `fewlabels predict` by the size of the scene.
+
+One row of windows is held, so memory grows with the width and not with the height.
 
     python bench/predict.py [HEIGHTxWIDTH ...] [--keep FOLDER]
 
@@ -8,9 +9,9 @@ going on where it was if it is started again:
 
     nohup python bench/predict.py 20000x20000 --keep FOLDER > predict.log 2>&1 &
 
-Scene and network are noise. Each prediction is a process of its own; what is counted is its peak
-resident memory, libraries included. Of a prediction that was cut off, the peak is the highest and
-the seconds the sum of all starts. A folder of another state of the code is to be deleted first.
+Scene and network are noise. Each prediction is a process of its own; its peak resident memory is
+counted, libraries included. If it was interrupted, the peak is the highest and the seconds are the
+sum of all starts. Delete a folder of another state of the code first.
 """
 
 import argparse
@@ -28,8 +29,10 @@ from rasterio.transform import from_origin
 from rasterio.windows import Window
 from timing import record
 
+from fewlabels import devices
+from fewlabels.learners.network import NetworkPredictor
 from fewlabels.mapping import model_folder, predict, scene
-from fewlabels.mapping.bands import Ranges
+from fewlabels.mapping.scene import Ranges
 from fewlabels.training import networks
 
 BANDS, CLASSES, TILE = 4, 8, 256
@@ -123,7 +126,8 @@ def network(folder: Path) -> None:
         window=WINDOW,
         record={},
     )
-    model_folder.write(folder, about, networks.build(MODEL, CLASSES, channels=BANDS))
+    model = networks.build(MODEL, CLASSES, channels=BANDS)
+    model_folder.write(folder, about, NetworkPredictor(model, devices.compute("cpu")))
 
 
 if __name__ == "__main__":

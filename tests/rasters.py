@@ -49,3 +49,11 @@ def halves(seed: int = 0, side: int = 64, bands: int = 4) -> np.ndarray:
     rng = np.random.default_rng(seed)
     bright = np.where(np.arange(side) < side // 2, 2000, 8000)
     return (bright + rng.normal(0, 300, (bands, side, side))).clip(1).astype(np.uint16)
+
+
+SPOTS = {
+    pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright", pixels(10, 40, 16, 44): "dark",
+    pixels(40, 50, 44, 60): "bright", pixels(20, 20, 24, 24): "dark",
+    pixels(58, 30, 62, 36): "bright",
+}  # fmt: skip
+"""Labels of `halves`: 36 + 24 + 16 dark pixels and 24 + 40 + 24 bright ones."""

@@ -11,11 +11,12 @@ from torch import nn
 
 from fewlabels import cli
 from fewlabels.devices import compute
+from fewlabels.learners.network import NetworkPredictor
 from fewlabels.mapping import fit, maps, query, stream, survey, vector_labels
 from fewlabels.mapping import scene as scenes
-from fewlabels.mapping.bands import Ranges
 from fewlabels.mapping.predict import predict
 from fewlabels.mapping.recipe import Recipe, RecipeError
+from fewlabels.mapping.scene import Ranges
 from fewlabels.types import DataError
 
 NONE = maps.NODATA
@@ -41,9 +42,10 @@ def test_the_margin_is_first_minus_second_probability(tmp_path):
             return torch.cat([x[:, :1] * 0 + 1, x[:, :1] * 0 - 1, x[:, :1] * 0], dim=1)
 
     found = scenes.opened(scene(tmp_path / "a.tif", np.ones((1, 4, 4), np.uint8)))
-    how = stream.plan(found, 4)
+    how = stream.Plan(4, 4, 4, 1)
     with scenes.reading(found) as read:
-        asked = read, Three(), Ranges((0.0,), (2.0,)), 3, compute("cpu", "fp32")
+        predictor = NetworkPredictor(Three(), compute("cpu", "fp32"))
+        asked = read, predictor, Ranges((0.0,), (2.0,)), 3
         (only,) = stream.strips(how, *asked)
     total = np.e + 1 / np.e + 1
     assert (only.classes == 0).all()

@@ -1,21 +1,21 @@
-"""Examples, surveys, pictures and reasons: what the notebook on one's own images shows."""
+"""Examples, surveys, figures and scores: what the notebook on one's own images shows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 from rasters import halves, labels, pixels, scene
 
 from fewlabels import paths
 from fewlabels.data import synthetic
 from fewlabels.data.synthetic import scenery
-from fewlabels.mapping import evidence, examples, preview, score_summary, survey, tiles, views
+from fewlabels.mapping import examples, score_summary, survey, tiles
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.recipe import Recipe
-from fewlabels.studies.design import Claim
+from fewlabels.mapping.widget import static_view
 from fewlabels.types import IGNORE, DataError
 
 LABELS = survey.Labels
@@ -71,64 +71,40 @@ def test_a_survey_counts_what_training_would_and_writes_nothing(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["labels.gpkg", "scene.tif"]
 
 
-def test_a_picture_is_small_and_shows_the_bands_that_are_called_so(tmp_path):
+def test_a_small_picture_shows_the_bands_that_are_called_red_green_and_blue(tmp_path):
     array = np.zeros((4, 40, 20), np.uint16)
     array[2, :20] = 1000  # red: upper half
     found = scenes.opened(scene(tmp_path / "a.tif", array))
-    assert preview.shown(found) == (0, 1, 2)
-    named = scenes.Scene(
-        **{**vars(found), "names": ("B1 blue", "near infrared", "B3 RED", "green")}
-    )
-    assert preview.shown(named) == (2, 3, 0)
-    image = preview.picture(named, longest=10)
+    assert static_view.shown(found) == (0, 1, 2)
+    named = replace(found, names=("B1 blue", "near infrared", "B3 RED", "green"))
+    assert static_view.shown(named) == (2, 3, 0)
+    image = static_view.small(named, longest=10)
     assert image.shape == (10, 5, 3)
     assert image[:5, :, 0].min() == 255
     assert image[5:, :, 0].max() == 0
     assert (image[..., 1:] == 128).all()  # bands of one value
     single = scenes.opened(scene(tmp_path / "b.tif", array[2:3]))
-    assert preview.picture(single).shape == (40, 20, 1)
+    assert static_view.small(single).shape == (40, 20, 3)
     ids = scene(tmp_path / "map.tif", np.full((1, 40, 20), 7, np.uint8))
-    assert (preview.map_picture(ids, found, longest=10) == 7).all()
+    assert (static_view.small_map(ids, found, longest=10) == 7).all()
 
 
-def test_views_draw_labels_maps_and_clicks(tmp_path):
+def test_figures_show_labels_maps_and_clicks(tmp_path):
     file = scene(tmp_path / "scene.tif", halves())
     shapes = {pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright"}
     seen = survey.survey(file, LABELS(labels(tmp_path / "l.gpkg", shapes)), Recipe())
     classes = np.where(np.arange(64) < 32, 0, 1).astype(np.uint8)[None, None].repeat(64, axis=1)
     classes[0, 0, 0] = IGNORE
     ids, sure = (scene(tmp_path / name, classes) for name in ("c.tif", "s.tif"))
-    assert len(views.labelled(seen.scene, seen.given).axes) == 2
-    panels = views.mapped(seen.scene, ids, sure, ("dark", "bright")).axes
+    assert len(static_view.labelled(seen.scene, seen.given).axes) == 2
+    panels = static_view.mapped(seen.scene, ids, sure, ("dark", "bright")).axes
     assert len(panels) == 4  # with the colour bar
     assert not panels[0].axison
     assert panels[3].axison
     clicks = pd.DataFrame({"row": [3], "column": [60], "first": ["dark"], "second": ["bright"],
                            "rank": [1]})  # fmt: skip
-    figure = views.asked(seen.scene, geopandas.GeoDataFrame(clicks), ("dark", "bright"))
+    figure = static_view.asked(seen.scene, geopandas.GeoDataFrame(clicks), ("dark", "bright"))
     assert figure.axes[0].lines[0].get_xydata().tolist() == [[60, 3]]
-    plt.close("all")
-
-
-def test_reasons_follow_from_records_and_say_where_there_are_none(monkeypatch):
-    monkeypatch.setattr(evidence.sweep, "available", lambda profile, data: [])
-    found = evidence.reasons(Recipe(loss="partial_focal"))
-    assert found.loc["loss", "the recipe"] == "partial_focal"
-    assert set(found["evidence"]) == {evidence.OPEN, "decided below, by these labels"}
-    rows = [
-        {"cell": cell, "fold": fold, "pair": pair, "miou": 0.4 + 0.1 * (cell == "b")}
-        for cell in "ab" for fold in range(5) for pair in range(3)
-    ]  # fmt: skip
-    claim = Claim(text="b beats a.", theirs="", plus=("b",), minus=("a",))
-    study = type("Study", (), {"claims": {"E3": claim}})
-    monkeypatch.setattr(evidence.sweep, "available", lambda profile, data: ["E"])
-    monkeypatch.setattr(evidence.sweep, "recorded", lambda *asked: None)
-    monkeypatch.setattr(evidence.records, "table", lambda records: pd.DataFrame(rows))
-    monkeypatch.setattr(evidence.studies, "study", lambda name: study)
-    found = evidence.reasons(Recipe())
-    assert found.loc["loss", "evidence"].startswith("E3: b beats a. 10.0 [")
-    assert found.loc["loss", "evidence"].endswith("n = 15")
-    assert found.loc["joining labels", "evidence"] == evidence.OPEN
 
 
 def test_scores_of_both_methods_stand_side_by_side():

@@ -17,7 +17,7 @@ from torch import nn
 
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.recipe import Recipe, RecipeError
-from fewlabels.mapping.widget import annotations, notebook, quick_fit, static_view
+from fewlabels.mapping.widget import annotations, notebook, quick_fit
 from fewlabels.mapping.widget.annotations import Click
 from fewlabels.report.convert import convert, png_inches
 from fewlabels.types import DataError, NoLabelsError, UnknownName
@@ -311,9 +311,3 @@ def test_where_nobody_can_click_a_figure_stands(explorer, tmp_path):
     (tmp_path / "figures").mkdir()
     assert "fig-x" in convert(tmp_path / "n.ipynb", tmp_path / "figures")
     assert len(list((tmp_path / "figures").glob("*.png"))) == 1
-
-
-def test_every_class_has_a_colour_of_its_own_however_many():
-    many = [f"class {number}" for number in range(30)]
-    assert len(set(static_view.colours(many))) == 30
-    assert static_view.colours(["water", "tree"]) == ["#0072B2", "#009E73"]

@@ -1,4 +1,4 @@
-"""The per-pixel forest: scikit-learn's, as arrays, scored and stored like a network."""
+"""The pixel forest: scikit-learn's, kept by skops, scored and stored like a network."""
 
 import json
 from dataclasses import replace
@@ -7,23 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-import torch
-from rasters import halves, labels, pixels, scene
-from safetensors.torch import load_file, save_file
-from sklearn.ensemble import RandomForestClassifier
+import skops.io
+from rasters import SPOTS, halves, labels, scene
 
 from fewlabels import cli
-from fewlabels.mapping import compare, fit, forest, grow, model_folder, score, score_summary, survey
+from fewlabels.devices import compute
+from fewlabels.learners import LEARNERS, pixel_forest
+from fewlabels.mapping import fit, model_folder, score, score_summary, survey
 from fewlabels.mapping.predict import predict
 from fewlabels.mapping.recipe import Recipe
-from fewlabels.types import UnknownName
+from fewlabels.types import IGNORE, NoLabelsError, UnknownName
 
+CPU = compute("cpu", "fp32")
 QUICK = Recipe(method="forest", trees=7, crop=32, side=32, window=32, folds=3, gap=2)
-SPOTS = {
-    pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright", pixels(10, 40, 16, 44): "dark",
-    pixels(40, 50, 44, 60): "bright", pixels(20, 20, 24, 24): "dark",
-    pixels(58, 30, 62, 36): "bright",
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -39,84 +35,108 @@ def trained(folder: Path, how: Recipe, name: str = "model") -> model_folder.Abou
     return fit.fit(folder / "scene.tif", given, folder / name, how, device="cpu")
 
 
-@pytest.mark.parametrize("bands", [3, 5])
-def test_trees_as_arrays_vote_as_scikit_learn_does(bands):
+@pytest.mark.parametrize("name", LEARNERS)
+def test_every_learner_gives_probabilities_and_comes_back_from_its_file(name: str, tmp_path: Path):
+    """Class 0 of 3 has no label; dark is class 2."""
+    image = np.zeros((32, 48, 4), np.uint8)
+    image[:, 24:] = 200
+    drawn = np.full((32, 48), IGNORE, np.uint8)
+    drawn[4:9, 4:9], drawn[4:9, 40:45] = 2, 1
+    options = {} if name == "pixel_forest" else {
+        "model": "unet:depth=2,width=4", "steps": 60, "batch": 2, "crop": 32, "lr": 3e-2
+    }  # fmt: skip
+    empty = np.full_like(drawn, IGNORE)
+    learner = LEARNERS[name]
+    made = learner.fit([image, image], [drawn, empty], 3, seed=1, compute=CPU, **options)
+    found = made.probabilities(image)
+    assert (found.shape, found.dtype) == ((3, 32, 48), np.float32)
+    assert found.sum(axis=0) == pytest.approx(1, abs=1e-5)
+    assert (found.argmax(axis=0)[:, 2:20] == 2).all()
+    assert (found.argmax(axis=0)[:, 28:46] == 1).all()
+    made.write(tmp_path / learner.FILE)
+    kept = {k: v for k, v in options.items() if k == "model"}
+    again = learner.read(tmp_path / learner.FILE, 3, 4, CPU, **kept)
+    assert np.array_equal(again.probabilities(image), found)
+    with pytest.raises(NoLabelsError):
+        learner.fit([image], [empty], 3, compute=CPU, **options)
+    with pytest.raises((ValueError, RuntimeError)):
+        learner.read(tmp_path / learner.FILE, 3, 5, CPU, **kept)
+
+
+def test_a_forest_votes_as_scikit_learn_does():
     rng = np.random.default_rng(0)
-    values = rng.integers(0, 256, (600, bands)).astype(np.uint8)
-    wanted = (values[:, 0] // 90 + (values[:, 1] > 200)).astype(np.uint8) * 2  # classes 0, 2, 4, 6
-    x = grow.normalised(values)
-    grown = RandomForestClassifier(20, random_state=0).fit(x[:200], wanted[:200])
-    made = grow.tables(grown, classes=8).checked(bands, 8)
-    image = torch.from_numpy(x.reshape(1, 30, 20, bands)).permute(0, 3, 1, 2)
-    found = made(image).softmax(dim=1).permute(0, 2, 3, 1).reshape(-1, 8).numpy()
-    assert found[:, grown.classes_] == pytest.approx(grown.predict_proba(x), abs=1e-5)
-    assert np.delete(found, grown.classes_, axis=1).max() <= 2 * forest.LEAST
-
-
-def test_a_tree_of_one_class_is_a_leaf():
-    x = np.zeros((3, 2), np.float32)
-    grown = RandomForestClassifier(2, random_state=0).fit(x, np.array([1, 1, 1], np.uint8))
-    shares = grow.tables(grown, 3)(torch.zeros(1, 2, 1, 1)).softmax(dim=1)
-    assert shares.flatten().tolist() == pytest.approx([0, 1, 0], abs=1e-5)
+    image = rng.integers(0, 256, (30, 20, 5)).astype(np.uint8)
+    drawn = (image[..., 0] // 90 + (image[..., 1] > 200)).astype(np.uint8) * 2  # 0, 2, 4, 6
+    drawn[10:] = IGNORE
+    made = pixel_forest.fit([image], [drawn], 8, trees=20)
+    votes = made.forest.predict_proba(image.reshape(-1, 5).astype(np.float32))
+    found = made.probabilities(image).reshape(8, -1)
+    assert pytest.approx(votes, abs=1e-6) == found[[0, 2, 4, 6]].T
+    assert not found[1::2].any()
 
 
 def test_more_pixels_than_a_forest_needs_are_drawn_by_class(monkeypatch):
-    monkeypatch.setattr(grow, "MOST", 5)
+    monkeypatch.setattr(pixel_forest, "MOST", 5)
     wanted = np.array([0] * 20 + [3] * 4, np.uint8)
-    taken = np.concatenate(list(grow._drawn(wanted, 0)))
+    taken = np.concatenate(list(pixel_forest._drawn(wanted, 0)))
     assert np.bincount(wanted[taken]).tolist() == [5, 0, 0, 4]
     assert len(set(taken.tolist())) == 9
 
 
 def test_a_forest_is_stored_without_a_pickle_and_maps_its_scene(ground):
     about = trained(ground, QUICK)
-    assert (about.network, about.of_pixels) == ("forest", True)
+    assert (about.network, about.learner) == ("forest", "pixel_forest")
     assert about.record["scores"]["miou"] == 1.0
     assert about.record["difference"] is None
     assert about.record["weights"]["origin"].endswith("7 trees")
-    assert sorted(p.name for p in (ground / "model").iterdir()) == [
-        "model.json", "model.safetensors"
-    ]  # fmt: skip
+    assert sorted(p.name for p in (ground / "model").iterdir()) == ["model.json", "model.skops"]
     made = predict(ground / "scene.tif", ground / "model", ground / "map.tif", device="cpu")
     assert made.share == {"bright": 0.5, "dark": 0.5}
     with rasterio.open(ground / "map.tif") as found:
         truth = np.where(np.arange(64) < 32, 1, 0)
         assert (found.read(1) == truth).all()
-    again = trained(ground, QUICK, "again")
-    assert again.record["scores"] == about.record["scores"]
-    files = [load_file(ground / name / "model.safetensors") for name in ("model", "again")]
-    assert all(torch.equal(files[0][name], files[1][name]) for name in files[0])
+    assert trained(ground, QUICK, "again").record["scores"] == about.record["scores"]
 
 
-def test_a_damaged_forest_is_named(ground):
+def test_a_damaged_or_foreign_forest_is_refused(ground):
     about = trained(ground, replace(QUICK, folds=0))
-    file = ground / "model" / "model.safetensors"
-    whole = load_file(file)
-    nowhere = whole["ways"].clone()
-    nowhere[0, 0] = len(nowhere)
-    for change in ({"ways": nowhere}, {"feature": whole["feature"] + 4}, {"share": None}):
-        tables = {k: v for k, v in (whole | change).items() if v is not None}
-        save_file(tables, file)
-        with pytest.raises(model_folder.ModelError, match="do not fit"):
-            model_folder.network(ground / "model", about)
-    save_file(whole, file)
-    with pytest.raises(model_folder.ModelError, match="no forest of 3 bands"):
-        model_folder.network(ground / "model", replace(about, bands=about.bands[:3]))
+    folder, file = ground / "model", ground / "model" / "model.skops"
+    whole = file.read_bytes()
+
+    def refused(why: str, about: model_folder.About = about) -> None:
+        with pytest.raises(model_folder.ModelError, match=why):
+            model_folder.predictor(folder, about, CPU)
+
+    refused("for 4 bands and classes .* needed are 3", replace(about, bands=about.bands[:3]))
+    for field, value in (("left_child", 10**6), ("right_child", 0), ("feature", 4)):
+        forest = skops.io.loads(whole, trusted=pixel_forest.TRUSTED)
+        tree = next(e.tree_ for e in forest.estimators_ if e.tree_.node_count > 1)
+        state = tree.__getstate__()
+        state["nodes"][field][0] = value
+        tree.__setstate__(state)
+        skops.io.dump(forest, file)
+        refused("a node leads nowhere")
+    skops.io.dump({"not": "a forest"}, file)
+    refused("a dict is no random forest")
+    skops.io.dump(json.JSONEncoder(), file)
+    refused("JSONEncoder")
+    file.write_bytes(whole[: len(whole) // 2])
+    refused("cannot be read")
+    file.unlink()
+    refused("model.skops.*train it again")
 
 
-class Fixed:
-    """Confusions that a way to learn would have left."""
-
-    def __init__(self, right: list[int]) -> None:
-        matrices = [[[n, 10 - n], [0, 0]] if i % 2 else [[0, 0], [10 - n, n]]
-                    for i, n in enumerate(right)]  # fmt: skip
-        self.held = score.Held(range(len(right)), np.array(matrices), 2, ())
+def held(right: list[int]) -> score.Held:
+    """Units of 10 pixels with so many right ones, of two classes in turn."""
+    matrices = [[[n, 10 - n], [0, 0]] if i % 2 else [[0, 0], [10 - n, n]]
+                for i, n in enumerate(right)]  # fmt: skip
+    return score.Held(range(len(right)), np.array(matrices), 2, ())
 
 
 def test_the_difference_is_paired_over_units():
-    one, other = Fixed([9, 2] * 8).held, Fixed([8, 1] * 8).held
+    one, other = held([9, 2] * 8), held([8, 1] * 8)
     found = score.difference(one, other, 0)
-    apart = [score.summary(held, ("a", "b"), 0)["miou"] for held in (one, other)]
+    apart = [score.summary(each, ("a", "b"), 0)["miou"] for each in (one, other)]
     assert found["miou"] == pytest.approx(apart[0] - apart[1], abs=2e-6)
     assert found["interval"] == pytest.approx([found["miou"]] * 2)  # every unit says the same
     assert (found["units"], found["verdict"]) == (16, "better")
@@ -128,7 +148,7 @@ def test_the_difference_is_paired_over_units():
         score.difference(one, replace(other, units=range(1, 17)), 0)
 
 
-def test_the_better_one_is_kept_and_both_are_told(ground, capsys):
+def test_the_better_one_is_kept_and_both_are_reported(ground):
     how = replace(QUICK, method="best", model="unet:depth=2,width=4", steps=1, batch=2, lr=1e-5)
     about = trained(ground, how)
     record = json.loads((ground / "model" / "model.json").read_text())["record"]
@@ -146,9 +166,9 @@ def test_the_better_one_is_kept_and_both_are_told(ground, capsys):
 
 def test_of_equals_the_network_is_kept():
     same = {"network": {"scored": True, "miou": 0.5}, "forest": {"scored": True, "miou": 0.5}}
-    assert compare._kept("best", same)[0] == "network"
+    assert score._kept("best", same)[0] == "network"
     neither = {"network": {"scored": False}, "forest": {"scored": False}}
-    assert compare._kept("best", neither)[0] == "network"
+    assert score._kept("best", neither)[0] == "network"
 
 
 def test_the_command_line_trains_a_forest(ground, capsys):
@@ -158,7 +178,7 @@ def test_the_command_line_trains_a_forest(ground, capsys):
     ]  # fmt: skip
     assert cli.main(asked) == 0
     said = capsys.readouterr().out
-    assert "forest: mIoU 100.0 %" in said
+    assert "forest: mIoU 100.0 [100.0, 100.0] %" in said
     assert "kept: forest (it was asked for)" in said
     with pytest.raises(UnknownName, match="method 'trees'"):
-        trained(ground, replace(QUICK, method="trees"), "n")
+        replace(QUICK, method="trees")

@@ -1,8 +1,12 @@
 """Scenes, drawn labels, label images and maps, against pixels counted by hand."""
 
+import errno
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import cos, radians, sin
 from pathlib import Path
+from unittest.mock import Mock
 
 import geopandas
 import numpy as np
@@ -14,9 +18,9 @@ from rasterio.transform import Affine
 from rasters import GRID, UTM, labels, pixels, scene
 from shapely.geometry import LineString, MultiPoint, Point, Polygon, box
 
-from fewlabels.mapping import bands, label_image, maps, rasterize, vector_labels
+from fewlabels.mapping import label_image, maps, rasterize, tiles, vector_labels
 from fewlabels.mapping import scene as scenes
-from fewlabels.types import IGNORE, DataError, DiskFullError, NoLabelsError
+from fewlabels.types import IGNORE, DataError, DiskFullError, NoLabelsError, PlaceError
 
 ALL = slice(0, 10), slice(0, 12)
 
@@ -89,11 +93,11 @@ def test_ranges_are_percentiles_of_valid_pixels_and_bytes_follow_from_them():
     values[0, :, 0], values[0, :, 1] = np.arange(1001), 42
     valid = np.ones((1, 1001), bool)
     valid[0, 1000] = False  # 0 to 999: the 0.5th percentile is 4.995
-    ranges = bands.measured([(values, valid)], valid.size)
+    ranges = scenes.measured([(values, valid)], valid.size)
     assert ranges.low == pytest.approx((4.995, 42))
     assert ranges.high == pytest.approx((994.005, 42))
     assert ranges.constant == (1,)
-    found = bands.to_bytes(values, valid, ranges)
+    found = scenes.to_bytes(values, valid, ranges)
     assert found[0, [0, 5, 994, 999, 1000], 0].tolist() == [0, 0, 255, 255, 128]
     assert found[0, 500, 0] == round(255 * (500 - 4.995) / 989.01)
     assert (found[..., 1] == 128).all()
@@ -104,10 +108,10 @@ def test_a_value_far_from_all_others_is_warned_about(caplog):
     flags = np.zeros((40, 50, 1), np.float32)
     flags[:20] = 1  # a band of two values has no others
     valid = np.ones((40, 50), bool)
-    bands.measured([(np.concatenate([values, flags], 2), valid)], 2000)
+    scenes.measured([(np.concatenate([values, flags], 2), valid)], 2000)
     assert not caplog.records
     values[:, :5, 1] = -9999
-    bands.measured([(values, valid)], 2000)
+    scenes.measured([(values, valid)], 2000)
     (said,) = caplog.messages
     assert said.startswith("10 % of the pixels of band 2 are -9999, far from all others")
     assert "-a_nodata -9999" in said
@@ -115,16 +119,16 @@ def test_a_value_far_from_all_others_is_warned_about(caplog):
 
 def test_not_a_number_never_reaches_a_network():
     values = np.full((2, 2, 1), np.nan, np.float32)
-    found = bands.to_bytes(values, np.zeros((2, 2), bool), bands.Ranges((0.0,), (1.0,)))
+    found = scenes.to_bytes(values, np.zeros((2, 2), bool), scenes.Ranges((0.0,), (1.0,)))
     assert (found == 128).all()
     with pytest.raises(DataError, match="nodata"):
-        bands.measured([(values, np.zeros((2, 2), bool))], 4)
+        scenes.measured([(values, np.zeros((2, 2), bool))], 4)
 
 
 def test_bands_that_the_model_does_not_know_are_refused():
     with pytest.raises(DataError, match="3 bands and the model was trained on 2"):
-        bands.to_bytes(
-            np.ones((2, 2, 3), np.float32), np.ones((2, 2), bool), bands.Ranges((0, 0), (1, 1))
+        scenes.to_bytes(
+            np.ones((2, 2, 3), np.float32), np.ones((2, 2), bool), scenes.Ranges((0, 0), (1, 1))
         )
 
 
@@ -333,7 +337,7 @@ def test_a_label_image_that_was_cut_off_is_named(tmp_path, name):
 
 
 def test_blocks_are_numbered_over_the_scene():
-    assert label_image.blocks(slice(0, 4), slice(2, 6), 6, 3).tolist() == [[0, 1, 1, 1]] * 3 + [
+    assert tiles.blocks(slice(0, 4), slice(2, 6), 6, 3).tolist() == [[0, 1, 1, 1]] * 3 + [
         [2, 3, 3, 3]
     ]
 
@@ -342,7 +346,7 @@ def test_a_map_has_the_grid_of_its_scene_and_the_colours_of_its_classes(tmp_path
     found = scenes.opened(scene(tmp_path / "a.tif", np.ones((1, 300, 20), np.uint8)))
     values = np.random.default_rng(0).integers(0, 3, (300, 20)).astype(np.uint8)
     values[5, 5] = maps.NODATA
-    file, palette = tmp_path / "map.tif", maps.colours(3)
+    file, palette = tmp_path / "map.tif", [(0, 0, 0), (255, 0, 0), (0, 0, 255)]
     strips = [values[:7], values[7:260], values[260:]]
     maps.write(file, found, strips, classes=["x", "y", "z"], palette=palette)
     with rasterio.open(file) as written:
@@ -356,33 +360,46 @@ def test_a_map_has_the_grid_of_its_scene_and_the_colours_of_its_classes(tmp_path
         maps.write(file, found, strips)
 
 
-@pytest.mark.parametrize("room", [0, 20_000, 60_000])
-def test_a_map_that_did_not_reach_the_disk_is_none(tmp_path, room):
+@contextmanager
+def room(size: int) -> Iterator[None]:
+    """No file may grow beyond this size, on a disk with space left."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_failed_write_leaves_nothing_and_is_a_full_disk_only_if_the_disk_is_full(
+    tmp_path, monkeypatch
+):
     """GDAL itself ends without an error where a file may not grow."""
     found = scenes.opened(scene(tmp_path / "a.tif", np.ones((1, 300, 300), np.uint8)))
     noise = np.random.default_rng(0).integers(0, 255, (300, 300)).astype(np.uint8)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
-    try:
-        with pytest.raises(DiskFullError, match=r"map\.tif"):
+    blocks = np.arange(1600, dtype=np.uint8).reshape(40, 40) % 3
+    areas = scene(tmp_path / "b.tif", blocks[None])
+
+    def raster(size: int) -> None:
+        with room(size):
             maps.write(tmp_path / "map.tif", found, [noise[:100], noise[100:]])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert [file.name for file in tmp_path.iterdir()] == ["a.tif"]
 
+    def vector() -> None:
+        with room(30_000):
+            maps.polygons(tmp_path / "p.gpkg", areas, ("x", "y", "z"))
 
-def test_polygons_that_did_not_reach_the_disk_are_none(tmp_path):
-    values = np.arange(1600, dtype=np.uint8).reshape(40, 40) % 3
-    found = scenes.opened(scene(tmp_path / "a.tif", values[None]))
-    maps.write(tmp_path / "map.tif", found, [values])
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))
-    try:
-        with pytest.raises(DiskFullError, match=r"p\.gpkg"):
-            maps.polygons(tmp_path / "p.gpkg", tmp_path / "map.tif", ("x", "y", "z"))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert {file.name for file in tmp_path.iterdir()} == {"a.tif", "map.tif"}
+    for size in (0, 20_000, 60_000):
+        with pytest.raises(PlaceError, match=r"map\.tif' cannot be written"):
+            raster(size)
+    with pytest.raises(PlaceError, match=r"p\.gpkg' cannot be written"):
+        vector()
+    full = OSError(errno.ENOSPC, "no space")
+    monkeypatch.setattr(maps.tempfile, "TemporaryFile", Mock(side_effect=full))
+    with pytest.raises(DiskFullError, match=r"map\.tif"):
+        raster(20_000)
+    with pytest.raises(DiskFullError, match=r"p\.gpkg"):
+        vector()
+    assert {file.name for file in tmp_path.iterdir()} == {"a.tif", "b.tif"}
 
 
 def test_polygons_cover_each_class_by_its_area(tmp_path):
@@ -397,10 +414,6 @@ def test_polygons_cover_each_class_by_its_area(tmp_path):
     area = frame.dissolve("class").area
     assert area["x"] == pytest.approx(13 * 900)
     assert area["y"] == pytest.approx(2 * 900)
-
-
-def test_colours_of_sixteen_classes_all_differ():
-    assert len(set(maps.colours(16))) == 16
 
 
 def test_odd_labels_are_counted_and_stop_nothing(tmp_path, plain):

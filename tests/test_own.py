@@ -11,18 +11,19 @@ import pytest
 import rasterio
 import torch
 from rasterio.transform import Affine
-from rasters import GRID, UTM, halves, labels, pixels, scene
+from rasters import GRID, SPOTS, UTM, halves, labels, pixels, scene
 from shapely.geometry import Point
 from torch import nn
 
 from fewlabels import cli, devices, paths
 from fewlabels.devices import compute
+from fewlabels.learners.network import NetworkPredictor
 from fewlabels.mapping import (
     fit,
-    holdout,
     maps,
     model_folder,
     rasterize,
+    recipe,
     score,
     score_summary,
     stream,
@@ -30,9 +31,9 @@ from fewlabels.mapping import (
     tiles,
 )
 from fewlabels.mapping import scene as scenes
-from fewlabels.mapping.bands import Ranges, to_bytes
 from fewlabels.mapping.predict import predict
-from fewlabels.mapping.recipe import Recipe, RecipeError, check
+from fewlabels.mapping.recipe import Recipe, RecipeError
+from fewlabels.mapping.scene import Ranges, to_bytes
 from fewlabels.mapping.vector_labels import Marks
 from fewlabels.scoring import inference
 from fewlabels.training import networks
@@ -44,12 +45,6 @@ TINY = Recipe(
     method="network", model="unet:depth=2,width=4", steps=30, batch=2, crop=32, side=32, window=32,
     lr=1e-2, folds=3, gap=2,
 )  # fmt: skip
-SPOTS = {
-    pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright", pixels(10, 40, 16, 44): "dark",
-    pixels(40, 50, 44, 60): "bright", pixels(20, 20, 24, 24): "dark",
-    pixels(58, 30, 62, 36): "bright",
-}  # fmt: skip
-"""Labels of `halves`: 36 + 24 + 16 dark pixels and 24 + 40 + 24 bright ones."""
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +72,11 @@ def local(bands: int, classes: int) -> nn.Module:
 def streamed(file: Path, network: nn.Module, window: int, overlap: int, classes: int, **options):
     """The strips of a file, each band's bytes being its values."""
     found = scenes.opened(file)
-    how = stream.plan(found, window, overlap)
+    how = stream.Plan(found.height, found.width, window, overlap)
     ranges = Ranges((0.0,) * len(found.bands), (255.0,) * len(found.bands))
+    predictor = NetworkPredictor(network, CPU)
     with scenes.reading(found) as read:
-        return how, list(stream.strips(how, read, network, ranges, classes, CPU, **options))
+        return how, list(stream.strips(how, read, predictor, ranges, classes, **options))
 
 
 @pytest.mark.parametrize(("window", "overlap"), [(16, 4), (16, 0), (16, 15), (37, 5), (99, 20)])
@@ -173,13 +169,13 @@ def test_pieces_hold_every_labelled_pixel_once(ground):
 
 def test_folds_hold_out_every_unit_once_and_spread_the_classes():
     units = {u: np.array([5, 0, 1] if u < 7 else [0, 9, 0]) for u in range(11)}
-    groups = holdout.folds(units, 4, seed=0)
+    groups = score.folds(units, 4, seed=0)
     assert sorted(u for group in groups for u in group) == list(range(11))
     assert {sum(u < 7 for u in group) for group in groups} == {1, 2}
     assert {sum(u >= 7 for u in group) for group in groups} == {1}
-    assert holdout.folds(units, 4, seed=0) == groups
-    assert len(holdout.folds({0: np.array([1])}, 5, seed=0)) == 1
-    assert holdout.alone({0: np.array([1, 2, 0]), 1: np.array([3, 0, 0])}) == (1,)
+    assert score.folds(units, 4, seed=0) == groups
+    assert len(score.folds({0: np.array([1])}, 5, seed=0)) == 1
+    assert score.alone({0: np.array([1, 2, 0]), 1: np.array([3, 0, 0])}) == (1,)
 
 
 def test_nothing_trains_within_the_gap_of_what_is_held_out(tmp_path):
@@ -189,11 +185,10 @@ def test_nothing_trains_within_the_gap_of_what_is_held_out(tmp_path):
     labels(tmp_path / "labels.gpkg", shapes)
     for gap, left in ((0, 12 * 4), (1, 11 * 4), (5, 7 * 4), (12, 0)):
         found, _ = cut(tmp_path, gap=gap)
-        remaining = [holdout.remaining(piece, {1}, gap) for piece in found.pieces]
+        remaining = [score.remaining(piece, {1}, gap) for piece in found.pieces]
         assert sum(int((part == 0).sum()) for part in remaining) == left
         assert sum(int((part == 1).sum()) for part in remaining) == 4  # the other shape of b
-        held = sum(int((holdout.only(piece, 1) != IGNORE).sum()) for piece in found.pieces)
-        assert held == 8 * 4
+        assert sum(int((piece.units == 1).sum()) for piece in found.pieces) == 8 * 4
 
 
 def test_a_held_out_unit_is_predicted_by_a_network_that_never_saw_it(ground):
@@ -204,15 +199,16 @@ def test_a_held_out_unit_is_predicted_by_a_network_that_never_saw_it(ground):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.cat([x[:, :1], -x[:, :1]], dim=1)
 
-    def learn(asked, parts, name):
+    def learn(asked, parts, name, method):
         trained.append([np.where(part == IGNORE, -1, piece.units)
                         for piece, part in zip(asked.pieces, parts, strict=True)])  # fmt: skip
-        return score.Learned(Bright(), Ranges((0.0,) * 4, (10_000.0,) * 4), [], {}, [], 0.0)
+        ranges = Ranges((0.0,) * 4, (10_000.0,) * 4)
+        return recipe.Learned(NetworkPredictor(Bright(), CPU), ranges, [], 0.0)
 
     with scenes.reading(scenes.opened(ground / "scene.tif")) as read:
-        asked = score.Ground(read, found.pieces, given.classes, TINY, CPU, ground, "test")
-        held = score.held_out(asked, 0, learn)
-    groups = holdout.folds(tiles.inventory(found.pieces, 2), 3, seed=0)
+        asked = recipe.Ground(read, found.pieces, given.classes, TINY, CPU, ground, "test")
+        held = score.held_out(asked, "network", learn)
+    groups = score.folds(tiles.inventory(found.pieces, 2), 3, seed=0)
     for group, units in zip(groups, trained, strict=True):
         assert not set(np.concatenate(units, axis=None).tolist()) & group
     assert list(held.units) == list(range(6))
@@ -318,17 +314,18 @@ def test_a_prediction_that_was_interrupted_goes_on_to_the_same_map(ground, tmp_p
     asked = {"window": 16, "overlap": 4, "device": "cpu"}
     logits = inference.logits
 
-    def counted(*arguments):
+    def counted(*arguments, **options):
         if len(computed) == 17:
             raise KeyboardInterrupt
         computed.append(1)
-        return logits(*arguments)
+        return logits(*arguments, **options)
 
     monkeypatch.setattr(inference, "logits", counted)
     with pytest.raises(KeyboardInterrupt):
         predict(file, model, tmp_path / "map.tif", **asked)
     assert not (tmp_path / "map.tif").exists()
-    monkeypatch.setattr(inference, "logits", lambda *a: computed.append(1) or logits(*a))
+    whole = lambda *a, **o: computed.append(1) or logits(*a, **o)  # noqa: E731
+    monkeypatch.setattr(inference, "logits", whole)
     made = predict(file, model, tmp_path / "map.tif", **asked)
     assert made.resumed == 3  # rows of 5 windows: three were whole, the fourth had begun
     assert len(computed) == 17 + 5 + 2 * 5  # the third row again, which reaches into the fourth
@@ -475,7 +472,7 @@ def test_points_and_label_images_are_held_out_by_blocks(tmp_path):
 
 def test_a_checkpoint_of_other_labels_or_settings_is_refused(ground, tmp_path, monkeypatch):
     given, out = survey.Labels(ground / "labels.gpkg"), tmp_path / "m"
-    monkeypatch.setattr("fewlabels.mapping.learn.CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr(recipe, "CHECKPOINT_EVERY", 2)
     monkeypatch.setattr(
         model_folder, "write", lambda *arguments: (_ for _ in ()).throw(OSError("cut"))
     )
@@ -496,8 +493,8 @@ def test_a_damaged_model_folder_is_named(ground, tmp_path):
     folder = tmp_path / "m"
     shutil.copytree(ground / "model", folder)
     (folder / "model.safetensors").write_bytes(b"nothing")
-    with pytest.raises(model_folder.ModelError, match="do not fit"):
-        model_folder.network(folder, model_folder.about(folder))
+    with pytest.raises(model_folder.ModelError, match="does not fit"):
+        model_folder.predictor(folder, model_folder.about(folder), CPU)
     text = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps(text | {"format": 99}))
     with pytest.raises(model_folder.ModelError, match="format"):
@@ -508,7 +505,6 @@ def test_a_damaged_model_folder_is_named(ground, tmp_path):
 
 
 def test_recipes_that_cannot_be_are_refused():
-    check(Recipe())
     for change in (
         {"folds": 1},
         {"crop": 50},
@@ -521,10 +517,10 @@ def test_recipes_that_cannot_be_are_refused():
         {"seed": 2**32},
     ):
         with pytest.raises(RecipeError):
-            check(replace(Recipe(), **change))
+            Recipe(**change)
     for change in ({"loss": "none"}, {"unit": "pixel"}, {"augmentation": "no"}):
         with pytest.raises(UnknownName):
-            check(replace(Recipe(), **change))
+            Recipe(**change)
 
 
 def test_the_command_line_trains_and_maps(ground, tmp_path, capsys):

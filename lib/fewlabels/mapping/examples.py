@@ -5,7 +5,6 @@ real ground. The real one is Landsat 7 of 1999 with 30 polygons that a person dr
 Source Geoprocessing Tutorial by Chris Holden and Patrick Gray (see data/README.md).
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import BadZipFile
@@ -14,7 +13,7 @@ import geopandas
 import numpy as np
 import rasterio
 import shapely
-from jaxtyping import Shaped, UInt8, UInt16
+from jaxtyping import Shaped
 from rasterio.transform import from_origin
 from scipy.ndimage import distance_transform_edt
 
@@ -28,15 +27,14 @@ LANDSAT = Path("real_sparse_polygons")
 ARCHIVE, POLYGONS = "landsat7_022049_1999_2002.npz", "landsat7_022049_polygons.geojson"
 BANDS = ("B1 blue", "B2 green", "B3 red", "B4 near infrared", "B5 short-wave infrared",
          "B7 short-wave infrared", "B6 thermal", "cloud mask")  # fmt: skip
-UTM15, UTM40 = "EPSG:32615", "EPSG:32640"
-DISC = 6.0  # pixels: the largest radius of a synthetic polygon
+RADIUS = 3  # pixels, of a synthetic polygon
 MANY = 6  # polygons of a class; of pools one
 INFRARED = {"tree": 0.55, "grass": 0.5, "field": 0.42, "soil": 0.3, "water": 0.03, "pool": 0.04}
-"""Share of infrared light that a synthetic class throws back; 0.2 else."""
+"""Share of infrared light that a synthetic class reflects; 0.2 else."""
 
 
 class Example(NamedTuple):
-    """A scene, labels, the column that holds their class, and what they are in a sentence."""
+    """A scene, labels, the column that holds their class, and a sentence on where they are from."""
 
     scene: Path
     labels: Path
@@ -57,8 +55,8 @@ def example(data: str, folder: Path, root: Path) -> Example:
 
 
 def recipe(given: Example, profile: str, seed: int) -> Recipe:
-    """The whole recipe on a real scene, minutes on two CPU cores; one of some seconds on the
-    synthetic one, and of less on any at profile smoke.
+    """The default recipe on a real scene, minutes on two CPU cores; one of some seconds on the
+    synthetic scene, and a shorter one on any at profile smoke.
     """
     if profile == "smoke":
         return Recipe(steps=4, crop=64, folds=2, seed=seed)
@@ -70,7 +68,7 @@ def landsat(folder: Path, root: Path) -> Example:
     """Eight bands of 250 x 250 pixels of 30 m as a GeoTIFF, and 30 hand-drawn polygons.
 
     Raises:
-        DataError: the archive is not there or damaged.
+        DataError: the archive is missing or damaged.
     """
     archive = root / LANDSAT / ARCHIVE
     try:
@@ -78,8 +76,8 @@ def landsat(folder: Path, root: Path) -> Example:
             bands = found["bands_1999"]
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise DataError(f"'{archive}' cannot be read ({error}); see data/README.md") from error
-    file = folder / "landsat.tif"
-    _write(file, bands, from_origin(462_405, 1_741_815, 30, 30), UTM15, BANDS)
+    grid = from_origin(462_405, 1_741_815, 30, 30)
+    file = _write(folder / "landsat.tif", bands, grid, "EPSG:32615", BANDS)
     notice = (
         "The scene is Landsat 7 of 1999 (USGS); the polygons were drawn by hand (CC BY-SA 4.0)."
     )
@@ -89,55 +87,35 @@ def landsat(folder: Path, root: Path) -> Example:
 def made(folder: Path, *, size: int = 256, seed: int = 0) -> Example:
     """A synthetic scene of four bands u16 and round polygons inside its classes.
 
-    As in labels that people draw, something is wrong: one class (pool) has a single polygon, two
-    polygons of different classes overlap, and one lies outside the scene.
+    The labels have three faults, as labels that people draw have: one class (pool) has a single
+    polygon, two polygons of different classes overlap, and one lies outside the scene.
     """
     image, mask = synthetic.scene(seed, 0, size)
-    grid = from_origin(330_000, 2_780_000, 0.5, 0.5)
-    file = folder / "synthetic.tif"
-    _write(file, _bands(image, mask, seed), grid, UTM40, ("red", "green", "blue", "near infrared"))
-    drawn = [
-        (name, shape)
-        for value, name in enumerate(scenery.CLASSES)
-        for shape in _discs(mask == value, 1 if name == "pool" else MANY)
-    ]
-    shape = next(shape for name, shape in drawn if name == "grass")
-    drawn.append(("soil", shapely.affinity.translate(shape, shape.bounds[2] - shape.bounds[0] - 2)))
-    drawn.append(("soil", shapely.affinity.translate(shape, 2 * size)))
-    turned = [grid.a, grid.b, grid.d, grid.e, grid.c, grid.f]
+    grid, crs = from_origin(330_000, 2_780_000, 0.5, 0.5), "EPSG:32640"
+    share = np.array([INFRARED.get(name, 0.2) for name in scenery.CLASSES])[mask]
+    noise = np.random.default_rng(seed).normal(0, 0.06, mask.shape)
+    infrared = share * (0.5 + image.mean(axis=2) / 255) + noise
+    values = np.stack([*(image.transpose(2, 0, 1) / 255), infrared])
+    reflectance = (10_000 * values.clip(0, 1)).round().astype(np.uint16)
+    names = ("red", "green", "blue", "near infrared")
+    file = _write(folder / "synthetic.tif", reflectance, grid, crs, names)
+    rng = np.random.default_rng(seed)
+    shapes, classes = [], []
+    for value, name in enumerate(scenery.CLASSES):
+        deep = distance_transform_edt(np.pad(mask == value, 1))[1:-1, 1:-1]
+        inside = rng.permutation(np.argwhere(deep > RADIUS + 1))[: 1 if name == "pool" else MANY]
+        shapes += [shapely.Point(x + 0.5, y + 0.5).buffer(RADIUS) for y, x in inside]
+        classes += [name] * len(inside)
+    grass = shapes[classes.index("grass")]
+    for by in (RADIUS, 2 * size):
+        shapes.append(shapely.affinity.translate(grass, by))
+        classes.append("soil")
+    pixels = geopandas.GeoSeries(shapes, crs=crs)
     frame = geopandas.GeoDataFrame(
-        {"class": [name for name, _ in drawn]},
-        geometry=[shapely.affinity.affine_transform(shape, turned) for _, shape in drawn],
-        crs=UTM40,
+        {"class": classes}, geometry=pixels.affine_transform(grid.to_shapely())
     )
     frame.to_file(folder / "synthetic.geojson")
     return Example(file, folder / "synthetic.geojson", "class", NOTICES["synthetic"])
-
-
-def _bands(
-    image: UInt8[np.ndarray, "h w 3"], mask: UInt8[np.ndarray, "h w"], seed: int
-) -> UInt16[np.ndarray, "4 h w"]:
-    """Red, green and blue as they are, and infrared that follows class and brightness, with noise;
-    reflectance times 10,000.
-    """
-    share = np.array([INFRARED.get(name, 0.2) for name in scenery.CLASSES])[mask]
-    light = 0.5 + image.mean(axis=2) / 255
-    noise = np.random.default_rng(seed).normal(0, 0.06, mask.shape)
-    bands = np.stack([*(image.transpose(2, 0, 1) / 255), share * light + noise])
-    return (10_000 * bands.clip(0, 1)).round().astype(np.uint16)
-
-
-def _discs(where: Shaped[np.ndarray, "h w"], number: int) -> Iterator[shapely.Polygon]:
-    """At most `number` discs that lie inside `where`, in pixels, apart by a disc's width."""
-    deep = distance_transform_edt(np.pad(where, 1))[1:-1, 1:-1]
-    for _ in range(number):
-        row, column = np.unravel_index(deep.argmax(), deep.shape)
-        radius = min(deep[row, column] - 0.5, DISC)
-        if radius < 2:
-            return
-        yield shapely.Point(column + 0.5, row + 0.5).buffer(radius)
-        y, x = np.ogrid[: len(deep), : deep.shape[1]]
-        deep[np.hypot(y - row, x - column) < 4 * DISC] = 0
 
 
 def _write(
@@ -146,12 +124,12 @@ def _write(
     grid: rasterio.Affine,
     crs: str,
     names: tuple[str, ...],
-) -> None:
+) -> Path:
     count, height, width = bands.shape
     with rasterio.open(
         file, "w", driver="GTiff", dtype=bands.dtype, count=count, height=height, width=width,
         crs=crs, transform=grid,
     ) as target:  # fmt: skip
         target.write(bands)
-        for number, name in enumerate(names, 1):
-            target.set_band_description(number, name)
+        target.descriptions = names
+    return file

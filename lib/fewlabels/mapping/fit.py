@@ -5,6 +5,7 @@ import json
 import logging
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,13 +14,12 @@ from matplotlib.colors import to_rgb
 
 from fewlabels import devices, environment
 from fewlabels.files import writable
-from fewlabels.mapping import compare, forest, maps, model_folder
-from fewlabels.mapping.compare import Choice
-from fewlabels.mapping.learn import Ground, Learned
-from fewlabels.mapping.recipe import Recipe
+from fewlabels.mapping import model_folder, recipe, score
+from fewlabels.mapping.recipe import Ground, Learned, Recipe
 from fewlabels.mapping.scene import Scene
+from fewlabels.mapping.score import Choice
 from fewlabels.mapping.survey import Labels, Survey, surveyed
-from fewlabels.mapping.tiles import Cut, Piece
+from fewlabels.mapping.tiles import Piece
 from fewlabels.results import figures
 
 log = logging.getLogger(__name__)
@@ -37,19 +37,19 @@ def fit(
 ) -> model_folder.About:
     """Train on all labels, score the recipe on held-out ones, and write the model folder.
 
-    A training that was cut off goes on where it was, if it is started again with the same scene,
-    labels and recipe.
+    A training that was interrupted resumes if it is started again with the same scene, labels and
+    recipe.
 
     Args:
         bands: see `scene.opened`.
         licence: under which terms the model may be used; `stored.UNSTATED` if empty.
 
     Raises:
-        ModelError: `folder` is there already.
+        ModelError: `folder` exists.
         DataError, NoLabelsError: scene or labels cannot be used, or are of one class only.
-        RecipeError, UnknownName: as `recipe.check`.
+        RecipeError: the labels cannot be held out as the recipe asks.
         DiskFullError, PlaceError: `folder` cannot be written.
-        FewLabelsError: as `learn.learn`.
+        FewLabelsError: as `recipe.learn`.
     """
     began = time.perf_counter()
     if folder.exists():
@@ -60,39 +60,50 @@ def fit(
     compute = devices.compute(device)
     scratch = folder.parent / f".{folder.name}.partial"
     with surveyed(scene, labels, how, bands) as (seen, read, cut):
-        owner = _owner(seen.scene, cut, seen.given.classes, seen.how)
-        ground = Ground(read, cut.pieces, seen.given.classes, seen.how, compute, scratch, owner)
+        classes, how = seen.given.classes, seen.how
+        owner = _owner(seen.scene, cut.pieces, classes, how)
+        ground = Ground(read, cut.pieces, classes, how, compute, scratch, owner)
         for line in seen.found["warnings"]:
             log.warning("%s", line)
-        chosen = compare.choice(ground)
+        chosen = score.choice(ground)
         log.info("training the %s on all labels", chosen.method)
-        learn = compare.METHODS[chosen.method]
-        learned = learn(ground, [piece.labels for piece in cut.pieces], "all")
-    seconds = time.perf_counter() - began
-    about = _about(seen, ground, learned, chosen, seconds, bands, licence)
-    model_folder.write(folder, about, learned.network)
+        every = [piece.labels for piece in cut.pieces]
+        learned = recipe.learn(ground, every, "all", chosen.method)
+    about = model_folder.About(
+        network=how.model if chosen.method == "network" else model_folder.FOREST,
+        classes=classes,
+        colours=palette(classes),
+        asked=bands,
+        bands=seen.scene.names,
+        kind=seen.scene.kind,
+        ranges=learned.ranges,
+        pixel=seen.scene.pixel,
+        system=seen.scene.system,
+        window=how.window,
+        record=_record(seen, ground, learned, chosen, time.perf_counter() - began),
+        licence=licence or model_folder.UNSTATED,
+    )
+    model_folder.write(folder, about, learned.predictor)
     shutil.rmtree(scratch, ignore_errors=True)
     return about
 
 
-def palette(classes: tuple[str, ...]) -> tuple[tuple[int, int, int], ...]:
-    """RGB of each class: that of the figures as far as their colours go."""
-    if len(classes) > len(figures.SPARE):
-        return tuple(maps.colours(len(classes)))
+def palette(classes: Sequence[str]) -> tuple[tuple[int, int, int], ...]:
+    """RGB of each class, as in the figures."""
     found = (to_rgb(colour) for colour in figures.colours(classes))
     return tuple(tuple(round(255 * part) for part in colour) for colour in found)
 
 
-def _owner(scene: Scene, cut: Cut, classes: tuple[str, ...], how: Recipe) -> str:
-    """What a checkpoint of this training must say: of other labels or settings it is refused."""
+def _owner(scene: Scene, cut: Sequence[Piece], classes: tuple[str, ...], how: Recipe) -> str:
+    """What a checkpoint of this training names: one of other labels or settings is refused."""
     total = hashlib.sha256(json.dumps([asdict(how), classes], sort_keys=True).encode())
     there = scene.file.stat()
     total.update(f"{scene.file.name} {there.st_size} {there.st_mtime_ns} {scene.bands}".encode())
-    total.update(_labels_sha256(cut.pieces).encode())
+    total.update(_labels_sha256(cut).encode())
     return total.hexdigest()[:16]
 
 
-def _labels_sha256(cut: tuple[Piece, ...]) -> str:
+def _labels_sha256(cut: Sequence[Piece]) -> str:
     total = hashlib.sha256()
     for piece in cut:
         total.update(piece.id.encode())
@@ -100,43 +111,24 @@ def _labels_sha256(cut: tuple[Piece, ...]) -> str:
     return total.hexdigest()
 
 
-def _about(
-    seen: Survey,
-    ground: Ground,
-    learned: Learned,
-    chosen: Choice,
-    seconds: float,
-    asked: tuple[int, ...],
-    licence: str,
-) -> model_folder.About:
-    scene, given = seen.scene, seen.given
-    ends = learned.history[:1] + learned.history[-1:]
-    record = {
-        "scene": scene.file.name,
-        "labels": {"sha256": _labels_sha256(tuple(ground.pieces))} | dict(seen.found),
+def _record(
+    seen: Survey, ground: Ground, learned: Learned, chosen: Choice, seconds: float
+) -> dict[str, object]:
+    """What the model folder keeps of the training."""
+    history, names = learned.predictor.history, seen.scene.names
+    ends = [*history[:1], *history[-1:]]
+    return {
+        "scene": seen.scene.file.name,
+        "labels": {"sha256": _labels_sha256(ground.pieces)} | dict(seen.found),
         "recipe": asdict(ground.recipe),
-        "trained_pixels": dict(zip(given.classes, learned.labelled, strict=True)),
-        "weights": dict(learned.weights),
+        "trained_pixels": dict(zip(ground.classes, learned.labelled, strict=True)),
+        "weights": dict(learned.predictor.origin),
         "loss": {when: row["loss"] for when, row in zip(("first", "last"), ends, strict=False)},
         "scores": dict(chosen.tried[chosen.method]),
         **asdict(chosen),
-        "bands_without_range": [scene.names[i] for i in learned.ranges.constant],
+        "bands_without_range": [names[i] for i in learned.ranges.constant],
         "cost": {"train_seconds": learned.seconds, "all_seconds": seconds},
         "finished": environment.now(),
         "environment": environment.facts()
         | {"device": ground.compute.hardware, "precision": ground.compute.precision},
-    }  # fmt: skip
-    return model_folder.About(
-        network=ground.recipe.model if chosen.method == "network" else forest.NAME,
-        classes=given.classes,
-        colours=palette(given.classes),
-        asked=asked,
-        bands=scene.names,
-        kind=scene.kind,
-        ranges=learned.ranges,
-        pixel=scene.pixel,
-        system=scene.system,
-        window=ground.recipe.window,
-        record=record,
-        licence=licence or model_folder.UNSTATED,
-    )
+    }

@@ -1,6 +1,6 @@
-"""Maps on the scene's grid: classes with a colour table, confidence, polygons."""
+"""Maps on the scene's grid: classes with a colour table, confidence, polygons, layers for QGIS."""
 
-import colorsys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from zlib import crc32
@@ -15,25 +15,16 @@ from rasterio import features
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from fewlabels.files import full, whole_file
+from fewlabels.files import FULL, full, whole_file
 from fewlabels.mapping.scene import Scene
-from fewlabels.types import DataError
+from fewlabels.types import DataError, FewLabelsError, PlaceError
 
 NODATA = 255
-"""Value of both maps where the scene has no valid pixel."""
+"""Value of every map where the scene has no valid pixel."""
 TILE = 256  # side of the blocks inside a written file
 CACHE = 64 * 2**20  # bytes that GDAL may keep of a file being written
+PROBE = 2**16  # bytes that a disk with space left can take
 Strip = UInt8[np.ndarray, "_ w"]
-
-
-def colours(classes: int) -> list[tuple[int, int, int]]:
-    """One RGB colour a class: hues a golden angle apart, so that the first ones differ most."""
-    found = []
-    for i in range(classes):
-        hue, strength, light = 0.33 + 0.618034 * i, 0.75 - 0.25 * (i % 2), 0.9 - 0.15 * (i % 3)
-        red, green, blue = colorsys.hsv_to_rgb(hue, strength, light)
-        found.append((round(255 * red), round(255 * green), round(255 * blue)))
-    return found
 
 
 def write(
@@ -45,20 +36,19 @@ def write(
     palette: Sequence[tuple[int, int, int]] = (),
     unit: str = "",
 ) -> None:
-    """A map of one byte a pixel from strips of whole rows, top to bottom; whole or not there.
+    """Write a map of one byte a pixel from strips of whole rows, whole or not at all.
 
-    Tiled, compressed, with the scene's grid and system; NODATA where no value is.
+    It is tiled and compressed, has the scene's grid and system, and NODATA where no value is. It is
+    read back before it gets its name, since GDAL does not report every failed write.
 
     Args:
-        classes: their names, which go into the tags as `class_0` and so on.
+        classes: their names, kept in the tags `class_0`, `class_1`, ...
         palette: their colours.
-        unit: of the values, where they are no classes.
-
-    It is read back before it gets its name: GDAL does not say that a disk was full.
+        unit: of values that are not classes.
 
     Raises:
-        DataError: `file` is there already.
-        DiskFullError: it does not fit.
+        DataError: `file` exists.
+        DiskFullError, PlaceError: it cannot be written.
     """
     free(file)
     profile = {
@@ -81,29 +71,23 @@ def write(
                     at, total = at + len(strip), crc32(np.ascontiguousarray(strip), total)
             there = _checksum(scratch)
         except RasterioError as error:
-            raise full(file) from error
+            raise _failed(file, str(error)) from error
         if there != total:
-            raise full(file)
-
-
-def _checksum(file: Path) -> int:
-    """Of all values of a map, row by row."""
-    total = 0
-    with rasterio.open(file) as source:
-        for at in range(0, source.height, TILE):
-            window = Window(0, at, source.width, min(TILE, source.height - at))
-            total = crc32(source.read(1, window=window), total)
-    return total
+            raise _failed(file, "what is read back differs from what was written")
 
 
 def polygons(file: Path, classes_map: Path, classes: Sequence[str]) -> int:
-    """The areas of one class in a class map as a GeoPackage with columns `class` and `value`; how
-    many there are. Pixels that meet in a corner alone are of two areas. All areas are in memory.
+    """Write the connected areas of a class map as a GeoPackage with columns `class` and `value`.
+
+    Pixels that only touch at a corner belong to two areas. All areas are held in memory.
+
+    Returns:
+        How many areas there are.
 
     Raises:
-        DataError: `file` is there already.
+        DataError: `file` exists.
+        DiskFullError, PlaceError: it cannot be written.
     """
-    free(file)
     with rasterio.open(classes_map) as source:
         band = rasterio.band(source, 1)
         found = [
@@ -114,46 +98,68 @@ def polygons(file: Path, classes_map: Path, classes: Sequence[str]) -> int:
         frame = geopandas.GeoDataFrame.from_features(
             found, crs=source.crs, columns=["geometry", "class", "value"]
         )
-    _write(file, {"classes": frame})
+    _write_layers(file, {"classes": frame})
     return len(frame)
 
 
 def layers(file: Path, scene: Scene, frames: Mapping[str, geopandas.GeoDataFrame]) -> None:
-    """A GeoPackage of the scene's system from frames whose geometry is in pixels of the scene.
+    """Write a GeoPackage in the scene's system from frames with geometry in pixels of the scene.
 
     Raises:
-        DataError: `file` is there already.
+        DataError, DiskFullError, PlaceError: as `polygons`.
     """
-    free(file)
-    grid = scene.transform
-    turned = [grid.a, grid.b, grid.d, grid.e, grid.c, grid.f]
-    _write(file, {
-        name: frame.set_geometry(frame.geometry.affine_transform(turned)).set_crs(scene.crs)
+    grid = scene.transform.to_shapely()
+    placed = {
+        name: frame.set_geometry(frame.geometry.affine_transform(grid)).set_crs(scene.crs)
         for name, frame in frames.items()
-    })  # fmt: skip
+    }
+    _write_layers(file, placed)
 
 
-def _write(file: Path, frames: Mapping[str, geopandas.GeoDataFrame]) -> None:
+def free(file: Path) -> None:
+    """Check that nothing of that name exists.
+
+    Raises:
+        DataError: it does.
+    """
+    if file.exists():
+        raise DataError(f"'{file}' is there already; name another place or delete it")
+
+
+def _write_layers(file: Path, frames: Mapping[str, geopandas.GeoDataFrame]) -> None:
+    free(file)
     with whole_file(file) as scratch:
         named = scratch.with_name(f"{scratch.name}.gpkg")  # the format asks for the ending
         try:
             for layer, frame in frames.items():
                 frame.to_file(named, driver="GPKG", layer=layer, engine="pyogrio")
             there = {n: pyogrio.read_info(named, layer=n)["features"] for n in frames}
+            if there != {layer: len(frame) for layer, frame in frames.items()}:
+                raise _failed(file, f"read back are {there} features")
             named.replace(scratch)
         except (DataLayerError, DataSourceError, FeatureError) as error:
-            raise full(file) from error
+            raise _failed(file, str(error)) from error
         finally:
             named.unlink(missing_ok=True)
-        if there != {layer: len(frame) for layer, frame in frames.items()}:
-            raise full(file)
 
 
-def free(file: Path) -> None:
-    """Nothing, if `file` can be written.
+def _failed(file: Path, why: str) -> FewLabelsError:
+    """The error for a failed write. GDAL does not say whether the disk was full, so it is tried."""
+    try:
+        with tempfile.TemporaryFile(dir=file.parent) as probe:
+            probe.write(bytes(PROBE))
+            probe.flush()
+    except OSError as error:
+        if error.errno in FULL:
+            return full(file)
+    return PlaceError(f"'{file}' cannot be written ({why})")
 
-    Raises:
-        DataError: there is something of that name.
-    """
-    if file.exists():
-        raise DataError(f"'{file}' is there already; name another place or delete it")
+
+def _checksum(file: Path) -> int:
+    """CRC-32 of all values of a map, row by row."""
+    total = 0
+    with rasterio.open(file) as source:
+        for at in range(0, source.height, TILE):
+            window = Window(0, at, source.width, min(TILE, source.height - at))
+            total = crc32(source.read(1, window=window), total)
+    return total

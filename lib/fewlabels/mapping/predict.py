@@ -1,7 +1,7 @@
-"""Maps of a scene by a model folder: streamed, and resumed by finished strips.
+"""Maps of a scene by a model folder, made strip by strip.
 
-Strips are kept one file each beside the map while it is made, whole or not there, so a prediction
-that was interrupted goes on after the last of them, to the same maps.
+Finished strips are kept as files beside the map, so an interrupted prediction resumes after the
+last of them and gives the same maps.
 """
 
 import glob
@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from fewlabels import devices
 from fewlabels.devices import Compute
 from fewlabels.files import made_folder, whole_file, writable
+from fewlabels.learners import LEARNERS, Predictor
 from fewlabels.mapping import maps, model_folder, stream
 from fewlabels.mapping import query as clicking
 from fewlabels.mapping import scene as scenes
@@ -29,10 +30,9 @@ from fewlabels.types import DataError
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2  # raise it when strips mean something else
-PERCENT = "percent"
+FORMAT = 3  # raise it when strips mean something else
 SEED = 0  # of the clicks
-LIKE = 1.5  # pixels more than this times larger or smaller show other ground than training did
+LIKE = 1.5  # a pixel more than this times larger or smaller than in training is warned about
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Written:
     Attributes:
         files: confidence, classes and, if asked for, polygons and clicks.
         valid: share of the scene's pixels that have a class.
-        share: of those with a class, the share of each class.
+        share: the share of each class among those pixels.
         resumed: strips that an interrupted prediction had left.
     """
 
@@ -63,21 +63,20 @@ def predict(
     clicks: int = 0,
     device: str = "auto",
 ) -> Written:
-    """The class map `out`, the confidence beside it as NAME_confidence.tif, and if asked for the
-    polygons as NAME.gpkg, and as NAME_next.gpkg where labels would help most.
+    """Write the class map `out` and its confidence as NAME_confidence.tif. On request also the
+    class areas as NAME.gpkg, and where labels would help most as NAME_next.gpkg.
 
     Args:
-        window: side in pixels of what the network is given at once; the model's if None.
-        overlap: pixels that neighbouring windows share at least; a quarter of `window` if None, of
-            a forest 0.
+        window: side in pixels of what the model is given at once; the model's if None.
+        overlap: pixels that neighbouring windows share at least; see `stream.overlap` if None.
         clicks: how many pixels and blocks to name for labels, see `clicks.chosen`; 0 for no file.
 
     Raises:
-        DataError: the scene cannot be read, has other bands than the model, or a map is there or
-            has no name of its own.
+        DataError: the scene cannot be read or has other bands than the model, or a map exists or
+            is not named as a GeoTIFF.
         DiskFullError, PlaceError: the maps cannot be written.
-        ModelError: as `stored.about` and `stored.network`.
-        RecipeError: as `stream.plan` and `clicks.chosen`.
+        ModelError: as `stored.about` and `stored.predictor`.
+        RecipeError: as `stream.Plan` and `clicks.chosen`.
     """
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise DataError(f"'{out}' is no name for a class map; it is a GeoTIFF, name it NAME.tif")
@@ -90,12 +89,14 @@ def predict(
     about = model_folder.about(model)
     ground = scenes.opened(scene, about.asked)
     fits(ground, about, model)
-    overlap = 0 if overlap is None and about.of_pixels else overlap
-    how = stream.plan(ground, window or about.window, overlap)
     compute = devices.compute(device)
-    folder = out.parent / f".{out.name}.{_key(ground, model, how, compute)}.partial"
+    predictor = model_folder.predictor(model, about, compute)
+    side = window or about.window
+    shared = stream.overlap(side, predictor.halo) if overlap is None else overlap
+    how = Plan(ground.height, ground.width, side, shared)
+    folder = out.parent / f".{out.name}.{_key(ground, model, about, how, compute)}.partial"
     resumed = _finished(folder)
-    _make(ground, about, model, how, compute, folder)
+    _make(ground, about, predictor, how, folder)
     counts = sum(np.bincount(s.classes.ravel(), minlength=256) for s in _kept(folder, how))
     made = _maps(ground, about, how, folder, polygons)
     made += [_next(ground, about, how, folder, clicks)] if clicks else []
@@ -112,44 +113,38 @@ def predict(
 
 
 def fits(scene: Scene, about: About, model: Path) -> None:
-    """Nothing, if the model has a channel for each band; a warning where the scene is of another
+    """Check that the model has a channel for each band; log a warning where the scene is of another
     kind than the one it was trained on.
 
     Raises:
         DataError: the scene has more or fewer bands than the model.
     """
+    mine, needed = (", ".join(names) for names in (scene.names, about.bands))
     if len(scene.bands) != len(about.bands):
         raise DataError(
-            f"the scene '{scene.file}' has {len(scene.bands)} bands ({', '.join(scene.names)}) and "
-            f"the model '{model}' needs {len(about.bands)} ({', '.join(about.bands)})"
+            f"the scene '{scene.file}' has {len(scene.bands)} bands ({mine}) and the model "
+            f"'{model}' needs {len(about.bands)} ({needed})"
         )
     if scene.kind != about.kind:
         log.warning("the scene is of %s, the training scene was of %s", scene.kind, about.kind)
     if scene.names != about.bands:
-        log.warning(
-            "the scene's bands are %s, the training scene's were %s",
-            ", ".join(scene.names), ", ".join(about.bands),
-        )  # fmt: skip
+        log.warning("the scene's bands are %s, the training scene's were %s", mine, needed)
     times = scene.pixel / about.pixel
     if scene.system == about.system and not 1 / LIKE <= times <= LIKE:
         log.warning("a pixel of the scene is %.3g times as long as in training", times)
 
 
-def _make(
-    scene: Scene, about: About, model: Path, how: Plan, compute: Compute, folder: Path
-) -> None:
-    """Every strip as a file; those that are there are not made again."""
+def _make(scene: Scene, about: About, predictor: Predictor, how: Plan, folder: Path) -> None:
+    """Write every strip that is not there yet."""
     number, last = _finished(folder), len(how.down)
     made_folder(folder)
     if number == last:
         return
-    network = compute.placed(model_folder.network(model, about))
     windows = (last - number) * len(how.across)
     with scenes.reading(scene) as read, tqdm(total=windows, unit="window") as bar:
         made = stream.strips(
-            how, read, network, about.ranges, len(about.classes), compute,
-            first=number, tick=bar.update,
-        )  # fmt: skip
+            how, read, predictor, about.ranges, len(about.classes), first=number, tick=bar.update
+        )
         for strip in made:
             with whole_file(_file(folder, number)) as scratch, scratch.open("wb") as target:
                 np.savez_compressed(target, **strip._asdict())
@@ -157,10 +152,10 @@ def _make(
 
 
 def _maps(scene: Scene, about: About, how: Plan, folder: Path, polygons: bool) -> list[Path]:
-    """The maps beside the strips, those that are there already left as they are."""
+    """The maps beside the strips; those that exist already are kept."""
     confidence, classes = folder / "confidence.tif", folder / "classes.tif"
     if not confidence.exists():
-        maps.write(confidence, scene, (s.confidence for s in _kept(folder, how)), unit=PERCENT)
+        maps.write(confidence, scene, (s.confidence for s in _kept(folder, how)), unit="percent")
     if not classes.exists():
         strips = (s.classes for s in _kept(folder, how))
         maps.write(classes, scene, strips, classes=about.classes, palette=about.colours)
@@ -182,7 +177,7 @@ def _next(scene: Scene, about: About, how: Plan, folder: Path, number: int) -> P
 
 
 def _finished(folder: Path) -> int:
-    """Strips that are there without one missing before them."""
+    """How many strips are there without a gap."""
     number = 0
     while _file(folder, number).exists():
         number += 1
@@ -205,15 +200,13 @@ def _file(folder: Path, number: int) -> Path:
     return folder / f"strip-{number:06d}.npz"
 
 
-def _key(scene: Scene, model: Path, how: Plan, compute: Compute) -> str:
-    """What tells strips of this prediction from those of any other."""
+def _key(scene: Scene, model: Path, about: About, how: Plan, compute: Compute) -> str:
+    """What identifies the strips of this prediction."""
     there = scene.file.stat()
-    weights = (model / "model.safetensors", model / "model.json")
     total = hashlib.sha256(
         f"{FORMAT} {scene.file.name} {there.st_size} {there.st_mtime_ns} {how} "
         f"{compute.device.type} {compute.precision}".encode()
     )
-    for file in weights:
-        if file.is_file():
-            total.update(hashlib.sha256(file.read_bytes()).digest())
+    for name in (LEARNERS[about.learner].FILE, "model.json"):
+        total.update(hashlib.sha256((model / name).read_bytes()).digest())
     return total.hexdigest()[:12]

@@ -1,5 +1,4 @@
-"""Where to click next: the pixels and blocks of a scene on which the model can least decide between
-two classes.
+"""Where to click next: the pixels and blocks of a scene on which the model is least sure.
 
 A pixel's margin is the probability of its most probable class minus that of the second. Pixels are
 drawn at random from the 5 % of smallest margin, not the smallest of all, which lie side by side.
@@ -21,7 +20,7 @@ from fewlabels.mapping.recipe import RecipeError
 from fewlabels.mapping.stream import LEVELS, Strip
 
 SHARE = 0.05
-FINE = 3  # cells along one side of the ground that each click would have to itself
+FINE = 3  # squares along one side of the ground that each click would have to itself
 
 
 @dataclass
@@ -45,13 +44,13 @@ class _Cells:
 def chosen(
     strips: Callable[[], Iterable[Strip]], height: int, width: int, number: int, seed: int
 ) -> Mapping[str, pd.DataFrame]:
-    """At most `number` `pixels`, and as many `blocks`, of a scene that is read in strips twice.
+    """Choose at most `number` `pixels`, and as many `blocks`, of a scene that is read twice.
 
-    Squares, nine times as many as clicks, are laid over the scene. Of each that has one of the 5 %
-    (more where margins are equal), one such pixel is drawn; of those, pixels are taken in random
-    order if they are at least a square's side from all that are taken. `rank` 1 has the smallest
-    margin; `first` and `second` are values of classes. Blocks are the squares of smallest mean
-    margin of which at least half is valid. Fewer come back where there are no more.
+    The scene is divided into nine times as many squares as clicks. From each square that holds
+    pixels among the 5 % (more where margins are equal), one of them is drawn; of these, pixels are
+    taken in random order if they lie at least a square's side from all taken before. `rank` 1 has
+    the smallest margin; `first` and `second` are values of classes. Blocks are the squares of
+    smallest mean margin of which at least half is valid.
 
     Raises:
         RecipeError: `number` is below 1.
@@ -61,7 +60,10 @@ def chosen(
     levels = sum(np.bincount(s.margin.ravel(), minlength=NODATA + 1) for s in strips())[:NODATA]
     limit = int(np.searchsorted(np.cumsum(levels), SHARE * levels.sum()))
     side = max(1, round(float(np.sqrt(levels.sum() / number)) / FINE))
-    cells, top = _empty(side, height, width), 0
+    across, top = -(-width // side), 0
+    n = -(-height // side) * across
+    pixel = np.zeros((n, 5), np.int64)
+    cells = _Cells(side, across, np.ones(n), pixel, np.zeros(n), np.zeros(n, np.int64))
     for strip in strips():
         _see(cells, strip, top, limit, np.random.default_rng((seed, top)))
         top += len(strip.margin)
@@ -71,32 +73,25 @@ def chosen(
 def frames(
     found: Mapping[str, pd.DataFrame], classes: Sequence[str]
 ) -> dict[str, geopandas.GeoDataFrame]:
-    """What `chosen` found as points and squares in pixels of the scene, classes by name, and an
-    empty column `class` to be filled in where the points become labels.
+    """The result of `chosen` as points and squares in pixels of the scene, classes by name.
+
+    The points have an empty column `class`: filled in, they are labels.
     """
     pixels, blocks = found["pixels"], found["blocks"]
     named = pixels.assign(
         **{name: [classes[i] for i in pixels[name]] for name in ("first", "second")}
     )
     named.insert(0, "class", pd.Series([None] * len(named), dtype=object))
-    at = [blocks[name] for name in ("column", "row", "right", "bottom")]
+    points = shapely.points(pixels["column"] + 0.5, pixels["row"] + 0.5)
+    squares = shapely.box(*(blocks[name] for name in ("column", "row", "right", "bottom")))
     return {
-        "pixels": geopandas.GeoDataFrame(
-            named, geometry=shapely.points(pixels["column"] + 0.5, pixels["row"] + 0.5)
-        ),
-        "blocks": geopandas.GeoDataFrame(blocks[["rank", "margin"]], geometry=shapely.box(*at)),
+        "pixels": geopandas.GeoDataFrame(named, geometry=points),
+        "blocks": geopandas.GeoDataFrame(blocks[["rank", "margin"]], geometry=squares),
     }
 
 
-def _empty(side: int, height: int, width: int) -> _Cells:
-    down, across = -(-height // side), -(-width // side)
-    n = down * across
-    pixel = np.zeros((n, 5), np.int64)
-    return _Cells(side, across, np.ones(n), pixel, np.zeros(n), np.zeros(n, np.int64))
-
-
 def _see(cells: _Cells, strip: Strip, top: int, limit: int, rng: np.random.Generator) -> None:
-    """Count one strip, and keep its pixels where they are better than those kept so far."""
+    """Count one strip, and keep its pixels where their number is smaller than that kept so far."""
     rows, columns = np.nonzero(strip.margin != NODATA)
     margin = strip.margin[rows, columns]
     cell = (rows + top) // cells.side * cells.across + columns // cells.side

@@ -1,4 +1,4 @@
-"""Drawn labels put on pixels, window by window, so that no scene is too large for it."""
+"""Drawn labels rasterized window by window, so that a scene may have any size."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class Burnt(NamedTuple):
 
     Attributes:
         labels: class in [0, k) or IGNORE.
-        units: what is held out together, for each labelled pixel; NOBODY elsewhere.
+        units: number of the drawn label of each labelled pixel; NOBODY elsewhere.
         contradictory: pixels that labels of different classes share; they are IGNORE.
     """
 
@@ -34,7 +34,7 @@ Burn = Callable[[slice, slice], Burnt]
 
 
 def burning(marks: Marks) -> Burn:
-    """A function (rows, columns) -> Burnt; the unit of a pixel is the number of its shape.
+    """A function (rows, columns) -> Burnt.
 
     A polygon labels the pixels whose centre it holds, a point the pixel it lies in, a line those
     it runs through by Bresenham's rule. Where shapes of one class overlap, the last has the pixel.

@@ -1,7 +1,11 @@
-"""A scene: a GeoTIFF of any size, band count and real number format, read in windows."""
+"""A scene: a GeoTIFF of any size, band count and real number format, read in windows.
 
+Its values become the bytes that models are given.
+"""
+
+import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +13,7 @@ from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 import rasterio
-from jaxtyping import Bool, Float32, Shaped
+from jaxtyping import Bool, Float, Float32, Shaped, UInt8
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
@@ -19,7 +23,13 @@ from rasterio.windows import Window
 
 from fewlabels.types import DataError
 
+log = logging.getLogger(__name__)
+
 CACHE = 128 * 2**20  # bytes that GDAL may keep of a scene: without a limit, 5 % of the memory
+TAILS = (0.5, 99.5)  # percentiles that become 0 and 255: a few odd values do not set the range
+SAMPLE = 2**20  # pixels that the percentiles are computed from, at most
+FAR = 1  # times the width of all other values: a fill value, not an odd one
+MIDDLE = 128  # what void pixels and bands of one single value become
 Pixels = tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]
 Read = Callable[[slice, slice], Pixels]
 
@@ -58,32 +68,45 @@ class Scene:
         return math.sqrt(abs(self.transform.determinant))
 
 
+@dataclass(frozen=True)
+class Ranges:
+    """For each band the values that become byte 0 and byte 255; values beyond are clipped."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @property
+    def constant(self) -> tuple[int, ...]:
+        """The bands, counted from 0, that held one single value where they were measured."""
+        return tuple(np.flatnonzero(np.equal(self.low, self.high)).tolist())
+
+
 def named(crs: CRS | None) -> str:
     """A coordinate reference system as a person would name it; `none` where it is not known."""
     return crs.to_string() if crs else "none"
 
 
 def opened(file: Path, bands: tuple[int, ...] = ()) -> Scene:
-    """The scene in `file`; no pixel is read.
+    """Describe the scene in `file`; no pixel is read.
 
     Args:
-        bands: those to use, counted from 1, in this order; all but alpha bands if empty. GDAL marks
-            the fourth of four 8-bit bands as alpha unless told otherwise, so an infrared band may
-            have to be asked for.
+        bands: those to use, counted from 1, in this order; all but alpha bands if empty. GDAL takes
+            the fourth of four 8-bit bands for alpha unless the file says otherwise, so name an
+            infrared band.
 
     Raises:
-        DataError: it is not there, not a GeoTIFF, of complex numbers, without a band of data or one
-            that was asked for, or placed by ground control points, which are no grid.
+        DataError: it is missing, not a GeoTIFF, of complex numbers, without a band of data or one
+            that was asked for, or placed by ground control points, which give no grid.
     """
     with dataset(file, "GeoTIFF") as source:
         return _described(file, source, bands)
 
 
 def dataset(file: Path, what: str) -> DatasetReader:
-    """The open file, without a warning where it has no coordinates.
+    """Open a file, without a warning where it has no coordinates.
 
     Raises:
-        DataError: it does not open; says that it should be `what`.
+        DataError: it does not open as `what`.
     """
     with catch_warnings():
         filterwarnings("ignore", category=NotGeoreferencedWarning)
@@ -91,6 +114,83 @@ def dataset(file: Path, what: str) -> DatasetReader:
             return rasterio.open(file)
         except RasterioIOError as error:
             raise DataError(f"'{file}' does not open as a {what} ({error})") from error
+
+
+@contextmanager
+def reading(scene: Scene) -> Iterator[Read]:
+    """Open the scene as a function (rows, columns) -> (values, valid).
+
+    A pixel is valid where every band has a finite value that is not nodata and that no mask or
+    alpha band hides. Values elsewhere are whatever the file holds.
+
+    Raises:
+        DataError: a part of the file cannot be read.
+    """
+    with rasterio.Env(GDAL_CACHEMAX=CACHE), dataset(scene.file, "GeoTIFF") as source:
+
+        def read(rows: slice, columns: slice) -> Pixels:
+            window = Window.from_slices(rows, columns)
+            try:
+                values = source.read(scene.bands, window=window, out_dtype="float32")
+                masks = _masks(source, scene, values, window)
+            except RasterioError as error:
+                raise DataError(
+                    f"'{scene.file}': rows {rows.start} to {rows.stop}, columns {columns.start} to "
+                    f"{columns.stop} cannot be read ({error}); the file may be cut off"
+                ) from error
+            valid = (masks > 0).all(axis=0) & np.isfinite(values).all(axis=0)
+            return np.ascontiguousarray(values.transpose(1, 2, 0)), valid
+
+        yield read
+
+
+def measured(
+    pieces: Iterable[tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]], pixels: int
+) -> Ranges:
+    """The 0.5th and 99.5th percentile of each band over the valid pixels of all pieces.
+
+    Logs a warning where one of them is a single value far from all others: it may mean "no data".
+
+    Args:
+        pixels: number of pixels of all pieces; of more than 2^20 only every nth is used.
+
+    Raises:
+        DataError: no pixel is valid.
+    """
+    every = math.ceil(pixels / SAMPLE)
+    taken = [values[valid][::every] for values, valid in pieces]
+    sample = np.concatenate(taken).astype(np.float64) if taken else np.empty((0, 1))
+    if not len(sample):
+        raise DataError(f"none of {pixels} pixels of the training area is valid: all are nodata")
+    low, high = np.percentile(sample, TAILS, axis=0)
+    for band, value in _apart(sample, low, high):
+        log.warning(
+            "%.2g %% of the pixels of band %d are %g, far from all others; if that means no data, "
+            "say so in the file (`gdal_edit.py -a_nodata %g SCENE`) and train again",
+            100 * (sample[:, band] == value).mean(), band + 1, value, value,
+        )  # fmt: skip
+    return Ranges(tuple(low.tolist()), tuple(high.tolist()))
+
+
+def to_bytes(
+    values: Float32[np.ndarray, "h w c"], valid: Bool[np.ndarray, "h w"], ranges: Ranges
+) -> UInt8[np.ndarray, "h w c"]:
+    """round(255 * (value - low) / (high - low)) of each band, clipped to [0, 255]; void pixels and
+    bands without a range become 128.
+
+    Raises:
+        DataError: the ranges are of another number of bands.
+    """
+    if values.shape[-1] != len(ranges.low):
+        raise DataError(
+            f"the scene has {values.shape[-1]} bands and the model was trained on "
+            f"{len(ranges.low)}; both must have the same bands in the same order"
+        )
+    low, high = (np.array(ends, np.float32) for ends in (ranges.low, ranges.high))
+    there = valid[..., None] & (high > low)
+    span = np.where(high > low, high - low, np.float32(1))
+    scaled = np.where(there, 255 * ((np.where(there, values, low) - low) / span), MIDDLE)
+    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
 
 
 def _described(file: Path, source: DatasetReader, wanted: tuple[int, ...]) -> Scene:
@@ -121,34 +221,6 @@ def _described(file: Path, source: DatasetReader, wanted: tuple[int, ...]) -> Sc
     return Scene(file, source.height, source.width, bands, alpha, names, kind, *place)
 
 
-@contextmanager
-def reading(scene: Scene) -> Iterator[Read]:
-    """A function (rows, columns) -> (values, valid) on the open file.
-
-    A pixel is valid where every band has a finite value there that is not the file's nodata, nor
-    masked by its mask or alpha band. Values elsewhere are whatever the file holds.
-
-    Raises:
-        DataError: a part of the file cannot be read.
-    """
-    with rasterio.Env(GDAL_CACHEMAX=CACHE), dataset(scene.file, "GeoTIFF") as source:
-
-        def read(rows: slice, columns: slice) -> Pixels:
-            window = Window.from_slices(rows, columns)
-            try:
-                values = source.read(scene.bands, window=window, out_dtype="float32")
-                masks = _masks(source, scene, values, window)
-            except RasterioError as error:
-                raise DataError(
-                    f"'{scene.file}': rows {rows.start} to {rows.stop}, columns {columns.start} to "
-                    f"{columns.stop} cannot be read ({error}); the file may be cut off"
-                ) from error
-            valid = (masks > 0).all(axis=0) & np.isfinite(values).all(axis=0)
-            return np.ascontiguousarray(values.transpose(1, 2, 0)), valid
-
-        yield read
-
-
 def _masks(
     source: DatasetReader, scene: Scene, values: Float32[np.ndarray, "c h w"], window: Window
 ) -> Shaped[np.ndarray, "c h w"]:
@@ -160,3 +232,18 @@ def _masks(
         np.ones(band.shape, bool) if value is None else band != np.float32(value)
         for band, value in zip(values, nodata, strict=True)
     ])  # fmt: skip
+
+
+def _apart(
+    sample: Float[np.ndarray, "n c"], low: Float[np.ndarray, " c"], high: Float[np.ndarray, " c"]
+) -> Iterator[tuple[int, float]]:
+    """Bands, counted from 0, one end of which is a single value, further from the other values than
+    FAR times the width of those.
+    """
+    for band, values in enumerate(sample.T):
+        for end in {low[band], high[band]}:
+            rest = values[values != end]
+            if len(rest) and end in (values.min(), values.max()):
+                near, width = np.abs(rest - end).min(), np.ptp(np.percentile(rest, TAILS))
+                if near > FAR * width > 0:
+                    yield band, float(end)

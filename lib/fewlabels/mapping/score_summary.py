@@ -1,4 +1,4 @@
-"""What the record of a model says of its scores, in words and as a table; read without torch."""
+"""The scores in a model's record, in words and as a table; needs no torch."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from fewlabels import paths
 
 SCORES = {"miou": "mIoU", "accuracy": "accuracy"}
 WORDS = {"better": "the network is better", "worse": "the forest is better",
-         "cannot tell": "which is better cannot be told"}  # fmt: skip
+         "cannot tell": "the data do not show which is better"}  # fmt: skip
 FEW = 15  # units; the percentile bootstrap of fewer is too narrow (tests/test_stats.py)
 Record = Mapping[str, object]
 
@@ -23,7 +23,7 @@ def published() -> dict[str, Record]:
 
 
 def lines(record: Record) -> list[str]:
-    """What a model's record says of its scores, in lines of words."""
+    """All scores of a model's record in lines of words."""
     said = []
     for name, summary in record["tried"].items():
         first, *more = scores(summary)
@@ -44,34 +44,31 @@ def table(record: Record) -> pd.DataFrame:
     """
     columns = {}
     for name, summary in record["tried"].items():
-        if not summary["scored"]:
-            continue
-        pairs = {text: (summary[key], summary[f"{key}_interval"]) for key, text in SCORES.items()}
-        columns[name] = {
-            text: f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-            for text, (value, (low, high)) in pairs.items()
-        } | {
-            f"IoU of {text}": "not scored" if value is None else f"{100 * value:.1f}"
-            for text, value in summary["iou"].items()
-        }
+        if summary["scored"]:
+            columns[name] = {text: _interval(summary, key) for key, text in SCORES.items()} | {
+                f"IoU of {text}": "not scored" if value is None else f"{100 * value:.1f}"
+                for text, value in summary["iou"].items()
+            }
     return pd.DataFrame(columns)
 
 
 def scores(summary: Record) -> list[str]:
-    """A `score.summary` in lines of words."""
+    """One `score.summary` in lines of words."""
     if not summary["scored"]:
         return [f"not scored: {summary['why']}"]
-    said = []
-    for name, text in SCORES.items():
-        value, (low, high) = summary[name], summary[f"{name}_interval"]
-        said.append(f"{text} {100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]")
-    said += [
-        f"  {name}: not scored" if value is None else f"  {name}: IoU {100 * value:.1f} %"
-        for name, value in summary["iou"].items()
-    ]
     few = f"; fewer than {FEW}, so the intervals are too narrow" if summary["few"] else ""
-    said.append(
+    return [
+        *(f"{text} {_interval(summary, key)} %" for key, text in SCORES.items()),
+        *(
+            f"  {name}: not scored" if value is None else f"  {name}: IoU {100 * value:.1f} %"
+            for name, value in summary["iou"].items()
+        ),
         f"over {summary['pixels']} labelled pixels of {summary['units']} units held out in "
-        f"{summary['parts']} parts, 95 % bootstrap intervals over units{few}"
-    )
-    return said
+        f"{summary['parts']} parts, 95 % bootstrap intervals over units{few}",
+    ]
+
+
+def _interval(summary: Record, key: str) -> str:
+    """A score and its interval in percent."""
+    value, low, high = (100 * part for part in (summary[key], *summary[f"{key}_interval"]))
+    return f"{value:.1f} [{low:.1f}, {high:.1f}]"

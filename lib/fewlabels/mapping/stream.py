@@ -1,4 +1,4 @@
-"""A scene of any size through a network: overlapping windows, blended, given back in strips.
+"""A scene of any size through a predictor: overlapping windows, blended, returned in strips.
 
 A window's weight falls from its centre to its edge as a squared sine, as in `inference.logits`,
 with which the result agrees; what is held at once is one row of windows, not the scene.
@@ -10,24 +10,28 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, UInt8
-from torch import Tensor, nn
+from jaxtyping import Float32, UInt8
+from torch import Tensor
 
-from fewlabels.devices import Compute
-from fewlabels.mapping.bands import Ranges, to_bytes
+from fewlabels.learners import Predictor
 from fewlabels.mapping.maps import NODATA
 from fewlabels.mapping.recipe import RecipeError
-from fewlabels.mapping.scene import Read, Scene
+from fewlabels.mapping.scene import Ranges, Read, to_bytes
 from fewlabels.scoring import inference
 
 ROWS = 64  # decided at once
 LEVELS = 254
 """What a margin of 1 is stored as."""
+LEAST = torch.finfo(torch.float32).tiny  # probability and weight, so that no logarithm is infinite
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a scene is read: windows of `window` pixels that share at least `overlap`."""
+    """How a scene is read: windows of `window` pixels that share at least `overlap`.
+
+    Raises:
+        RecipeError: a window without pixels, or an overlap that is not smaller than the window.
+    """
 
     height: int
     width: int
@@ -60,9 +64,9 @@ class Strip(NamedTuple):
 
     Attributes:
         classes: the most probable class, the first of equals.
-        confidence: its probability (softmax of the blended logits) in percent, rounded.
+        confidence: its probability in percent, rounded.
         second: the next probable class.
-        margin: how much more probable the first is than the second, in 254ths, rounded.
+        margin: probability of the first minus that of the second, in 254ths, rounded.
     """
 
     classes: UInt8[np.ndarray, "_ w"]
@@ -71,89 +75,62 @@ class Strip(NamedTuple):
     margin: UInt8[np.ndarray, "_ w"]
 
 
-@dataclass
-class _Open:
-    """The rows that windows still add to: from `top` on, one window high."""
-
-    top: int
-    total: Float32[Tensor, "k window w"]
-    weight: Float32[Tensor, "window w"]
-    valid: Bool[np.ndarray, "window w"]
-
-
-def plan(scene: Scene, window: int, overlap: int | None = None) -> Plan:
-    """Windows of a scene; where it is smaller, they are as large as it is.
+def overlap(window: int, halo: int | None) -> int:
+    """Pixels that windows share: a quarter of them, or fewer where that much context is not used.
 
     Args:
-        overlap: a quarter of the window if None.
-
-    Raises:
-        RecipeError: a window without pixels, or an overlap that is not smaller than the window.
+        halo: see `learners.Predictor`.
     """
-    shared = window // 4 if overlap is None else overlap
-    return Plan(scene.height, scene.width, window, shared)
+    return window // 4 if halo is None else min(2 * halo, window // 4)
 
 
 def strips(
     how: Plan,
     read: Read,
-    network: nn.Module,
+    predictor: Predictor,
     ranges: Ranges,
     classes: int,
-    compute: Compute,
     *,
     first: int = 0,
     tick: Callable[[], object] = lambda: None,
 ) -> Iterator[Strip]:
-    """The strips of a scene from number `first` on, top to bottom; each is what it would be had
-    all been asked for. A window without a valid pixel is not computed.
+    """The strips of a scene from number `first` on, top to bottom; they do not depend on `first`.
+    A window without a valid pixel is not computed.
 
     Args:
         tick: called after every window.
     """
     edges, high = how.edges, min(how.window, how.height)
-    now = _Open(
-        edges[first],
-        torch.zeros(classes, high, how.width),
-        torch.zeros(high, how.width),
-        np.zeros((high, how.width), bool),
-    )
+    top = edges[first]
+    held = torch.zeros(classes + 1, high, how.width)  # weighted logarithms, and the weights
     for number, rows in enumerate(how.down):
         if rows.stop <= edges[first]:
             continue
         for columns in how.across:
             values, valid = read(rows, columns)
             if valid.any():
-                image = to_bytes(values, valid, ranges)
-                _add(now, rows, columns, inference.logits(network, image, compute).cpu(), valid)
+                found = torch.from_numpy(predictor.probabilities(to_bytes(values, valid, ranges)))
+                weight = (inference.taper(*valid.shape) * torch.from_numpy(valid))[None]
+                added = torch.cat([weight * found.clamp_min(LEAST).log(), weight])
+                above = max(0, top - rows.start)  # rows of strips that are already done
+                here = slice(rows.start + above - top, rows.stop - top)
+                held[:, here, columns] += added[:, above:]
             tick()
         if number >= first:
-            done = edges[number + 1] - edges[number]
-            yield _decided(now, done)
-            _move(now, done)
+            done = edges[number + 1] - top
+            yield _decided(held, done)
+            top += done
+            for plane in held:  # one by one, so that nothing large is held twice
+                plane.copy_(torch.cat([plane[done:], torch.zeros(done, how.width)]))
 
 
-def _add(
-    now: _Open,
-    rows: slice,
-    columns: slice,
-    found: Float32[Tensor, "k a b"],
-    valid: Bool[np.ndarray, "a b"],
-) -> None:
-    above = max(0, now.top - rows.start)  # rows of strips that are already done
-    here = slice(rows.start + above - now.top, rows.stop - now.top)
-    weight = inference.taper(*found.shape[1:])
-    now.total[:, here, columns] += (weight * found)[:, above:]
-    now.weight[here, columns] += weight[above:]
-    now.valid[here, columns] |= valid[above:]
-
-
-def _decided(now: _Open, rows: int) -> Strip:
-    made = Strip(*(np.full((rows, now.valid.shape[1]), NODATA, np.uint8) for _ in Strip._fields))
+def _decided(held: Float32[Tensor, "k1 window w"], rows: int) -> Strip:
+    """The first rows of what windows have added up to."""
+    made = Strip(*(np.full((rows, held.shape[2]), NODATA, np.uint8) for _ in Strip._fields))
     for at in range(0, rows, ROWS):
         part = slice(at, min(at + ROWS, rows))
-        valid = now.valid[part]
-        scores = now.total[:, part] / now.weight[part].clamp_min(torch.finfo(torch.float32).tiny)
+        valid = (held[-1, part] > 0).numpy()
+        scores = held[:-1, part] / held[-1, part].clamp_min(LEAST)
         greatest, best = scores.max(dim=0)
         sure = (scores - greatest).exp_().sum(dim=0).reciprocal_()
         after, second = scores.scatter_(0, best[None], -torch.inf).max(dim=0)
@@ -162,11 +139,3 @@ def _decided(now: _Open, rows: int) -> Strip:
         for whole, values in zip(made, found, strict=True):
             whole[part][valid] = values.numpy()[valid]
     return made
-
-
-def _move(now: _Open, rows: int) -> None:
-    """Drop the first rows, in place and plane by plane, so that nothing is held twice."""
-    for plane in (*now.total, now.weight, torch.from_numpy(now.valid)):
-        plane[: len(plane) - rows] = plane[rows:].clone()
-        plane[len(plane) - rows :] = 0
-    now.top += rows

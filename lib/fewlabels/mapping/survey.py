@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fewlabels.mapping import label_image, recipe, tiles, vector_labels
+from fewlabels.mapping import label_image, tiles, vector_labels
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.label_image import Painted
-from fewlabels.mapping.recipe import Recipe
+from fewlabels.mapping.recipe import Recipe, RecipeError
 from fewlabels.mapping.scene import Read, Scene
 from fewlabels.mapping.tiles import Cut
 from fewlabels.mapping.vector_labels import Marks
@@ -20,14 +20,22 @@ from fewlabels.types import DataError, NoLabelsError
 MOSTLY = 0.9  # share of a scene that hardly anybody labels: a value may mean "no class"
 VECTORS = {".geojson", ".json", ".gpkg", ".shp", ".csv"}
 MASKS = {".tif", ".tiff", ".png"}
+COUNTED = {
+    "contradictory pixels": "pixels have labels of different classes and are not used",
+    "pixels on nodata": "labelled pixels lie where the scene has no data",
+    "without a pixel": "drawn labels cover no pixel that can be used",
+    "outside the scene": "labels lie outside the scene",
+    "without geometry": "labels have no geometry",
+}
+"""Counts of a survey that are warned about, and the words that follow the number."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Where the labels are and how they are to be read; see `marks.read` and `painted.opened`.
+    """Where the labels are and how to read them; see `marks.read` and `painted.opened`.
 
     Attributes:
-        classes: the classes that count: names, or value and name (`1=water`) for a label image.
+        classes: the classes to use: names, or value and name (`1=water`) for a label image.
     """
 
     file: Path
@@ -43,8 +51,8 @@ class Survey:
     """A scene and its labels before anything is trained.
 
     Attributes:
-        how: the recipe, with what is held out together decided.
-        found: what `report` counts.
+        how: the recipe, in which `unit` is no longer `auto`.
+        found: the counts and warnings of `report`.
     """
 
     scene: Scene
@@ -57,7 +65,7 @@ def survey(scene: Path, labels: Labels, how: Recipe, *, bands: tuple[int, ...] =
     """What `fit` would find, in counts and warnings; nothing is trained or written.
 
     Raises:
-        DataError, NoLabelsError, RecipeError, UnknownName: as `fit`.
+        DataError, NoLabelsError, RecipeError: as `fit`.
     """
     with surveyed(scene, labels, how, bands) as (seen, _, _):
         return seen
@@ -67,8 +75,7 @@ def survey(scene: Path, labels: Labels, how: Recipe, *, bands: tuple[int, ...] =
 def surveyed(
     scene: Path, labels: Labels, how: Recipe, bands: tuple[int, ...]
 ) -> Iterator[tuple[Survey, Read, Cut]]:
-    """The same, with the open scene and the labelled pieces of it, for as long as it is open."""
-    recipe.check(how)
+    """The survey, with the scene open and cut around its labels."""
     ground = scenes.opened(scene, bands)
     given = labelled(labels, ground)
     how = replace(how, unit=_unit(how, given))
@@ -78,14 +85,14 @@ def surveyed(
         found = report(given, cut, how)
         if ground.alpha and not bands:
             found["warnings"].append(
-                f"band {', '.join(map(str, ground.alpha))} is marked as alpha and holds no data; "
-                "say which bands to use if it does"
+                f"band {', '.join(map(str, ground.alpha))} is marked as alpha and is not used; "
+                "name the bands to use if it holds data"
             )
         yield Survey(ground, given, how, found), read, cut
 
 
 def labelled(labels: Labels, scene: Scene) -> Marks | Painted:
-    """The labels on the grid of the scene, drawn or painted, by the ending of their file.
+    """Read labels onto the grid of the scene, drawn or painted, by the ending of their file.
 
     Raises:
         DataError, NoLabelsError: as `marks.read` and `painted.opened`, for other endings, and for
@@ -108,7 +115,7 @@ def labelled(labels: Labels, scene: Scene) -> Marks | Painted:
 
 
 def report(given: Marks | Painted, cut: Cut, how: Recipe) -> dict[str, object]:
-    """What was found in the labels and what of it trains, in counts, with warnings in words.
+    """What was found in the labels and how much of it can be used, in counts, with warnings.
 
     Raises:
         NoLabelsError: fewer than two classes have a pixel.
@@ -117,10 +124,9 @@ def report(given: Marks | Painted, cut: Cut, how: Recipe) -> dict[str, object]:
     pixels = sum(inventory.values())
     units = np.sum([counts > 0 for counts in inventory.values()], axis=0)
     if (pixels > 0).sum() < 2:
-        there = [name for name, number in zip(given.classes, pixels, strict=True) if number]
         raise NoLabelsError(
-            f"only the class '{there[0]}' has labelled pixels; a network learns to tell classes "
-            "apart, so label at least two"
+            f"only the class '{given.classes[int(pixels.argmax())]}' has labelled pixels; label at "
+            "least two classes"
         )
     drawn = len(given.shapes) if isinstance(given, Marks) else len(cut.shapes)
     found = dict(given.report) | {
@@ -131,45 +137,34 @@ def report(given: Marks | Painted, cut: Cut, how: Recipe) -> dict[str, object]:
         "pixels on nodata": cut.void,
         "without a pixel": drawn - len(cut.shapes),
     }
-    found["warnings"] = _warnings(given, found, how)
+    found["warnings"] = _warnings(found, how)
     return found
 
 
-def _warnings(given: Marks | Painted, found: Mapping, how: Recipe) -> list[str]:
+def _warnings(found: Mapping, how: Recipe) -> list[str]:
     what = "polygon or line" if how.unit == "shape" else "block"
-    lines = [
-        f"class '{name}' has a single {what}: it trains, but cannot be scored"
-        for name in given.classes
-        if found["units"][name] == 1
-    ]
-    lines += [
-        f"class '{name}' has no labelled pixel: it cannot be learned"
-        for name in given.classes
-        if not found["units"][name]
-    ]
-    lines += [f"attributes contradict each other: {line}" for line in found.get("doubtful", ())]
-    counted = {
-        "contradictory pixels": "pixels have labels of different classes and train nothing",
-        "pixels on nodata": "labelled pixels lie where the scene has no data",
-        "without a pixel": "drawn labels cover no pixel that trains",
-        "outside the scene": "labels lie outside the scene",
-        "without geometry": "labels have no geometry",
+    words = {
+        0: "has no labelled pixel: it cannot be learned",
+        1: f"has a single {what}: it is trained, but cannot be scored",
     }
-    lines += [f"{found[name]} {words}" for name, words in counted.items() if found.get(name)]
+    units = found["units"].items()
+    lines = [f"class '{name}' {words[number]}" for name, number in units if number in words]
+    lines += [f"attributes contradict each other: {line}" for line in found.get("doubtful", ())]
+    lines += [f"{found[name]} {text}" for name, text in COUNTED.items() if found.get(name)]
     if found.get("share", 0) > MOSTLY:
         lines.append(
             f"{100 * found['share']:.0f} % of the scene is labelled; if a value of the label image "
-            "means no class, say which with --no-label"
+            "means no class, name it with --no-label"
         )
     if found["unknown classes"]:
-        lines.append(f"labels of unknown classes are left out: {found['unknown classes']}")
+        lines.append(f"labels of unknown classes are skipped: {found['unknown classes']}")
     return lines
 
 
 def _unit(how: Recipe, given: Marks | Painted) -> str:
     areas = isinstance(given, Marks) and given.areas
     if how.unit == "shape" and not areas:
-        raise recipe.RecipeError(
+        raise RecipeError(
             "whole shapes can be held out only where all labels are drawn lines or polygons; "
             "hold out blocks"
         )

@@ -1,6 +1,5 @@
 """A scene cut into squares around its labels: what a training reads of it."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, Int32, UInt8
 
-from fewlabels.mapping import bands, label_image, rasterize
+from fewlabels.mapping import label_image, rasterize
+from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.label_image import Painted
 from fewlabels.mapping.rasterize import NOBODY, Burn, Burnt
-from fewlabels.mapping.scene import Read, Scene
+from fewlabels.mapping.scene import Ranges, Read, Scene
 from fewlabels.mapping.vector_labels import Marks
 from fewlabels.types import IGNORE, NoLabelsError
 
@@ -20,12 +20,12 @@ Zeros = Callable[[tuple[int, ...]], UInt8[np.ndarray, "..."]]
 
 @dataclass(frozen=True)
 class Piece:
-    """A square of the scene that holds labels, cut off at the scene's edge.
+    """A square of the scene that holds labels, clipped at the scene's edge.
 
     Attributes:
         labels: class in [0, k) or IGNORE; IGNORE where the scene has no valid pixel.
-        units: what is held out together with each labelled pixel; NOBODY elsewhere.
-        around: the same for the piece and the pixels around it that a gap may reach.
+        units: what each labelled pixel is held out together with; NOBODY elsewhere.
+        around: the same for the piece with a margin as wide as the gap.
         inside: rows and columns of `around` that are the piece.
     """
 
@@ -46,8 +46,8 @@ class Cut:
     """All pieces of a scene.
 
     Attributes:
-        contradictory: pixels that labels of different classes share; they train nothing.
-        void: labelled pixels where the scene has no valid pixel; they train nothing.
+        contradictory: pixels that labels of different classes share; they are not used.
+        void: labelled pixels where the scene has no valid pixel; they are not used.
         shapes: numbers of the drawn labels that have a pixel.
     """
 
@@ -59,7 +59,7 @@ class Cut:
 
 @contextmanager
 def labelling(given: Marks | Painted, scene: Scene) -> Iterator[Burn]:
-    """Labels of either kind as a function of a window; of a label image no pixel has a shape."""
+    """Open labels of either kind as a function of a window; all pixels of an image are shape 0."""
     if isinstance(given, Marks):
         yield rasterize.burning(given)
         return
@@ -77,90 +77,79 @@ def cut(scene: Scene, read: Read, labels: Burn, *, side: int, gap: int, block: i
 
     Args:
         side: of a piece, in pixels.
-        gap: pixels around a piece that are looked at for what is held out.
-        block: side of the squares of the scene that are held out together; the drawn label of a
-            pixel if None.
+        gap: width of the margin around a piece in which held-out labels matter.
+        block: side of the squares of the scene that are held out together; None holds out the
+            drawn labels.
 
     Raises:
         NoLabelsError: no label lies on a valid pixel.
     """
-    pieces, shapes, lost = [], set(), Counter[str]()
-    for rows, columns in _squares(scene, side):
-        found = labels(rows, columns)
-        lost["contradictory"] += found.contradictory
-        if (found.labels == IGNORE).all():
-            continue
-        shapes |= set(np.unique(found.units).tolist()) - {NOBODY}
-        valid = read(rows, columns)[1]
-        lost["void"] += int(((found.labels != IGNORE) & ~valid).sum())
-        kept = np.where(valid, found.labels, np.uint8(IGNORE))
-        if (kept != IGNORE).any():
-            pieces.append(_piece(scene, labels, rows, columns, kept, gap, block))
+    pieces, shapes, contradictory, void = [], set(), 0, 0
+    for top in range(0, scene.height, side):
+        for left in range(0, scene.width, side):
+            rows, down, inner = _span(top, side, gap, scene.height)
+            columns, across, inner_columns = _span(left, side, gap, scene.width)
+            found = labels(rows, columns)
+            contradictory += found.contradictory
+            if (found.labels == IGNORE).all():
+                continue
+            shapes |= set(np.unique(found.units).tolist()) - {NOBODY}
+            valid = read(rows, columns)[1]
+            void += int(((found.labels != IGNORE) & ~valid).sum())
+            kept = np.where(valid, found.labels, np.uint8(IGNORE))
+            if (kept == IGNORE).all():
+                continue
+            around, inside = labels(down, across).units, (inner, inner_columns)
+            if block is not None:
+                numbers = blocks(down, across, scene.width, block)
+                around = np.where(around == NOBODY, np.int32(NOBODY), numbers)
+            units = np.where(kept == IGNORE, np.int32(NOBODY), around[inside])
+            pieces.append(Piece(rows, columns, kept, units, around, inside))
     if not pieces:
         raise NoLabelsError(
-            f"no label lies on a valid pixel of '{scene.file}': {lost['void']} labelled pixels are "
-            f"nodata there, {lost['contradictory']} have labels of two classes"
+            f"no label lies on a valid pixel of '{scene.file}': {void} labelled pixels are nodata "
+            f"there, {contradictory} have labels of two classes"
         )
-    return Cut(tuple(pieces), lost["contradictory"], lost["void"], frozenset(shapes))
+    return Cut(tuple(pieces), contradictory, void, frozenset(shapes))
+
+
+def blocks(rows: slice, columns: slice, width: int, side: int) -> Int32[np.ndarray, "h w"]:
+    """For each pixel of a window the number of its block of `side` x `side` pixels of the scene,
+    row after row of blocks. `width` is the scene's.
+    """
+    down, across = np.arange(rows.start, rows.stop), np.arange(columns.start, columns.stop)
+    return (down[:, None] // side * -(-width // side) + across // side).astype(np.int32)
 
 
 def images(
-    pieces: Iterable[Piece], read: Read, ranges: bands.Ranges, zeros: Zeros
+    pieces: Iterable[Piece], read: Read, ranges: Ranges, zeros: Zeros
 ) -> Iterator[UInt8[np.ndarray, "h w c"]]:
     """The bytes of each piece, in arrays that `zeros` makes."""
     for piece in pieces:
-        image = bands.to_bytes(*read(piece.rows, piece.columns), ranges)
+        image = scenes.to_bytes(*read(piece.rows, piece.columns), ranges)
         stored = zeros(image.shape)
         stored[:] = image
         yield stored
 
 
-def ranges(pieces: Sequence[Piece], read: Read) -> bands.Ranges:
+def ranges(pieces: Sequence[Piece], read: Read) -> Ranges:
     """The ranges of the bands over these pieces."""
     pixels = sum(piece.labels.size for piece in pieces)
-    return bands.measured((read(piece.rows, piece.columns) for piece in pieces), pixels)
+    return scenes.measured((read(piece.rows, piece.columns) for piece in pieces), pixels)
 
 
-def inventory(pieces: tuple[Piece, ...], classes: int) -> dict[int, Int[np.ndarray, " k"]]:
+def inventory(pieces: Iterable[Piece], classes: int) -> dict[int, Int[np.ndarray, " k"]]:
     """Labelled pixels of each class, for each unit."""
     found: dict[int, np.ndarray] = {}
     for piece in pieces:
-        here = piece.labels != IGNORE
-        pairs = np.stack([piece.units[here].astype(np.int64), piece.labels[here]], axis=1)
-        for (unit, value), number in zip(
-            *np.unique(pairs, axis=0, return_counts=True), strict=True
-        ):
-            found.setdefault(int(unit), np.zeros(classes, np.int64))[value] += number
+        for unit in np.unique(piece.units[piece.labels != IGNORE]).tolist():
+            own = piece.labels[piece.units == unit]
+            found[unit] = found.get(unit, 0) + np.bincount(own, minlength=classes)
     return dict(sorted(found.items()))
 
 
-def _squares(scene: Scene, side: int) -> Iterator[tuple[slice, slice]]:
-    for top in range(0, scene.height, side):
-        for left in range(0, scene.width, side):
-            yield (
-                slice(top, min(top + side, scene.height)),
-                slice(left, min(left + side, scene.width)),
-            )
-
-
-def _piece(
-    scene: Scene,
-    labels: Burn,
-    rows: slice,
-    columns: slice,
-    kept: UInt8[np.ndarray, "h w"],
-    gap: int,
-    block: int | None,
-) -> Piece:
-    down = slice(max(0, rows.start - gap), min(scene.height, rows.stop + gap))
-    across = slice(max(0, columns.start - gap), min(scene.width, columns.stop + gap))
-    around = labels(down, across).units
-    if block is not None:
-        numbers = label_image.blocks(down, across, scene.width, block)
-        around = np.where(around == NOBODY, np.int32(NOBODY), numbers)
-    inside = (
-        slice(rows.start - down.start, rows.stop - down.start),
-        slice(columns.start - across.start, columns.stop - across.start),
-    )
-    units = np.where(kept == IGNORE, np.int32(NOBODY), around[inside])
-    return Piece(rows, columns, kept, units, around, inside)
+def _span(start: int, side: int, gap: int, size: int) -> tuple[slice, slice, slice]:
+    """A piece along one side, the same with a margin of `gap`, and the piece within that."""
+    stop = min(start + side, size)
+    wide = slice(max(0, start - gap), min(size, stop + gap))
+    return slice(start, stop), wide, slice(start - wide.start, stop - wide.start)

@@ -1,5 +1,5 @@
-"""Drawn labels: points, lines and polygons with a class, from vector files or lists of coordinates,
-brought onto a scene's pixel grid. Whatever is left out is counted, and nothing is mended silently.
+"""Drawn labels: points, lines and polygons with a class, read from vector files or lists of
+coordinates onto a scene's pixel grid. Labels that cannot be used are counted and reported.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ COORDINATES = {
     ("lon", "lat"): "EPSG:4326",
     ("longitude", "latitude"): "EPSG:4326",
 }
-"""Columns of a list of coordinates, and the system that their names imply."""
+"""Columns of a list of coordinates, and the coordinate system that their names imply."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Marks:
         shapes: in pixels of the scene, x to the right and y down, (0, 0) the upper left corner.
         values: class of each shape.
         areas: whether all are lines or polygons, which are held out whole.
-        report: what was found and what was left out, in counts and words.
+        report: how many labels were found, used and skipped, and why.
     """
 
     classes: tuple[str, ...]
@@ -58,18 +58,18 @@ def read(
     layer: str | None = None,
     crs: str | None = None,
 ) -> Marks:
-    """The labels of `file` on the grid of `scene`.
+    """Read the labels of `file` onto the grid of `scene`.
 
     Args:
         file: GeoJSON, GeoPackage, Shapefile, or CSV with columns x and y, or lon and lat.
         column: holds the class of each label.
-        classes: the names that count, in the order of their values; all that are found if empty.
+        classes: the names to use, in the order of their values; all that are found if empty.
         layer: of a file with several.
-        crs: of the labels, whatever the file says: `scene`, or as in `EPSG:32615`.
+        crs: coordinate system of the labels, instead of the file's: `scene`, or as in `EPSG:32615`.
 
     Raises:
-        DataError: the file, layer or column is not there or cannot be read, or its coordinates
-            cannot be brought to the scene's (names both systems).
+        DataError: the file, layer or column is missing or cannot be read, or its coordinates
+            cannot be transformed to the scene's system (names both).
         NoLabelsError: it holds no label, or none that lies in the scene.
     """
     frame = _listed(file, crs) if file.suffix.lower() == ".csv" else _layer(file, layer)
@@ -81,16 +81,21 @@ def read(
     report: dict[str, object] = {"found": len(frame), "doubtful": doubtful(frame, column)}
     frame = frame.assign(**{column: _words(frame[column])})
     frame, nowhere = _on_pixels(frame, file, scene, crs)
-    frame, report["without geometry"] = _kept(frame, ~(frame.geometry.isna() | frame.is_empty))
+    drawn = ~(frame.geometry.isna() | frame.is_empty)
+    frame, report["without geometry"] = frame[drawn], int((~drawn).sum())
     classes = classes or tuple(sorted(frame[column].dropna().unique()))
     unknown = ~frame[column].isin(classes)
     report["unknown classes"] = dict(Counter(frame[column][unknown].fillna("none").tolist()))
     parts = frame[~unknown].explode(ignore_index=True)
     inside = parts.intersects(shapely.box(0, 0, scene.width, scene.height))
-    parts, outside = _kept(parts, inside)
-    report["outside the scene"] = outside + nowhere
+    parts, report["outside the scene"] = parts[inside], nowhere + int((~inside).sum())
     if not len(parts):
-        raise NoLabelsError(_none_left(file, report, scene))
+        raise NoLabelsError(
+            f"'{file}': none of {report['found']} labels can be used in '{scene.file}': "
+            f"{report['without geometry']} without geometry, unknown classes "
+            f"{report['unknown classes'] or 'none'}, {report['outside the scene']} outside the "
+            f"scene; is the system of the labels right? The scene's is {scene.system}"
+        )
     if len(classes) > IGNORE:
         raise DataError(f"'{file}' has {len(classes)} classes in '{column}'; at most {IGNORE} fit")
     kinds = Counter(parts.geom_type)
@@ -101,10 +106,10 @@ def read(
 
 
 def doubtful(frame: pd.DataFrame, column: str) -> list[str]:
-    """Labels whose class contradicts another column that names the same classes.
+    """Labels whose class contradicts another column that names the same classes, one line each.
 
     A column names the same classes if it has as many values as `column` and one-to-one pairs of
-    the two cover at least three quarters of the labels; the others are listed, one line each.
+    the two cover at least three quarters of the labels.
     """
     lines, own = [], _words(frame[column])
     for other in frame.columns.drop([column, "geometry"], errors="ignore"):
@@ -117,9 +122,8 @@ def doubtful(frame: pd.DataFrame, column: str) -> list[str]:
         fits = own.map(pairs) == words
         if 0.75 * len(frame) <= fits.sum() < len(frame):
             lines += [
-                f"label {number}: {column} is '{mine}' and {other} is '{theirs}'"
-                for number, (mine, theirs, fit) in enumerate(zip(own, words, fits, strict=True), 1)
-                if not fit
+                f"label {at + 1}: {column} is '{own.iloc[at]}' and {other} is '{words.iloc[at]}'"
+                for at in np.flatnonzero(~fits)
             ]
     return lines
 
@@ -160,7 +164,7 @@ def _listed(file: Path, crs: str | None) -> geopandas.GeoDataFrame:
 
 
 def _words(column: pd.Series) -> pd.Series:
-    """Values as text, numbers that are whole without a point; what is missing stays missing."""
+    """Values as text, whole numbers without a decimal point; missing values stay missing."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     return column.astype("string").str.strip().astype(object).where(column.notna(), None)
@@ -169,17 +173,13 @@ def _words(column: pd.Series) -> pd.Series:
 def _on_pixels(
     frame: geopandas.GeoDataFrame, file: Path, scene: Scene, crs: str | None
 ) -> tuple[geopandas.GeoDataFrame, int]:
-    """The frame with its geometry in pixels of the scene, without a system of its own; and how many
-    labels were left out, since the scene's system has no coordinates for where they are.
+    """The frame with its geometry in pixels of the scene and without a system; and how many labels
+    were skipped because the scene's system has no coordinates for their place.
     """
-    inverse = ~scene.transform
     moved = _reprojected(frame, file, scene, crs).geometry.set_crs(None, allow_override=True)
     somewhere = ~np.isinf(moved.bounds).any(axis=1)
-    frame, moved = frame[somewhere], moved[somewhere]
-    pixels = moved.affine_transform(
-        [inverse.a, inverse.b, inverse.d, inverse.e, inverse.c, inverse.f]
-    )
-    placed = frame.set_crs(None, allow_override=True).set_geometry(pixels)
+    pixels = moved[somewhere].affine_transform((~scene.transform).to_shapely())
+    placed = frame[somewhere].set_crs(None, allow_override=True).set_geometry(pixels)
     return placed, int((~somewhere).sum())
 
 
@@ -194,25 +194,12 @@ def _reprojected(
         if frame.crs is None or not scene.crs:
             raise DataError(
                 f"the labels '{file}' have the coordinate system {frame.crs or 'none'} and the "
-                f"scene '{scene.file}' has {scene.system}: one cannot be brought to the other; say "
-                "what the labels' is with --labels-crs (`scene` where it is the scene's)"
+                f"scene '{scene.file}' has {scene.system}: one cannot be transformed to the other; "
+                "say what the labels' is with --labels-crs (`scene` where it is the scene's)"
             )
         return frame.to_crs(CRS(scene.crs).to_wkt())
     except (CRSError, ProjError) as error:
         raise DataError(
-            f"the labels '{file}' ({frame.crs or crs}) cannot be brought to the system of the "
+            f"the labels '{file}' ({frame.crs or crs}) cannot be transformed to the system of the "
             f"scene '{scene.file}' ({scene.system}): {error}"
         ) from error
-
-
-def _kept(frame: geopandas.GeoDataFrame, keep: pd.Series) -> tuple[geopandas.GeoDataFrame, int]:
-    return frame[keep], int((~keep).sum())
-
-
-def _none_left(file: Path, report: Mapping[str, object], scene: Scene) -> str:
-    return (
-        f"'{file}': none of {report['found']} labels can be used in '{scene.file}': "
-        f"{report['without geometry']} without geometry, unknown classes "
-        f"{report['unknown classes'] or 'none'}, {report['outside the scene']} outside the scene; "
-        f"is the system of the labels right? The scene's is {scene.system}"
-    )

@@ -1,7 +1,7 @@
 """Clicks: the pixels that a person has given a class, and the GeoJSON that they are kept in."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ Clicks = tuple[Click, ...]
 
 
 def added(clicks: Clicks, click: Click) -> Clicks:
-    """With one more, the last; a pixel has one class, so an earlier click on it goes."""
+    """The clicks and a last one, which replaces an earlier click on the same pixel."""
     return (*without(clicks, click.column, click.row), click)
 
 
@@ -49,25 +49,36 @@ def as_marks(clicks: Clicks, classes: Sequence[str]) -> Marks:
 
 
 def write(file: Path, clicks: Clicks, classes: Sequence[str], scene: Scene) -> None:
-    """The clicks as points of a GeoJSON file, in the order in which they were made.
+    """Write the clicks as points of a GeoJSON file, in the order in which they were made.
 
-    Coordinates are in the scene's system, or longitude and latitude where that has no code that
-    GeoJSON can name. Where the scene has no system, they are pixels, or whatever its grid is in;
-    the file says which under `note`.
+    Coordinates are in the scene's system; where that has no code that GeoJSON can name, they are
+    longitude and latitude. Where the scene has no system, they are pixels or the coordinates of its
+    grid. The file says which under `note`.
 
     Raises:
-        DiskFullError: it does not fit.
+        DiskFullError, PlaceError: the file cannot be written.
     """
-    grid = Affine.translation(0.5, 0.5)
-    places = [scene.transform @ grid @ (click.column, click.row) for click in clicks]
-    name, places, words = _system(scene, places)
+    grid = scene.transform @ Affine.translation(0.5, 0.5)
+    at = [grid @ (click.column, click.row) for click in clicks]
+    authority, name = scene.crs.to_authority() if scene.crs else None, None
+    if scene.crs is None and scene.transform.is_identity:
+        words = "coordinates are pixels, x to the right and y down from its upper left"
+    elif scene.crs is None:
+        words = "coordinates are those of its grid, whose system is not known"
+    elif authority and authority != ("EPSG", "4326"):
+        name = f"urn:ogc:def:crs:{authority[0]}::{authority[1]}"
+        words = f"coordinates are in {':'.join(authority)}"
+    else:
+        points = geopandas.GeoSeries(map(shapely.Point, at), crs=CRS(scene.crs).to_wkt())
+        at = shapely.get_coordinates(points.to_crs("EPSG:4326")).tolist()
+        name, words = LONGITUDES, "coordinates are longitude and latitude (WGS 84)"
     features = [
         {
             "type": "Feature",
             "properties": {COLUMN: classes[click.value]},
-            "geometry": {"type": "Point", "coordinates": list(place)},
+            "geometry": {"type": "Point", "coordinates": list(point)},
         }
-        for click, place in zip(clicks, places, strict=True)
+        for click, point in zip(clicks, at, strict=True)
     ]
     note = f"Each point is the middle of a pixel of '{scene.file.name}' that was clicked; {words}."
     crs = {"type": "name", "properties": {"name": name}} if name else None
@@ -77,8 +88,11 @@ def write(file: Path, clicks: Clicks, classes: Sequence[str], scene: Scene) -> N
 
 
 def read(file: Path, scene: Scene, classes: Sequence[str]) -> tuple[Clicks, int]:
-    """The points of a file as clicks, and how many labels of it are none: lines and polygons,
-    classes that are not among `classes`, labels outside the scene, a second one on a pixel.
+    """Read the points of a file as clicks.
+
+    Returns:
+        The clicks, and how many labels were skipped: lines and polygons, unknown classes, labels
+        outside the scene, and all but the last on a pixel.
 
     Raises:
         DataError, NoLabelsError: as `marks.read`; coordinates are taken as they are where the scene
@@ -95,22 +109,3 @@ def read(file: Path, scene: Scene, classes: Sequence[str]) -> tuple[Clicks, int]
     lost = found.report["outside the scene"] + found.report["without geometry"]
     lost += sum(found.report["unknown classes"].values())
     return clicks, lost + len(found.shapes) - len(clicks)
-
-
-def _system(
-    scene: Scene, places: Iterable[tuple[float, float]]
-) -> tuple[str | None, list[tuple[float, float]], str]:
-    """The name of the coordinates' system in GeoJSON, the coordinates in it, and words on them."""
-    places = list(places)
-    if scene.crs is None and scene.transform.is_identity:
-        return None, places, "coordinates are pixels, x to the right and y down from its upper left"
-    if scene.crs is None:
-        return None, places, "coordinates are those of its grid, whose system is not known"
-    authority = scene.crs.to_authority()
-    if authority and authority != ("EPSG", "4326"):
-        words = f"coordinates are in {':'.join(authority)}"
-        return f"urn:ogc:def:crs:{authority[0]}::{authority[1]}", places, words
-    points = geopandas.GeoSeries(map(shapely.Point, places), crs=CRS(scene.crs).to_wkt())
-    turned = points.to_crs("EPSG:4326")
-    degrees = list(zip(turned.x.tolist(), turned.y.tolist(), strict=True))
-    return LONGITUDES, degrees, "coordinates are longitude and latitude (WGS 84)"

@@ -1,7 +1,7 @@
-"""Clicking labels on an image and seeing a map come of them, in JupyterLab, Colab or VS Code.
+"""Click labels on an image and see the map that they give, in JupyterLab, Colab or VS Code.
 
-The front end, `explore.js`, draws what the traits hold and sends what a person does; what that
-means is decided here, so all of it works, and is tested, without a browser.
+The front end, `explore.js`, draws what the traits hold and sends what a person does. All decisions
+are made here, so the widget works, and is tested, without a browser.
 """
 
 import base64
@@ -22,11 +22,12 @@ from torch import nn
 
 from fewlabels import devices
 from fewlabels.devices import Compute
-from fewlabels.mapping import recipe
 from fewlabels.mapping.recipe import Recipe
 from fewlabels.mapping.stream import Strip
 from fewlabels.mapping.widget import annotations, quick_fit, static_view
 from fewlabels.mapping.widget.annotations import Click, Clicks
+from fewlabels.results import figures
+from fewlabels.training.loop import Watch
 from fewlabels.types import DataError, FewLabelsError, NoLabelsError, unknown
 
 ACTIONS = ("add", "remove", "undo", "clear", "train", "stop", "save", "load")
@@ -34,7 +35,7 @@ HELLO = "Choose a class and click on the image."
 
 
 class Stopped(FewLabelsError):
-    """A training that was stopped; the map is still that of the training before."""
+    """A training that was stopped; the map is that of the training before."""
 
 
 def explore(
@@ -48,24 +49,22 @@ def explore(
     how: Recipe = quick_fit.SHORT,
     device: str = "auto",
 ) -> "Explorer":
-    """Something to click on; the last line of a cell shows it.
+    """An image to click labels on; the last line of a notebook's cell shows it.
 
     Args:
         source, bands, at: see `trial.view`; of a large scene a part is shown.
         classes: their names, at least two.
-        file: where clicks are saved; those that are there already are taken up.
+        file: where clicks are saved; clicks that it holds already are loaded.
         colours: see `trial.picture`.
-        how: of the trainings; a button changes its number of steps.
+        how: recipe of the trainings; the number of steps can be changed in the widget.
         device: see `devices.compute`.
 
     Raises:
         DataError: as `trial.view`, or fewer than two classes, or one twice.
-        RecipeError, UnknownName: as `recipe.check`.
     """
     names = tuple(classes)
     if len(names) < 2 or len(set(names)) < len(names):
         raise DataError(f"at least two classes with different names are needed, found {names}")
-    recipe.check(how)
     seen = quick_fit.view(Path(source) if isinstance(source, str) else source, bands=bands, at=at)
     made = Explorer(seen, names, how, devices.compute(device), quick_fit.picture(seen, colours))
     made.file = str(file)
@@ -75,7 +74,7 @@ def explore(
 
 
 class Explorer(anywidget.AnyWidget):
-    """What `explore` makes: clicks, the map that came of them, and the widget that shows both.
+    """The clicks, the map that they gave, and the widget that shows both; made by `explore`.
 
     All columns and rows are pixels of the whole scene, counted from 0.
     """
@@ -109,7 +108,7 @@ class Explorer(anywidget.AnyWidget):
         super().__init__(
             image=_png(picture),
             frame={"x": view.columns.start, "y": view.rows.start, "w": width, "h": height},
-            legend=[list(pair) for pair in zip(classes, static_view.colours(classes), strict=True)],
+            legend=[list(pair) for pair in zip(classes, figures.colours(classes), strict=True)],
             steps=how.steps,
             message=HELLO if view.shape == (scene.height, scene.width) else _part(view),
         )
@@ -145,15 +144,15 @@ class Explorer(anywidget.AnyWidget):
         self._set(annotations.added(self._now, Click(column, row, self.classes.index(name))))
 
     def remove(self, column: int, row: int) -> None:
-        """Take the click on a pixel away."""
+        """Remove the click on a pixel."""
         self._set(annotations.without(self._now, column, row))
 
     def clear(self) -> None:
-        """Take all clicks away."""
+        """Remove all clicks."""
         self._set(())
 
     def undo(self) -> None:
-        """Go back to the clicks before the last change of them."""
+        """Undo the last change of the clicks."""
         if self._before:
             self._show(self._before.pop())
 
@@ -162,7 +161,7 @@ class Explorer(anywidget.AnyWidget):
 
         Raises:
             NoLabelsError: there is no click.
-            DataError: the file is there and holds what was neither saved nor loaded here.
+            DataError: the file exists and was neither saved nor loaded here.
         """
         if not self._now:
             raise NoLabelsError("there is no click to save")
@@ -174,7 +173,7 @@ class Explorer(anywidget.AnyWidget):
         self._tell("saved", f"{_counted(self._now)} saved in '{target}'.")
 
     def load(self, file: str | Path) -> None:
-        """Take up the clicks of a file, instead of those there are; see `clicked.read`.
+        """Replace the clicks by those of a file; see `clicked.read`.
 
         Raises:
             DataError, NoLabelsError: as `clicked.read`.
@@ -183,11 +182,11 @@ class Explorer(anywidget.AnyWidget):
         self._set(found)
         if not lost:
             self._ours.add(Path(file).resolve())
-        more = f" {lost} other labels of it are no clicks here and are left out." if lost else ""
+        more = f" {lost} other labels of it are no clicks here and are skipped." if lost else ""
         self._tell("loaded", f"{_counted(found)} loaded from '{file}'.{more}")
 
     def train(self, steps: int | None = None) -> Strip:
-        """Train on the clicks and show the map; it is `map` afterwards.
+        """Train on the clicks, show the map and keep it in `map`.
 
         Raises:
             NoLabelsError: fewer than two classes have a click.
@@ -196,9 +195,9 @@ class Explorer(anywidget.AnyWidget):
         """
         if not self._busy.acquire(blocking=False):
             raise Stopped("another training is under way")
-        taken, how = self._now, replace(self._how, steps=self.steps if steps is None else steps)
         try:
-            recipe.check(how)
+            taken = self._now
+            how = replace(self._how, steps=self.steps if steps is None else steps)
             self.steps = how.steps
             self._stop.clear()
             self.done = 0.0
@@ -216,14 +215,14 @@ class Explorer(anywidget.AnyWidget):
         finally:
             self._busy.release()
             if self.state == "training":
-                self._tell("failed", "The training broke off; the map is as it was before.")
+                self._tell("failed", "The training failed; the map is as it was before.")
 
     def stop(self) -> None:
         """End the training under way after its next step."""
         self._stop.set()
 
     def figure(self) -> Figure:
-        """What is shown, as a matplotlib figure."""
+        """The picture, clicks and map as a matplotlib figure."""
         corner = (self._view.rows.start, self._view.columns.start)
         return static_view.still(self._picture, self._now, self.classes, self.map, corner)
 
@@ -231,7 +230,7 @@ class Explorer(anywidget.AnyWidget):
         return f"Explorer of '{self._view.scene.file.name}': {_counted(self._now)}"
 
     def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
-        """The widget and, for where there is no front end, the figure."""
+        """The widget, and the figure for where there is no front end."""
         data, metadata = super()._repr_mimebundle_(**kwargs)
         drawn = io.BytesIO()
         self.figure().savefig(drawn, format="png")
@@ -239,7 +238,7 @@ class Explorer(anywidget.AnyWidget):
         return data | {"image/png": png}, metadata
 
     def _asked(self, _, content: Mapping, buffers: object) -> None:
-        """What the front end sends: an action and its arguments. Errors become the message."""
+        """Carry out an action that the front end sends with its arguments."""
         action, given = content.get("do"), {k: v for k, v in content.items() if k != "do"}
         if action == "train":
             aside = {"target": self._told, "args": (self.train,), "kwargs": given}
@@ -248,6 +247,7 @@ class Explorer(anywidget.AnyWidget):
             self._told(getattr(self, action), **given)
 
     def _told(self, action: Callable[..., object], **given: object) -> None:
+        """Call an action; an error becomes the message."""
         try:
             action(**given)
         except Stopped as error:
@@ -255,7 +255,7 @@ class Explorer(anywidget.AnyWidget):
         except (FewLabelsError, OSError) as error:
             self._tell("failed", f"{error}")
 
-    def _watched(self, steps: int, began: float) -> quick_fit.Watch:
+    def _watched(self, steps: int, began: float) -> Watch:
         def watch(step: int, network: nn.Module) -> dict[str, float]:
             if self._stop.is_set():
                 raise Stopped(f"Stopped at step {step} of {steps}; the map is as it was before.")

@@ -1,4 +1,4 @@
-"""A training of some seconds on clicks, and the map that comes of it: of an array or a scene."""
+"""A training of some seconds on clicks, and the map that it gives: of an array or a scene."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -8,32 +8,31 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from fewlabels.mapping.learn import Ground
 from jaxtyping import Shaped, UInt8
 from rasterio.transform import Affine
-from torch import nn
 
 from fewlabels.devices import Compute
-from fewlabels.mapping import bands, learn, preview, rasterize, stream, tiles
+from fewlabels.mapping import rasterize, recipe, stream, tiles
 from fewlabels.mapping import scene as scenes
-from fewlabels.mapping.recipe import Recipe
-from fewlabels.mapping.scene import Pixels, Read, Scene
-from fewlabels.mapping.stream import Strip
+from fewlabels.mapping.recipe import Ground, Recipe
+from fewlabels.mapping.scene import Pixels, Ranges, Read, Scene
+from fewlabels.mapping.stream import Plan, Strip
 from fewlabels.mapping.vector_labels import Marks
+from fewlabels.mapping.widget import static_view
+from fewlabels.training import loop
 from fewlabels.types import DataError, NoLabelsError
 
 MOST = 1024  # pixels a side that are shown and mapped at once
 SHORT = Recipe(
-    model="unet:depth=2,width=16", steps=150, batch=16, crop=32, lr=1e-2, folds=0
-)  # fmt: skip
-"""Some seconds on a CPU: a small network that sees the near surroundings of a pixel only. No record
-of this project says how good it is; `mapping.recipe` has what a model to be kept is trained by."""
-Watch = Callable[[int, nn.Module], dict[str, float]]
+    method="network", model="unet:depth=2,width=16", steps=150, batch=16, crop=32, lr=1e-2, folds=0
+)
+"""Some seconds on a CPU: a small network that sees only the near surroundings of a pixel. No record
+of this project says how good it is; a model to be kept is trained by the defaults of `Recipe`."""
 
 
 @dataclass(frozen=True)
 class View:
-    """A scene, or an array that is read like one, and the part of it that is looked at."""
+    """A scene, or an array that is read like one, and the part of it that is shown."""
 
     scene: Scene
     reading: Callable[[], AbstractContextManager[Read]]
@@ -51,7 +50,7 @@ def view(
     bands: tuple[int, ...] = (),
     at: tuple[int, int] | None = None,
 ) -> View:
-    """What there is to look at: all of it, or where it is larger than MOST a side, that much.
+    """Open a scene or an array to look at: all of it, or a part of at most MOST pixels a side.
 
     Args:
         source: a GeoTIFF, or an array [h w] or [h w c]; values that are not finite are void.
@@ -71,17 +70,17 @@ def view(
 
 
 def picture(view: View, colours: tuple[int, int, int] | None = None) -> UInt8[np.ndarray, "h w 3"]:
-    """The part looked at in red, green and blue: bytes as they are, other numbers stretched from
-    their 0.5th to their 99.5th percentile there; void pixels are grey.
+    """The part that is shown in red, green and blue; void pixels are grey. Bytes are shown as they
+    are, other numbers stretched from their 0.5th to their 99.5th percentile.
 
     Args:
-        colours: positions among the scene's bands; see `preview.shown` if None.
+        colours: positions among the scene's bands; see `still.shown` if None.
 
     Raises:
         DataError: there is no such band, or no valid pixel to stretch by.
     """
     count = len(view.scene.bands)
-    chosen = colours or preview.shown(view.scene)
+    chosen = colours or static_view.shown(view.scene)
     if not all(0 <= band < count for band in chosen):
         raise DataError(
             f"colours are taken from bands {chosen} and '{view.scene.file}' has 0 to {count - 1}"
@@ -89,23 +88,23 @@ def picture(view: View, colours: tuple[int, int, int] | None = None) -> UInt8[np
     with view.reading() as read:
         values, valid = read(view.rows, view.columns)
     values = values[..., list(chosen if len(chosen) == 3 else chosen * 3)]
-    whole = bands.Ranges((0.0,) * 3, (255.0,) * 3)
-    stretched = view.scene.kind != "uint8"
-    ranges = bands.measured([(values, valid)], valid.size) if stretched else whole
-    return bands.to_bytes(values, valid, ranges)
+    ranges = Ranges((0.0,) * 3, (255.0,) * 3)
+    if view.scene.kind != "uint8":
+        ranges = scenes.measured([(values, valid)], valid.size)
+    return scenes.to_bytes(values, valid, ranges)
 
 
-def mapped(view: View, marks: Marks, how: Recipe, compute: Compute, watch: Watch) -> Strip:
-    """Train a new network on all marks of the scene and map the part looked at.
+def mapped(view: View, marks: Marks, how: Recipe, compute: Compute, watch: loop.Watch) -> Strip:
+    """Train a new network on all marks of the scene and map the part that is shown.
 
     The same marks, recipe and seed give the same map (on a CPU with as many threads).
 
     Args:
-        watch: called as watch(steps done, network) after every step; what it raises ends it.
+        watch: called as watch(steps done, network) after every step; what it raises ends training.
 
     Raises:
         NoLabelsError: fewer than two classes have a mark, or none lies on a valid pixel.
-        FewLabelsError: as `learn.learn`.
+        FewLabelsError: as `recipe.learn`.
     """
     if len(set(marks.values.tolist())) < 2:
         raise NoLabelsError("a network learns to tell classes apart: click at least two of them")
@@ -114,11 +113,14 @@ def mapped(view: View, marks: Marks, how: Recipe, compute: Compute, watch: Watch
             view.scene, read, rasterize.burning(marks), side=how.side, gap=0, block=None
         )
         ground = Ground(read, cut.pieces, marks.classes, how, compute, Path(scratch), "clicks")
-        learned = learn.learn(ground, [piece.labels for piece in cut.pieces], "clicks", watch)
-        plan = stream.Plan(*view.shape, how.window, how.window // 4)
+        labels = [piece.labels for piece in cut.pieces]
+        learned = recipe.learn(ground, labels, "clicks", "network", watch)
+        values, valid = read(view.rows, view.columns)
+        plan = Plan(*view.shape, how.window, how.window // 4)
         made = stream.strips(
-            plan, _moved(read, view), learned.network, learned.ranges, len(marks.classes), compute
-        )
+            plan, lambda *part: (values[part], valid[part]), learned.predictor, learned.ranges,
+            len(marks.classes),
+        )  # fmt: skip
         return Strip(*(np.concatenate(parts) for parts in zip(*made, strict=True)))
 
 
@@ -135,12 +137,12 @@ def _of_array(array: np.ndarray) -> tuple[Scene, Callable[[], AbstractContextMan
     scene = Scene(Path("image"), height, width, numbers, (), names, str(array.dtype),
                   Affine.identity(), None)  # fmt: skip
 
-    def read(rows: slice, columns: slice) -> Pixels:
-        values = np.ascontiguousarray(cube[rows, columns], np.float32)
-        return values, np.isfinite(values).all(axis=2)
-
     @contextmanager
     def reading() -> Iterator[Read]:
+        def read(rows: slice, columns: slice) -> Pixels:
+            values = np.ascontiguousarray(cube[rows, columns], np.float32)
+            return values, np.isfinite(values).all(axis=2)
+
         yield read
 
     return scene, reading
@@ -149,12 +151,3 @@ def _of_array(array: np.ndarray) -> tuple[Scene, Callable[[], AbstractContextMan
 def _around(middle: int, size: int) -> slice:
     start = min(max(0, middle - MOST // 2), max(0, size - MOST))
     return slice(start, min(size, start + MOST))
-
-
-def _moved(read: Read, view: View) -> Read:
-    """Reads the part looked at as if it were all there is."""
-    down, right = view.rows.start, view.columns.start
-    return lambda rows, columns: read(
-        slice(rows.start + down, rows.stop + down),
-        slice(columns.start + right, columns.stop + right),
-    )

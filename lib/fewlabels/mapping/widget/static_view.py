@@ -1,30 +1,111 @@
-"""What an explorer looks like where nobody can click: a figure of the image, clicks and maps."""
+"""Figures of a scene with its labels, its maps and where to click next, and of an explorer."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import geopandas
 import numpy as np
+import rasterio
+import shapely
 from jaxtyping import UInt8
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
-from fewlabels.mapping import maps
+from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.maps import NODATA
+from fewlabels.mapping.scene import Scene
 from fewlabels.mapping.stream import Strip
+from fewlabels.mapping.vector_labels import Marks
 from fewlabels.mapping.widget.annotations import Clicks
 from fewlabels.results import figures
 
-RAMP = "cividis"  # of confidence; read alike with any common colour-vision deficiency
-SIDE = 3.2  # inches of a panel
+RAMP = "cividis"  # of confidence; looks alike with any common colour-vision deficiency
+SIDE = 3.4  # inches of a panel's longer side
+LONGEST = 800  # pixels of a small picture's longer side, at most
 
 
-def colours(classes: Sequence[str]) -> list[str]:
-    """One colour a class: the project's, or where it has too few, hues a golden angle apart."""
-    try:
-        return figures.colours(classes)
-    except StopIteration:
-        return [to_hex(np.array(colour) / 255) for colour in maps.colours(len(classes))]
+def shown(scene: Scene) -> tuple[int, ...]:
+    """The bands that make red, green and blue, counted from 0 in `scene.bands`: those that the file
+    calls so, else the first three, or the first where there are fewer.
+    """
+    words = [name.lower().split() for name in scene.names]
+    named = [[i for i, mine in enumerate(words) if colour in mine and "infrared" not in mine]
+             for colour in ("red", "green", "blue")]  # fmt: skip
+    if all(named):
+        return tuple(found[0] for found in named)
+    return (0, 1, 2) if len(words) >= 3 else (0,)
+
+
+def small(scene: Scene, longest: int = LONGEST) -> UInt8[np.ndarray, "h w 3"]:
+    """The scene as a small picture, each band stretched from its 0.5th to its 99.5th percentile.
+
+    Raises:
+        DataError: it cannot be read, or no pixel of it is valid.
+    """
+    chosen = shown(scene)
+    numbers = [scene.bands[i] for i in (chosen if len(chosen) == 3 else chosen * 3)]
+    with scenes.dataset(scene.file, "GeoTIFF") as source:
+        size = (3, *_shape(scene, longest))
+        values = source.read(numbers, out_shape=size, out_dtype="float32").transpose(1, 2, 0)
+        masks = source.read_masks(numbers, out_shape=size)
+    valid = (masks > 0).all(axis=0) & np.isfinite(values).all(axis=2)
+    return scenes.to_bytes(values, valid, scenes.measured([(values, valid)], valid.size))
+
+
+def small_map(file: Path, scene: Scene, longest: int = LONGEST) -> UInt8[np.ndarray, "h w"]:
+    """The values of a map of the scene, as small as its picture."""
+    with rasterio.open(file) as source:
+        return source.read(1, out_shape=_shape(scene, longest))
+
+
+def labelled(scene: Scene, given: Marks) -> Figure:
+    """The scene, and beside it the same with every drawn label in the colour of its class."""
+    image, colours = small(scene), figures.colours(given.classes)
+    figure, (left, right) = _panels(2, image.shape)
+    _show(left, image, "scene")
+    _show(right, _faded(image), f"{len(given.shapes)} labels")
+    scale = len(image) / scene.height
+    for shape, value in zip(given.shapes, given.values, strict=True):
+        drawn = shapely.transform(shape, lambda at: scale * at - 0.5)
+        geopandas.GeoSeries([drawn]).plot(
+            ax=right, facecolor=colours[value], edgecolor="black", lw=0.5, aspect=None
+        )
+        right.set_axis_off()  # plotting turns it on again
+    figures.legend(figure, given.classes)
+    return figure
+
+
+def mapped(scene: Scene, classes_map: Path, confidence: Path, classes: Sequence[str]) -> Figure:
+    """The scene, its class map with a legend, and the confidence of the map in percent."""
+    image, found = small(scene), small_map(classes_map, scene)
+    figure, (left, middle, right) = _panels(3, image.shape)
+    _show(left, image, "scene")
+    _show(middle, figures.painted(found, classes), "class map")
+    _confidence(figure, right, small_map(confidence, scene), 100 / len(classes))
+    figures.legend(figure, classes, void=bool((found == NODATA).any()))
+    return figure
+
+
+def asked(scene: Scene, clicks: geopandas.GeoDataFrame, classes: Sequence[str]) -> Figure:
+    """Where to click next on the faded scene, numbered by rank: inside the colour of the most
+    probable class, as a ring that of the second.
+    """
+    image = small(scene)
+    figure, (axis,) = _panels(1, image.shape, side=1.5 * SIDE)
+    _show(axis, _faded(image), "where to click next")
+    colours = dict(zip(classes, figures.colours(classes), strict=True))
+    scale = len(image) / scene.height
+    for click in clicks.itertuples():
+        x, y = (scale * (at + 0.5) - 0.5 for at in (click.column, click.row))
+        axis.plot(x, y, "ko", ms=13)
+        axis.plot(x, y, "o", ms=9, mfc=colours[click.first], mec=colours[click.second], mew=2.5)
+        axis.annotate(str(click.rank), (x, y), (5, 5), textcoords="offset points", fontsize=9)
+    figures.legend(figure, classes)
+    return figure
 
 
 def still(
@@ -34,39 +115,24 @@ def still(
     made: Strip | None,
     corner: tuple[int, int],
 ) -> Figure:
-    """The picture with its clicks and, once there is a map, map and confidence beside it.
+    """An explorer where nobody can click: the picture with its clicks and, once there is a map, map
+    and confidence beside it.
 
     Args:
         corner: row and column of the scene that the picture's upper left pixel is.
     """
-    h, w = picture.shape[:2]
-    panels = 3 if made else 1
-    tall = min(2.0, max(0.4, h / w))
-    figure = Figure(figsize=(SIDE * panels + 0.3, SIDE * tall + 0.7), layout="constrained", dpi=110)
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    extent = (corner[1], corner[1] + w, corner[0] + h, corner[0])
-    shown = {"extent": extent, "interpolation": "nearest"}
-    palette = colours(classes)
-    axes[0].imshow(picture, **shown)
-    for value in sorted({click.value for click in clicks}):
-        at = np.array([click[:2] for click in clicks if click.value == value]) + 0.5
-        axes[0].plot(*at.T, "o", ms=6, color=palette[value], mec="white", mew=1.2)
-    axes[0].set_title(f"image, {len(clicks)} clicks", fontsize=10)
+    figure, (left, *others) = _panels(3 if made else 1, picture.shape)
+    (row, column), (height, width) = corner, picture.shape[:2]
+    extent = (column, column + width, row + height, row)
+    _show(left, picture, f"image, {len(clicks)} clicks", extent=extent)
+    for click in clicks:
+        colour = figures.colours(classes)[click.value]
+        left.plot(click.column + 0.5, click.row + 0.5, "o", ms=6, color=colour, mec="white")
+    left.set(xlim=extent[:2], ylim=extent[2:], xlabel="column", ylabel="row")
+    left.set_axis_on()
     if made:
-        table = np.full((NODATA + 1, 3), 1.0)
-        table[: len(classes)] = [to_rgb(colour) for colour in palette]
-        axes[1].imshow(table[made.classes], **shown)
-        axes[1].set_title("map", fontsize=10)
-        sure = np.ma.masked_equal(made.confidence, NODATA)
-        there = axes[2].imshow(sure, cmap=RAMP, vmin=0, vmax=100, **shown)
-        axes[2].set_title("confidence in %", fontsize=10)
-        figure.colorbar(there, ax=axes[2], shrink=0.8)
-    for axis in axes:
-        axis.set(xlim=extent[:2], ylim=extent[2:])
-        axis.tick_params(labelsize=7)
-    axes[0].set(ylabel="row")
-    axes[0].set(xlabel="column")
+        _show(others[0], figures.painted(made.classes, classes), "map")
+        _confidence(figure, others[1], made.confidence, 0)
     figures.legend(figure, classes)
     return figure
 
@@ -74,3 +140,38 @@ def still(
 def ramp() -> list[str]:
     """The colour of each per cent of confidence, 0 to 100."""
     return [to_hex(colour) for colour in colormaps[RAMP](np.linspace(0, 1, 101))]
+
+
+def _shape(scene: Scene, longest: int) -> tuple[int, int]:
+    """Rows and columns of the scene's small picture."""
+    step = max(1.0, max(scene.height, scene.width) / longest)
+    return round(scene.height / step) or 1, round(scene.width / step) or 1
+
+
+def _panels(
+    number: int, shape: tuple[int, ...], side: float = SIDE
+) -> tuple[Figure, Sequence[Axes]]:
+    """A figure that belongs to no window, and its panels beside each other."""
+    height, width = (side * n / max(shape[:2]) for n in shape[:2])
+    figure = Figure((number * max(width, 1.5) + (number == 3), height + 0.7), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, list(figure.subplots(1, number, squeeze=False)[0])
+
+
+def _show(axis: Axes, image: np.ndarray, title: str, **options: object) -> AxesImage:
+    axis.set_title(title)
+    axis.set_axis_off()
+    return axis.imshow(image, **options)
+
+
+def _confidence(
+    figure: Figure, axis: Axes, percent: UInt8[np.ndarray, "h w"], least: float
+) -> None:
+    there = np.ma.masked_equal(percent, NODATA)
+    found = _show(axis, there, "confidence", cmap=RAMP, vmin=least, vmax=100)
+    figure.colorbar(found, ax=axis, label="probability of the class in %", shrink=0.8)
+
+
+def _faded(image: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:
+    """In light grey, so that what is drawn on it stands out."""
+    return 0.4 * image.mean(axis=2, keepdims=True).repeat(3, axis=2) / 255 + 0.55

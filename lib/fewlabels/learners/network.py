@@ -1,0 +1,131 @@
+"""The learner `network`: any network of `models`, trained by the one training loop."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from fewlabels import devices
+from fewlabels.devices import Compute
+from fewlabels.labels import sampling
+from fewlabels.scoring import inference
+from fewlabels.training import loop, losses, networks
+from fewlabels.training.augmentation import augmentation as augmentation_of
+from fewlabels.training.batches import Batches, LabelledTile
+from fewlabels.training.optimisation import Optimisation
+from fewlabels.training.state import Checkpoints, History
+from fewlabels.types import IGNORE
+
+FILE = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class NetworkPredictor:
+    """A trained network; see `learners.Predictor`.
+
+    Attributes:
+        window: largest side in pixels that the network is given at once; None for whole images.
+    """
+
+    model: nn.Module
+    compute: Compute
+    window: int | None = None
+    origin: Mapping[str, object] = field(default_factory=dict)
+    history: History = field(default_factory=list)
+    halo: ClassVar[None] = None
+
+    def probabilities(self, image: UInt8[np.ndarray, "h w c"]) -> Float32[np.ndarray, "k h w"]:
+        return inference.probabilities(self.model, image, self.compute, window=self.window)
+
+    def write(self, file: Path) -> None:
+        state = {k: v.detach().cpu().contiguous() for k, v in self.model.state_dict().items()}
+        file.write_bytes(save(state))
+
+
+def fit(
+    images: Sequence[UInt8[np.ndarray, "_ _ c"]],
+    labels: Sequence[UInt8[np.ndarray, "_ _"]],
+    classes: int,
+    *,
+    seed: int = 0,
+    compute: Compute | None = None,
+    ids: Sequence[str] = (),
+    model: str = "smp:Unet:resnet18",
+    weights: str = "none",
+    loss: str = "partial_cross_entropy",
+    class_weights: str = "none",
+    augmentation: str = "d4",
+    steps: int = 250,
+    batch: int = 8,
+    crop: int = 128,
+    lr: float = 1e-3,
+    window: int | None = None,
+    checkpoints: Checkpoints | None = None,
+    watch: loop.Watch | None = None,
+) -> NetworkPredictor:
+    """Train a network on the images that have a label; see `learners.Learner.fit`.
+
+    Args:
+        ids: names of the images in error messages; their numbers if empty.
+        model, weights: see `networks.build`.
+        loss, class_weights: see `losses`.
+        augmentation: see `augmentation.augmentation`.
+        crop: side in pixels of what the network sees in training.
+        window: see `NetworkPredictor`.
+        checkpoints: where training is saved and resumed from.
+        watch: called after every step; see `loop.fit`.
+
+    Raises:
+        NoLabelsError: no pixel has a label.
+        FewLabelsError: as `networks.build` and `loop.fit`.
+    """
+    compute = compute or devices.compute("auto")
+    names = ids or [str(number) for number in range(len(images))]
+    tiles = [
+        LabelledTile(name, image, drawn)
+        for name, image, drawn in zip(names, images, labels, strict=True)
+        if (drawn != IGNORE).any()
+    ]
+    batches = Batches(tiles, crop, batch, steps, seed, augmentation_of(augmentation))
+    counts = sampling.counts((tile.labels for tile in tiles), classes)
+    network, origin = networks.build_with_provenance(
+        model, classes, channels=tiles[0].image.shape[2], weights=weights, seed=seed
+    )
+    weighting = losses.class_weights(counts, class_weights)
+    weighting = None if weighting is None else weighting.to(compute.device)
+    history = loop.fit(
+        network, batches, partial(losses.LOSSES[loss], class_weights=weighting),
+        replace(Optimisation(), lr=lr), compute, seed=seed, watch=watch,
+        watch_at=frozenset(range(1, steps + 1)), checkpoints=checkpoints,
+    )  # fmt: skip
+    return NetworkPredictor(network, compute, window, asdict(origin), history)
+
+
+def read(
+    file: Path,
+    classes: int,
+    channels: int,
+    compute: Compute,
+    *,
+    model: str,
+    window: int | None = None,
+) -> NetworkPredictor:
+    """The network in a file; see `learners.Learner.read`.
+
+    Raises:
+        OSError, ValueError, RuntimeError: the file is not there, damaged or for another network.
+        UnknownName: this version has no such network.
+    """
+    network = networks.build(model, classes, channels=channels, weights="none")
+    try:
+        network.load_state_dict(load_file(file), strict=True)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    return NetworkPredictor(compute.placed(network), compute, window)
