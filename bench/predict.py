@@ -4,8 +4,8 @@ One row of windows is held, so memory grows with the width and not with the heig
 
     python bench/predict.py [HEIGHTxWIDTH ...] [--keep FOLDER]
 
-20000x20000 is what should stay below 2 GB. In the background, with its progress in a file, and
-going on where it was if it is started again:
+20000x20000 is what should stay below 2 GB. In the background, with its progress in a file;
+it resumes if it is started again:
 
     nohup python bench/predict.py 20000x20000 --keep FOLDER > predict.log 2>&1 &
 

@@ -45,10 +45,9 @@ def fit(
         licence: under which terms the model may be used; `stored.UNSTATED` if empty.
 
     Raises:
-        ModelError: `folder` exists.
+        ModelError, DiskFullError, PlaceError: `folder` exists or cannot be written.
         DataError, NoLabelsError: scene or labels cannot be used, or are of one class only.
         RecipeError: the labels cannot be held out as the recipe asks.
-        DiskFullError, PlaceError: `folder` cannot be written.
         FewLabelsError: as `recipe.learn`.
     """
     began = time.perf_counter()

@@ -85,8 +85,7 @@ def polygons(file: Path, classes_map: Path, classes: Sequence[str]) -> int:
         How many areas there are.
 
     Raises:
-        DataError: `file` exists.
-        DiskFullError, PlaceError: it cannot be written.
+        DataError, DiskFullError, PlaceError: as `write`.
     """
     with rasterio.open(classes_map) as source:
         band = rasterio.band(source, 1)
@@ -103,10 +102,8 @@ def polygons(file: Path, classes_map: Path, classes: Sequence[str]) -> int:
 
 
 def layers(file: Path, scene: Scene, frames: Mapping[str, geopandas.GeoDataFrame]) -> None:
-    """Write a GeoPackage in the scene's system from frames with geometry in pixels of the scene.
-
-    Raises:
-        DataError, DiskFullError, PlaceError: as `polygons`.
+    """Write a GeoPackage in the scene's system from frames with geometry in pixels of the scene;
+    raises as `write`.
     """
     grid = scene.transform.to_shapely()
     placed = {

@@ -39,7 +39,7 @@ class RecipeError(FewLabelsError, ValueError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is decided before a training; lengths are in pixels.
+    """How a model is trained and scored; lengths are in pixels.
 
     Attributes:
         method: `network`, `forest` (random forest of single pixels), or `best`: the one that scores

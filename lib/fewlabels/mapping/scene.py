@@ -40,10 +40,10 @@ class Scene:
 
     Attributes:
         bands: its bands that hold data, counted from 1.
-        alpha: its bands that only say where there are data; they count unless one is in `bands`.
-        names: their descriptions, `band 1` and so on where the file has none.
+        alpha: its bands that only mask pixels; they are ignored if one is in `bands`.
+        names: their descriptions; `band 1`, `band 2`, ... where the file has none.
         kind: their number format.
-        transform: pixel (column, row) to coordinates; it may turn the scene.
+        transform: pixel (column, row) to coordinates; the scene may be rotated.
         crs: None where the file does not say.
     """
 
