@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from fewlabels.files import Shelf, whole_file, whole_folder, writable
+from fewlabels.files import Shelf, unwritten, whole_file, whole_folder, writable
 from fewlabels.types import DiskFullError, PlaceError
 
 
-def full_disk(*_: object) -> None:
+def full_disk(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -69,6 +69,16 @@ def test_a_place_that_cannot_be_is_named(whole, tmp_path: Path):
     writable(tmp_path / "new" / "map")
     assert list((tmp_path / "new").iterdir()) == []
     assert (tmp_path / "scene.tif").read_text() == "mine"
+
+
+def test_only_a_full_disk_is_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    target = tmp_path / "map.tif"
+    odd = unwritten(target, "TIFFWriteDirectory: bad tag")
+    assert isinstance(odd, PlaceError)
+    assert "map.tif' could not be written: TIFFWriteDirectory: bad tag" in str(odd)
+    assert isinstance(unwritten(target, "write: No space left on device"), DiskFullError)
+    monkeypatch.setattr("tempfile.TemporaryFile", full_disk)
+    assert isinstance(unwritten(target, "it does not read back"), DiskFullError)
 
 
 def test_other_errors_of_the_disk_pass_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -18,6 +18,7 @@ from rasterio.transform import Affine
 from rasters import GRID, UTM, labels, pixels, scene
 from shapely.geometry import LineString, MultiPoint, Point, Polygon, box
 
+from fewlabels import files
 from fewlabels.mapping import label_image, maps, rasterize, tiles, vector_labels
 from fewlabels.mapping import scene as scenes
 from fewlabels.types import IGNORE, DataError, DiskFullError, NoLabelsError, PlaceError
@@ -389,12 +390,12 @@ def test_a_failed_write_leaves_nothing_and_is_a_full_disk_only_if_the_disk_is_fu
             maps.polygons(tmp_path / "p.gpkg", areas, ("x", "y", "z"))
 
     for size in (0, 20_000, 60_000):
-        with pytest.raises(PlaceError, match=r"map\.tif' cannot be written"):
+        with pytest.raises(PlaceError, match=r"map\.tif' could not be written"):
             raster(size)
-    with pytest.raises(PlaceError, match=r"p\.gpkg' cannot be written"):
+    with pytest.raises(PlaceError, match=r"p\.gpkg' could not be written"):
         vector()
     full = OSError(errno.ENOSPC, "no space")
-    monkeypatch.setattr(maps.tempfile, "TemporaryFile", Mock(side_effect=full))
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", Mock(side_effect=full))
     with pytest.raises(DiskFullError, match=r"map\.tif"):
         raster(20_000)
     with pytest.raises(DiskFullError, match=r"p\.gpkg"):

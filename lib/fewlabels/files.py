@@ -1,7 +1,8 @@
-"""How anything is written: whole, or not at all.
+"""Write files and folders whole, or not at all.
 
 A folder or file is made beside its final name and renamed into place, so a reader never meets
-half of one, whatever killed the writer. What is only needed while a process lives has no name.
+half of one, whatever killed the writer. Arrays that only a living process needs lie in a file
+without a name.
 """
 
 import errno
@@ -23,10 +24,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
-    """A scratch folder that becomes `target` when the block ends without an error.
+    """Make a scratch folder that becomes `target` when the block ends without an error.
 
-    Where `target` is there already (another process was first), it stays and ours is dropped:
-    folders written this way are named by their content.
+    If another process made `target` first, it stays and ours is dropped: folders written this way
+    are named after their content.
 
     Raises:
         DiskFullError: no space is left; nothing remains of what was written.
@@ -46,7 +47,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_file(target: Path) -> Iterator[Path]:
-    """A scratch file that replaces `target` when the block ends without an error.
+    """Make a scratch file that replaces `target` when the block ends without an error.
 
     Raises:
         DiskFullError: no space is left; an earlier `target` is untouched.
@@ -87,10 +88,10 @@ def locked(target: Path) -> Iterator[None]:
 
 
 def made_folder(folder: Path) -> Path:
-    """The folder, made where it is not there.
+    """Make a folder if it is not there; returns it.
 
     Raises:
-        DiskFullError, PlaceError: it cannot be.
+        DiskFullError, PlaceError: it cannot be made.
     """
     with making(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,21 +99,22 @@ def made_folder(folder: Path) -> Path:
 
 
 def writable(target: Path) -> None:
-    """Nothing, if a file or folder `target` can be made: asked before long work is begun.
+    """Check, before long work, that a file or folder `target` can be made.
 
     Raises:
-        DiskFullError, PlaceError: it cannot be.
+        DiskFullError, PlaceError: it cannot be made.
     """
     with making(target), tempfile.TemporaryFile(dir=made_folder(target.parent)):
         pass
 
 
 class Shelf:
-    """Arrays in a file without a name, read and written through memory maps: they take memory only
-    while they are used, and disk until the last of them is gone.
+    """Arrays in a file without a name, read and written through memory maps.
+
+    They take memory only while they are used, and disk space until the last one is gone.
     """
 
-    PIECE = 2**24  # bytes: a map an array would run into the system's limit on their number
+    PIECE = 2**24  # bytes: a map an array would exceed the system's limit on their number
 
     def __init__(self, folder: Path) -> None:
         made_folder(folder)
@@ -139,7 +141,7 @@ class Shelf:
         return mapped.view(np.ndarray)  # of which a view is small
 
     def _extend(self, start: int, size: int) -> None:
-        """Take the space now: a full disk met later, through a map, would kill the process."""
+        """Take the space now: a disk that is full at a later write to a map kills the process."""
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(self._file.fileno(), start, size)
             return
@@ -159,9 +161,7 @@ def _rename_unless_there(scratch: Path, target: Path) -> None:
 
 @contextmanager
 def making(target: Path) -> Iterator[None]:
-    """Raises DiskFullError or PlaceError where the block, which makes `target` or what leads to it,
-    cannot.
-    """
+    """Raise DiskFullError or PlaceError if the block cannot make `target` or its parents."""
     with naming_a_full_disk(target):
         try:
             yield
@@ -176,13 +176,29 @@ def making(target: Path) -> Iterator[None]:
 
 @contextmanager
 def naming_a_full_disk(target: Path) -> Iterator[None]:
-    """Raises DiskFullError for what is written inside the block, with `target` as its name."""
+    """Raise DiskFullError, which names `target`, if the block meets a full disk or quota."""
     try:
         yield
     except OSError as error:
         if error.errno not in FULL:
             raise
         raise full(target) from error
+
+
+def unwritten(target: Path, why: object) -> DiskFullError | PlaceError:
+    """The error for a `target` that a library could not write, in the library's own words `why`.
+
+    The disk is called full only if the words say so, or if it takes no more bytes now.
+    """
+    if any(os.strerror(number) in str(why) for number in FULL):
+        return full(target)
+    try:
+        with tempfile.TemporaryFile(dir=target.parent) as probe:
+            probe.write(bytes(2**16))
+    except OSError as error:
+        if error.errno in FULL:
+            return full(target)
+    return PlaceError(f"'{target}' could not be written: {why}; nothing half-written was kept")
 
 
 def full(target: Path) -> DiskFullError:

@@ -1,6 +1,6 @@
-"""Where things lie when nobody says otherwise: everything under the checkout, or as the
-environment names it. Library functions take paths as arguments; only notebooks and the command
-line ask here.
+"""Default folders: under the checkout, unless an environment variable names another.
+
+Library functions take paths as arguments; only notebooks and the command line ask here.
 """
 
 import os
@@ -23,8 +23,9 @@ def weights_root() -> Path:
 
 
 def cache_root() -> Path:
-    """Folder of the decoded tile caches: CACHE_ROOT, else data/cache/ in the checkout, never under
-    DATA_ROOT, which may be read-only.
+    """Folder of the decoded tile caches: CACHE_ROOT, else data/cache/ in the checkout.
+
+    It is never under DATA_ROOT, which may be read-only.
     """
     return Path(os.environ.get("CACHE_ROOT") or project_root() / "data" / "cache")
 

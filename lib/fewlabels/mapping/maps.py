@@ -1,6 +1,5 @@
 """Maps on the scene's grid: classes with a colour table, confidence, polygons, layers for QGIS."""
 
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from zlib import crc32
@@ -15,15 +14,14 @@ from rasterio import features
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from fewlabels.files import FULL, full, whole_file
+from fewlabels.files import unwritten, whole_file
 from fewlabels.mapping.scene import Scene
-from fewlabels.types import DataError, FewLabelsError, PlaceError
+from fewlabels.types import DataError
 
 NODATA = 255
 """Value of every map where the scene has no valid pixel."""
 TILE = 256  # side of the blocks inside a written file
 CACHE = 64 * 2**20  # bytes that GDAL may keep of a file being written
-PROBE = 2**16  # bytes that a disk with space left can take
 Strip = UInt8[np.ndarray, "_ w"]
 
 
@@ -71,9 +69,19 @@ def write(
                     at, total = at + len(strip), crc32(np.ascontiguousarray(strip), total)
             there = _checksum(scratch)
         except RasterioError as error:
-            raise _failed(file, str(error)) from error
+            raise unwritten(file, error.__cause__ or error) from error
         if there != total:
-            raise _failed(file, "what is read back differs from what was written")
+            raise unwritten(file, "it does not read back as it was written")
+
+
+def _checksum(file: Path) -> int:
+    """CRC-32 of all values of a map, row by row."""
+    total = 0
+    with rasterio.open(file) as source:
+        for at in range(0, source.height, TILE):
+            window = Window(0, at, source.width, min(TILE, source.height - at))
+            total = crc32(source.read(1, window=window), total)
+    return total
 
 
 def polygons(file: Path, classes_map: Path, classes: Sequence[str]) -> int:
@@ -131,32 +139,10 @@ def _write_layers(file: Path, frames: Mapping[str, geopandas.GeoDataFrame]) -> N
             for layer, frame in frames.items():
                 frame.to_file(named, driver="GPKG", layer=layer, engine="pyogrio")
             there = {n: pyogrio.read_info(named, layer=n)["features"] for n in frames}
-            if there != {layer: len(frame) for layer, frame in frames.items()}:
-                raise _failed(file, f"read back are {there} features")
             named.replace(scratch)
         except (DataLayerError, DataSourceError, FeatureError) as error:
-            raise _failed(file, str(error)) from error
+            raise unwritten(file, error) from error
         finally:
             named.unlink(missing_ok=True)
-
-
-def _failed(file: Path, why: str) -> FewLabelsError:
-    """The error for a failed write. GDAL does not say whether the disk was full, so it is tried."""
-    try:
-        with tempfile.TemporaryFile(dir=file.parent) as probe:
-            probe.write(bytes(PROBE))
-            probe.flush()
-    except OSError as error:
-        if error.errno in FULL:
-            return full(file)
-    return PlaceError(f"'{file}' cannot be written ({why})")
-
-
-def _checksum(file: Path) -> int:
-    """CRC-32 of all values of a map, row by row."""
-    total = 0
-    with rasterio.open(file) as source:
-        for at in range(0, source.height, TILE):
-            window = Window(0, at, source.width, min(TILE, source.height - at))
-            total = crc32(source.read(1, window=window), total)
-    return total
+        if there != {layer: len(frame) for layer, frame in frames.items()}:
+            raise unwritten(file, "it does not read back as it was written")
