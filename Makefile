@@ -20,7 +20,7 @@ export PYTHONUNBUFFERED := 1
 .PHONY: help setup data report sweep test check lab smoke sync lock clean
 
 help: ## list the targets
-	@echo "make TARGET [DATA=synthetic|dubai|ai4mars|landcoverai|deepglobe|potsdam] [PROFILE=smoke|quick|full|home|published] [DEVICE=auto|cpu|cuda|mps|xla]"
+	@echo "make TARGET [DATA=name of a data set] [PROFILE=smoke|quick|full|home|published] [DEVICE=auto|cpu|cuda|mps|xla]"
 	@echo "make sweep STUDY=A|B|C|D|E|budget|... [WORKERS=N | SCHEDULER=tcp://HOST:PORT] [the same]"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
 

@@ -43,8 +43,9 @@ def main(side: int = 64) -> None:
 
 def child(number: int, side: int, folder: Path) -> None:
     """Make the tiles, run, and print the memory before and at the peak, in MiB."""
-    registry.SOURCES["many"] = lambda root: many(number, side)
-    registry.NOTICES["many"] = "Noise, made for a benchmark."
+    registry.SOURCES["many"] = registry.Declaration(
+        "many", lambda root: many(number, side), "Noise, made for a benchmark."
+    )
     paths.cache_root = lambda: folder / "cache"
     this = Run(
         data="many", grid=side, crop=64, batch=4, steps=4, watch=1, model="unet:depth=3,width=8"

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from conftest import paint
 from PIL import Image
 
 from fewlabels import cli, paths
-from fewlabels.data import cache, registry
+from fewlabels.data import cache, outliers, registry
+from fewlabels.data.registry import Declaration
 from fewlabels.data.sources import deepglobe, dubai, folder, landcoverai, potsdam
 from fewlabels.experiments import prepare
 from fewlabels.studies import Run
@@ -246,25 +248,44 @@ def test_index_holds_what_the_docstring_says(dubai_root: Path):
 
 def test_every_data_set_has_a_notice(dubai_root: Path):
     assert "synthetic" in registry.load("synthetic", split="test").notice
-    assert set(registry.NAMES) == set(registry.NOTICES)
+    assert all(declared.notice for declared in registry.SOURCES.values())
     assert "Dubai" in load(dubai_root).notice
 
 
-@pytest.mark.parametrize("name", registry.NAMES)
-def test_every_data_set_has_a_card_and_is_named_where_one_is_chosen(name: str, capsys):
-    root = paths.project_root()
-    assert f"\n## {name}\n" in (root / "data" / "README.md").read_text()
-    with pytest.raises(SystemExit):
-        cli.main(["data", "--help"])
-    assert name in capsys.readouterr().out
-    assert name == "folder" or name in (root / "Makefile").read_text()
+def test_a_data_set_is_one_declaration_and_one_line(folder_root: Path, monkeypatch, capsys):
+    """What a stranger's module would hold: its name, how it is found, and what the images are."""
+    mine = Declaration("mine", lambda root: replace(folder.source(root), name="mine"), "Mine.")
+    monkeypatch.setitem(registry.SOURCES, "mine", mine)
+    assert registry.fetch("mine", folder_root) == folder_root
+    tiles = registry.load("mine:background", folder_root)
+    assert (tiles.name, len(tiles), len(tiles.folds)) == ("mine:background", 2, 3)
+    assert tiles.notice.startswith("Mine. Unlabelled pixels")
+    assert cli.main(["data", "mine", "--root", str(folder_root)]) == 0
+    assert "mine: 3 tiles of 3 places" in capsys.readouterr().out
+
+
+def test_the_command_line_lists_the_data_sets_and_says_where_they_are_from(capsys):
+    assert cli.main(["data", "mars"]) == 1
+    said = capsys.readouterr().err
+    assert all(name in said for name in registry.NAMES)
+    assert cli.main(["data", "synthetic", "--grid", "64"]) == 0
+    assert "synthetic scenes" in capsys.readouterr().out
+
+
+def test_declarations_hold_what_the_page_on_data_says():
+    page = (paths.project_root() / "data" / "README.md").read_text()
+    for name, declared in registry.SOURCES.items():
+        assert f"\n## {name}\n" in page
+        if declared.folder:
+            assert f"`{declared.folder}/" in page
+            assert declared.citation
+            assert declared.licence
 
 
 def test_what_a_data_set_holds_is_on_its_card():
     page = (paths.project_root() / "data" / "README.md").read_text()
     for home in (landcoverai, deepglobe, potsdam):
         assert f"{home.CHIP} x {home.CHIP}" in page
-        assert f"`{home.FOLDER}/" in page
         for name in home.CLASSES:
             assert name in page
     for pair in landcoverai.groups(landcoverai.SHEETS):
@@ -306,10 +327,10 @@ def test_cleaned_leaves_outliers_out_of_training_alone(tmp_path: Path, monkeypat
 
     def found(tiles):
         assert len(tiles) == 32  # of all that train, whatever is held out
-        rules = {rule: [t.id == first for t in tiles] for rule in registry.outliers.RULES}
+        rules = {rule: [t.id == first for t in tiles] for rule in outliers.RULES}
         return pd.DataFrame(rules)
 
-    monkeypatch.setattr(registry.outliers, "outliers", found)
+    monkeypatch.setattr(outliers, "outliers", found)
     for split in ("train", "fit", "val", "test"):
         whole, cleaned = (
             registry.load(full, split=split, grid=64, cache_root=tmp_path)

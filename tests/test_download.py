@@ -23,19 +23,18 @@ import pytest
 from tqdm import tqdm
 
 from fewlabels.data import registry
-from fewlabels.data.download import Download, File, dubai, fetch
-from fewlabels.data.sources import deepglobe, landcoverai
-from fewlabels.types import DataError
+from fewlabels.data.download import Download, File, fetch
+from fewlabels.data.sources import deepglobe, dubai, landcoverai
+from fewlabels.types import DataError, DiskFullError, PlaceError
 
 FILES = {
     f"Tile {t}/{name}": random.Random(name + str(t)).randbytes(100_000)
     for t in (1, 2)
     for name in ("images/part.jpg", "masks/part.png")
 }
-DOWNLOAD = Download(
-    "owner/set",
-    tuple(File(path, hashlib.md5(data).hexdigest(), len(data)) for path, data in FILES.items()),
-)
+MEMBERS = ("Tile */images/part.jpg", "Tile */masks/part.png")
+LISTED = tuple(File(path, hashlib.md5(data).hexdigest(), len(data)) for path, data in FILES.items())
+DOWNLOAD = Download(MEMBERS, kaggle="owner/set", manifest="listed")
 STORAGE = "http://storage.example/archive.zip?signature=secret"
 
 
@@ -119,6 +118,14 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.fixture(autouse=True)
+def manifest(monkeypatch):
+    """The manifest that DOWNLOAD names; that of Dubai stays its own."""
+    own = Download.files.fget
+    files = property(lambda self: LISTED if self.manifest == "listed" else own(self))
+    monkeypatch.setattr(Download, "files", files)
+
+
 @pytest.fixture
 def kaggle(monkeypatch, tmp_path):
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -147,6 +154,12 @@ def fill(folder: Path, files: dict[str, bytes]) -> None:
         (folder / path).write_bytes(data)
 
 
+def held(target: Path) -> dict[str, bytes]:
+    """The files of a downloaded set, which lie in the folder of its archive."""
+    top = target / "The set"
+    return {p.relative_to(top).as_posix(): p.read_bytes() for p in top.rglob("*") if p.is_file()}
+
+
 def beside(target: Path) -> list[str]:
     """Names of what lies next to the target, the lock file apart."""
     return sorted({path.name for path in target.parent.iterdir()} - {f".{target.name}.lock"})
@@ -154,21 +167,16 @@ def beside(target: Path) -> list[str]:
 
 def test_a_download_puts_every_file_in_place_and_leaves_nothing_else(kaggle, target, capsys):
     assert fetch(DOWNLOAD, target) == target
-    assert {p.relative_to(target).as_posix() for p in target.rglob("*.*")} == set(FILES)
-    assert all((target / path).read_bytes() == data for path, data in FILES.items())
+    assert held(target) == FILES
     assert beside(target) == ["set"]
     assert capsys.readouterr().out == ""
 
 
-def test_kaggle_is_asked_for_the_version_without_a_login(kaggle, target):
-    fetch(replace(DOWNLOAD, version=3), target)
+def test_kaggle_is_asked_without_a_login(kaggle, target):
+    fetch(DOWNLOAD, target)
     (url, body), *more = [(url, body) for method, url, _, body in kaggle.seen if method == "POST"]
     assert url == "http://localhost/api/v1/datasets.DatasetApiService/DownloadDataset"
-    assert json.loads(body) == {
-        "ownerSlug": "owner",
-        "datasetSlug": "set",
-        "datasetVersionNumber": 3,
-    }
+    assert json.loads(body) == {"ownerSlug": "owner", "datasetSlug": "set"}
     assert not more
     assert not any("Authorization" in headers for _, _, headers, _ in kaggle.seen)
 
@@ -202,9 +210,12 @@ def test_an_empty_folder_counts_as_absent(kaggle, target):
     assert len(list(target.rglob("*.*"))) == 4
 
 
-def test_a_set_without_a_list_of_files_is_extracted_as_it_is(kaggle, target):
-    fetch(Download("owner/set"), target)
-    assert (target / "The set" / "Tile 1" / "images" / "part.jpg").is_file()
+def test_only_wanted_members_are_extracted(kaggle, target):
+    kaggle.archive = archive(FILES | {"read me.txt": b"", "images/part.jpg": b"", "Tile 1/x": b""})
+    fetch(replace(DOWNLOAD, manifest=""), target)
+    assert held(target) == FILES
+    with pytest.raises(DataError, match=r"archive holds none of \*\.tif"):
+        fetch(Download(("*.tif",), kaggle="owner/set"), target.with_name("other"))
 
 
 CASES = {
@@ -227,32 +238,15 @@ def test_a_bad_archive_is_named_and_nothing_of_it_is_kept(kaggle, target, case):
         assert what_to_do in str(error.value)
 
 
-def entry(name: str, kind: int = stat.S_IFREG) -> tuple[zipfile.ZipInfo, bytes]:
-    info = zipfile.ZipInfo(name)
+@pytest.mark.parametrize("name", ["/", "../", "The set/../../", "..\\", "C:"])
+@pytest.mark.parametrize("kind", [stat.S_IFREG, stat.S_IFLNK])
+def test_no_member_is_written_outside_or_as_a_link(kaggle, target, name, kind):
+    info = zipfile.ZipInfo(f"{name}Tile 3/images/part.jpg")
     info.external_attr = (kind | 0o644) << 16
-    return info, b"../../outside"
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("/outside", stat.S_IFREG),
-        ("../outside", stat.S_IFREG),
-        ("The set/../../outside", stat.S_IFREG),
-        ("..\\outside", stat.S_IFREG),
-        ("The set\\inside", stat.S_IFREG),
-        ("C:outside", stat.S_IFREG),
-        ("The set/link", stat.S_IFLNK),
-        ("The set/pipe", stat.S_IFIFO),
-    ],
-)
-def test_an_unsafe_entry_is_refused_before_anything_is_extracted(kaggle, target, name, kind):
-    kaggle.archive = archive(FILES, entry(name, kind))
-    with pytest.raises(DataError, match="unsafe entry") as error:
-        fetch(DOWNLOAD, target)
-    assert f"'{name}'" in str(error.value)
-    assert beside(target) == []
-    assert not any(path.name == "outside" for path in target.parents[1].rglob("*"))
+    kaggle.archive = archive(FILES, (info, b"../../outside"))
+    fetch(DOWNLOAD, target)
+    assert beside(target) == ["set"]
+    assert not any(path.is_symlink() for path in target.rglob("*"))
 
 
 def test_a_broken_transfer_goes_on_in_the_same_call(kaggle, target):
@@ -268,7 +262,7 @@ def test_a_broken_transfer_goes_on_in_the_next_call(kaggle, target):
     kaggle.breaks = [150_000, 0]
     with pytest.raises(DataError, match="no connection"):
         fetch(DOWNLOAD, target)
-    (partial,) = target.parent.glob(".set.*.partial")
+    (partial,) = target.parent.glob(".set.zip.*.partial")
     size = partial.stat().st_size
     kaggle.seen.clear()
     fetch(DOWNLOAD, target)
@@ -322,7 +316,7 @@ def test_no_network_says_so_and_names_the_ways_out(kaggle, target, monkeypatch):
 
 
 def test_a_network_that_swallows_everything_is_noticed(kaggle, target, monkeypatch):
-    monkeypatch.setattr("fewlabels.data.transfer.TIMEOUT", 0.2)
+    monkeypatch.setattr("fewlabels.data.download.TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{silent.getsockname()[1]}")
         rescue = threading.Timer(5, silent.close)
@@ -333,18 +327,18 @@ def test_a_network_that_swallows_everything_is_noticed(kaggle, target, monkeypat
 
 
 def test_leftovers_of_a_killed_process_are_neither_used_nor_kept(kaggle, target):
-    fill(target.parent / ".set.unpack-killed" / "content" / "The set", FILES)
-    (target.parent / ".set.0123456789abcdef.partial").write_bytes(b"of another archive")
-    fill(target.parent / ".other.unpack-alive", {"file": b""})
+    target.parent.mkdir()
+    for name in (".set.zip.0123456789abcdef.partial", ".set.zip"):
+        (target.parent / name).write_bytes(b"of another archive")
     fetch(DOWNLOAD, target)
     assert kaggle.ranges() == [None]
-    assert beside(target) == [".other.unpack-alive", "set"]
+    assert beside(target) == ["set"]
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(kaggle, target, monkeypatch):
     usage = namedtuple("usage", "total used free")(10**6, 10**6 - 300_000, 300_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(DataError, match=r"disk is full, 0\.8 MB needed, 0\.3 MB were free"):
+    with pytest.raises(DiskFullError, match=r"no space left .*set.*300,000 bytes are free"):
         fetch(DOWNLOAD, target)
     assert kaggle.ranges() == []
     assert beside(target) == []
@@ -358,14 +352,14 @@ def test_a_disk_that_fills_up_leaves_nothing(kaggle, target, monkeypatch, step):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(*step, fill_up)
-    with pytest.raises(DataError, match="disk is full"):
+    with pytest.raises(DiskFullError, match="no space left"):
         fetch(DOWNLOAD, target)
-    assert beside(target) == []
+    assert [name for name in beside(target) if not name.endswith(".partial")] == []
 
 
 def test_a_place_that_cannot_be_written_is_named(kaggle, target):
     target.parent.write_text("a file where the folder should be")
-    with pytest.raises(DataError, match=r"File exists.*DATA_ROOT"):
+    with pytest.raises(PlaceError, match=r"data' cannot be written \(File exists"):
         fetch(DOWNLOAD, target)
 
 
@@ -376,14 +370,15 @@ def test_two_that_want_the_same_set_download_it_once(kaggle, target):
     assert beside(target) == ["set"]
 
 
-def elsewhere(whole: bytes, **changed) -> Download:
+def elsewhere(whole: bytes) -> Download:
     """A zip file that does not come from Kaggle."""
-    return Download(address=STORAGE, md5=hashlib.md5(whole).hexdigest(), **changed)
+    md5 = hashlib.md5(whole).hexdigest()
+    return Download(MEMBERS, address=STORAGE, md5=md5, manifest="listed")
 
 
 def test_an_archive_at_an_address_of_its_own_is_put_in_place(kaggle, target):
-    fetch(elsewhere(kaggle.archive, files=DOWNLOAD.files), target)
-    assert all((target / path).read_bytes() == data for path, data in FILES.items())
+    fetch(elsewhere(kaggle.archive), target)
+    assert held(target) == FILES
     assert {(method, url) for method, url, _, _ in kaggle.seen} == {("GET", STORAGE)}
     assert beside(target) == ["set"]
 
@@ -398,7 +393,9 @@ def test_a_broken_transfer_from_an_address_goes_on(kaggle, target):
 
 def test_another_archive_than_the_known_one_is_refused_and_not_kept(kaggle, target):
     known = elsewhere(b"another archive")
-    with pytest.raises(DataError, match=rf"archive has MD5 \w+, not {known.md5}.*by hand") as error:
+    with pytest.raises(
+        DataError, match=rf"archive is not the known one.*{known.md5}.*by hand"
+    ) as error:
         fetch(known, target)
     assert STORAGE in str(error.value)
     assert "Kaggle" not in str(error.value)
@@ -433,28 +430,25 @@ def test_deepglobe_is_downloaded_from_kaggle(kaggle, deepglobe_root):
 def test_landcoverai_is_downloaded_from_its_own_site(kaggle, landcoverai_root, monkeypatch):
     before = registry.load("landcoverai", landcoverai_root).fingerprint
     kaggle.archive = packed(landcoverai_root / landcoverai.FOLDER)
-    own = replace(
-        landcoverai.archive(),
-        address="http://landcover.example/v1.zip",
-        md5=hashlib.md5(kaggle.archive).hexdigest(),
-    )
-    _, folder = registry.ARCHIVES["landcoverai"]
-    monkeypatch.setitem(registry.ARCHIVES, "landcoverai", (lambda: own, folder))
+    declared = registry.SOURCES["landcoverai"]
+    md5 = hashlib.md5(kaggle.archive).hexdigest()
+    own = replace(declared.download, address="http://landcover.example/v1.zip", md5=md5)
+    monkeypatch.setitem(registry.SOURCES, "landcoverai", replace(declared, download=own))
     registry.fetch("landcoverai", landcoverai_root)
     assert {url for _, url, _, _ in kaggle.seen} == {own.address}
     assert registry.load("landcoverai", landcoverai_root).fingerprint == before
 
 
 def test_landcoverai_s_address_is_that_of_version_1_over_https():
-    known = landcoverai.archive()
+    known = landcoverai.DECLARATION.download
     assert known.address.startswith("https://landcover.ai.")
     assert known.address.endswith("/landcover.ai.v1.zip")
     assert len(known.md5) == 32
-    assert not known.handle
+    assert not known.kaggle
 
 
 def test_dubai_lists_nine_images_and_nine_masks_in_each_of_eight_tiles():
-    paths = [file.path for file in dubai().files]
+    paths = [file.path for file in dubai.DECLARATION.download.files]
     parts = range(1, 10)
     assert sorted(paths) == sorted(
         f"Tile {tile}/{kind}/image_part_{part:03}.{suffix}"
@@ -462,4 +456,4 @@ def test_dubai_lists_nine_images_and_nine_masks_in_each_of_eight_tiles():
         for kind, suffix in (("images", "jpg"), ("masks", "png"))
         for part in parts
     )
-    assert all(len(file.md5) == 32 and file.size > 0 for file in dubai().files)
+    assert all(len(file.md5) == 32 and file.size > 0 for file in dubai.DECLARATION.download.files)

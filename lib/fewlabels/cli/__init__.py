@@ -45,6 +45,9 @@ def _data(wanted: argparse.Namespace) -> None:
     print(f"{wanted.name}: {len(tiles)} tiles of {len(set(tiles.places))} places, "
           f"{len(tiles.folds)} test group(s), classes {', '.join(tiles.classes)}")  # fmt: skip
     print(f"data hash {tiles.fingerprint[:12]}, cache {tiles.tiles.folder}")
+    declared = registry.SOURCES[tiles.name.partition(":")[0]]
+    about = {"licence": declared.licence, "cite": declared.citation}
+    print("\n".join([tiles.notice, *(f"{k}: {v}" for k, v in about.items() if v)]))
 
 
 def _run(wanted: argparse.Namespace) -> None:
@@ -118,7 +121,7 @@ def _agreement(wanted: argparse.Namespace) -> None:
     from fewlabels.experiments import agreement
 
     overlaps = agreement.overlaps(wanted.data)
-    source = registry.SOURCES[wanted.data](wanted.root or paths.data_root())
+    source = registry.SOURCES[wanted.data].find(wanted.root or paths.data_root())
     views = agreement.measured(source, overlaps)
     print(agreement.table(views).round(4).to_string(index=False))
     print(agreement.record(views, source))

@@ -22,9 +22,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
-    data.add_argument(
-        "name", help="synthetic, dubai, ai4mars, landcoverai, deepglobe, potsdam, folder"
-    )
+    data.add_argument("name", help="such as dubai; an unknown name lists the known ones")
     data.add_argument("--grid", type=_at_least(1), default=700, help="longest side in pixels (700)")
 
     run = commands.add_parser("run", help="train the missing runs of a study and list its scores")

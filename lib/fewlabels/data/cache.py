@@ -1,16 +1,14 @@
-"""Tiles decoded once: two flat files and an index, read through memory maps.
+"""Tiles decoded once into two flat files and an index, and read through memory maps.
 
-Decoding 99 million pixels of JPEG for every run would cost more than some runs; held in memory
-they would not fit beside larger data. A cache is named by what it was made from, so a changed
-source or grid makes a new one and an old one is never read for it.
+Decoding 99 million pixels of JPEG for every run would cost more than some runs, and larger data
+sets do not fit in memory. A cache is named after what it was made from, so a changed source or
+grid makes a new one.
 """
 
 import hashlib
 import json
 import logging
-import math
 import zlib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +31,7 @@ FORMAT = 2  # raise it when the files' meaning changes
 class Entry:
     """Where one tile lies: offsets are in pixels, the checks are CRC-32 of its bytes.
 
-    `labelled` is the number of its mask's pixels that carry a class.
+    `labelled` counts the pixels of its mask that carry a class.
     """
 
     id: str
@@ -61,13 +59,14 @@ class Cache:
             DataError: the tile's bytes are not those that were written.
         """
         e = self.entries[index]
-        image = _piece(self._images, e.offset * e.channels, (e.height, e.width, e.channels))
-        mask = _piece(self._masks, e.offset, (e.height, e.width))
+        end, c = e.offset + e.height * e.width, e.channels
+        image = self._images[e.offset * c : end * c].reshape(e.height, e.width, c)
+        mask = self._masks[e.offset : end].reshape(e.height, e.width)
         if (zlib.crc32(image), zlib.crc32(mask)) != (e.image_crc, e.mask_crc):
             raise _corrupt(self.folder, f"tile '{e.id}' has other bytes than were written")
         return image, mask
 
-    # One map a file: a map a tile would run into the system's limit on their number.
+    # One map a file: a map a tile would exceed the system's limit on their number.
     @cached_property
     def _images(self) -> UInt8[np.ndarray, " bytes"]:
         return _mapped(self.folder / "images.bin")
@@ -78,11 +77,11 @@ class Cache:
 
 
 def opened(source: Source, root: Path, *, grid: int) -> Cache:
-    """The cache of `source` under `root`, decoded now if it is not there.
+    """Open the cache of `source` under `root`; decode the tiles first if it is not there.
 
     Args:
-        grid: longest side in pixels of a tile for training; larger tiles are shrunk (images by
-            area-weighted bilinear resampling, masks by nearest neighbour), smaller ones kept.
+        grid: longest side in pixels of a tile; larger tiles are shrunk (images by area-weighted
+            bilinear resampling, masks by nearest neighbour), smaller ones are kept as they are.
 
     Raises:
         DataError: the cache is damaged, or a tile does not decode.
@@ -93,7 +92,18 @@ def opened(source: Source, root: Path, *, grid: int) -> Cache:
     if not folder.exists():
         with whole_folder(folder) as scratch:
             _write(source, scratch, grid)
-    return _open(folder)
+    try:
+        index = json.loads((folder / "index.json").read_text())
+        entries = tuple(Entry(**tile) for tile in index["tiles"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _corrupt(folder, f"index.json cannot be read ({error})") from error
+    for name in ("images.bin", "masks.bin"):
+        bands = [e.channels if name == "images.bin" else 1 for e in entries]
+        expected = sum(e.height * e.width * c for e, c in zip(entries, bands, strict=True))
+        size = (folder / name).stat().st_size if (folder / name).exists() else 0
+        if size != expected:
+            raise _corrupt(folder, f"{name} has {size:,} bytes, its index says {expected:,}")
+    return Cache(folder, entries)
 
 
 def _write(source: Source, folder: Path, grid: int) -> None:
@@ -131,47 +141,23 @@ def _checked(source: Source, index: int) -> Pair:
 def _on_grid(
     image: UInt8[np.ndarray, "h w c"], mask: UInt8[np.ndarray, "h w"], grid: int
 ) -> tuple[UInt8[np.ndarray, "H W c"], UInt8[np.ndarray, "H W"]]:
-    h, w = mask.shape
-    if max(h, w) <= grid:
+    longest = max(mask.shape)
+    if longest <= grid:
         return np.ascontiguousarray(image), np.ascontiguousarray(mask)
-    size = (max(1, round(w * grid / max(h, w))), max(1, round(h * grid / max(h, w))))
+    height, width = (max(1, round(side * grid / longest)) for side in mask.shape)
     bands = [
-        Image.fromarray(band).resize(size, Image.Resampling.BILINEAR) for band in _bands(image)
+        Image.fromarray(np.ascontiguousarray(image[..., band])).resize(
+            (width, height), Image.Resampling.BILINEAR
+        )
+        for band in range(image.shape[-1])
     ]
-    small = np.stack([np.asarray(band) for band in bands], axis=-1)
-    return small, np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
-
-
-def _bands(image: UInt8[np.ndarray, "h w c"]) -> Sequence[UInt8[np.ndarray, "h w"]]:
-    return [np.ascontiguousarray(image[..., c]) for c in range(image.shape[-1])]
-
-
-def _open(folder: Path) -> Cache:
-    try:
-        index = json.loads((folder / "index.json").read_text())
-        entries = tuple(Entry(**tile) for tile in index["tiles"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _corrupt(folder, f"index.json cannot be read ({error})") from error
-    sizes = {
-        "images.bin": sum(e.height * e.width * e.channels for e in entries),
-        "masks.bin": sum(e.height * e.width for e in entries),
-    }
-    for name, expected in sizes.items():
-        found = (folder / name).stat().st_size if (folder / name).exists() else 0
-        if found != expected:
-            raise _corrupt(folder, f"{name} has {found:,} bytes, its index says {expected:,}")
-    return Cache(folder, entries)
+    small = Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)
+    return np.stack(bands, axis=-1), np.array(small)
 
 
 def _mapped(file: Path) -> UInt8[np.ndarray, " bytes"]:
-    # Of a plain array a view is small; a view of a memmap holds a dict, and there is one a tile.
+    # A view of a plain array is small; a view of a memmap holds a dict, and there is one a tile.
     return np.memmap(file, dtype=np.uint8, mode="r").view(np.ndarray)
-
-
-def _piece(
-    flat: UInt8[np.ndarray, " bytes"], offset: int, shape: tuple[int, ...]
-) -> UInt8[np.ndarray, "..."]:
-    return flat[offset : offset + math.prod(shape)].reshape(shape)
 
 
 def _corrupt(folder: Path, what: str) -> DataError:

@@ -1,36 +1,39 @@
-"""Fetch a public data set, without an account: whole and checked, or not at all.
+"""Download a public data set without an account: whole and checked, or not at all.
 
-An archive is a zip file at an address of its own, or on Kaggle; `transfer` brings it.
+`pooch` checks the archive against its hash. Kaggle is asked with the request layer of its own
+client, `kagglesdk`; the layer above it is not imported, because without a token `import kaggle`
+prints its login help, makes a folder in the home directory and closes standard input (kaggle
+2.2.4). Neither continues a broken transfer without that layer, so `_transfer` does.
 """
 
-import errno
 import glob
 import hashlib
 import os
 import shutil
-import stat
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from fnmatch import fnmatch
 from importlib import resources
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePosixPath
 
+import pooch
+import requests
 from filelock import FileLock
 from tqdm import tqdm
 
-from fewlabels.data import transfer
+from fewlabels.files import full, made_folder, naming_a_full_disk, whole_folder
 from fewlabels.types import DataError
 
-_md5 = partial(hashlib.md5, usedforsecurity=False)
+TIMEOUT = 30
+"""Seconds without an answer after which a connection counts as broken."""
 
 
 @dataclass(frozen=True)
 class File:
-    """One file of a data set: its path in the data set's folder, its MD5, its length in bytes."""
+    """A file of a data set: its path in the data set's folder, its MD5 and its size in bytes."""
 
     path: str
     md5: str
@@ -39,27 +42,27 @@ class File:
 
 @dataclass(frozen=True)
 class Download:
-    """A public data set's archive and the files that it must hold.
+    """Where the archive of a public data set is, and what is needed of it.
 
     Attributes:
-        handle: "owner/dataset" on Kaggle.
-        files: what must be there; the archive may hold more, and may hold all of it in a folder
-            of its own. Without files only the archive's checksums are checked.
-        version: number of the Kaggle data set's version; None is the newest.
-        address: of the zip file, where it does not come from Kaggle.
-        md5: of the zip file, if it is known.
+        members: patterns of the paths to extract; the archive may hold them in a folder.
+        kaggle: "owner/dataset" on Kaggle.
+        address: of the zip file, where it is not on Kaggle.
+        md5: of the zip file, where it is known.
+        manifest: a file beside this module that lists MD5, size and path of each file; every
+            download is checked against it.
     """
 
-    handle: str = ""
-    files: tuple[File, ...] = ()
-    version: int | None = None
+    members: tuple[str, ...]
+    kaggle: str = ""
     address: str = ""
     md5: str = ""
+    manifest: str = ""
 
     @property
     def origin(self) -> str:
         """Where the archive comes from, in words."""
-        return self.address or f"Kaggle {self.handle}"
+        return self.address or f"Kaggle {self.kaggle}"
 
 
 def dubai() -> Download:
@@ -74,23 +77,24 @@ def dubai() -> Download:
 
 
 def fetch(download: Download, target: Path) -> Path:
-    """The folder `target`, downloaded unless it is there.
+    """Download a data set into the folder `target` unless it is there; returns `target`.
 
-    Files that were there are checked by size, downloaded ones by size and MD5. `target` appears
-    by one rename. A broken transfer goes on where it broke, in the next call too. Processes that
-    want the same target take turns, and the later ones find it there.
+    Files that are there are checked by size, downloaded ones by size and MD5. `target` appears
+    by one rename. A later call continues a broken transfer. Of several processes that want the
+    same data set, one downloads it and the others wait.
 
     Raises:
-        DataError: `target` lacks files; no connection; the server refuses; the archive is broken,
-            unsafe or not what `download` lists; the disk is full or cannot be written.
+        DataError: `target` lacks files; no connection; the server refuses; the archive is broken
+            or lacks files. It names the data set, its origin and the ways out.
+        DiskFullError, PlaceError: `target` cannot be written.
     """
     try:
         if not _is_there(download, target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            made_folder(target.parent)
             with FileLock(target.with_name(f".{target.name}.lock")):
                 if not _is_there(download, target):
                     _install(download, target)
-    except (DataError, OSError) as error:
+    except DataError as error:
         raise DataError(
             f"data set '{target}' ({download.origin}): {error}; or put the files there by "
             f"hand, or set DATA_ROOT to a folder that holds '{target.name}' (see data/README.md)"
@@ -102,26 +106,21 @@ def _is_there(download: Download, target: Path) -> bool:
     """Whether `target` holds the data set; an empty folder counts as absent."""
     if not target.exists() or not any(target.iterdir()):
         return False
-    if fault := _fault(download, target, hashed=False):
+    if fault := _fault(download.files, target, hashed=False):
         raise DataError(f"it is there, but {fault}; move it away to download it anew")
     return True
 
 
-def _fault(download: Download, folder: Path, *, hashed: bool) -> str | None:
-    """What is wrong with the first bad file in `folder`, and how many are bad."""
-    top = _top(download, folder)
-    faults = [fault for file in download.files if (fault := _file_fault(file, top, hashed))]
-    return f"{faults[0]} ({len(faults)} of {len(download.files)} files)" if faults else None
-
-
-def _top(download: Download, folder: Path) -> Path:
-    """The folder, at or below `folder`, that the listed files' paths start from."""
-    if not download.files:
-        return folder
-    first = download.files[0].path
+def _fault(files: tuple[File, ...], folder: Path, *, hashed: bool) -> str | None:
+    """What is wrong with the first bad file at or below `folder`, and how many are bad."""
+    if not files:
+        return None
+    first = files[0].path
     found = folder.glob(f"**/{glob.escape(first)}")
-    path = min(found, key=lambda path: len(path.parts), default=folder / first)
-    return path.parents[first.count("/")]
+    top = min(found, key=lambda path: len(path.parts), default=folder / first)
+    top = top.parents[first.count("/")]
+    faults = [fault for file in files if (fault := _file_fault(file, top, hashed))]
+    return f"{faults[0]} ({len(faults)} of {len(files)} files)" if faults else None
 
 
 def _file_fault(file: File, folder: Path, hashed: bool) -> str | None:
@@ -130,99 +129,135 @@ def _file_fault(file: File, folder: Path, hashed: bool) -> str | None:
         return f"'{file.path}' is missing"
     if path.stat().st_size != file.size:
         return f"'{file.path}' has {path.stat().st_size} bytes, not {file.size}"
-    md5 = _md5(path.read_bytes()).hexdigest() if hashed else file.md5
+    md5 = pooch.file_hash(path, alg="md5") if hashed else file.md5
     return None if md5 == file.md5 else f"'{file.path}' has MD5 {md5}, not {file.md5}"
 
 
 def _install(download: Download, target: Path) -> None:
-    """Download, extract beside `target`, check, rename. The caller holds the lock of `target`."""
-    _sweep(target, "unpack-*")
-    archive = _archive(download, target)
+    """Download, extract, check and rename. The caller holds the lock of `target`."""
+    archive = target.with_name(f".{target.name}.zip")
+    archive.unlink(missing_ok=True)  # of a process that was killed
+    known = f"md5:{download.md5}" if download.md5 else None
+    store = pooch.create(target.parent, "", registry={archive.name: known},
+                         urls={archive.name: download.origin})  # fmt: skip
+
+    def bring(_: str, output: str, __: pooch.Pooch) -> None:
+        with _explained(download), naming_a_full_disk(target):
+            _transfer(_asked(download), archive, Path(output))
+
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.unpack-", dir=target.parent) as to:
-            content = Path(to) / "content"  # the temporary folder itself is closed to other users
-            content.mkdir()
-            _check_archive(download, archive)
-            _extract(archive, content)
-            if fault := _fault(download, content, hashed=True):
+        store.fetch(archive.name, downloader=bring)
+        with whole_folder(target) as scratch:
+            _extract(archive, scratch, download.members)
+            if fault := _fault(download.files, scratch, hashed=True):
                 raise DataError(f"in the archive {fault}; nothing is kept")
-            os.replace(_top(download, content), target)
+    except ValueError as error:  # what pooch raises for a wrong hash
+        raise DataError(f"the archive is not the known one ({error}); nothing is kept") from error
     finally:
         archive.unlink(missing_ok=True)
 
 
-def _check_archive(download: Download, archive: Path) -> None:
-    with archive.open("rb") as stream:
-        md5 = hashlib.file_digest(stream, _md5).hexdigest() if download.md5 else ""
-    if md5 != download.md5:
-        raise DataError(
-            f"the archive has MD5 {md5}, not {download.md5}; nothing is kept, call again"
-        )
-
-
-def _sweep(target: Path, leftovers: str, keep: Path | None = None) -> None:
-    """Delete what killed processes left beside `target`."""
-    for path in target.parent.glob(f".{glob.escape(target.name)}.{leftovers}"):
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path != keep:
-            path.unlink()
-
-
 @contextmanager
-def _room(needed: int, archive: Path) -> Iterator[None]:
-    """Refuse a disk without `needed` free bytes, before and while writing; drops the archive."""
-    free = shutil.disk_usage(archive.parent).free
+def _explained(download: Download) -> Iterator[None]:
+    """Raise DataError for a failed request, or where the Kaggle client is not installed."""
     try:
-        if needed > free:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        archive.unlink(missing_ok=True)
+    except ImportError as error:
+        raise DataError(f"{error}; pip install 'fewlabels[download]'") from error
+    except requests.HTTPError as error:
+        said = str(error).partition(" for url:")[0]
+        advice = "is the set still public, and a stored Kaggle token, if any, still valid?"
+        raise DataError(f"the server refuses ({said}); {advice}") from error
+    except requests.RequestException as error:
+        where = download.address or "Kaggle"
         raise DataError(
-            f"the disk is full, {needed / 1e6:.1f} MB needed, {free / 1e6:.1f} MB were free; "
-            "make room and call again"
+            f"no connection to {where} ({type(error).__name__}); call again when there is one: "
+            "a broken transfer continues"
         ) from error
 
 
-def _archive(download: Download, target: Path) -> Path:
-    """The zip file beside `target`, every byte there; its name tells whose bytes they are."""
-    with transfer.connection(download.address or "Kaggle"):
-        if download.address:
-            remote = transfer.ask(download.address)
-        else:
-            remote = transfer.ask_kaggle(download.handle, download.version)
-        etag, total = remote.headers.get("ETag"), int(remote.headers.get("Content-Length", 0))
-        identity = f"{download.origin} {download.version} {etag} {total}".encode()
-        archive = target.with_name(
-            f".{target.name}.{hashlib.sha256(identity).hexdigest()[:16]}.partial"
-        )
-        _sweep(target, "*.partial", keep=archive if etag and total else None)
-        needed = total - transfer.size(archive) + sum(file.size for file in download.files)
-        with _room(needed, archive):
-            transfer.receive(remote, archive, total)
-    return archive
+def _asked(download: Download) -> requests.Response:
+    """The answer to the request for the archive: its headers, the body unread."""
+    if download.address:
+        with requests.get(download.address, stream=True, timeout=TIMEOUT) as response:
+            response.raise_for_status()
+        return response
+    from kagglesdk import KaggleClient
+    from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest
+    from kagglesdk.kaggle_env import get_endpoint, get_env
+
+    # The client waits without a limit; this notices a silent network in seconds.
+    requests.head(get_endpoint(get_env()), timeout=TIMEOUT)
+    request = ApiDownloadDatasetRequest()
+    request.owner_slug, request.dataset_slug = download.kaggle.split("/")
+    with KaggleClient() as client:
+        response = client.datasets.dataset_api_client.download_dataset(request)
+        response.close()
+    return response
 
 
-def _extract(archive: Path, content: Path) -> None:
-    """Extract all entries into `content`, or none where one of them is unsafe."""
+def _transfer(answer: requests.Response, archive: Path, output: Path) -> None:
+    """Bring the file that was asked for to `output`, over as many connections as it takes.
+
+    What a broken transfer leaves lies beside `archive`; its name tells which bytes it is part of.
+
+    Raises:
+        requests.RequestException: a connection brought nothing new.
+        DiskFullError: the disk has no space for the rest of the file.
+    """
+    etag, total = answer.headers.get("ETag"), int(answer.headers.get("Content-Length", 0))
+    key = hashlib.sha256(f"{etag} {total}".encode()).hexdigest()[:16]
+    partial = archive.with_name(f"{archive.name}.{key}.partial")
+    for other in archive.parent.glob(f"{glob.escape(archive.name)}.*.partial"):
+        if other != partial or not etag or not total:
+            other.unlink()
+    if total - _size(partial) > shutil.disk_usage(archive.parent).free:
+        raise full(archive)
+    while (have := _size(partial)) < (total or 1):
+        try:
+            _append(answer, partial, total)
+        except requests.RequestException:
+            if _size(partial) <= have:
+                raise
+    os.replace(partial, output)
+
+
+def _append(answer: requests.Response, partial: Path, total: int) -> None:
+    """Repeat the request that was answered, for the bytes still missing."""
+    asked, have = answer.request, _size(partial)
+    headers = {**asked.headers, "Accept-Encoding": "identity"}
+    if have:
+        headers |= {"Range": f"bytes={have}-", "If-Range": answer.headers.get("ETag")}
+    with requests.request(
+        asked.method, asked.url, data=asked.body, headers=headers, stream=True, timeout=TIMEOUT
+    ) as response:
+        response.raise_for_status()
+        if response.status_code != requests.codes.partial_content:
+            have = 0  # not the rest, but all of it
+        bar = tqdm(desc="download", total=total or None, initial=have, unit="B", unit_scale=True)
+        with bar, partial.open("ab" if have else "wb") as file:
+            for chunk in response.iter_content(1 << 16):
+                bar.update(file.write(chunk))
+
+
+def _extract(archive: Path, folder: Path, members: tuple[str, ...]) -> None:
+    """Extract what one of the patterns fits; `zipfile` keeps every path inside the folder."""
     try:
         with zipfile.ZipFile(archive) as zipped:
-            entries = zipped.infolist()
-            for entry in filter(_is_unsafe, entries):
-                raise DataError(f"the archive holds the unsafe entry '{entry.orig_filename}'")
-            with _room(sum(entry.file_size for entry in entries), archive):
-                for entry in tqdm(entries, desc="extract"):
-                    zipped.extract(entry, content)  # checks the CRC
+            wanted = [e for e in zipped.infolist() if _is_wanted(e.filename, members)]
+            for entry in tqdm(wanted, desc="extract"):
+                zipped.extract(entry, folder)  # checks the CRC
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DataError(f"the archive is not a whole zip file ({error}); call again") from error
+    if not wanted:
+        raise DataError(f"the archive holds none of {', '.join(members)}; nothing is kept")
 
 
-def _is_unsafe(entry: zipfile.ZipInfo) -> bool:
-    """Whether an entry could write outside its folder, or is a link or a device."""
-    name, kind = entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16)
-    path = PureWindowsPath(name)  # knows drive letters and both kinds of slash
-    plain = kind in (0, stat.S_IFREG, stat.S_IFDIR)
-    return bool(path.anchor) or ".." in path.parts or "\\" in name or not plain
+def _is_wanted(path: str, members: tuple[str, ...]) -> bool:
+    """Whether the end of a path, as many names long as a pattern, fits that pattern."""
+    names = PurePosixPath(path).parts
+    return any(fnmatch("/".join(names[-p.count("/") - 1 :]), p) for p in members)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

@@ -1,18 +1,18 @@
-"""Images that are not like the rest of their set, by rules stated before one looks.
+"""Rules, fixed in advance, that find the images unlike the rest of their data set.
 
     clipped      more than CLIPPED of the values are black (0) or white (255), or all are equal
     repeated     another image of the set is the same, byte for byte
     brightness   the image's mean lies more than FAR robust deviations from the set's median
-    contrast     so does its standard deviation
+    contrast     the image's standard deviation does
     labels       fewer than LABELLED of the pixels carry a class
 
-The robust deviation is 1.4826 times the median absolute deviation from the median: the standard
-deviation of normal values, and outliers hardly move it.
+The robust deviation is 1.4826 times the median absolute deviation from the median. For normal
+values it is the standard deviation, and outliers hardly move it.
 
 Source: Iglewicz and Hoaglin 1993, How to Detect and Handle Outliers (FAR is theirs).
 """
 
-from collections import Counter
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,24 +28,31 @@ LABELLED = 0.01
 
 
 def outliers(tiles: Sequence[Tile]) -> pd.DataFrame:
-    """One row a tile, in order: its id as `tile`; `mean` and `deviation` of its values in grey
-    levels, over all bands; and a column for each of RULES: whether it finds the tile.
+    """Which tiles each rule finds, one row a tile, in order; one tile is in memory at a time.
+
+    Columns: `tile` (its id); `mean` and `deviation` of the image's values in grey levels, over
+    all bands; and one for each of RULES, True where it finds the tile.
     """
-    images = [tile.image for tile in tiles]
-    mean, deviation = (np.array([of(image) for image in images]) for of in (np.mean, np.std))
-    clipped = np.array([np.isin(image, (0, 255)).mean() for image in images])
-    labelled = np.array([(tile.mask != IGNORE).mean() for tile in tiles])
-    content = [image.tobytes() for image in images]
-    times = Counter(content)
+    table = pd.DataFrame([_measured(tile) for tile in tiles])
     found = {
-        "clipped": (clipped > CLIPPED) | (deviation == 0),
-        "repeated": [times[one] > 1 for one in content],
-        "brightness": far(mean),
-        "contrast": far(deviation),
-        "labels": labelled < LABELLED,
+        "clipped": (table["clipped"] > CLIPPED) | (table["deviation"] == 0),
+        "repeated": table["content"].duplicated(keep=False),
+        "brightness": far(table["mean"].to_numpy()),
+        "contrast": far(table["deviation"].to_numpy()),
+        "labels": table["labelled"] < LABELLED,
     }
-    measured = {"tile": [tile.id for tile in tiles], "mean": mean, "deviation": deviation}
-    return pd.DataFrame(measured | found)
+    return table[["tile", "mean", "deviation"]].assign(**found)
+
+
+def _measured(tile: Tile) -> dict[str, object]:
+    return {
+        "tile": tile.id,
+        "mean": np.mean(tile.image),
+        "deviation": np.std(tile.image),
+        "clipped": np.isin(tile.image, (0, 255)).mean(),
+        "labelled": (tile.mask != IGNORE).mean(),
+        "content": hashlib.sha256(np.ascontiguousarray(tile.image)).digest(),
+    }
 
 
 def far(values: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:

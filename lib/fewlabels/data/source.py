@@ -1,8 +1,8 @@
-"""What a loader knows of a data set before any pixel is decoded."""
+"""What a data set declares of itself, and what its loader finds before any pixel is decoded."""
 
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -10,9 +10,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
+from fewlabels.data.download import Download
 from fewlabels.types import DataError
 
 Pair = tuple[UInt8[np.ndarray, "h w c"], UInt8[np.ndarray, "h w"]]
+Affine = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,13 @@ class Source:
         classes: class names; a class's index is its value in the masks.
         synthetic: True where the images are generated.
         ids: one identity a tile, unique, in the order of `decode`.
-        places: the ground each tile shows, aligned with `ids`.
-        folds: the places of each leak-free test group, no place twice. Cross-validation has them
-            all in some group; a published split is one group, and the other places only train.
-        fingerprint: SHA-256 of what the tiles are decoded from: the same bytes, the same text.
+        places: the site that each tile shows, aligned with `ids`.
+        folds: the sites of each test group, no site twice. In cross-validation every site is in
+            some group. A published split is one group; the other sites only train.
+        fingerprint: SHA-256 of what the tiles are decoded from.
         decode: tile index -> (image u8[h w c], mask u8[h w]) at the data's own resolution.
-        validation: for each fold, the training places that are held out where something has to
-            be chosen; not given, they are the next fold's test group.
+        validation: the training sites that each fold holds out for choices; by default the test
+            group of the next fold.
     """
 
     name: str
@@ -44,23 +46,55 @@ class Source:
     validation: tuple[tuple[str, ...], ...] | None = None
 
     def held_out(self, fold: int) -> tuple[str, ...]:
-        """The places of a fold's validation."""
+        """The validation sites of a fold."""
         after = (*self.folds[1:], self.folds[0])
         return (self.validation or after)[fold]
 
 
-def mixed(source: Source) -> Source:
-    """The same tiles with every one a place of its own, dealt at random into as many test groups:
-    the split that leaks, to measure how much.
+@dataclass(frozen=True)
+class Declaration:
+    """All that the package knows of a data set; `registry.SOURCES` holds one of each.
 
-    The deal depends on nothing but the number of tiles.
+    Attributes:
+        name: what `data.load` calls it.
+        find: data root -> `Source`; raises DataError where files are missing.
+        notice: one sentence on what the images are; printed wherever a number from them is.
+        citation, licence: of the publisher.
+        folder: its folder under the data root.
+        download: where to get it, if it can be downloaded.
+        overlaps: pairs of sites that show partly the same ground and were annotated apart, each
+            with the affine map from pixels (x, y, 1) of the second site to those of the first.
+    """
+
+    name: str
+    find: Callable[[Path], Source]
+    notice: str
+    citation: str = ""
+    licence: str = ""
+    folder: str = ""
+    download: Download | None = None
+    overlaps: Mapping[tuple[str, str], Affine] = field(default_factory=dict)
+
+
+def way_out(name: str, folder: str) -> str:
+    """How to get a data set that can be downloaded."""
+    return (
+        f"run `fewlabels data {name}`, or set DATA_ROOT to the folder that holds {folder} "
+        "(data/README.md says how to get it by hand)"
+    )
+
+
+def mixed(source: Source) -> Source:
+    """Deal the tiles at random into as many test groups: the split that leaks.
+
+    Every tile becomes a site of its own. The deal depends on nothing but the number of tiles.
 
     Raises:
         DataError: there is one test group only.
     """
     if len(source.folds) < 2:
         raise DataError(
-            f"{source.name} has one published test group: nothing to deal its tiles into"
+            f"{source.name} has one published test group, so its tiles cannot be dealt into several"
         )
     dealt = np.random.default_rng(0).permutation(len(source.ids))
     groups = np.array_split(dealt, len(source.folds))
@@ -77,9 +111,9 @@ def fingerprint_files(files: Iterable[Path], root: Path) -> str:
 
 
 def content(file: Path) -> str:
-    """SHA-256 of a file's bytes, read once in a process unless its size or time has changed.
+    """SHA-256 of a file's bytes, read again only if its size or time has changed.
 
-    A large set has gigabytes, and a run asks for their fingerprint three times.
+    A run asks for it three times, and a large data set has gigabytes.
     """
     found = file.stat()
     return _content(file.absolute(), found.st_size, found.st_mtime_ns)
@@ -92,7 +126,7 @@ def _content(file: Path, size: int, time: int) -> str:
 
 
 def opened(name: str, file: Path, *, pixels: bool = True) -> Image.Image:
-    """A file of data set `name`, decoded; without `pixels` only its header is read.
+    """Decode an image file of data set `name`; without `pixels`, read only its header.
 
     Raises:
         DataError: it is no image, or a damaged one.

@@ -17,8 +17,8 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
 from fewlabels import paths
-from fewlabels.data.source import Source
-from fewlabels.data.sources import dubai
+from fewlabels.data.registry import SOURCES
+from fewlabels.data.source import Affine, Source
 from fewlabels.files import whole_file
 from fewlabels.results.records import Record
 from fewlabels.results.statistics import Interval, interval
@@ -27,8 +27,7 @@ from fewlabels.scoring.metrics import Statistics
 from fewlabels.types import IGNORE, RecordError, unknown
 
 Runs = Mapping[tuple[str, int, int], Record]
-Affine = tuple[tuple[float, float, float], tuple[float, float, float]]
-OVERLAPS: Mapping[str, Mapping[tuple[str, str], Affine]] = {"dubai": dubai.OVERLAPS}
+OVERLAPS = {name: declared.overlaps for name, declared in SOURCES.items() if declared.overlaps}
 SIDE = 3  # a tile's images are a mosaic of 3 x 3, row by row
 MOVE = 4  # pixels by which a map between tiles may be off
 BESIDE = ("miou", "below")

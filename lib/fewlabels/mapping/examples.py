@@ -18,7 +18,7 @@ from rasterio.transform import from_origin
 from scipy.ndimage import distance_transform_edt
 
 from fewlabels.data import synthetic
-from fewlabels.data.registry import NOTICES
+from fewlabels.data.registry import SOURCES
 from fewlabels.data.synthetic import scenery
 from fewlabels.mapping.recipe import Recipe
 from fewlabels.types import DataError
@@ -60,7 +60,7 @@ def recipe(given: Example, profile: str, seed: int) -> Recipe:
     """
     if profile == "smoke":
         return Recipe(steps=4, crop=64, folds=2, seed=seed)
-    made = given.notice == NOTICES["synthetic"]
+    made = given.notice == SOURCES["synthetic"].notice
     return Recipe(steps=25, crop=64, folds=2, seed=seed) if made else Recipe(seed=seed)
 
 
@@ -115,7 +115,7 @@ def made(folder: Path, *, size: int = 256, seed: int = 0) -> Example:
         {"class": classes}, geometry=pixels.affine_transform(grid.to_shapely())
     )
     frame.to_file(folder / "synthetic.geojson")
-    return Example(file, folder / "synthetic.geojson", "class", NOTICES["synthetic"])
+    return Example(file, folder / "synthetic.geojson", "class", SOURCES["synthetic"].notice)
 
 
 def _write(

@@ -94,7 +94,7 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
         title=TITLE, subtitle=SUBTITLE,
         abstract="\n\n".join((ABSTRACT, *said)),
         note="Synthetic scenes." if synthetic else "",
-        banner=registry.NOTICES["synthetic"] if synthetic else "",
+        banner=registry.SOURCES["synthetic"].notice if synthetic else "",
     )  # fmt: skip
     if what is None:
         return html, pdf
@@ -116,7 +116,7 @@ def _images(data: str, what: Shown | None) -> str | None:
         return registry.load(data, registry.fetch(data, root)).fingerprint
     used = {next(iter(t.values())).run.data.partition(":")[0] for t in what.found.values()}
     try:
-        return {name: registry.SOURCES[name](root).fingerprint for name in used | {data}}[data]
+        return {name: registry.SOURCES[name].find(root).fingerprint for name in used | {data}}[data]
     except DataError as error:
         log.info("%s\ncells that show images are not executed: report/kept has them", error)
         return None

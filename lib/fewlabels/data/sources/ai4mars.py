@@ -4,20 +4,21 @@
     ai4mars_msl_256/images/ID.jpg               256 x 256, grey
     ai4mars_msl_256/masks/ID.png                a pixel's value is its class, 255 is no label
 
-The training masks are from the crowd, the test masks from experts who all agreed; both leave out
-what nobody labelled or not all agreed on. So a mask here is the labels *as given*, not dense truth.
+The training masks are from the crowd, the test masks from experts who all agreed. Pixels that
+nobody labelled, or on which people disagreed, have no class. So a mask here is the labels *as
+given*, not dense truth.
 
-The place of a frame is the sol (Martian day) it was taken on, computed from the spacecraft clock
-in its id, not read from label files. The id also says where the rover stood (site and drive
-counters), and it often stands for some sols. Three rules keep the published split honest:
+The site of a frame is the sol (Martian day) on which it was taken, computed from the spacecraft
+clock in its id. The id also says where the rover stood (site and drive counters); it often stays
+there for some sols. Three rules keep training and test of the published split apart:
 
-1. A frame without any label is left out: it cannot train, and adds nothing to a confusion matrix.
-2. A training frame of a sol, or from a stand, that has a test frame is left out.
-3. Validation is every fifth group of training sols, in order of time; sols that share a stand
-   are one group.
+1. A frame without any label is skipped: it cannot train, and no score counts it.
+2. A training frame is skipped if a test frame was taken on its sol or from where the rover stood.
+3. Validation is every fifth group of training sols, in order of time; sols on which the rover
+   stood at one spot are one group.
 
 Source: Swan et al. 2021, CVPR Workshops; https://doi.org/10.5281/zenodo.15995036
-Source of the layout of ids: MSL Camera SIS, as told at
+Source of the layout of ids: MSL Camera SIS, see
 https://an.rsl.wustl.edu/help/Content/About%20the%20data/Data%20products/MSL/MSL%20Filenames%20OPGS%20Single.htm
 """
 
@@ -32,14 +33,15 @@ from jaxtyping import UInt8
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fewlabels.data.source import Source, fingerprint_files, opened
+from fewlabels.data.source import Declaration, Source, fingerprint_files, opened
 from fewlabels.types import IGNORE, DataError
 
 CLASSES = ("soil", "bedrock", "sand", "big rock")
 FOLDER = "ai4mars_msl_256"
 TRAIN, TEST = "train.txt", "test_gold.txt"
+KINDS = {"images": ".jpg", "masks": ".png"}
 VALIDATION = 5
-"""One group of training sols in so many is for validation."""
+"""One of this many groups of training sols is for validation."""
 
 ID = re.compile(r"N[LR][AB]_(?P<clock>\d{9})EDR_[A-Z](?P<stand>\d{7})\w+")
 SOL_ZERO = 397_446_666
@@ -50,7 +52,7 @@ SOL_LENGTH = 88_775.244
 
 @dataclass(frozen=True)
 class Frame:
-    """One line of a list. `stand` is the rover's site and drive counters: where it stood."""
+    """One line of a list; `stand` says where the rover stood (its site and drive counters)."""
 
     id: str
     list: str
@@ -78,17 +80,17 @@ def source(root: Path) -> Source:
         DataError: a list or a file is missing, an id is none or listed twice, a mask does not
             open, or a side of the split is empty.
     """
-    folder = found(root)
+    folder = _found(root)
     listed = [frame for name in (TRAIN, TEST) for frame in _listed(folder / name)]
     _check_listed(listed, folder)
-    train, test = _apart([f for f in listed if _labelled(_mask_file(folder, f))])
+    train, test = _apart([f for f in listed if _labelled(_file(folder, "masks", f))])
     if not train or not test:
         raise DataError(
             f"ai4mars: of {len(listed)} frames listed in '{folder}', {len(train)} are left to "
             f"train and {len(test)} to test; both lists need frames with labels (data/README.md)"
         )
     frames = [*train, *test]
-    images, masks = ([f(folder, frame) for frame in frames] for f in (_image_file, _mask_file))
+    images, masks = ([_file(folder, kind, frame) for frame in frames] for kind in KINDS)
     return Source(
         name="ai4mars",
         classes=CLASSES,
@@ -102,16 +104,12 @@ def source(root: Path) -> Source:
     )
 
 
-def found(root: Path) -> Path:
-    """The data set's folder in `root`.
-
-    Raises:
-        DataError: it or one of its lists is missing; says how to get it by hand.
-    """
+def _found(root: Path) -> Path:
+    """The data set's folder in `root`."""
     for name in (TRAIN, TEST):
         if not (root / FOLDER / name).is_file():
             raise DataError(
-                f"ai4mars: '{root / FOLDER / name}' is missing, and this subset is nowhere to be "
+                f"ai4mars: '{root / FOLDER / name}' is missing, and this subset cannot be "
                 "downloaded: make it from https://doi.org/10.5281/zenodo.15995036 as "
                 f"data/README.md says, or set DATA_ROOT to the folder that holds {FOLDER}"
             )
@@ -140,7 +138,7 @@ def _check_listed(frames: Sequence[Frame], folder: Path) -> None:
     if times > 1:
         where = " and ".join(f.list for f in frames if f.id == name)
         raise DataError(f"ai4mars: '{name}' is listed {times} times, in {where}; keep one")
-    files = [of(folder, frame) for frame in frames for of in (_image_file, _mask_file)]
+    files = [_file(folder, kind, frame) for frame in frames for kind in KINDS]
     missing = [file for file in files if not file.is_file()]
     if missing:
         raise DataError(
@@ -169,12 +167,8 @@ def _groups(frames: Sequence[Frame]) -> list[tuple[str, ...]]:
     return sorted(groups)
 
 
-def _image_file(folder: Path, frame: Frame) -> Path:
-    return folder / "images" / f"{frame.id}.jpg"
-
-
-def _mask_file(folder: Path, frame: Frame) -> Path:
-    return folder / "masks" / f"{frame.id}.png"
+def _file(folder: Path, kind: str, frame: Frame) -> Path:
+    return folder / kind / f"{frame.id}{KINDS[kind]}"
 
 
 def _labelled(file: Path) -> bool:
@@ -201,3 +195,14 @@ def _mask(file: Path) -> UInt8[np.ndarray, "h w"]:
             "values classes"
         )
     return np.asarray(image)
+
+
+DECLARATION = Declaration(
+    name="ai4mars",
+    find=source,
+    notice="The images are frames of the Curiosity rover's navigation cameras (AI4Mars; "
+    "NASA/JPL-Caltech), taken on the ground of Mars; people labelled a part of each.",
+    citation="Swan et al. 2021, CVPR Workshops; https://doi.org/10.5281/zenodo.15995036",
+    licence="published by NASA/JPL as open data; read the terms on Zenodo before you pass it on",
+    folder=FOLDER,
+)

@@ -1,9 +1,9 @@
 """Dubai aerial imagery (MBRSC, Humans in the Loop): 8 tiles of 9 images with dense masks.
 
-What the files hold, against what their documentation says, was checked pixel by pixel:
-the colours of `classes.json` are not those of the masks; the masks of tiles 2 and 4 are palette
-PNGs; black pixels mean nothing and are void; the nine parts of a tile are one mosaic, and tiles
-1-3, 4-8 and 7-8 show partly the same ground, so a split by image or by tile leaks.
+The files differ from their documentation, as a check of every pixel showed. The colours of
+`classes.json` are not those of the masks. The masks of tiles 2 and 4 are palette PNGs. Black pixels
+have no documented meaning and are void. The nine parts of a tile are one mosaic, and tiles 1-3, 4-8
+and 7-8 show partly the same ground, so a split by image or by tile leaks.
 
 Source: https://www.kaggle.com/datasets/humansintheloop/semantic-segmentation-of-aerial-imagery
 """
@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from fewlabels.data import colours
-from fewlabels.data.source import Source, fingerprint_files, opened
+from fewlabels.data.chips import painted
+from fewlabels.data.download import Download
+from fewlabels.data.source import Declaration, Source, fingerprint_files, opened, way_out
 from fewlabels.types import IGNORE, DataError
 
 CLASSES = ("building", "land", "road", "vegetation", "water")
@@ -42,24 +43,23 @@ OVERLAPS = {
     ("tile7", "tile8"): ((1.0, 0.0, -3427.024), (0.0, 1.0, -3744.942)),
 }
 """Tiles that show partly the same ground, and the affine map that takes a pixel (x, y, 1) of the
-second one's mosaic to the first one's (SIFT features matched by RANSAC; found for this project)."""
+second one's mosaic to the first one's, found for this project from SIFT features by RANSAC."""
 
 FOLDER = "dubai_aerial"
 
 
 def source(root: Path) -> Source:
-    """The 72 image and mask pairs under `root`/dubai_aerial, at any depth the archive chose.
+    """The 72 pairs of image and mask under `root`/dubai_aerial, at any depth the archive chose.
 
     Raises:
         DataError: the folder or one of its files is missing.
     """
     images = _images(root / FOLDER)
     masks = [p.parent.parent / "masks" / f"{p.stem}.png" for p in images]
-    for mask in masks:
-        if not mask.is_file():
-            raise DataError(
-                f"dubai: '{mask}' is missing; fetch the data set again (data/README.md)"
-            )
+    if missing := [mask for mask in masks if not mask.is_file()]:
+        raise DataError(
+            f"dubai: '{missing[0]}' is missing; fetch the data set again (data/README.md)"
+        )
     places = tuple(f"tile{_number(p)}" for p in images)
     return Source(
         name="dubai",
@@ -77,9 +77,9 @@ def mask_classes(file: Path) -> UInt8[np.ndarray, "h w"]:
     """Class indices of one mask file, IGNORE where it is grey or black.
 
     Raises:
-        DataError: a colour that is none of the seven: says which, where and how often.
+        DataError: a colour is none of the seven; says which, where and how often.
     """
-    return colours.indices(_image(file), COLOURS, "dubai", file)
+    return painted(_image(file), COLOURS, "dubai", file)
 
 
 def _images(folder: Path) -> list[Path]:
@@ -89,9 +89,7 @@ def _images(folder: Path) -> list[Path]:
     if len(images) != 72:
         raise DataError(
             f"dubai: found {len(images)} of 72 images in '{folder}' "
-            "(Tile N/images/image_part_00P.jpg); run `fewlabels data dubai`, or set DATA_ROOT to "
-            "the folder that holds dubai_aerial "
-            "(data/README.md says how to get it by hand)"
+            f"(Tile N/images/image_part_00P.jpg); {way_out('dubai', FOLDER)}"
         )
     return images
 
@@ -103,3 +101,20 @@ def _number(image: Path) -> int:
 
 def _image(file: Path) -> UInt8[np.ndarray, "h w 3"]:
     return np.asarray(opened("dubai", file).convert("RGB"))
+
+
+DECLARATION = Declaration(
+    name="dubai",
+    find=source,
+    notice="The images are the 72 Dubai aerial images (Humans in the Loop, MBRSC; CC0).",
+    citation="Humans in the Loop and Mohammed Bin Rashid Space Centre 2020, "
+    "https://www.kaggle.com/datasets/humansintheloop/semantic-segmentation-of-aerial-imagery",
+    licence="CC0 1.0, as stated by the publisher on Kaggle",
+    folder=FOLDER,
+    download=Download(
+        members=("Tile */images/image_part_*.jpg", "Tile */masks/image_part_*.png"),
+        kaggle="humansintheloop/semantic-segmentation-of-aerial-imagery",
+        manifest="dubai_manifest.txt",
+    ),
+    overlaps=OVERLAPS,
+)

@@ -1,12 +1,12 @@
-"""A folder of one's own: images and masks of the same name, and a list of classes.
+"""A folder of the user's own: images and masks of the same name, and a list of classes.
 
     folder/classes.json    {"classes": ["water", "road"], "void": [255]}
     folder/images/PLACE/NAME.png|jpg|tif     RGB or grey, 8 bit
     folder/masks/PLACE/NAME.png              8 bit, a pixel's value is its class
 
-Images in one sub-folder of images/ show one place and are never split between training and test;
-an image directly under images/ is a place of its own. Mask values in `void` (255 when the file
-does not say) carry no class.
+Images in one sub-folder of images/ show one site and are never split between training and test;
+an image directly under images/ is a site of its own. Mask values in `void` (255 by default) carry
+no class.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from fewlabels.data.source import Source, fingerprint_files, opened
+from fewlabels.data.source import Declaration, Source, fingerprint_files, opened
 from fewlabels.types import IGNORE, DataError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
@@ -23,10 +23,10 @@ FOLDS = 5
 
 
 def source(root: Path) -> Source:
-    """The pairs of image and mask in `root`, in at most five folds of whole places.
+    """The pairs of image and mask in `root`, in at most five folds of whole sites.
 
     Raises:
-        DataError: the layout, `classes.json` or a pair is not as the module says.
+        DataError: the layout, `classes.json` or a pair is not as this module says.
     """
     classes, void = _classes(root / "classes.json")
     images = sorted(p for p in (root / "images").glob("**/*") if p.suffix.lower() in SUFFIXES)
@@ -102,3 +102,8 @@ def _mask(file: Path, void: tuple[int, ...]) -> UInt8[np.ndarray, "h w"]:
     mask = np.array(image, dtype=np.uint8)
     mask[np.isin(mask, void)] = IGNORE
     return mask
+
+
+DECLARATION = Declaration(
+    name="folder", find=source, notice="The images are from a folder of the user's own."
+)

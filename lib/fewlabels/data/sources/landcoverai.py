@@ -3,11 +3,11 @@
     landcover_ai/images/NAME.tif    8-bit RGB, 0.25 or 0.5 m a pixel
     landcover_ai/masks/NAME.tif     a pixel's value is its class, 0 to 4
 
-A file's name is that of the map sheet it shows (1:5 000, Polish coordinate system 1992), so it
-says where the ground is. An orthophoto is a rectangle around its sheet: orthophotos of sheets that
-touch, at an edge or a corner, show partly the same ground. The published split draws chips at
-random, so a test chip lies beside training chips; here whole sheets are on one side, and sheets
-that touch are on the same side.
+A file is named after the map sheet it shows (1:5 000, Polish coordinate system 1992), so its name
+says where the ground is. An orthophoto is a rectangle around its sheet, so orthophotos of sheets
+that touch, at an edge or a corner, show partly the same ground. The published split draws chips at
+random, so a test chip lies beside training chips. Here a sheet, and all sheets that touch it, are
+on one side.
 
 Source: Boguszewski et al. 2021, https://arxiv.org/abs/2005.02264; https://landcover.ai.linuxpolska.com
 """
@@ -21,7 +21,7 @@ from jaxtyping import UInt8
 
 from fewlabels.data import chips
 from fewlabels.data.download import Download
-from fewlabels.data.source import Source
+from fewlabels.data.source import Declaration, Source, way_out
 from fewlabels.types import DataError
 
 CLASSES = ("background", "building", "woodland", "water", "road")
@@ -64,37 +64,19 @@ SHEETS = tuple(
 """The 41 sheets, in order of their names' parts."""
 
 
-def archive() -> Download:
-    """The zip file of the project's own site; nothing is fetched yet.
-
-    Source of the MD5: TorchGeo's loader of this data set, torchgeo/datasets/landcoverai.py
-    """
-    return Download(
-        address="https://landcover.ai.linuxpolska.com/download/landcover.ai.v1.zip",
-        md5="3268c89070e8734b4e91d531c0617e03",
-    )
-
-
 def source(root: Path) -> Source:
     """The chips of the 41 orthophotos in `root`/landcover_ai, in five folds of whole sheets.
 
     Raises:
         DataError: an orthophoto or a mask is missing, unknown, or not of its pair's size.
     """
-    cut = chips.cut("landcoverai", _sheets(root / FOLDER), CHIP, _classes, masks="L")
-    together = groups(SHEETS)
-    return Source(
-        name="landcoverai",
-        classes=CLASSES,
-        synthetic=False,
-        ids=cut.ids,
-        places=cut.places,
-        folds=tuple(
-            tuple(sheet for group in together[i::FOLDS] for sheet in group) for i in range(FOLDS)
-        ),
-        fingerprint=cut.fingerprint,
-        decode=cut.decode,
+    advice = way_out("landcoverai", FOLDER)
+    sheets = chips.sheets(
+        "landcoverai", root / FOLDER, "images/*.tif", ["masks/*.tif"], SHEETS, advice
     )
+    together = groups(SHEETS)
+    folds = tuple(tuple(s for group in together[i::FOLDS] for s in group) for i in range(FOLDS))
+    return chips.source("landcoverai", CLASSES, sheets, CHIP, _classes, folds=folds, masks="L")
 
 
 def cell(sheet: str) -> tuple[int, int]:
@@ -128,30 +110,6 @@ def _touch(one: str, other: str) -> bool:
     return max(abs(a - b) for a, b in zip(cell(one), cell(other), strict=True)) <= 1
 
 
-def _sheets(folder: Path) -> list[chips.Sheet]:
-    images = {file.stem: file for file in sorted(folder.glob("**/images/*.tif"))}
-    for name, file in images.items():
-        if name not in SHEETS:
-            raise DataError(
-                f"landcoverai: '{file}' is none of the 41 orthophotos of version 1, so its "
-                "place is unknown; move it away, or use it as a data set of your own (`folder`)"
-            )
-    if missing := [name for name in SHEETS if name not in images]:
-        raise DataError(
-            f"landcoverai: found {len(images)} of 41 orthophotos in '{folder}' (images/NAME.tif), "
-            f"{missing[0]}.tif is missing; run `fewlabels data landcoverai`, or set DATA_ROOT to "
-            f"the folder that holds {FOLDER} (data/README.md says how to get it by hand)"
-        )
-    masks = {name: file.parents[1] / "masks" / file.name for name, file in images.items()}
-    sheets = [chips.Sheet(name, images[name], masks[name]) for name in SHEETS]
-    for sheet in sheets:
-        if not sheet.mask.is_file():
-            raise DataError(
-                f"landcoverai: image '{sheet.image}' has no mask; expected '{sheet.mask}'"
-            )
-    return sheets
-
-
 def _classes(mask: UInt8[np.ndarray, "h w"], file: Path) -> UInt8[np.ndarray, "h w"]:
     if mask.max() >= len(CLASSES):
         wrong = sorted(set(np.unique(mask).tolist()) - set(range(len(CLASSES))))
@@ -160,3 +118,19 @@ def _classes(mask: UInt8[np.ndarray, "h w"], file: Path) -> UInt8[np.ndarray, "h
             f"to {len(CLASSES) - 1} ({', '.join(CLASSES)})"
         )
     return mask
+
+
+DECLARATION = Declaration(
+    name="landcoverai",
+    find=source,
+    notice="The images are chips of 41 aerial orthophotos of Poland (LandCover.ai v1; "
+    "CC BY-NC-SA).",
+    citation="Boguszewski et al. 2021, https://arxiv.org/abs/2005.02264",
+    licence="CC BY-NC-SA 4.0",
+    folder=FOLDER,
+    download=Download(
+        members=("images/*.tif", "masks/*.tif"),
+        address="https://landcover.ai.linuxpolska.com/download/landcover.ai.v1.zip",
+        md5="3268c89070e8734b4e91d531c0617e03",  # from torchgeo/datasets/landcoverai.py
+    ),
+)
