@@ -37,11 +37,9 @@ def pairs():
 
 def empty(size: int) -> Canvas:
     """Bare grass of one grey, flat."""
-    return Canvas(
-        np.full((size, size), GRASS, np.uint8),
-        np.full((size, size, 3), 0.5),
-        np.zeros((size, size)),
-    )
+    canvas = synthetic.blank(np.random.default_rng(0), synthetic.style(0, 0), size)
+    canvas.paint(..., GRASS, 0.5)
+    return canvas
 
 
 def digest(seed: int, index: int) -> str:
@@ -111,40 +109,38 @@ def test_flat_ground_has_no_shadow():
 
 def test_shadow_darkens_the_image_and_leaves_the_mask():
     canvas = empty(64)
+    canvas = replace(canvas, look=replace(canvas.look, sun=(0.0, 1.0), slope=1.0))
     canvas.height[:, 30:34] = 12.0
     before = canvas.mask.copy()
-    look = replace(synthetic.style(0, 0), sun=(0.0, 1.0), slope=1.0)
-    image = synthetic.develop(np.random.default_rng(0), canvas, look)
+    image = synthetic.develop(canvas)
     assert image[:, 20:28].mean() < 0.65 * image[:, 40:48].mean()
     assert (canvas.mask == before).all()
 
 
 def test_a_car_changes_the_image_but_stays_road():
     canvas = empty(128)
-    rng = np.random.default_rng(0)
-    plan = layout.frame(rng, 128, 0.3, bend=5)
+    plan = layout.frame(canvas.rng, 128, 0.3, bend=5)
     road = np.ones((128, 128), bool)
     canvas.paint(road, ROAD, 0.5)
-    scenery.paint_cars(rng, canvas, plan, np.array([-20.0, 20.0]), road)
+    scenery.paint_cars(canvas, plan, np.array([-20.0, 20.0]), road)
     assert (canvas.colour != 0.5).any()
     assert (canvas.mask == ROAD).all()
 
 
 def test_pools_and_buildings_take_free_ground_only():
-    canvas, rng = empty(64), np.random.default_rng(0)
+    canvas = empty(64)
     axes = (np.array([32.0, 32.0]), np.array([1.0, 0.0]), np.array([0.0, 1.0]))
     canvas.mask[32, 32] = WATER
-    scenery.paint_pool(rng, canvas, axes)
-    built = scenery.paint_building(rng, canvas, axes, (20, 14), np.full(3, 0.5), False)
+    scenery.paint_pool(canvas, axes)
+    built = scenery.paint_building(canvas, axes, (20, 14), np.full(3, 0.5), False)
     assert not built
     assert (canvas.mask == GRASS).sum() == 64 * 64 - 1
 
 
 def test_no_tree_grows_where_the_chance_is_zero_and_a_wood_where_it_is_one():
-    look = synthetic.style(0, 0)
     for chance, least, most in ((0.0, 0.0, 0.0), (1.0, 0.6, 1.0)):
         canvas = empty(128)
-        scenery.paint_trees(np.random.default_rng(0), canvas, np.full((128, 128), chance), look)
+        scenery.paint_trees(canvas, np.full((128, 128), chance))
         assert least <= (canvas.mask == TREE).mean() <= most
 
 

@@ -1,12 +1,10 @@
 """Procedural aerial scenes with dense truth, each a pure function of (seed, index).
 
 The scenes are synthetic: they show that code works and how methods compare where the truth is
-known, not how well a network maps real ground. Every pixel carries a class; none is IGNORE.
-Classes share colours on purpose: a ploughed field is soil, a flat roof is asphalt, a tin roof is a
-pool, and a shadow darkens the ground without changing its class. The rare class is `pool`:
-under 1 % of the pixels, in about nine scenes of ten.
-
-Every common class has 5 to 30 % of the pixels of the default set.
+known, not how well a network maps real ground. Every pixel carries a class. Classes share colours
+on purpose: a ploughed field is soil, a flat roof is asphalt, a tin roof is a pool, and a shadow
+darkens the ground without changing its class. Common classes have 5 to 30 % of the pixels each;
+the rare class, `pool`, has under 1 %, in about nine scenes of ten.
 """
 
 import hashlib
@@ -27,8 +25,7 @@ from fewlabels.data.synthetic.scenery import CLASSES, FIELD, GRASS, SOIL, Canvas
 SCENES, PLACES, FOLDS = 40, 10, 5
 SMALLEST = 64
 FINGERPRINT = "dc3cf21964ccddbc6af07313bc9c3b34a42f189e16f6084247cb4f09536ecbc8"
-"""Of the pixels of all scenes: whoever changes a pixel changes it. (It is the SHA-256 of the first
-generator's text.)"""
+"""Identifies the pixels of all scenes: change it whenever one of them changes."""
 
 SOILS = np.array([[0.66, 0.57, 0.44], [0.6, 0.43, 0.32], [0.56, 0.51, 0.45], [0.47, 0.38, 0.29]])
 WATERS = np.array([[0.2, 0.27, 0.19], [0.15, 0.2, 0.21], [0.32, 0.42, 0.4], [0.52, 0.46, 0.36]])
@@ -60,23 +57,19 @@ def scene(seed: int, index: int, size: int = 256) -> Pair:
     """The image u8[size size 3] and mask u8[size size] of one scene: equal arguments, equal bytes.
 
     Pixels keep their size on the ground, so a larger scene shows more ground. Scenes whose index
-    is equal modulo 10 show one place: they share sun, season, roofs, density of settlement and,
+    is equal modulo 10 show one site: they share sun, season, roofs, density of settlement and,
     about, colours.
 
     Raises:
         ValueError: a negative seed or index, or a size under 64.
     """
-    _check(seed, index, size)
-    rng = _generator(seed, f"scene {index}")
-    look = visit(rng, style(seed, index % PLACES))
-    canvas = ground(rng, look, size)
-    return develop(rng, canvas, look), canvas.mask
-
-
-def _check(seed: int, index: int, size: int) -> None:
     for name, found, least in (("seed", seed, 0), ("index", index, 0), ("size", size, SMALLEST)):
         if found < least:
             raise ValueError(f"{name} of a synthetic scene is {found}; it must be at least {least}")
+    rng = _generator(seed, f"scene {index}")
+    canvas = blank(rng, visit(rng, style(seed, index % PLACES)), size)
+    paint_scene(canvas)
+    return develop(canvas), canvas.mask
 
 
 def _generator(seed: int, identity: str) -> Rng:
@@ -85,7 +78,7 @@ def _generator(seed: int, identity: str) -> Rng:
 
 
 def style(seed: int, place: int) -> Style:
-    """The season, colours, density and light of a place."""
+    """The season, colours, density and light of a site."""
     rng = _generator(seed, f"place {place}")
     dry = rng.uniform(0.1, 0.5)
     azimuth = rng.uniform(0, 2 * pi)
@@ -111,7 +104,7 @@ def style(seed: int, place: int) -> Style:
 
 
 def visit(rng: Rng, place: Style) -> Style:
-    """A place on one day: growth, ground, water and exposure differ between its scenes."""
+    """A site on one day: growth, ground, water and exposure differ between its scenes."""
     exposure, lush = rng.uniform(0.85, 1.15, 2)
     return replace(
         place,
@@ -128,26 +121,31 @@ def _mixed(rng: Rng, colours: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " 3
     return (rng.dirichlet(np.full(len(colours), 0.4))[:, None] * colours).sum(0)
 
 
-def ground(rng: Rng, look: Style, size: int) -> Canvas:
+def blank(rng: Rng, look: Style, size: int) -> Canvas:
+    """A canvas on which nothing is painted."""
+    mask = np.zeros((size, size), np.uint8)
+    return Canvas(rng, look, mask, np.zeros((size, size, 3)), np.zeros((size, size)))
+
+
+def paint_scene(canvas: Canvas) -> None:
     """Everything that stands on the ground of a scene, from the soil up to the trees."""
-    canvas = Canvas(
-        np.zeros((size, size), np.uint8), np.zeros((size, size, 3)), np.zeros((size, size))
-    )
+    rng, look, noise, size = canvas.rng, canvas.look, canvas.noise, canvas.size
     plan = layout.frame(rng, size, look.angle + rng.normal(0, 0.3), bend=12)
-    settled = village(rng, look, size)
-    scenery.paint_ground(rng, canvas, look)
-    border = scenery.paint_parcels(rng, canvas, ~settled, plan, look)
-    depth = scenery.paint_water(rng, canvas, waters(rng, size), look)
-    verge = roads(rng, canvas, plan, settled & (depth < 0), look)
-    scenery.paint_trees(rng, canvas, trees(rng, canvas, look, settled, border, verge, depth), look)
-    return canvas
-
-
-def village(rng: Rng, look: Style, size: int) -> Where:
-    """Where the ground is settled: a smooth region of about the place's share."""
-    region = layout.noise(rng, size, 110) + 0.25 * layout.noise(rng, size, 40)
+    region = noise(110) + 0.25 * noise(40)
     share = np.clip(rng.normal(look.settled, 0.15), 0.1, 0.9)
-    return region > np.quantile(region, 1 - share)
+    settled = region > np.quantile(region, 1 - share)
+    scenery.paint_ground(canvas)
+    border = scenery.paint_parcels(canvas, ~settled, plan)
+    depth = scenery.paint_water(canvas, waters(rng, size))
+    verge = roads(canvas, plan, settled & (depth < 0))
+
+    garden = 0.07 + 0.15 * ((verge > 0) & (verge < 6))
+    hedge = 0.01 + 0.3 * ((border < 4) & (noise(70) > 0.2))
+    wood = noise(60)
+    wood = wood > np.quantile(wood, 1 - look.wooded)
+    chance = np.where(settled, np.where(wood, 0.4, garden), np.where(wood, 0.95, hedge))
+    chance = np.where((depth > -14) & (depth < 0), 0.35, chance)
+    scenery.paint_trees(canvas, chance * np.isin(canvas.mask, (GRASS, FIELD, SOIL)))
 
 
 def waters(rng: Rng, size: int) -> Plane:
@@ -162,40 +160,20 @@ def waters(rng: Rng, size: int) -> Plane:
     return depth
 
 
-def roads(rng: Rng, canvas: Canvas, plan: Frame, land: Where, look: Style) -> Plane:
+def roads(canvas: Canvas, plan: Frame, land: Where) -> Plane:
     """Streets and houses on settled land, mostly a main road; returns pixels from the kerb."""
+    rng = canvas.rng
     u, v = plan.coordinates()
     streets, crossings = (layout.cuts(rng, plan.size, *gap) for gap in ((74, 100), (130, 250)))
     kerb = rng.uniform(4, 5.5)
     verge = np.minimum(layout.nearest(u, streets), layout.nearest(v, crossings)) - kerb
     paved = land & (verge < 0)
-    scenery.paint_street(rng, canvas, paved, look)
-    scenery.paint_cars(rng, canvas, plan, streets, paved)
+    scenery.paint_street(canvas, paved)
+    scenery.paint_cars(canvas, plan, streets, paved)
     if rng.random() < 0.8:
-        course = layout.frame(rng, plan.size, rng.uniform(0, pi), bend=20)
-        scenery.paint_highway(rng, canvas, course, look)
-    scenery.paint_village(rng, canvas, plan, streets, land, look)
+        scenery.paint_highway(canvas, layout.frame(rng, plan.size, rng.uniform(0, pi), bend=20))
+    scenery.paint_village(canvas, plan, streets, land)
     return verge
-
-
-def trees(
-    rng: Rng,
-    canvas: Canvas,
-    look: Style,
-    settled: Where,
-    border: Plane,
-    verge: Plane,
-    depth: Plane,
-) -> Plane:
-    """Chance of a tree a cell: woods, gardens, avenues, hedges and river banks."""
-    size = len(canvas.mask)
-    garden = 0.07 + 0.15 * ((verge > 0) & (verge < 6))
-    hedge = 0.01 + 0.3 * ((border < 4) & (layout.noise(rng, size, 70) > 0.2))
-    wood = layout.noise(rng, size, 60)
-    wood = wood > np.quantile(wood, 1 - look.wooded)
-    chance = np.where(settled, np.where(wood, 0.4, garden), np.where(wood, 0.95, hedge))
-    chance = np.where((depth > -14) & (depth < 0), 0.35, chance)
-    return chance * np.isin(canvas.mask, (GRASS, FIELD, SOIL))
 
 
 def shadows(height: Plane, sun: tuple[float, float], slope: float) -> Where:
@@ -210,17 +188,17 @@ def shadows(height: Plane, sun: tuple[float, float], slope: float) -> Where:
     return dark
 
 
-def develop(rng: Rng, canvas: Canvas, look: Style) -> UInt8[np.ndarray, "h w 3"]:
+def develop(canvas: Canvas) -> UInt8[np.ndarray, "h w 3"]:
     """The photograph of a canvas: relief, shadow, texture, uneven light, haze, blur and noise."""
-    size = len(canvas.mask)
+    rng, look, size = canvas.rng, canvas.look, canvas.size
     down, right = (np.clip(slope, -1, 1) for slope in np.gradient(canvas.height))
     relief = np.clip(1 + 0.45 * (down * look.sun[0] + right * look.sun[1]), 0.55, 1.45)
     dark = gaussian_filter(1.0 * shadows(canvas.height, look.sun, look.slope), 0.7)
-    grain = sum(0.035 * layout.noise(rng, size, scale) for scale in (2, 6, 20))
+    grain = sum(0.035 * canvas.noise(scale) for scale in (2, 6, 20))
     grain *= ROUGH[canvas.mask]
     y, x = np.linspace(-1, 1, size)[:, None], np.linspace(-1, 1, size)
     uneven = 1 + rng.normal(0, 0.05) * y + rng.normal(0, 0.05) * x
-    clouds = 1 + 0.1 * layout.noise(rng, size, 120)
+    clouds = 1 + 0.1 * canvas.noise(120)
     light = (relief * (1 + grain) * uneven * clouds)[..., None] * (1 - dark[..., None] * SHADE)
     image = gaussian_filter(canvas.colour * light, (0.7, 0.7, 0)) * look.balance
     image = image * (1 - look.haze) + look.haze + rng.normal(0, 0.012, image.shape)

@@ -1,7 +1,4 @@
-"""Where things lie in a synthetic scene: turned and bent coordinates, cuts, boxes and noise.
-
-Lengths are in pixels.
-"""
+"""Geometry of a synthetic scene: turned and bent coordinates, cuts, boxes and noise, in pixels."""
 
 from dataclasses import dataclass
 from math import cos, hypot, pi, sin
@@ -15,20 +12,21 @@ Rng = np.random.Generator
 Plane = Float[np.ndarray, "h w"]
 Points = Float[np.ndarray, " n"]
 Vector = Float[np.ndarray, " 2"]
+Axes = tuple[Vector, Vector, Vector]
 Pixels = tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]
+Wave = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Frame:
     """The image turned by `angle` (radians) and bent: u runs across the streets, v along them.
 
-    Attributes:
-        waves: (height, length, phase) of the wave that bends u, and of the one that bends v.
+    `waves` are (height, length, phase) of the wave that bends u, and of the one that bends v.
     """
 
     size: int
     angle: float
-    waves: tuple[tuple[float, float, float], tuple[float, float, float]]
+    waves: tuple[Wave, Wave]
 
     def coordinates(self) -> tuple[Plane, Plane]:
         """The (u, v) of every pixel; (0, 0) is the middle of the image before it is bent."""
@@ -38,26 +36,26 @@ class Frame:
         return u, v + _wave(u, self.waves[1])
 
     def locate(self, u: float, v: float) -> Vector:
-        """The (row, column) of a point given as (u, v): the exact inverse of `coordinates`."""
+        """The (row, column) of a point (u, v): the exact inverse of `coordinates`."""
         v = v - _wave(u, self.waves[1])
         u = u - _wave(v, self.waves[0])
         x, y = cos(self.angle) * u - sin(self.angle) * v, sin(self.angle) * u + cos(self.angle) * v
         return np.array([y, x]) + self.size / 2
 
-    def axes(self, u: float, v: float) -> tuple[Vector, Vector, Vector]:
+    def axes(self, u: float, v: float) -> Axes:
         """The (row, column) of a point, with unit vectors along and across the street there."""
         ahead = self.locate(u, v + 1) - self.locate(u, v - 1)
         along = ahead / hypot(*ahead)
         return self.locate(u, v), along, np.array([-along[1], along[0]])
 
 
-def _wave(at, shape: tuple[float, float, float]):
+def _wave(at, shape: Wave):
     height, length, phase = shape
     return height * np.sin(2 * pi / length * at + phase)
 
 
 def frame(rng: Rng, size: int, angle: float, bend: float) -> Frame:
-    """A frame whose lines leave their course by up to `bend` pixels."""
+    """Draw a frame whose lines leave their course by up to `bend` pixels."""
     first, second = (
         (bend * rng.uniform(0.4, 1), rng.uniform(180, 420), rng.uniform(0, 2 * pi)) for _ in "uv"
     )
@@ -65,7 +63,7 @@ def frame(rng: Rng, size: int, angle: float, bend: float) -> Frame:
 
 
 def noise(rng: Rng, size: int, scale: float) -> Plane:
-    """Smooth noise of mean about 0 and deviation about 1, in blobs about `scale` pixels wide."""
+    """Draw smooth noise of mean about 0 and deviation about 1, in blobs about `scale` wide."""
     step = max(1, int(scale / 3))
     sigma = scale / step / 2.5
     coarse = rng.standard_normal((size // step + 3, size // step + 3))
@@ -74,13 +72,13 @@ def noise(rng: Rng, size: int, scale: float) -> Plane:
 
 
 def cuts(rng: Rng, size: int, narrow: float, wide: float) -> Points:
-    """Rising positions from edge to edge of a turned image, `narrow` to `wide` pixels apart."""
+    """Draw rising positions across a turned image, `narrow` to `wide` pixels apart."""
     steps = rng.uniform(narrow, wide, int(1.6 * size / narrow) + 3)
     return np.cumsum(steps) - 0.8 * size - rng.uniform(wide, 2 * wide)
 
 
 def nearest(at: Plane, positions: Points) -> Plane:
-    """Distance in pixels from each value to the nearest of the positions, which rise."""
+    """Distance from each value to the nearest of the positions, which rise."""
     after = np.clip(np.searchsorted(positions, at), 1, len(positions) - 1)
     return np.minimum(np.abs(at - positions[after - 1]), np.abs(at - positions[after]))
 
