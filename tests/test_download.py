@@ -23,7 +23,7 @@ import pytest
 from tqdm import tqdm
 
 from fewlabels.data import registry
-from fewlabels.data.download import Download, File, fetch
+from fewlabels.data.download import Download, fetch
 from fewlabels.data.sources import deepglobe, dubai, landcoverai
 from fewlabels.types import DataError, DiskFullError, PlaceError
 
@@ -33,7 +33,7 @@ FILES = {
     for name in ("images/part.jpg", "masks/part.png")
 }
 MEMBERS = ("Tile */images/part.jpg", "Tile */masks/part.png")
-LISTED = tuple(File(path, hashlib.md5(data).hexdigest(), len(data)) for path, data in FILES.items())
+LISTED = [(hashlib.md5(data).hexdigest(), len(data), path) for path, data in FILES.items()]
 DOWNLOAD = Download(MEMBERS, kaggle="owner/set", manifest="listed")
 STORAGE = "http://storage.example/archive.zip?signature=secret"
 
@@ -121,9 +121,10 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture(autouse=True)
 def manifest(monkeypatch):
     """The manifest that DOWNLOAD names; that of Dubai stays its own."""
-    own = Download.files.fget
-    files = property(lambda self: LISTED if self.manifest == "listed" else own(self))
-    monkeypatch.setattr(Download, "files", files)
+    own = Download.files
+    monkeypatch.setattr(
+        Download, "files", lambda self: LISTED if self.manifest == "listed" else own(self)
+    )
 
 
 @pytest.fixture
@@ -448,12 +449,11 @@ def test_landcoverai_s_address_is_that_of_version_1_over_https():
 
 
 def test_dubai_lists_nine_images_and_nine_masks_in_each_of_eight_tiles():
-    paths = [file.path for file in dubai.DECLARATION.download.files]
-    parts = range(1, 10)
-    assert sorted(paths) == sorted(
+    files = list(dubai.DECLARATION.download.files())
+    assert sorted(path for _, _, path in files) == sorted(
         f"Tile {tile}/{kind}/image_part_{part:03}.{suffix}"
         for tile in range(1, 9)
         for kind, suffix in (("images", "jpg"), ("masks", "png"))
-        for part in parts
+        for part in range(1, 10)
     )
-    assert all(len(file.md5) == 32 and file.size > 0 for file in dubai.DECLARATION.download.files)
+    assert all(len(md5) == 32 and size > 0 for md5, size, _ in files)

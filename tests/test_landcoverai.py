@@ -117,11 +117,11 @@ def test_an_unknown_orthophoto_is_refused(landcoverai_root: Path):
         load(landcoverai_root)
 
 
-def test_a_value_that_is_no_class_is_named_with_its_file(landcoverai_root: Path):
+def test_a_value_that_is_no_class_is_named_with_its_chip(landcoverai_root: Path):
     mask = np.zeros((36, 50), np.uint8)
     mask[20, 20:22] = (5, 9)
     geotiff(file(landcoverai_root, "masks"), mask)
-    with pytest.raises(DataError, match=rf"masks/{FIRST}\.tif'.*\[5, 9\].*0 to 4 \(background"):
+    with pytest.raises(DataError, match=rf"'{FIRST}_r01c01': mask values \[5, 9\].*0 to 4"):
         load(landcoverai_root)
     assert list((landcoverai_root / "cache").iterdir()) == []
 
@@ -161,10 +161,13 @@ def test_one_orthophoto_is_decoded_once_and_one_is_held(
     from fewlabels.data import chips
 
     decoded: list[str] = []
-    raster = chips._raster
-    monkeypatch.setattr(
-        chips, "_raster", lambda name, file, mode: decoded.append(file) or raster(name, file, mode)
-    )
+    opened = chips.opened
+
+    def seen(name: str, file: Path, kind: str) -> Image.Image:
+        decoded.extend([file] * (kind != "header"))
+        return opened(name, file, kind)
+
+    monkeypatch.setattr(chips, "opened", seen)
     load(landcoverai_root)
     assert len(decoded) == len(set(decoded)) == 82
 

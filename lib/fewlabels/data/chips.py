@@ -6,9 +6,7 @@ needed does not grow with their number.
 """
 
 import hashlib
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -78,19 +76,18 @@ def source(
     classes: tuple[str, ...],
     sheets: Sequence[Sheet],
     side: int,
-    read: Callable[[UInt8[np.ndarray, "h w *c"], Path], UInt8[np.ndarray, "h w"]],
+    read: Callable[[UInt8[np.ndarray, "h w 3"], Path], UInt8[np.ndarray, "h w"]] | None = None,
     *,
     folds: Folds,
     validation: Folds | None = None,
-    masks: str = "RGB",
 ) -> Source:
     """The data set of all whole chips, in the order of sheets, rows and columns.
 
     Args:
         side: of a chip in pixels.
-        read: from a chip of a mask as it is stored, and the mask's file, to class indices.
+        read: from a chip of a painted mask, and the mask's file, to class indices; None where a
+            mask's values are its classes.
         folds, validation: see `Source`.
-        masks: how the masks are stored: "RGB", or "L" where a pixel's value is its class.
 
     Raises:
         DataError: a file does not open, an image and its mask differ in size, or an image is
@@ -100,14 +97,17 @@ def source(
 
     @lru_cache(maxsize=1)
     def decoded(sheet: Sheet) -> tuple[Image.Image, Image.Image]:
-        return _raster(name, sheet.image, "RGB"), _raster(name, sheet.mask, masks)
+        image = opened(name, sheet.image, "RGB").convert("RGB")
+        if read is None:
+            return image, opened(name, sheet.mask, "classes")
+        return image, opened(name, sheet.mask, "RGB").convert("RGB")
 
     def decode(index: int) -> Pair:
         sheet, row, column = chips[index]
         left, top = column * side, row * side
         box = (left, top, left + side, top + side)
         image, mask = (np.asarray(part.crop(box)) for part in decoded(sheet))
-        return image, read(mask, sheet.mask)
+        return image, read(mask, sheet.mask) if read else mask
 
     return Source(
         name=name,
@@ -160,10 +160,9 @@ def _fingerprint(sheets: Sequence[Sheet], side: int) -> str:
 
 def _whole(name: str, sheet: Sheet, side: int) -> Iterator[tuple[int, int]]:
     """Row and column of each whole chip, from the files' headers."""
-    with _of_any_size():
-        (width, height), (across, down) = (
-            opened(name, file, pixels=False).size for file in (sheet.image, sheet.mask)
-        )
+    (width, height), (across, down) = (
+        opened(name, file, "header").size for file in (sheet.image, sheet.mask)
+    )
     if (width, height) != (across, down):
         raise DataError(
             f"{name}: image '{sheet.image}' is {height} x {width} pixels and its mask {down} x "
@@ -175,25 +174,3 @@ def _whole(name: str, sheet: Sheet, side: int) -> Iterator[tuple[int, int]]:
             f"{side} x {side}; it must be the published file, not a part or a smaller copy"
         )
     return product(range(height // side), range(width // side))
-
-
-def _raster(name: str, file: Path, mode: str) -> Image.Image:
-    with _of_any_size():
-        image = opened(name, file)
-    wanted, said = {
-        "RGB": (("RGB", "RGBA", "P"), "RGB"),
-        "L": (("L", "P"), "grey, its values classes"),
-    }[mode]
-    if image.mode not in wanted:
-        raise DataError(
-            f"{name}: '{file}' has pixels of kind {image.mode}; it must be 8-bit {said}"
-        )
-    return image.convert("RGB") if mode == "RGB" and image.mode != "RGB" else image
-
-
-@contextmanager
-def _of_any_size() -> Iterator[None]:
-    """Pillow warns of files above 89 million pixels; an orthophoto may have more."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        yield

@@ -32,15 +32,6 @@ TIMEOUT = 30
 
 
 @dataclass(frozen=True)
-class File:
-    """A file of a data set: its path in the data set's folder, its MD5 and its size in bytes."""
-
-    path: str
-    md5: str
-    size: int
-
-
-@dataclass(frozen=True)
 class Download:
     """Where the archive of a public data set is, and what is needed of it.
 
@@ -106,31 +97,25 @@ def _is_there(download: Download, target: Path) -> bool:
     """Whether `target` holds the data set; an empty folder counts as absent."""
     if not target.exists() or not any(target.iterdir()):
         return False
-    if fault := _fault(download.files, target, hashed=False):
+    if fault := _fault(download, target, hashed=False):
         raise DataError(f"it is there, but {fault}; move it away to download it anew")
     return True
 
 
-def _fault(files: tuple[File, ...], folder: Path, *, hashed: bool) -> str | None:
+def _fault(download: Download, folder: Path, *, hashed: bool) -> str | None:
     """What is wrong with the first bad file at or below `folder`, and how many are bad."""
-    if not files:
-        return None
-    first = files[0].path
-    found = folder.glob(f"**/{glob.escape(first)}")
-    top = min(found, key=lambda path: len(path.parts), default=folder / first)
-    top = top.parents[first.count("/")]
-    faults = [fault for file in files if (fault := _file_fault(file, top, hashed))]
-    return f"{faults[0]} ({len(faults)} of {len(files)} files)" if faults else None
-
-
-def _file_fault(file: File, folder: Path, hashed: bool) -> str | None:
-    path = folder / file.path
-    if not path.is_file():
-        return f"'{file.path}' is missing"
-    if path.stat().st_size != file.size:
-        return f"'{file.path}' has {path.stat().st_size} bytes, not {file.size}"
-    md5 = pooch.file_hash(path, alg="md5") if hashed else file.md5
-    return None if md5 == file.md5 else f"'{file.path}' has MD5 {md5}, not {file.md5}"
+    listed = list(download.files())
+    depth = listed[0][2].count("/") + 1 if listed else 0
+    there = {"/".join(file.parts[-depth:]): file for file in folder.rglob("*") if file.is_file()}
+    faults = []
+    for md5, size, path in listed:
+        if not (file := there.get(path)):
+            faults.append(f"'{path}' is missing")
+        elif (found := file.stat().st_size) != size:
+            faults.append(f"'{path}' has {found} bytes, not {size}")
+        elif hashed and (found := pooch.file_hash(file, alg="md5")) != md5:
+            faults.append(f"'{path}' has MD5 {found}, not {md5}")
+    return f"{faults[0]} ({len(faults)} of {len(listed)} files)" if faults else None
 
 
 def _install(download: Download, target: Path) -> None:
@@ -149,7 +134,7 @@ def _install(download: Download, target: Path) -> None:
         store.fetch(archive.name, downloader=bring)
         with whole_folder(target) as scratch:
             _extract(archive, scratch, download.members)
-            if fault := _fault(download.files, scratch, hashed=True):
+            if fault := _fault(download, scratch, hashed=True):
                 raise DataError(f"in the archive {fault}; nothing is kept")
     except ValueError as error:  # what pooch raises for a wrong hash
         raise DataError(f"the archive is not the known one ({error}); nothing is kept") from error

@@ -1,6 +1,7 @@
 """What a data set declares of itself, and what its loader finds before any pixel is decoded."""
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -14,6 +15,13 @@ from fewlabels.data.download import Download
 from fewlabels.types import DataError
 
 Pair = tuple[UInt8[np.ndarray, "h w c"], UInt8[np.ndarray, "h w"]]
+KINDS = {
+    "header": ((), ""),
+    "image": (("L", "RGB", "RGBA", "P"), "8-bit RGB or grey"),
+    "RGB": (("RGB", "RGBA", "P"), "8-bit RGB"),
+    "classes": (("L", "P", "1"), "8-bit grey, its values classes"),
+}
+"""Pillow's modes of what a file may hold, and the same in words."""
 Affine = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
@@ -125,16 +133,29 @@ def _content(file: Path, size: int, time: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def opened(name: str, file: Path, *, pixels: bool = True) -> Image.Image:
-    """Decode an image file of data set `name`; without `pixels`, read only its header.
+def opened(name: str, file: Path, kind: str) -> Image.Image:
+    """Decode an image file of data set `name`; of kind "header", only its size can be read.
+
+    Args:
+        kind: what the file must hold, one of KINDS.
 
     Raises:
-        DataError: it is no image, or a damaged one.
+        DataError: it is no image, a damaged one, or of another kind.
     """
+    modes, said = KINDS[kind]
     try:
-        with Image.open(file) as image:
-            if pixels:
-                image.load()
-            return image
+        with warnings.catch_warnings():  # of more than 89 million pixels: an orthophoto may have
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                if kind != "header":
+                    image.load()
     except (UnidentifiedImageError, OSError) as error:
         raise DataError(f"{name}: '{file}' does not open as an image ({error})") from error
+    if modes and image.mode not in modes:
+        raise DataError(f"{name}: '{file}' has pixels of kind {image.mode}; it must be {said}")
+    return image
+
+
+def colours(name: str, file: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """Decode an image in colour or grey to three bands."""
+    return np.asarray(opened(name, file, "image").convert("RGB"))

@@ -30,10 +30,11 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fewlabels.data.source import Declaration, Source, fingerprint_files, opened
+from fewlabels.data.source import Declaration, Source, colours, fingerprint_files, opened
 from fewlabels.types import IGNORE, DataError
 
 CLASSES = ("soil", "bedrock", "sand", "big rock")
@@ -83,7 +84,7 @@ def source(root: Path) -> Source:
     folder = _found(root)
     listed = [frame for name in (TRAIN, TEST) for frame in _listed(folder / name)]
     _check_listed(listed, folder)
-    train, test = _apart([f for f in listed if _labelled(_file(folder, "masks", f))])
+    train, test = _apart([f for f in listed if _is_labelled(_file(folder, "masks", f))])
     if not train or not test:
         raise DataError(
             f"ai4mars: of {len(listed)} frames listed in '{folder}', {len(train)} are left to "
@@ -99,7 +100,7 @@ def source(root: Path) -> Source:
         places=tuple(frame.sol for frame in frames),
         folds=(tuple(sorted({frame.sol for frame in test})),),
         fingerprint=fingerprint_files([folder / TRAIN, folder / TEST, *images, *masks], folder),
-        decode=lambda i: (_image(images[i]), _mask(masks[i])),
+        decode=lambda i: (_image(images[i]), np.asarray(_mask(masks[i]))),
         validation=(tuple(sol for group in _groups(train)[::VALIDATION] for sol in group),),
     )
 
@@ -171,30 +172,22 @@ def _file(folder: Path, kind: str, frame: Frame) -> Path:
     return folder / kind / f"{frame.id}{KINDS[kind]}"
 
 
-def _labelled(file: Path) -> bool:
-    return opened("ai4mars", file).getextrema() != (IGNORE, IGNORE)
+def _is_labelled(file: Path) -> bool:
+    return _mask(file).getextrema() != (IGNORE, IGNORE)
+
+
+def _mask(file: Path) -> Image.Image:
+    return opened("ai4mars", file, "classes")
 
 
 def _image(file: Path) -> UInt8[np.ndarray, "h w 1"]:
     """The frame's one band; the files hold it three times."""
-    image = opened("ai4mars", file)
-    bands = np.asarray(image if image.mode == "L" else image.convert("RGB"))
-    bands = bands.reshape(*bands.shape[:2], -1)
+    bands = colours("ai4mars", file)
     if (bands != bands[..., :1]).any():
         raise DataError(
             f"ai4mars: '{file}' is in colour; Navcam frames are grey, so this is another file"
         )
     return bands[..., :1]
-
-
-def _mask(file: Path) -> UInt8[np.ndarray, "h w"]:
-    image = opened("ai4mars", file)
-    if image.mode != "L":
-        raise DataError(
-            f"ai4mars: mask '{file}' has pixels of kind {image.mode}; it must be 8-bit grey, its "
-            "values classes"
-        )
-    return np.asarray(image)
 
 
 DECLARATION = Declaration(

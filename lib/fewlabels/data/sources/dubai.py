@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 
 from fewlabels.data.chips import painted
 from fewlabels.data.download import Download
-from fewlabels.data.source import Declaration, Source, fingerprint_files, opened, way_out
+from fewlabels.data.source import Declaration, Source, colours, fingerprint_files, way_out
 from fewlabels.types import IGNORE, DataError
 
 CLASSES = ("building", "land", "road", "vegetation", "water")
@@ -69,7 +69,7 @@ def source(root: Path) -> Source:
         places=places,
         folds=FOLDS,
         fingerprint=fingerprint_files([*images, *masks], images[0].parents[2]),
-        decode=lambda i: (_image(images[i]), mask_classes(masks[i])),
+        decode=lambda i: (colours("dubai", images[i]), mask_classes(masks[i])),
     )
 
 
@@ -79,7 +79,7 @@ def mask_classes(file: Path) -> UInt8[np.ndarray, "h w"]:
     Raises:
         DataError: a colour is none of the seven; says which, where and how often.
     """
-    return painted(_image(file), COLOURS, "dubai", file)
+    return painted(colours("dubai", file), COLOURS, "dubai", file)
 
 
 def _images(folder: Path) -> list[Path]:
@@ -97,10 +97,6 @@ def _images(folder: Path) -> list[Path]:
 def _number(image: Path) -> int:
     match = re.fullmatch(r"Tile (\d+)", image.parents[1].name)
     return int(match[1]) if match else 0
-
-
-def _image(file: Path) -> UInt8[np.ndarray, "h w 3"]:
-    return np.asarray(opened("dubai", file).convert("RGB"))
 
 
 DECLARATION = Declaration(

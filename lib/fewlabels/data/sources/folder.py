@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from fewlabels.data.source import Declaration, Source, fingerprint_files, opened
+from fewlabels.data.source import Declaration, Source, colours, fingerprint_files, opened
 from fewlabels.types import IGNORE, DataError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
@@ -50,7 +50,7 @@ def source(root: Path) -> Source:
         places=places,
         folds=tuple(tuple(known[i::FOLDS]) for i in range(min(FOLDS, len(known)))),
         fingerprint=fingerprint_files([root / "classes.json", *images, *masks], root),
-        decode=lambda i: (_image(images[i]), _mask(masks[i], void)),
+        decode=lambda i: (colours("folder", images[i]), _mask(masks[i], void)),
     )
 
 
@@ -83,23 +83,8 @@ def _mask_of(image: Path, root: Path) -> Path:
     return mask
 
 
-def _image(file: Path) -> UInt8[np.ndarray, "h w c"]:
-    image = opened("folder", file)
-    if image.mode not in ("L", "RGB", "RGBA", "P"):
-        raise DataError(
-            f"folder: '{file}' has pixels of kind {image.mode}; save it as 8-bit RGB or grey"
-        )
-    return np.asarray(image.convert("RGB"))
-
-
 def _mask(file: Path, void: tuple[int, ...]) -> UInt8[np.ndarray, "h w"]:
-    image = opened("folder", file)
-    if image.mode not in ("L", "P", "1"):
-        raise DataError(
-            f"folder: mask '{file}' has pixels of kind {image.mode}; it must be an 8-bit image of "
-            "one band whose values are classes"
-        )
-    mask = np.array(image, dtype=np.uint8)
+    mask = np.array(opened("folder", file, "classes"), dtype=np.uint8)
     mask[np.isin(mask, void)] = IGNORE
     return mask
 

@@ -16,13 +16,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt8
-
 from fewlabels.data import chips
 from fewlabels.data.download import Download
 from fewlabels.data.source import Declaration, Source, way_out
-from fewlabels.types import DataError
 
 CLASSES = ("background", "building", "woodland", "water", "road")
 FOLDER = "landcover_ai"
@@ -76,7 +72,7 @@ def source(root: Path) -> Source:
     )
     together = groups(SHEETS)
     folds = tuple(tuple(s for group in together[i::FOLDS] for s in group) for i in range(FOLDS))
-    return chips.source("landcoverai", CLASSES, sheets, CHIP, _classes, folds=folds, masks="L")
+    return chips.source("landcoverai", CLASSES, sheets, CHIP, folds=folds)
 
 
 def cell(sheet: str) -> tuple[int, int]:
@@ -108,16 +104,6 @@ def groups(sheets: Sequence[str]) -> list[tuple[str, ...]]:
 
 def _touch(one: str, other: str) -> bool:
     return max(abs(a - b) for a, b in zip(cell(one), cell(other), strict=True)) <= 1
-
-
-def _classes(mask: UInt8[np.ndarray, "h w"], file: Path) -> UInt8[np.ndarray, "h w"]:
-    if mask.max() >= len(CLASSES):
-        wrong = sorted(set(np.unique(mask).tolist()) - set(range(len(CLASSES))))
-        raise DataError(
-            f"landcoverai: mask '{file}' holds the values {wrong}, which are no class; known are 0 "
-            f"to {len(CLASSES) - 1} ({', '.join(CLASSES)})"
-        )
-    return mask
 
 
 DECLARATION = Declaration(
