@@ -1,12 +1,10 @@
-"""Which missing runs another process is training, so that two sweeps share a study's work.
+"""File locks that stop two processes from training the same run.
 
-A claim is a lock on a file beside the records. The system drops it when its holder ends, however it
-ends, so a claim never outlives its process; the empty file stays, since a file that is taken away
-could be locked twice. Records need no claim to stay whole: where two processes train the same run
-after all, the first record stays.
+A lock is an empty file beside the records. The system releases it when its holder ends, however it
+ends. The file stays, since a file that is removed could be locked twice. Records stay whole without
+a lock: if two processes train the same run after all, the first record stays.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,21 +15,20 @@ from fewlabels.files import making
 from fewlabels.results import records
 
 FOLDER = ".claims"
-POLL = 0.2  # seconds between two looks at a claim that another process holds
 
 
-def claimed(runs: Path, key: str) -> FileLock | None:
-    """The lock of a run, held by us from now on; None where another process holds it.
+def claimed(runs: Path, key: str, *, wait: bool = False) -> FileLock | None:
+    """Lock a run; None if another process holds the lock and we do not `wait` for it.
 
     Raises:
-        DiskFullError, PlaceError: not even an empty file can be made.
+        DiskFullError, PlaceError: not even an empty file can be written.
     """
     file = records.beside(runs) / FOLDER / f"{key}.lock"
     with making(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(file)
         try:
-            lock.acquire(blocking=False)
+            lock.acquire(blocking=wait)
         except Timeout:
             return None
     return lock
@@ -39,13 +36,12 @@ def claimed(runs: Path, key: str) -> FileLock | None:
 
 @contextmanager
 def held(runs: Path, key: str) -> Iterator[None]:
-    """The claim of a run for the time of the block, once no other process holds it.
+    """Hold the lock of a run during the block; waits for another process to release it.
 
     Raises:
-        DiskFullError: as `claimed`.
+        DiskFullError, PlaceError: as `claimed`.
     """
-    while (lock := claimed(runs, key)) is None:
-        time.sleep(POLL)
+    lock = claimed(runs, key, wait=True)
     try:
         yield
     finally:
