@@ -1,4 +1,4 @@
-"""Whether a record still comes out: its run trained once more, by the code and machine at hand."""
+"""Re-run a recorded training and compare its results."""
 
 import re
 from collections.abc import Iterator
@@ -18,47 +18,50 @@ from fewlabels.types import RecordError
 
 @dataclass(frozen=True)
 class Verified:
-    """A record, and that of the same run trained again."""
+    """A record, and the record of the same run trained again."""
 
     before: Record
     after: Record
 
     @property
     def differ(self) -> list[str]:
-        """What the two have counted otherwise, as `reproductions.compared` names it."""
+        """The counts that are not equal, as `reproductions.compared` names them."""
         return [
             n for n, equal in reproductions.compared(self.before, self.after).items() if not equal
         ]
 
     def described(self) -> str:
-        """One paragraph: both scores, what made each, and what differs."""
-        lines = [
-            f"{title}: mIoU {100 * record.scores.miou:.2f} %, code "
-            f"{record.facts['environment']['code'][:12]}, {record.facts['environment']['device']}"
-            for title, record in {"recorded": self.before, "again": self.after}.items()
-        ]
-        names = ", ".join(reproductions.compared(self.before, self.after))
-        pixels, moved = (
-            int(self.before.confusion.sum()),
-            reproductions.moved(self.before, self.after),
-        )
-        if not self.differ:
-            same = f"the same counts of all {pixels:,} test pixels, tile by tile: {names}"
-            return "\n".join([*lines, same])
-        what = f"{', '.join(self.differ)} differ; at least {moved:,} of {pixels:,} test pixels"
-        return "\n".join([*lines, f"{what}; other devices and threads round otherwise"])
+        """Describe both records in a paragraph: score, code, device, and which counts differ."""
+        lines = []
+        for title, record in {"recorded": self.before, "again": self.after}.items():
+            made, score = record.facts["environment"], 100 * record.scores.miou
+            lines.append(
+                f"{title}: mIoU {score:.2f} %, code {reproductions.code(record)}, {made['device']}"
+            )
+        pixels = f"{int(self.before.confusion.sum()):,}"
+        if self.differ:
+            moved = f"{reproductions.moved(self.before, self.after):,}"
+            lines.append(
+                f"{', '.join(self.differ)} differ; at least {moved} of {pixels} test pixels; "
+                "other devices and numbers of threads round differently"
+            )
+        else:
+            names = ", ".join(reproductions.compared(self.before, self.after))
+            lines.append(f"the same counts of all {pixels} test pixels, tile by tile: {names}")
+        return "\n".join(lines)
 
 
 def again(store: Path, key: str, *, root: Path | None = None, device: str = "auto") -> Verified:
-    """Train the run of a record again, on a CPU with as many threads as it had, since their number
-    decides how sums are rounded; nothing of it is kept.
+    """Train the run of a record again; the new record is not kept.
+
+    A CPU uses as many threads as before, since their number decides how sums are rounded.
 
     Args:
         store: the folder of live runs or the file of a published study that holds the record.
         root: of the data, see `data.load`.
 
     Raises:
-        RecordError: there is no record, or its images or labels are not those at hand.
+        RecordError: there is no record, or its images or labels are not the ones here.
         FewLabelsError: as `run.execute`.
     """
     before = records.read(store, key)
@@ -67,10 +70,10 @@ def again(store: Path, key: str, *, root: Path | None = None, device: str = "aut
             before.run, root=root, runs=Path(scratch), device=device, keep_model=False
         )
     for what, name in {"data": "fingerprint", "labels": "sha256"}.items():
-        old, new = (record.facts[what][name] for record in (before, after))
-        if old != new:
+        old, new = (record.facts[what].get(name) for record in (before, after))
+        if old not in (new, None):
             raise RecordError(
-                f"the {what} of record '{key}' have the hash {old[:12]}, those at hand {new[:12]}: "
+                f"the {what} of record '{key}' have the hash {old[:12]}, the ones here {new[:12]}: "
                 "not the same run"
             )
     return Verified(before, after)
@@ -79,9 +82,9 @@ def again(store: Path, key: str, *, root: Path | None = None, device: str = "aut
 @contextmanager
 def _threads_of(record: Record) -> Iterator[None]:
     now = torch.get_num_threads()
-    said = re.fullmatch(devices.threaded("cpu", r"(\d+)"), record.facts["environment"]["device"])
+    then = re.fullmatch(devices.threaded("cpu", r"(\d+)"), record.facts["environment"]["device"])
     try:
-        torch.set_num_threads(int(said[1]) if said else now)
+        torch.set_num_threads(int(then[1]) if then else now)
         yield
     finally:
         torch.set_num_threads(now)
