@@ -409,7 +409,7 @@ def small_study(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_study_is_run_recorded_and_tabled(tmp_path: Path):
     with pytest.raises(RecordError, match="0 of 10 runs.*fewlabels run E"):
         sweep.recorded("E", "smoke", "synthetic", runs=tmp_path)
-    found = sweep.execute("E", "smoke", "synthetic", runs=tmp_path, device="cpu")
+    found = sweep.train(sweep.planned("E", "smoke", "synthetic", runs=tmp_path), "cpu")
     again = sweep.recorded("E", "smoke", "synthetic", runs=tmp_path)
     table = records.table(found)
     assert table.drop(columns="seconds").equals(records.table(again).drop(columns="seconds"))
@@ -428,7 +428,7 @@ def test_published_records_are_found_by_what_they_declare(tmp_path: Path, monkey
     scale = study.scales["smoke", "synthetic"]
     scales = {**study.scales, ("published", "synthetic"): scale}
     monkeypatch.setattr(studies, "STUDIES", {"E": dataclasses.replace(study, scales=scales)})
-    made = sweep.execute("E", "published", "synthetic", runs=tmp_path, device="cpu")
+    made = sweep.train(sweep.planned("E", "published", "synthetic", runs=tmp_path), "cpu")
     assert not list(tmp_path.rglob("*.safetensors"))
     monkeypatch.setattr(versioning, "code_version", lambda: "moved since")
     monkeypatch.setattr(run.loop, "fit", None)

@@ -8,14 +8,16 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 from fewlabels.experiments import locks, run, versioning
 from fewlabels.experiments.plan import Plan
 from fewlabels.experiments.remote import distribute, parcel, workers
-from fewlabels.experiments.remote.parcel import Order, Parcel, WorkerError
+from fewlabels.experiments.remote.parcel import WorkerError
 from fewlabels.experiments.remote.workers import Local, SweepError
+from fewlabels.results import records
 from fewlabels.studies import Run
 from fewlabels.types import DiskFullError, RecordError
 
@@ -24,19 +26,29 @@ TINY = Run(
 )
 
 
-def ordered(**changes: object) -> Order:
-    right = Order(
-        TINY, versioning.key(TINY), "data", versioning.code_version(), None, "cpu", keep_model=True
-    )
-    return dataclasses.replace(right, **changes)
+KEY = "0" * 12
+
+
+def fulfilled(folder: Path, **changes: object) -> parcel.Files:
+    """What a worker sends back for TINY; nothing stays in its folder."""
+    asked = {"this": TINY, "key": versioning.key(TINY), "code": versioning.code_version()}
+    asked |= {"root": None, "device": "cpu", "keep_model": True}
+    here = SimpleNamespace(local_directory=folder, address="tcp://here")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(parcel.distributed, "get_worker", lambda: here)
+        try:
+            return parcel.fulfilled(**asked | changes)
+        finally:
+            assert list(folder.iterdir()) == []
 
 
 @pytest.fixture(scope="module")
-def sent(tmp_path_factory: pytest.TempPathFactory) -> Parcel:
-    scratch = tmp_path_factory.mktemp("scratch")
-    made = parcel.fulfilled(ordered(), scratch)
-    assert list(scratch.iterdir()) == []
-    return made
+def sent(tmp_path_factory: pytest.TempPathFactory) -> parcel.Files:
+    return fulfilled(tmp_path_factory.mktemp("scratch"))
+
+
+def unpacked(sent: parcel.Files, runs: Path, this: Run = TINY) -> records.Record:
+    return parcel.unpacked(sent, this, versioning.key(TINY), runs)
 
 
 def test_a_run_is_claimed_once_and_again_when_it_is_released(tmp_path: Path):
@@ -74,7 +86,7 @@ def test_a_claim_ends_with_its_process(tmp_path: Path):
 
 def test_what_a_worker_sends_becomes_the_record_that_this_process_would_make(sent, tmp_path: Path):
     here = run.execute(TINY, runs=tmp_path / "here", device="cpu")
-    there = parcel.unpacked(sent, tmp_path / "there")
+    there = unpacked(sent, tmp_path / "there")
     assert (there.key, there.run) == (here.key, here.run)
     assert (there.confusion == here.confusion).all()
     for pattern in (f"{here.key}/model.safetensors", "draws/*"):
@@ -83,74 +95,90 @@ def test_what_a_worker_sends_becomes_the_record_that_this_process_would_make(sen
 
 
 def test_a_record_that_is_there_stays(sent, tmp_path: Path):
-    parcel.unpacked(sent, tmp_path)
-    before = (tmp_path / sent.order.key).stat().st_ino
-    parcel.unpacked(sent, tmp_path)
-    assert (tmp_path / sent.order.key).stat().st_ino == before
-    assert {p.name for p in tmp_path.iterdir()} == {sent.order.key, "draws"}
+    key = unpacked(sent, tmp_path).key
+    before = (tmp_path / key).stat().st_ino
+    unpacked(sent, tmp_path)
+    assert (tmp_path / key).stat().st_ino == before
+    assert {p.name for p in tmp_path.iterdir()} == {key, "draws"}
 
 
-def test_a_parcel_of_another_run_is_refused(sent, tmp_path: Path):
-    other = dataclasses.replace(sent.order, run=dataclasses.replace(TINY, seed=1))
+def test_the_files_of_another_run_are_refused(sent, tmp_path: Path):
     with pytest.raises(RecordError, match="another run"):
-        parcel.unpacked(dataclasses.replace(sent, order=other), tmp_path)
+        unpacked(sent, tmp_path, dataclasses.replace(TINY, seed=1))
 
 
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"key": "0" * 12, "code": "other"}, "its code version is .*, not other.*same commit"),
-        ({"key": "0" * 12, "fingerprint": "other"}, "hash of the data 'synthetic' is .* not other"),
+        ({"key": KEY, "code": "other"}, "its code version is .*, not other.*same commit"),
+        ({"key": KEY}, "its data 'synthetic' or its factors of a run are not the same"),
     ],
 )
 def test_a_worker_that_would_make_another_record_says_what_differs(
     changes: Mapping[str, str], match: str, tmp_path: Path
 ):
-    with pytest.raises(WorkerError, match=match):
-        parcel.fulfilled(ordered(**changes), tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(WorkerError, match=match) as raised:
+        fulfilled(tmp_path, **changes)
+    assert raised.value.worker == "tcp://here"
 
 
-def scheduler_with(*offered: Mapping[str, float]) -> SimpleNamespace:
-    info = {"workers": {str(i): {"resources": each} for i, each in enumerate(offered)}}
-    return SimpleNamespace(scheduler_info=lambda: info)
+class Workers:
+    """A client of idle workers that notes which runs they are given."""
+
+    def __init__(self, *addresses: str):
+        self.there, self.given = addresses, {}
+
+    def processing(self) -> dict[str, tuple]:
+        return dict.fromkeys(self.there, ())
+
+    def submit(self, _: object, this: Run, *__: object, workers: str, **options: object) -> object:
+        self.given[this.seed] = workers
+        return Mock(status="pending")
 
 
-def test_only_workers_that_offer_a_device_are_counted():
-    assert workers.usable(scheduler_with({"device": 1.0}, {}, {"device": 2.0})) == {"0", "2"}
-    assert workers.usable(scheduler_with()) == set()  # there may be some soon
-    with pytest.raises(SweepError, match=r"none of the 2 workers.*--resources device=1"):
-        workers.usable(scheduler_with({}, {"gpu": 1.0}))
+def sweep_on(folder: Path, *addresses: str, runs: int) -> distribute._Sweep:
+    """A sweep of so many runs, which differ in the seed."""
+    declared = {("x", 0, seed): dataclasses.replace(TINY, seed=seed) for seed in range(runs)}
+    plan = Plan("E", "smoke", "synthetic", None, folder, declared, {})
+    return distribute._Sweep(plan, Workers(*addresses), "cpu", list(declared))
 
 
-def going(*waiting: str) -> distribute._Going:
-    plan = Plan("E", "smoke", "synthetic", None, Path(), {}, {})
-    return distribute._Going(plan, None, lambda _: ordered(), [(cell, 0, 0) for cell in waiting])
+def test_each_free_worker_gets_one_run(tmp_path: Path):
+    now = sweep_on(tmp_path, "a", "b", runs=3)
+    assert list(distribute._hand_out(now)) == list(distribute._hand_out(now)) == []
+    assert now.client.given == {0: "a", 1: "b"}
+    assert now.waiting == [("x", 0, 2)]
 
 
-def test_workers_that_lacked_something_take_a_run_only_where_all_did():
-    there, error, now = {"a", "b", "c"}, WorkerError("no data"), going()
-    assert now.able(there) == there
-    distribute._passed_over(now, ("x", 0, 0), "a", error)
-    assert now.able(there) == {"b", "c"}
-    distribute._passed_over(now, ("x", 0, 0), "b", DiskFullError("full"))
-    assert now.able(there) == {"c"}
-    distribute._passed_over(now, ("y", 0, 0), "c", error)
-    assert now.able(there) == {"a", "c"}  # what they lack may be of x and of y alone
-    assert [cell for cell, *_ in now.waiting] == ["y", "x", "x"]
+def test_a_worker_that_lacked_something_is_passed_over_while_there_are_others(tmp_path: Path):
+    now = sweep_on(tmp_path, "a", "b", runs=3)
+    now.refused["x", 0, 2] = {"a": WorkerError("no data")}
+    assert list(distribute._hand_out(now)) == []
+    assert now.client.given == {0: "b"}
+    now.refused["x", 0, 1] = {"b": DiskFullError("full")}  # what they lack may be of a run alone
+    assert list(distribute._hand_out(now)) == []
+    assert now.client.given == {0: "b", 1: "a"}
 
 
-def test_a_run_that_no_worker_can_take_fails_and_a_full_disk_everywhere_is_named(monkeypatch):
-    now = going("x", "y")
-    monkeypatch.setattr(distribute, "_there", lambda _: {"a"})
-    monkeypatch.setattr(distribute, "_taken", lambda *_: None)
+def test_a_run_that_four_workers_died_on_is_given_up(tmp_path: Path):
+    now = sweep_on(tmp_path, runs=1)
+    for number in range(4):
+        now.client.there = (f"worker {number}",)
+        assert list(distribute._hand_out(now)) == []
+        assert now.client.given == {0: f"worker {number}"}
+    now.client.there = ("worker 4",)
+    ((unit, error),) = distribute._hand_out(now)
+    assert (unit, str(error)) == (("x", 0, 0), "4 workers died while they trained it")
+    assert now.waiting == [] == list(now.flying)
+    assert locks.claimed(tmp_path, now.plan.keys[unit]) is not None
+
+
+def test_a_run_that_every_worker_lacks_something_for_fails_alone(tmp_path: Path):
+    now = sweep_on(tmp_path, "a", runs=2)
     now.refused["x", 0, 0] = {"a": WorkerError("no data")}
-    (unit, error, _), *rest = distribute._handed_out(now)
-    assert (unit, str(error), rest) == (("x", 0, 0), "no data", [])
-    assert now.able({"a"}) == {"a"}  # which may take y
-    now.full["a"] = DiskFullError("full")
-    (unit, error, _), *_ = distribute._handed_out(now)
-    assert (unit, str(error)) == (("y", 0, 0), "full")
+    ((unit, error),) = distribute._hand_out(now)
+    assert (unit, str(error)) == (("x", 0, 0), "no data")
+    assert now.client.given == {1: "a"}
 
 
 def test_local_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch):
@@ -171,7 +199,6 @@ def test_each_local_worker_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch):
-    pytest.importorskip("distributed")
     monkeypatch.setattr(workers, "CONNECT", 0.2)
     for where in ("tcp://127.0.0.1:1", "nonsense://x"):
         with (
@@ -191,7 +218,7 @@ def test_a_full_disk_takes_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_sweep_of_a_recorded_study_starts_no_worker(sent, tmp_path: Path, monkeypatch):
-    unit, record = ("random", 0, 0), parcel.unpacked(sent, tmp_path)
+    unit, record = ("random", 0, 0), unpacked(sent, tmp_path)
     made = Plan("E", "smoke", "synthetic", None, tmp_path, {unit: TINY}, {unit: record})
     monkeypatch.setattr(workers, "connected", None)
     assert distribute.train(made, "tcp://nowhere") == {unit: record}

@@ -20,7 +20,6 @@ import torch
 
 from fewlabels import cli, studies
 from fewlabels.experiments import versioning
-from fewlabels.experiments.remote import workers
 from fewlabels.results import records
 from fewlabels.studies import Scale, Start
 
@@ -60,7 +59,7 @@ def serve_scheduler(port: int) -> None:
 def serve_worker(address: str, scratch: Path) -> None:
     async def serve() -> None:
         async with distributed.Worker(
-            address, nthreads=1, resources={workers.DEVICE: 1}, local_directory=scratch, **PRIVATE
+            address, nthreads=1, local_directory=scratch, **PRIVATE
         ) as served:
             await served.finished()
 
@@ -233,8 +232,10 @@ def test_two_sweeps_at_once_train_each_run_once(outside: Outside, address: str, 
     both = [outside.sweep(name, tmp_path / "runs", "--scheduler", address) for name in names]
     assert [exit_code(swept) for swept in both] == [0, 0]
     said = "".join(map(outside.said, names))
-    trained = re.findall(r"run \d of 3: (.*), fold 0, pair 0: mIoU .* \(\d+ s\)", said)
-    assert sorted(trained) == sorted(CELLS)
+    finished = re.findall(r"run \d of 3: (.*), fold 0, pair 0: mIoU ", said)
+    assert sorted(finished) == sorted([*CELLS, *CELLS])
+    theirs = re.findall(r"(.*), fold 0, pair 0 is recorded by another sweep", said)
+    assert sorted(theirs) == sorted(CELLS)
     assert len(recorded(tmp_path / "runs")) == len(CELLS)
     assert left(tmp_path / "runs") == []
 

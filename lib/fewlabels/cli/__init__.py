@@ -66,7 +66,7 @@ def _sweep(wanted: argparse.Namespace) -> None:
     from fewlabels.experiments import plan, sweep
     from fewlabels.experiments.remote import distribute, workers
 
-    logging.getLogger(workers.package().__name__).setLevel(logging.WARNING)
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     made, where = sweep.planned(**_asked(wanted)), wanted.scheduler
     if where:
         print(plan.described(made, *workers.offered(where, wanted.device)))

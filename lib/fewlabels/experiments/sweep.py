@@ -1,10 +1,9 @@
-"""All runs of a study, one after the other; what is recorded is never trained again.
+"""Train and read all runs of a study, one after another; a recorded run is never trained again.
 
 `distribute` trains them at the same time, in worker processes.
 """
 
 import logging
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,45 +18,28 @@ from fewlabels.types import RecordError, WeightsError
 
 log = logging.getLogger(__name__)
 
-LEAST = 2  # one run a condition has no interval and is not published
+LEAST = 2  # units that a published comparison needs: one gives no interval
 
 
 def results(name: str, profile: str, data: str, *, device: str = "auto") -> dict[Unit, Record]:
-    """What a notebook shows: every record of a study, missing runs trained unless `published`.
+    """Return every record of a study; missing runs are trained, except at profile `published`.
 
     Raises:
         RecordError: runs of the published study are missing.
-        FewLabelsError: as `execute`.
+        FewLabelsError: as `train`.
     """
     if profile == "published":
         return recorded(name, profile, data)
-    return execute(name, profile, data, device=device)
-
-
-def execute(
-    name: str,
-    profile: str,
-    data: str,
-    *,
-    root: Path | None = None,
-    runs: Path | None = None,
-    device: str = "auto",
-) -> dict[Unit, Record]:
-    """Every record of a study at a profile; missing runs are trained and logged, a line each.
-
-    Raises:
-        FewLabelsError: as `run.execute`; the runs before the one that failed stay recorded.
-    """
-    return train(planned(name, profile, data, root=root, runs=runs), device)
+    return train(planned(name, profile, data), device)
 
 
 def planned(
     name: str, profile: str, data: str, *, root: Path | None = None, runs: Path | None = None
 ) -> Plan:
-    """What is recorded and what is missing, from the first start that can be had here.
+    """List what is recorded and what is missing, from the first start whose weights are here.
 
     Raises:
-        WeightsError: no start of the study can be had.
+        WeightsError: the weights of no start are here.
         FewLabelsError: as `plan.plan`.
     """
     start = start_of(name, profile, data)
@@ -65,49 +47,41 @@ def planned(
 
 
 def train(plan: Plan, device: str = "auto") -> dict[Unit, Record]:
-    """Every record of a plan, missing runs trained in this process, one after the other.
+    """Return every record of a plan; missing runs are trained in this process.
 
     Raises:
         FewLabelsError: as `run.execute`; the runs before the one that failed stay recorded.
     """
-    from fewlabels.experiments import run  # with torch, which reading records does without
+    from fewlabels.experiments import run  # imports torch, which reading records does not need
 
     found = {}
     for unit, this in plan.declared.items():
-        began = time.perf_counter()
         found[unit] = plan.found.get(unit) or run.execute(
             this, root=plan.root, runs=plan.folder, device=device, keep_model=plan.keep_model
         )
-        log_finished(plan, unit, found, time.perf_counter() - began)
+        log_finished(plan, unit, found)
     return found
 
 
-def log_finished(
-    plan: Plan, unit: Unit, found: Mapping[Unit, Record], seconds: float | None
-) -> None:
-    """One line on a run that is recorded now, the last of those in `found`.
-
-    Args:
-        seconds: that it took here; None where another process has recorded it.
-    """
-    took = "recorded by another process" if seconds is None else f"{seconds:.0f} s"
+def log_finished(plan: Plan, unit: Unit, found: Mapping[Unit, Record]) -> None:
+    """Log one line on the run that was recorded last of those in `found`."""
+    score, cost = found[unit].scores.miou, found[unit].facts["cost"]
     log.info(
-        "study %s, run %d of %d: %s, fold %d, pair %d: mIoU %.1f %% (%s)",
-        plan.study, len(found), len(plan.declared), *unit, 100 * found[unit].scores.miou, took,
+        "study %s, run %d of %d: %s, fold %d, pair %d: mIoU %.1f %% (training took %.0f s)",
+        plan.study, len(found), len(plan.declared), *unit, 100 * score, cost["train_seconds"],
     )  # fmt: skip
 
 
 def recorded(
     name: str, profile: str, data: str, *, root: Path | None = None, runs: Path | None = None
 ) -> dict[Unit, Record]:
-    """Every record of a study at a profile, read only.
+    """Read every record of a study; nothing is trained.
 
-    Of the published study, which grows over many days, those of whole comparisons: every cell of a
-    (fold, pair) is recorded, but for those that were added later, or none of it is returned.
+    A published study grows over many days: only its whole comparisons are returned, see `whole`.
 
     Raises:
-        RecordError: runs are missing (of the published study: there is no whole comparison); says
-            how many and how to make them.
+        RecordError: runs are missing (of a published study: no comparison is whole); says how many
+            and how to make them.
     """
     for start in studies.scale(name, profile, data).starts:
         there = plan(name, profile, data, start, root=root, runs=runs)
@@ -122,8 +96,8 @@ def recorded(
 
 
 def available(profile: str, data: str) -> list[str]:
-    """The comparisons that a report shows: all that the profile has for this data, and of the
-    published one those that are whole on LEAST (fold, pair).
+    """List the comparisons that a report shows: all that the profile has for this data; of the
+    published ones those with LEAST units or more.
 
     Raises:
         RecordError: a record is damaged.
@@ -131,17 +105,24 @@ def available(profile: str, data: str) -> list[str]:
     declared = studies.comparing(profile, data)
     if profile != "published":
         return declared
-    there = []
-    for name in declared:
-        starts = studies.scale(name, profile, data).starts
-        if any(_units(plan(name, profile, data, start)) >= LEAST for start in starts):
-            there.append(name)
-    return there
+    plans = {
+        name: [
+            plan(name, profile, data, start) for start in studies.scale(name, profile, data).starts
+        ]
+        for name in declared
+    }
+    return [
+        name
+        for name, of in plans.items()
+        if any(len({unit[1:] for unit in whole(each)}) >= LEAST for each in of)
+    ]
 
 
 def whole(plan: Plan) -> dict[Unit, Record]:
-    """The records of those (fold, pair) of which every cell is recorded that is no later one; where
-    cells split the tiles in different ways, of those pairs of which it is on every fold.
+    """Return the records of each (fold, replicate) for which every condition is recorded.
+
+    Conditions that were added later do not count. If conditions split the tiles in different ways,
+    a replicate counts only if every fold of it is whole.
     """
     study = studies.study(plan.study)
     compared = slice(2 if study.tested_like else 1, None)
@@ -149,13 +130,9 @@ def whole(plan: Plan) -> dict[Unit, Record]:
     return {unit: record for unit, record in plan.found.items() if unit[compared] not in broken}
 
 
-def _units(plan: Plan) -> int:
-    return len({unit[1:] for unit in whole(plan)})
-
-
 def table(name: str, found: Mapping[Unit, Record]) -> pd.DataFrame:
-    """`records.table` of a study with its readings, all conditions of a (fold, pair) scored on the
-    same tiles.
+    """`records.table` of a study with its readings; all conditions of a unit are scored on the same
+    tiles.
     """
     study = studies.study(name)
     like = study.tested_like
@@ -164,11 +141,11 @@ def table(name: str, found: Mapping[Unit, Record]) -> pd.DataFrame:
 
 
 def start_of(name: str, profile: str, data: str) -> Start:
-    """The first start of a study whose weights can be had here, for all of its cells.
+    """Return the first start of a study whose weights are here, for all of its conditions.
 
     Raises:
         UnknownName: no such data set.
-        WeightsError: none of them; the message of the last one says what to do.
+        WeightsError: there is none; the message is that of the last start and says what to do.
     """
     from fewlabels.data import registry
     from fewlabels.training import networks
@@ -183,7 +160,7 @@ def start_of(name: str, profile: str, data: str) -> Start:
         except WeightsError as error:
             if start is starts[-1]:
                 raise
-            log.warning("%s with weights '%s' cannot be had: %s", start.model, start.weights, error)
+            log.warning("no weights '%s' for %s here: %s", start.weights, start.model, error)
         else:
             return start
     raise ValueError(f"study {name} has no start at profile {profile}")

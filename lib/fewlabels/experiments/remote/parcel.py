@@ -1,126 +1,97 @@
-"""A run that is done elsewhere: what a worker is asked for, and the files that it sends back.
+"""Train a run on a worker and send its files back: worker and sweep share no disk.
 
-Asker and worker share no disk. The worker takes images, labels and weights from its own roots; the
-name of the record, which follows from declaration, data and code, proves that it made what was
-asked for. What comes back is a record's files as bytes, and the asker writes them, whole.
+A worker reads images, labels and weights from its own folders. The record's key, which follows from
+declaration, data and code, shows that the worker trained what it was asked for.
 """
 
 import platform
-import tempfile
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import distributed
 
 from fewlabels import paths
 from fewlabels.data import registry
+from fewlabels.devices import DeviceError
 from fewlabels.experiments import run, versioning
 from fewlabels.files import whole_file
 from fewlabels.results import records
 from fewlabels.results.records import Record
 from fewlabels.studies import Run
-from fewlabels.types import FewLabelsError
+from fewlabels.types import DataError, DiskFullError, FewLabelsError, PlaceError, WeightsError
+
+DRAWS = "draws"
+Files = Mapping[str, Mapping[str, bytes]]
+"""Folder -> file name -> content: the folder of the record, and DRAWS with its label draw."""
 
 
 class WorkerError(FewLabelsError):
     """A worker that would make another record than the one it was asked for."""
 
 
-@dataclass(frozen=True)
-class Order:
-    """One run as a worker is asked for it.
-
-    Attributes:
-        key: the name that the record must get.
-        fingerprint, code: of the asker's data and code, to say which differs where one does.
-        root: folder of the data on the worker; None is the worker's own DATA_ROOT.
-        device: as `devices.compute` knows them, on the worker.
-    """
-
-    run: Run
-    key: str
-    fingerprint: str
-    code: str
-    root: Path | None
-    device: str
-    keep_model: bool
+LACKS = (WorkerError, DataError, WeightsError, DeviceError, DiskFullError, PlaceError)
+"""Errors that one worker raises and another one may not."""
 
 
-@dataclass(frozen=True)
-class Parcel:
-    """What a worker sends back: files by name, those of the record and those of its label draw.
-
-    Attributes:
-        seconds: from the order's arrival to its files.
-    """
-
-    order: Order
-    record: Mapping[str, bytes]
-    draws: Mapping[str, bytes]
-    seconds: float
-
-
-def fulfilled(order: Order, scratch: Path) -> Parcel:
-    """Train an ordered run here; nothing of it stays on this disk.
+def fulfilled(
+    this: Run, key: str, code: str, root: Path | None, device: str, keep_model: bool
+) -> Files:
+    """Train a run in this dask worker and return its files; nothing stays on the worker's disk.
 
     Args:
-        scratch: a folder for the time of the run.
+        key: of the record that is wanted.
+        code: version of the code that asks.
+        root: folder of the data on the worker; None is the worker's own DATA_ROOT.
 
     Raises:
-        WorkerError: declaration, data or code differ from the asker's; names which.
-        FewLabelsError: as `run.execute`.
+        WorkerError: this machine would make another record; names what differs.
+        FewLabelsError: as `run.execute`; errors of LACKS have the worker's address as `worker`.
     """
-    began = time.perf_counter()
-    registry.fetch(order.run.data, order.root or paths.data_root())
-    _agree(order)
-    with tempfile.TemporaryDirectory(prefix=f"{order.key}-", dir=scratch) as name:
-        folder = Path(name)
-        run.execute(
-            order.run,
-            root=order.root,
-            runs=folder,
-            device=order.device,
-            keep_model=order.keep_model,
-        )
-        seconds = time.perf_counter() - began
-        return Parcel(order, _files(folder / order.key), _files(folder / "draws"), seconds)
+    here = distributed.get_worker()
+    try:
+        registry.fetch(this.data, root or paths.data_root())
+        _check(this, key, code, root)
+        with TemporaryDirectory(prefix=f"{key}-", dir=here.local_directory) as scratch:
+            run.execute(
+                this, root=root, runs=Path(scratch), device=device, keep_model=keep_model,
+                checkpoint_every=None,
+            )  # fmt: skip
+            return {
+                folder: {file.name: file.read_bytes() for file in Path(scratch, folder).glob("*")}
+                for folder in (key, DRAWS)
+            }
+    except FewLabelsError as error:
+        error.add_note(f"on worker {platform.node()}")
+        if isinstance(error, LACKS):
+            error.worker = here.address
+        raise
 
 
-def unpacked(parcel: Parcel, folder: Path) -> Record:
-    """The record of a parcel, written under `folder`; one that is there stays.
+def unpacked(files: Files, this: Run, key: str, runs: Path) -> Record:
+    """Write the record that a worker sent into the folder `runs`; one that is there stays.
 
     Raises:
         DiskFullError: it does not fit; nothing of the record is kept.
-        RecordError: what was sent is no record of this run.
+        RecordError: the files are not a record of the run.
     """
-    for name, content in parcel.draws.items():
-        if not (folder / "draws" / name).exists():
-            with whole_file(folder / "draws" / name) as scratch:
+    draws = records.beside(runs) / DRAWS
+    for name, content in files[DRAWS].items():
+        if not (draws / name).exists():
+            with whole_file(draws / name) as scratch:
                 scratch.write_bytes(content)
-    records.put(folder, parcel.order.key, parcel.record)
-    return versioning.recorded(parcel.order.run, folder, parcel.order.key)
+    records.put(runs, key, files[key])
+    return versioning.recorded(this, runs, key)
 
 
-def _agree(order: Order) -> None:
-    key = versioning.key(order.run, order.root)
-    if key == order.key:
+def _check(this: Run, key: str, code: str, root: Path | None) -> None:
+    would, mine = versioning.key(this, root), versioning.code_version()
+    if would == key:
         return
-    data = registry.load(order.run.data, order.root, order.run.fold, grid=order.run.grid)
-    compared = {
-        "code version": (versioning.code_version(), order.code),
-        f"hash of the data '{order.run.data}'": (data.fingerprint, order.fingerprint),
-    }
-    differ = [
-        f"its {what} is {here[:12]}, not {there[:12]}"
-        for what, (here, there) in compared.items()
-        if here != there
-    ]
+    differs = f"data '{this.data}' or its factors of a run are not the same"
+    if mine != code:
+        differs = f"code version is {mine[:12]}, not {code[:12]}"
     raise WorkerError(
-        f"worker {platform.node()} would make record '{key}', not '{order.key}': "
-        f"{' and '.join(differ) or 'it knows other factors of a run (factors.py)'}; give it the "
-        "same commit and the same data"
+        f"worker {platform.node()} would make record '{would}', not '{key}': its {differs}; give "
+        "it the same commit and the same data"
     )
-
-
-def _files(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in sorted(folder.glob("*")) if file.is_file()}
