@@ -53,7 +53,7 @@ test: setup ## run the tests, their files over the cores
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: setup ## ruff, and notebook pairs in step
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m fewlabels.report.pairs check
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m pytest tests/test_notebooks.py -k pairs
 
 lab: setup ## open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --notebook-dir=. notebooks
@@ -62,7 +62,9 @@ smoke: setup ## the whole chain, tiny: every notebook, every run four steps
 	@$(BIN)/fewlabels report --data $(DATA) --profile smoke --device $(DEVICE)
 
 sync: setup ## bring NN.py and NN.ipynb in step, without outputs
-	@$(BIN)/python -m fewlabels.report.pairs sync
+	@$(BIN)/jupytext --quiet --sync notebooks/*.py
+	@$(BIN)/jupyter nbconvert --log-level=ERROR --clear-output --inplace notebooks/*.ipynb
+	@touch notebooks/*.py
 
 lock: setup ## resolve requirements.in into requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -o requirements.lock requirements.in

@@ -69,6 +69,7 @@ display(Markdown(tiles.notice))
 
 
 # %%
+#| needs: images
 def evenness(tile):
     """Smallest share of a class present, after counting classes."""
     counts = sampling.counts([tile.mask], len(tiles.classes))
@@ -78,6 +79,7 @@ def evenness(tile):
 tile = max(tiles, key=evenness)
 
 # %%
+#| needs: images
 #| label: fig-budgets
 #| fig-cap: "One tile, its dense mask, and three label budgets. Labelled pixels are drawn enlarged over the faded image, the more so the fewer they are."
 budgets = {"10 % of the pixels": 0.1, "1 % of the pixels": 0.01, "10 pixels": 10}
@@ -88,6 +90,7 @@ figure = figures.pictures(panels, columns=3, side=2.6)
 figures.legend(figure, tiles.classes, void=(tile.mask == IGNORE).any())
 
 # %%
+#| needs: images
 #| echo: false
 pixels = {k: int((v != IGNORE).sum()) for k, v in drawn.items()}
 given = "; ".join(f"{k}: {n:,} labelled" for k, n in pixels.items())

@@ -71,6 +71,7 @@ display(Markdown(tiles.notice))
 # places is held out as validation.
 
 # %%
+#| needs: images
 #| label: tbl-folds
 #| tbl-cap: "The leak-free groups: one a fold, or the sides of a published split; their places, tiles and pixels that carry a class, on the training grid."
 groups = {f"fold {fold}": load(fold=fold, split="test") for fold in range(len(tiles.folds))}
@@ -92,6 +93,7 @@ pd.DataFrame(rows).style.hide(axis="index")
 # A rare class decides little of the accuracy and as much of the mean IoU as any other.
 
 # %%
+#| needs: images
 #| label: fig-tiles
 #| fig-cap: "The middle tile of each group, in the data's order (top), and its mask (bottom)."
 side = min(min(t.mask.shape) for t in tiles)
@@ -105,6 +107,7 @@ figure = figures.pictures(panels, columns=len(shown), side=2.1)
 figures.legend(figure, tiles.classes, void=True)
 
 # %%
+#| needs: images
 #| label: fig-shares
 #| fig-cap: "Share of each class among the pixels that carry one, by group."
 shares = {}
@@ -115,6 +118,7 @@ shares = pd.DataFrame(shares, index=tiles.classes)
 figure = figures.bars(shares, tiles.classes, label="% of the pixels with a class")
 
 # %%
+#| needs: images
 #| echo: false
 total = sampling.counts((t.mask for t in tiles), len(tiles.classes))
 share = pd.Series(100 * total / total.sum(), tiles.classes).sort_values()
@@ -132,6 +136,7 @@ Markdown(
 # No place is in two groups, every place is in one, and training and test of a fold share none.
 
 # %%
+#| needs: images
 every = [p for group in groups.values() for p in set(group.places)]
 assert len(every) == len(set(every))
 assert set(every) == set(tiles.places)

@@ -72,6 +72,7 @@ display(Markdown(tiles.notice))
 
 
 # %%
+#| needs: images
 def present(tile):
     """How many classes a tile holds, and pixels of the rarest."""
     count = sampling.counts([tile.mask], len(tiles.classes))
@@ -87,6 +88,7 @@ few = {
 }
 
 # %%
+#| needs: images
 #| label: fig-labels-budgets
 #| fig-cap: "One tile, its dense mask and four budgets; single pixels are drawn enlarged over the faded image, the more so the fewer they are."
 panels = {"image": tile.image, "dense mask": figures.painted(tile.mask, tiles.classes)}
@@ -104,6 +106,7 @@ figures.legend(figure, tiles.classes, void=(tile.mask == IGNORE).any())
 # of its objects, a block its share of that.
 
 # %%
+#| needs: images
 spent = {
     how: sampling.draw_for(tile.mask, how, seconds, seed=seed, tile=tile.id)
     for how in sampling.SAMPLERS
@@ -111,6 +114,7 @@ spent = {
 clicks = ("random", "stratified", "per_class", "grid", "points", "objects", "centres")
 
 # %%
+#| needs: images
 #| label: fig-samplers
 #| fig-cap: "One tile under every sampler at no more than the same annotator time (the dense mask, `all`, takes what it takes); clicks are drawn enlarged."
 panels = {
@@ -121,6 +125,7 @@ figure = figures.pictures(panels, columns=4, side=2.2)
 figures.legend(figure, tiles.classes)
 
 # %%
+#| needs: images
 #| label: tbl-labels-cost
 #| tbl-cap: "What the draws of the figure before consist of, and how many of the tile's classes have a label."
 rows = [
@@ -132,6 +137,7 @@ rows = [
 pd.DataFrame(rows).style.hide(axis="index")
 
 # %%
+#| needs: images
 #| echo: false
 pixels = {how: c.pixels for how, (_, c) in spent.items()}
 drawn = sorted((h for h in pixels if h not in (*clicks, "all")), key=pixels.get, reverse=True)
@@ -150,6 +156,7 @@ Markdown(
 # of the samplers.
 
 # %%
+#| needs: images
 #| label: tbl-label-shares
 #| tbl-cap: "Share of each class among the pixels and among the labels of four samplers at 1 %, in %, over all tiles."
 counts = {"pixels": sampling.counts((t.mask for t in tiles), len(tiles.classes))}
@@ -160,6 +167,7 @@ shares = pd.DataFrame({k: 100 * v / v.sum() for k, v in counts.items()}, index=t
 shares.style.format("{:.2f}")
 
 # %%
+#| needs: images
 #| echo: false
 ratio = (shares["stratified"] / shares["pixels"]).sort_values()
 Markdown(
@@ -178,6 +186,7 @@ Markdown(
 # and where a rule does not tell, so does "no label". @fig-expansions shows each at its middle reach.
 
 # %%
+#| needs: images
 #| label: fig-expansions
 #| fig-cap: "1 % random labels, and what each rule makes of them, over the faded image; below, in dark, what is wrong."
 drawn = sampling.draw(tile.mask, "random", 0.01, seed=seed, tile=tile.id)
@@ -201,6 +210,7 @@ figures.legend(figure, tiles.classes)
 # report, of all tiles.
 
 # %%
+#| needs: images
 table = (
     audits.recorded(data)
     if profile == "published"
@@ -208,11 +218,13 @@ table = (
 )
 
 # %%
+#| needs: images
 #| label: fig-audit
 #| fig-cap: "Coverage and purity of every rule at two budgets of random labels, pooled over tiles; numbers are reaches (pixels; for slic pixels a segment, for felzenszwalb its scale)."
 figure = figures.tradeoff(audits.shares(table, by=()))
 
 # %%
+#| needs: images
 #| label: tbl-audit
 #| tbl-cap: "Coverage / purity in % of each class, pooled over tiles, at 1 % random labels."
 by_class = 100 * audits.shares(table).xs(0.01, level="budget")
@@ -225,6 +237,7 @@ wide.rename(index="{:g}".format, level="reach").reset_index().style.hide(axis="i
 # (@tbl-added, means over tiles, 95 % intervals over places).
 
 # %%
+#| needs: images
 #| label: tbl-added
 #| tbl-cap: "Labels added for every given one: correct and wrong (mean over tiles with its 95 % interval over places), and the share that is right; for each rule the reach with the largest surplus of correct over wrong ones."
 gains = audits.added(table)
@@ -237,6 +250,7 @@ shown.rename(index=lambda b: f"{100 * b:g} %", level="budget").reset_index().sty
 )
 
 # %%
+#| needs: images
 #| echo: false
 lines, n, places = [], table["tile"].nunique(), table["place"].nunique()
 for budget in audits.BUDGETS:
@@ -261,6 +275,7 @@ Markdown(" ".join(lines) + f" n = {n} tiles of {places} places.")
 # keeps what was given.
 
 # %%
+#| needs: images
 pairs = {how: (0.001, 0.01) for how in sampling.SAMPLERS if how not in ("all", "per_class")}
 for how, pair in (pairs | {"per_class": (3, 40)}).items():
     less, more, again = (

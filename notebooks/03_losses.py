@@ -95,6 +95,7 @@ def draw(amount, seed=seed):
 # library. The logits are random, so the value itself says nothing; that both agree does.
 
 # %%
+#| needs: images
 generator = torch.Generator().manual_seed(seed)
 window = torch.randn(1, k, 24, 24, generator=generator, requires_grad=True)
 labels = draw(0.05)[:1, :24, :24]
@@ -112,6 +113,7 @@ assert math.isclose(by_hand, ours.item(), rel_tol=1e-5)
 assert torch.allclose(window.grad, slope, atol=1e-6)
 
 # %%
+#| needs: images
 #| echo: false
 Markdown(
     f"By hand {by_hand:.6f} nats over {len(there)} labelled pixels, by the library {ours.item():.6f} nats; "
@@ -128,6 +130,7 @@ Markdown(
 
 
 # %%
+#| needs: images
 colours = torch.from_numpy(np.stack([t.image[:h, :w] for t in batch])).permute(0, 3, 1, 2) / 255
 pixels = F.pad(colours, (0, 0, 0, 0, 0, 1), value=1.0)  # the last channel is the bias
 start = torch.randn(k, pixels.shape[1], 1, 1, generator=generator)
@@ -142,6 +145,7 @@ def evaluate(loss, labels):
 
 
 # %%
+#| needs: images
 #| label: tbl-values
 #| tbl-cap: "The library's losses (cross-entropy and focal in nats) at four label densities of one batch, same logits; n is the number of labelled pixels."
 drawn = {f"{100 * d:g} %": draw(d) for d in (1.0, 0.1, 0.01, 0.001)}
@@ -171,6 +175,7 @@ values.style.format("{:.4f}", subset=values.columns[1:])
 
 
 # %%
+#| needs: images
 def focal_map(logits, labels):
     ce = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
     return ((1 - (-ce).exp()) ** 2 * ce).mean()
@@ -189,6 +194,7 @@ weighted = partial(losses.partial_cross_entropy, class_weights=weights)
 
 
 # %%
+#| needs: images
 #| label: tbl-pitfalls
 #| tbl-cap: "Length of each pitfall's gradient over that of the library's loss, at four label densities: the factor on the learning rate of plain gradient descent. 1 is right."
 options = {"mode": "multiclass", "ignore_index": IGNORE}
@@ -207,6 +213,7 @@ factors = pd.DataFrame(rows, index=list(drawn))
 factors.style.format("{:.4g}")
 
 # %%
+#| needs: images
 #| echo: false
 first, last = factors.index[0], factors.index[-1]
 Markdown(
@@ -227,6 +234,7 @@ Markdown(
 # a class without labels the loss 0 and keeps it in the mean.
 
 # %%
+#| needs: images
 ovr, softmax = pitfalls["focal, one-vs-rest"]
 cosine = F.cosine_similarity(*(evaluate(f, drawn["1 %"])[1] for f in (ovr, softmax)), dim=0).item()
 logits = F.conv2d(pixels, start)
@@ -239,6 +247,7 @@ dice = smp.losses.DiceLoss(**options)
 dices = [(dice(*tile) / losses.partial_dice(*tile)).item() for tile in alone]
 
 # %%
+#| needs: images
 #| echo: false
 Markdown(
     f"At 1 % of the labels the cosine between the two focal gradients is {cosine:.2f}, and adding 3 to all logits "
@@ -254,6 +263,7 @@ Markdown(
 # @tbl-redrawn counts the distinct pixels after 40 epochs.
 
 # %%
+#| needs: images
 #| label: tbl-redrawn
 #| tbl-cap: "Distinct labelled pixels after 40 epochs with a new draw each epoch, per cent of all pixels that carry a class, and how many times the stated budget that is."
 rows = []
@@ -272,6 +282,7 @@ redrawn.style.format("{:.4g}").hide(axis="index")
 # labels gives zero, not NaN.
 
 # %%
+#| needs: images
 off = (values.iloc[:, 1:3] / values.iloc[0, 1:3] - 1).abs().max(axis=1)
 assert (off < 6 / values["n"] ** 0.5).all()
 density = values["n"] / drawn["100 %"].numel()

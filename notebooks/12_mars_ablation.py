@@ -147,6 +147,7 @@ hits = odd[list(outliers.RULES)]
 display(Markdown(f"Pictures in this chapter: {tiles.notice}"))
 
 # %%
+#| needs: images
 #| label: fig-c-outliers
 #| fig-cap: "The images that the rule finds first, each under the rule that found it; where fewer are found, those whose contrast is farthest from the median ('none')."
 off = (odd["deviation"] - odd["deviation"].median()).abs()
@@ -158,6 +159,7 @@ panels = {
 figure = figures.pictures(panels, columns=4, side=1.8)
 
 # %%
+#| needs: images
 #| echo: false
 counted = ", ".join(f"{rule} {hits[rule].sum()}" for rule in outliers.RULES)
 Markdown(
@@ -173,6 +175,7 @@ Markdown(
 # that lie in it, and what is unlabelled in it stays unlabelled.
 
 # %%
+#| needs: images
 #| label: fig-c-rare
 #| fig-cap: "Targeted augmentation: the image with most pixels of the rarest class, and three draws of its shift, scale and rotation. Grey: background."
 number = tiles.classes.index(rarest) if rarest in tiles.classes else len(tiles.classes) - 2
@@ -190,6 +193,7 @@ figure = figures.pictures(panels, side=2.0)
 figures.legend(figure, terrain)
 
 # %%
+#| needs: images
 #| label: fig-c-cutmix
 #| fig-cap: "CutMix: three images with their labels (top; cut to one size, where theirs differ), and with a box of another each (bottom)."
 three = [tiles[len(tiles) * i // 3] for i in range(3)]

@@ -110,6 +110,7 @@ for t in tiles:
     cost.append(time.perf_counter() - began)
 
 # %%
+#| needs: images
 #| label: fig-d-labels
 #| fig-cap: "One tile: 500 labels a class, and the same joined within 10 pixels, over the faded image."
 panels = {"500 a class": given[tile.id], "linked": joined[tile.id]}
@@ -135,6 +136,7 @@ for cell in cells:
 pd.DataFrame(rows).style.hide(axis="index")
 
 # %%
+#| needs: images
 #| echo: false
 audit = pd.concat([audits.audit(joined[t.id], t.mask, len(tiles.classes)) for t in tiles])
 purity = audit["correct"].sum() / audit["labelled"].sum()
@@ -228,6 +230,7 @@ if "2,100 a class, regularised" in wide:
 Markdown(said)
 
 # %%
+#| needs: images
 #| echo: false
 seconds = pd.Series(cost).quantile([0, 0.5, 1])
 Markdown(
@@ -257,6 +260,7 @@ assert benchmark_claims.seconds("linking", study.timings["D4"].table).max(axis=N
 assert benchmark_claims.measured(study.timings["D4"])[1].low > 1
 
 # %%
+#| needs: images
 for name, labels in given.items():
     assert (joined[name][labels != 255] == labels[labels != 255]).all()
 assert seconds[0.5] < 1

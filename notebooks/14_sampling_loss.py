@@ -224,6 +224,7 @@ assert (table["best_miou"] >= table["miou"] - 1e-9).all()
 assert np.isfinite(table["miou"]).all()
 
 # %%
+#| needs: images
 if data == "synthetic" and profile != "smoke":
     assert there[cells[-1]] - linear > (0.05 if profile == "quick" else 0.15)
 

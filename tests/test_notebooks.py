@@ -1,12 +1,14 @@
 """Rules for notebooks that a reader would notice broken; that they run is what smoke shows."""
 
+import ast
 import re
 from pathlib import Path
 
 import jupytext
+import nbformat
 import pytest
 
-from fewlabels.report import pairs
+from fewlabels.report.cells import options
 from fewlabels.report.make import NOTEBOOKS
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
@@ -26,8 +28,44 @@ def tags(cell) -> list[str]:
     return cell.metadata.get("tags", [])
 
 
-def test_pairs_are_in_step():
-    pairs.check(FOLDER)
+@pytest.mark.parametrize("source", SOURCES, ids=[s.stem for s in SOURCES])
+def test_pairs_are_in_step(source: Path):
+    """NN.ipynb is a copy of NN.py without outputs, for Colab: `make sync` writes it."""
+    twin = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    both = [
+        [(c.cell_type, c.source, c.metadata.get("tags")) for c in each.cells]
+        for each in (jupytext.read(source), twin)
+    ]
+    assert both[0] == both[1]
+    assert not any(c.get("outputs") or c.get("execution_count") for c in twin.cells)
+
+
+def names(source: str) -> tuple[set[str], set[str]]:
+    """Names that a cell reads before it sets them, and those that it sets for later cells."""
+    read, written = set(), set()
+    for statement in ast.parse(source).body:
+        nodes = [n for n in ast.walk(statement) if isinstance(n, ast.Name)]
+        scopes = [n for n in ast.walk(statement) if isinstance(n, ast.comprehension | ast.For)]
+        own = {n.id for scope in scopes for n in ast.walk(scope.target) if isinstance(n, ast.Name)}
+        own |= {n.arg for n in ast.walk(statement) if isinstance(n, ast.arg)}
+        read |= {n.id for n in nodes if isinstance(n.ctx, ast.Load)} - own - written
+        written |= {n.id for n in nodes if isinstance(n.ctx, ast.Store)} - own
+        written |= {statement.name} if isinstance(statement, ast.FunctionDef) else set()
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            written |= {(a.asname or a.name).partition(".")[0] for a in statement.names}
+    return read, written
+
+
+def test_what_uses_images_says_so(notebook):
+    """Else the published report could not be rebuilt where the images are not."""
+    of_images = set()
+    for cell in code(notebook):
+        read, written = names(cell.source)
+        if options(cell.source)[0].get("needs") == "images":
+            of_images |= written
+        else:
+            assert not read & of_images, cell.source
+            of_images -= written
 
 
 def test_all_are_in_the_report():

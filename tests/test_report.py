@@ -14,10 +14,10 @@ from nbformat import v4, write
 from PIL import Image
 
 from fewlabels import devices
-from fewlabels.report import build, make
+from fewlabels.report import make
+from fewlabels.report.build import ReportError, build
 from fewlabels.report.check import complaints
-from fewlabels.report.convert import convert, png_inches, svg_inches
-from fewlabels.report.pandoc import ReportError
+from fewlabels.report.convert import convert, png_inches
 from fewlabels.types import NotebookError
 
 NOTE = "Synthetic scenes."
@@ -295,9 +295,6 @@ def test_bare_objects_and_widgets_are_left_out_and_other_text_is_kept(tmp_path):
 
 def test_figures_keep_their_printed_size():
     assert png_inches(png(width=120, dpi=60)) == pytest.approx((2, 2 / 3), abs=0.01)
-    assert svg_inches('<?xml?>\n<svg height="36pt" width="144pt" viewBox="0 0 1 1">') == (2, 0.5)
-    with pytest.raises(NotebookError, match="SVG without"):
-        svg_inches('<svg viewBox="0 0 1 1" stroke-width="2">')
 
 
 def test_every_reference_can_be_cited():

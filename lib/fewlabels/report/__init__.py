@@ -1,10 +1,10 @@
-"""From notebooks to one report: each is executed in a process of its own, then all are bound.
+"""Turn notebooks into one report, and give the notebooks of the studies a shared opening.
 
-`execute_all` runs the notebooks, `build` makes one HTML file and one PDF of
-their executed copies; `make` is the whole way. The cell options are listed in `convert`.
+`chapter` is what notebooks import. `make` executes them (`execute`), converts the executed copies
+to Markdown (`convert`), binds these into one HTML file and one PDF (`build`) and, for the published
+report, writes what the README shows (`publish`).
 """
 
-from fewlabels.report.build import build
-from fewlabels.report.execute import execute_all
+from fewlabels.report.chapter import Chapter, open_studies, open_study
 
-__all__ = ["build", "execute_all"]
+__all__ = ["Chapter", "open_studies", "open_study"]

@@ -1,26 +1,40 @@
-"""How executed notebooks become one HTML file and one PDF that hold together, or an error.
+"""Bind executed notebooks into one HTML file and one PDF that hold together, or raise.
 
-Both are made from the same Markdown with the same numbers. They replace older ones only when both
-are complete and the HTML has been found to load nothing from elsewhere.
+Pandoc makes both from the same Markdown with the same numbers, and every warning of it is an
+error. They replace older files only when both are complete and the HTML loads nothing from
+elsewhere.
 """
 
 import json
 import logging
 import os
 import re
+import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pypandoc
 import typst
 
 from fewlabels.paths import project_root
 from fewlabels.report.check import complaints
 from fewlabels.report.convert import convert
-from fewlabels.report.pandoc import ReportError, pandoc
+from fewlabels.types import FewLabelsError
 
 log = logging.getLogger(__name__)
+
+# Jupyter's Markdown where it differs from pandoc's own: no blank line before a list or a heading.
+MARKDOWN = (
+    "markdown+lists_without_preceding_blankline+autolink_bare_uris"
+    "-blank_before_header-blank_before_blockquote"
+)
+FILTERS = ("strict.lua", "captioned.lua", "xref.lua", "fold.lua")
+
+
+class ReportError(FewLabelsError):
+    """A report that does not hold together: a reference, a citation or a file is missing."""
 
 
 def build(
@@ -33,23 +47,21 @@ def build(
     abstract: str = "",
     note: str = "",
     banner: str = "",
-    source: Path | None = None,
 ) -> tuple[Path, Path]:
-    """Bind executed notebooks, in this order; the paths of `report.html` and `report.pdf`.
+    """Bind executed notebooks, in this order; return the paths of `report.html` and `report.pdf`.
 
     Args:
         header: what the report rests on (data, profile, versions, ...), shown under its title.
         abstract: Markdown; the rest is plain text.
         note: ends every caption and stands on every page of the PDF, such as "Synthetic scenes."
         banner: the same in a whole sentence, always visible in the HTML; `note` if empty.
-        source: folder with theme/ and references.bib; report/ of the checkout if None.
 
     Raises:
         NotebookError: see `convert`.
         ReportError: an unknown or a repeated label, a citation without an entry, something that
             would be loaded from elsewhere. Older files are untouched then.
     """
-    source = source or project_root() / "report"
+    source = (project_root() / "report").resolve()
     html, pdf = out_dir / "report.html", out_dir / "report.pdf"
     out_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".report-", dir=out_dir) as name:
@@ -57,21 +69,21 @@ def build(
         texts = {path.stem: convert(path, scratch / "figures", note=note) for path in executed}
         (scratch / "report.md").write_text("\n\n".join(texts.values()), encoding="utf-8")
         metadata = {
-            "title": plain(title),
-            "subtitle": plain(subtitle),
+            "title": _plain(title),
+            "subtitle": _plain(subtitle),
             "abstract": f"{abstract}\n",  # with an end of line pandoc takes it for paragraphs
-            "note": plain(note),
-            "banner": plain(banner or note),
-            "facts": [{"name": plain(k), "value": plain(str(v))} for k, v in header.items()],
-            "bibliography": str((source / "references.bib").resolve()),
+            "note": _plain(note),
+            "banner": _plain(banner or note),
+            "facts": [{"name": _plain(k), "value": _plain(str(v))} for k, v in header.items()],
+            "bibliography": str(source / "references.bib"),
             "reference-section-title": "References",
             "link-citations": True,
             "lang": "en",
         }
         (scratch / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
         try:
-            _to_html(scratch, (source / "theme").resolve())
-            _to_pdf(scratch, (source / "theme").resolve())
+            _to_html(scratch, source / "theme")
+            _to_pdf(scratch, source / "theme")
         except ReportError as error:
             raise ReportError(f"the report was not built: {error}{_where(error, texts)}") from error
         os.replace(scratch / html.name, html)
@@ -79,27 +91,26 @@ def build(
     return html, pdf
 
 
-def plain(text: str) -> str:
-    """Text as Markdown that shows exactly this text."""
+def _plain(text: str) -> str:
+    """Return text as Markdown that shows exactly this text."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
 
 
 def _to_html(folder: Path, theme: Path) -> None:
     begun = time.monotonic()
     wanted = ["--to=html5", f"--template={theme / 'report.html5'}", f"--css={theme / 'style.css'}"]
-    pandoc(folder, theme, [*wanted, "--mathml", "--embed-resources", "--output=report.html"])
-    found = complaints((folder / "report.html").read_text(encoding="utf-8"))
-    if found:
+    _pandoc(folder, theme, [*wanted, "--mathml", "--embed-resources", "--output=report.html"])
+    if found := complaints((folder / "report.html").read_text(encoding="utf-8")):
         raise ReportError("; ".join(found))
     log.info("HTML written in %.1f s", time.monotonic() - begun)
 
 
 def _to_pdf(folder: Path, theme: Path) -> None:
-    """The PDF without code, set in the fonts that typst brings, so that it is the same anywhere."""
+    """Write the PDF without code, in the fonts that typst brings, so that it is alike anywhere."""
     begun = time.monotonic()
     template = f"--template={theme / 'report.typ'}"
     wanted = ["--to=typst", template, "--toc-depth=1", "--syntax-highlighting=idiomatic"]
-    pandoc(folder, theme, [*wanted, "--output=report.typ"])
+    _pandoc(folder, theme, [*wanted, "--output=report.typ"])
     try:
         typst.compile(
             folder / "report.typ",
@@ -112,8 +123,42 @@ def _to_pdf(folder: Path, theme: Path) -> None:
     log.info("PDF written in %.1f s", time.monotonic() - begun)
 
 
+def _pandoc(folder: Path, theme: Path, arguments: Sequence[str]) -> None:
+    """Run pandoc in `folder` over report.md and metadata.json, through the theme's filters."""
+    command = [
+        pypandoc.get_pandoc_path(),
+        "report.md",
+        f"--from={MARKDOWN}",
+        "--metadata-file=metadata.json",
+        "--standalone",
+        "--wrap=none",
+        "--columns=10000",  # else the length of a table's lines would set its column widths
+        "--number-sections",
+        "--toc",
+        "--toc-depth=2",
+        "--fail-if-warnings",
+        *(f"--lua-filter={theme / name}" for name in FILTERS),
+        "--citeproc",
+        *arguments,
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8")
+    if done.returncode:
+        raise ReportError(_complaint(done.stderr))
+
+
+def _complaint(stderr: str) -> str:
+    """Return what pandoc says, without the wrapping of warnings and of Lua's tracebacks."""
+    said = []
+    for line in stderr.split("stack traceback:")[0].split("\n"):
+        line = re.sub(r"^(\[WARNING\]|Error running filter .*?:)\s*", "", line).strip()
+        line = re.sub(r"^Citeproc: citation (\S+) not found$", r"no entry for citation @\1", line)
+        if line and line != "Failing because there were warnings.":
+            said.append(line)
+    return "; ".join(said) or "pandoc failed without a word"
+
+
 def _where(error: ReportError, texts: Mapping[str, str]) -> str:
-    """Which notebooks hold the labels and keys that an error names."""
+    """Return which notebooks hold the labels and keys that an error names."""
     names = re.findall(r"[@#]([\w:-]+)", str(error))
     found = [stem for stem, text in texts.items() if any(name in text for name in names)]
     return f" (in {', '.join(found)})" if found else ""

@@ -1,4 +1,4 @@
-"""What a notebook's cells say about themselves: tags, options, parameters, which one ran last."""
+"""What a notebook's cells say about themselves: tags, options, parameters."""
 
 import ast
 import re
@@ -19,17 +19,16 @@ OPTIONS = {
     "needs": ("images",),
 }
 """What may stand in `#| option: value` lines at the top of a code cell; None: any text."""
-
 _MADE_BY_PAPERMILL = {"injected-parameters", "papermill-error-cell-tag"}
 
 
 def tags(cell: NotebookNode) -> set[str]:
-    """The tags of a cell."""
+    """Return the tags of a cell."""
     return set(cell.metadata.get("tags", []))
 
 
 def numbered(notebook: NotebookNode) -> list[tuple[int | None, NotebookNode]]:
-    """Cells with their number from 1 as in the source; None for those that papermill put in."""
+    """Number the cells from 1 as in the source; None for cells that papermill added."""
     pairs, number = [], 0
     for cell in notebook.cells:
         ours = not tags(cell) & _MADE_BY_PAPERMILL
@@ -38,26 +37,15 @@ def numbered(notebook: NotebookNode) -> list[tuple[int | None, NotebookNode]]:
     return pairs
 
 
-def last_started(notebook: NotebookNode) -> tuple[int | None, NotebookNode] | None:
-    """The last code cell that began to run, with its number in the source; None if none did."""
-    begun = [
-        (number, cell)
-        for number, cell in numbered(notebook)
-        if cell.cell_type == "code" and cell.metadata.get("papermill", {}).get("start_time")
-    ]
-    return begun[-1] if begun else None
-
-
 def first_line(cell: NotebookNode) -> str:
-    """The first line of code of a cell, options and blank lines left out."""
-    _, code = options(cell.source)
-    return next((line.strip() for line in code.split("\n") if line.strip()), "")
+    """Return the first line of code below a cell's options."""
+    return options(cell.source)[1].split("\n")[0].strip()
 
 
 def options(source: str) -> tuple[dict[str, str], str]:
-    """The `#| option: value` lines at the top of a cell, and the code below them.
+    """Split a cell's source into its `#| option: value` lines and the code below them.
 
-    A value may be quoted, and goes on in the next `#|` line where that one is indented.
+    A value may be quoted, and continues in the next `#|` line where that one is indented.
 
     Raises:
         NotebookError: an option, or a value of one, that is not in OPTIONS.
@@ -76,59 +64,44 @@ def options(source: str) -> tuple[dict[str, str], str]:
         if allowed and value not in allowed:
             raise NotebookError(f"cell option '{line.strip()}'; {name} is {' or '.join(allowed)}")
         found[name] = value
-    return {name: _unquoted(value) for name, value in found.items()}, "\n".join(lines).strip()
+    unquoted = {k: re.sub(r"""^(["'])(.*)\1$""", r"\2", v) for k, v in found.items()}
+    return unquoted, "\n".join(lines).strip()
 
 
-def _unquoted(value: str) -> str:
-    quoted = re.fullmatch(r"""(["'])(.*)\1""", value)
-    return quoted[2] if quoted else value
+def parameters(notebook: NotebookNode) -> dict[str, object]:
+    """Return names and values of the parameters; in an executed copy, the values in force.
 
-
-def parameters(notebook: NotebookNode) -> dict[str, str]:
-    """Names and values, as code, of what the cells tagged `parameters` assign.
-
-    In an executed copy the values that were given replace the declared ones.
+    Raises:
+        NotebookError: a default that is not a plain literal. One such as `2 * steps` would be
+            computed before the given `steps` takes effect.
     """
-    values: dict[str, str] = {}
+    values: dict[str, object] = {}
     for cell in notebook.cells:
-        if tags(cell) & {"parameters", "injected-parameters"}:
-            values |= _assigned(cell.source)
-    return values
-
-
-def _assigned(source: str) -> dict[str, str]:
-    """Names and values, as code, of the assignments in a piece of plain Python."""
-    try:
-        statements = ast.parse(source).body
-    except SyntaxError as error:
-        raise NotebookError(f"the cell tagged 'parameters' is no plain Python: {error}") from error
-    values = {}
-    for statement in statements:
-        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value:
-            single = isinstance(statement, ast.AnnAssign)
-            for target in [statement.target] if single else statement.targets:
-                if isinstance(target, ast.Name):
-                    values[target.id] = ast.unparse(statement.value)
+        if not tags(cell) & {"parameters", "injected-parameters"}:
+            continue
+        for statement in ast.parse(cell.source).body:
+            text = ast.unparse(statement)
+            name, _, value = text.partition(" = ")
+            try:
+                values[name] = ast.literal_eval(value)
+            except (ValueError, SyntaxError) as error:
+                raise NotebookError(f"parameter '{text}' is not a plain literal") from error
     return values
 
 
 def check_parameters(source: Path, notebook: NotebookNode, given: Iterable[str]) -> None:
     """Refuse what papermill would let pass: unknown names, and defaults that are not literals.
 
-    A default such as `2 * steps` would be computed before the given `steps` takes effect.
+    Raises:
+        NotebookError: it names the notebook and the parameter.
     """
-    declared = parameters(notebook)
+    try:
+        declared = parameters(notebook)
+    except NotebookError as error:
+        raise NotebookError(f"notebook '{source.name}': {error}") from error
     for name in given:
         if name not in declared:
             raise NotebookError(
                 f"notebook '{source.name}' declares no parameter '{name}'; known: "
                 f'{", ".join(declared) or "none"} (the cell tagged "parameters")'
             )
-    for name, value in declared.items():
-        try:
-            ast.literal_eval(value)
-        except ValueError as error:
-            raise NotebookError(
-                f"notebook '{source.name}': parameter '{name} = {value}' is not a plain literal, "
-                "so it would not follow a given value"
-            ) from error

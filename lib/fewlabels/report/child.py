@@ -1,74 +1,42 @@
-"""The process that executes one notebook: a script that `execute` starts and asks over stdin.
+"""The script that executes one notebook in place: `child.py NOTEBOOK`, parameters on stdin.
 
-One process a notebook, because papermill's working directory belongs to the whole process. A
-script rather than a module of the package, because importing the package loads torch.
+One process a notebook, because papermill's working directory belongs to the whole process. Stdin
+stays open while the parent lives: at its end this process ends too, and its kernel with it.
 """
 
-import hashlib
 import json
 import logging
 import os
 import sys
-import time
-from datetime import UTC, datetime
-from pathlib import Path
+import threading
 
-# nbformat loads jsonschema, and that a grammar of web addresses that takes a second to build; no
-# notebook has a field for one, and without it jsonschema goes on.
-sys.modules["rfc3987_syntax"] = None
-
-import nbformat  # noqa: E402
-import papermill  # noqa: E402
-import zmq  # noqa: E402
-from traitlets.config import Config  # noqa: E402
-
-from fewlabels.files import whole_file  # noqa: E402
+import papermill
+import zmq
+from traitlets.config import Config
 
 
 def main() -> None:
-    """Execute what stdin asks for, put the executed copy in place, then write its result file."""
+    """Execute the notebook; an error in it is this process's exit code 1."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
-    request = json.load(sys.stdin)
-    begun = time.monotonic()
+    given = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # ipykernel warns of sockets that are not encrypted
+    encryption = "auto" if zmq.has("curve") else "disabled"
     papermill.execute_notebook(
-        request["partial"],
-        request["partial"],
-        parameters=request["parameters"],
+        sys.argv[1],
+        sys.argv[1],
+        parameters=given,
         kernel_name="python3",
         language="python",
         progress_bar=False,
         log_output=True,
-        config=_encrypted_sockets(),
+        config=Config(KernelManager={"transport_encryption": encryption}),
     )
-    _put_back_kept(Path(request["partial"]))
-    target = Path(request["target"])
-    digest = hashlib.sha256(Path(request["partial"]).read_bytes()).hexdigest()
-    os.replace(request["partial"], target)
-    result = {
-        "identity": request["identity"],
-        "sha256": digest,
-        "seconds": round(time.monotonic() - begun, 3),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "parameters": request["parameters"],
-    }
-    with whole_file(target.with_suffix(".json")) as scratch:
-        scratch.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def _put_back_kept(executed: Path) -> None:
-    """Give the cells that `kept` had skipped the outputs that were kept of them."""
-    notebook = nbformat.read(executed, as_version=4)
-    for cell in notebook.cells:
-        if "kept" in cell.metadata:
-            cell.outputs = cell.metadata.pop("kept")
-    nbformat.write(notebook, executed)
-
-
-def _encrypted_sockets() -> Config:
-    """Encrypt the sockets to the kernel where both sides can; ipykernel warns of plain ones."""
-    return Config(
-        KernelManager={"transport_encryption": "auto" if zmq.has("curve") else "disabled"}
-    )
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which notebooks make a report, what they are given, and where it goes."""
+"""Make a report: which notebooks it has, what they are given, and where it goes."""
 
 import hashlib
 import json
@@ -20,24 +20,13 @@ from fewlabels.types import DataError
 
 log = logging.getLogger(__name__)
 
-NOTEBOOKS = (
-    "00_question",
-    "01_data",
-    "02_sparsify",
-    "03_losses",
-    "04_one_run",
-    "05_your_own_images",
-    "10_backbone_budget",
-    "11_unet_unetpp",
-    "12_mars_ablation",
-    "13_pixels_linking",
-    "14_sampling_loss",
-    "15_label_budget",
-    "16_protocol",
-    "90_analysis",
-    "91_failures",
-)
-OF_STUDIES = {
+NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
+    "00_question": (),
+    "01_data": (),
+    "02_sparsify": (),
+    "03_losses": (),
+    "04_one_run": (),
+    "05_your_own_images": (),
     "10_backbone_budget": ("A",),
     "11_unet_unetpp": ("B",),
     "12_mars_ablation": ("C",),
@@ -45,48 +34,54 @@ OF_STUDIES = {
     "14_sampling_loss": ("E",),
     "15_label_budget": ("budget",),
     "16_protocol": ("leak", "redrawing", "selection"),
+    "90_analysis": (),
+    "91_failures": (),
 }
-"""The notebooks that show studies, and nothing without one of them."""
-OF_ALL = ("90_analysis", "91_failures")  # rest on what the others record
+"""In the order of the report; of those that show studies, one is shown if any of these has runs."""
+TRAINING = ("04_one_run", "05_your_own_images")  # not a part of the published report
+OF_ALL = ("90_analysis", "91_failures")  # read what the others record
 AT_ONCE = 4  # notebooks, or as many as there are cores
 TITLE = "Few labels, whole maps"
 SUBTITLE = "Semantic segmentation of remote-sensing imagery from sparse labels"
 ABSTRACT = (
     "Five small studies asked what a segmentation network can learn when only some pixels carry a "
-    "label, each from one run a condition. Their claims are run again here under one protocol: "
-    "the same label draws, seeds and steps for all conditions compared, splits by place, scores on "
-    "every test pixel that carries a class, intervals over places. Every number of ours follows "
-    "from committed records and benchmarks."
+    "label. Each trained one run a condition. We run their claims again under one protocol: all "
+    "conditions of a comparison share label draws, seeds and steps, splits are by site, scores are "
+    "on every test pixel that carries a class, and intervals are over sites. Every number of ours "
+    "follows from committed records and benchmarks."
 )
 
 
-def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
-    """Execute the notebooks that changed and build the report; the paths of its HTML and PDF.
+def make(
+    data: str, profile: str, *, device: str = "auto", readme: Path | None = None
+) -> tuple[Path, Path]:
+    """Execute the notebooks that changed, build the report, and return its HTML and PDF.
 
     `published` trains nothing and writes report/index.html and report/report.pdf from the
     committed records; every other profile writes under report/_build.
 
+    Args:
+        readme: the file whose figure and findings `published` renews; the project's if None.
+
     Raises:
         FewLabelsError: data that cannot be had, a notebook that raised, a broken reference.
     """
-    began = time.monotonic()
+    began, root = time.monotonic(), paths.project_root()
     studies.scale("E", profile, data)
     what = shown(data) if profile == "published" else None
     images = _images(data, what)
     stems = _stems(profile, data)
-    own = {} if profile == "published" else {"04_one_run": _one_run(profile, data)}
-    build_root = paths.project_root() / "report" / "_build"
+    built = root / "report" / "_build"
     executed = execute_all(
-        [paths.project_root() / "notebooks" / f"{stem}.py" for stem in stems],
-        build_root / f"{data}-{profile}",
+        [root / "notebooks" / f"{stem}.py" for stem in stems],
+        built / f"{data}-{profile}",
         {"data": data, "profile": profile, "device": device},
-        own=own,
-        key=lambda notebook: _state(images, profile),
+        own={} if what else {"04_one_run": _one_run(profile, data)},
+        key=_state(images, profile),
         at_once=_at_once(profile, device),
-        last=() if profile == "published" else OF_ALL,  # there all is recorded before
+        last=() if what else OF_ALL,  # there all is recorded before
         kept=None if images else paths.kept_root(),
     )
-    out = build_root / profile if profile in ("smoke", "published") else build_root
     synthetic = data == "synthetic"
     said = [recommendations.opening(what.tables, what.claims)] if what else []
     html, pdf = build(
@@ -95,18 +90,18 @@ def make(data: str, profile: str, *, device: str = "auto") -> tuple[Path, Path]:
         abstract="\n\n".join((ABSTRACT, *said)),
         note="Synthetic scenes." if synthetic else "",
         banner=registry.SOURCES["synthetic"].notice if synthetic else "",
-    )  # fmt: skip
+    )
     if what is None:
         return html, pdf
     if images:
         for notebook in executed:
             keep(notebook, paths.kept_root())
-    return publish(html, pdf, dict(zip(stems, executed, strict=True)), what)
+    by_stem = dict(zip(stems, executed, strict=True))
+    return publish(html, pdf, by_stem, what, root / "report", readme or root / "README.md")
 
 
 def _images(data: str, what: Shown | None) -> str | None:
-    """The fingerprint of the images; None where the published report does without, since those of
-    some study are not here.
+    """Return the fingerprint of the images; None where the published report does without.
 
     Args:
         what: the published report shows; None for the other profiles.
@@ -123,15 +118,14 @@ def _images(data: str, what: Shown | None) -> str | None:
 
 
 def _stems(profile: str, data: str) -> list[str]:
-    """Those whose studies the profile has; of the published report, those that train nothing."""
+    """Return the notebooks that have something to show of this profile and data."""
     there = set(sweep.available(profile, data))
-    out = {stem for stem, names in OF_STUDIES.items() if not there & set(names)}
-    if profile == "published":
-        out |= {"04_one_run", "05_your_own_images"}
-    return [stem for stem in NOTEBOOKS if stem not in out]
+    shown = [stem for stem, names in NOTEBOOKS.items() if not names or there & set(names)]
+    return [stem for stem in shown if profile != "published" or stem not in TRAINING]
 
 
 def _one_run(profile: str, data: str) -> dict[str, object]:
+    """Return the parameters of notebook 04: a run of study E."""
     scale, start = studies.scale("E", profile, data), sweep.start_of("E", profile, data)
     factors = asdict(studies.Run()) | dict(scale.fixed)
     own = {"model": start.model, "weights": start.weights}
@@ -143,52 +137,46 @@ def _header(
 ) -> Mapping[str, str]:
     facts = environment.facts()
     packages = ", ".join(f"{k} {v}" for k, v in facts["packages"].items())
+    trained = f"{seconds:.0f} s of notebooks (unchanged ones kept)"
     return {
         "Data": f"{data} (hash {images[:12]})" if images else _without(data),
         "Profile": profile,
-        "Device": _hardware(profile, device),
+        "Device": "none, nothing was trained; each record names its own"
+        if profile == "published"
+        else _compute(device).hardware,
         "Commit": str(facts["commit"]),
         "Versions": f"Python {facts['python']}, {packages}",
         "Lock": str(facts["lock"]),
-        "Built": f"{environment.now()}, after {seconds:.0f} s of notebooks (unchanged ones kept)",
+        "Built": f"{environment.now()}, after {trained}",
     }
 
 
 def _without(data: str) -> str:
-    """What the report says of data that were not there when it was built."""
-    kept = [json.loads(file.read_text()) for file in paths.kept_root().glob("*.json")]
-    commits = sorted({facts["commit"] for facts in kept})
-    return (
-        f"{data}, whose images were not at hand: what shows them was made from commit "
-        f"{', '.join(commits)}"
-    )
+    """Say of which commits the stored outputs are, where the images are not here."""
+    stored = [json.loads(file.read_text()) for file in paths.kept_root().glob("*.json")]
+    commits = ", ".join(sorted({facts["commit"] for facts in stored}))
+    return f"{data}, without its images: what shows them was made from commit {commits}"
 
 
 def _at_once(profile: str, device: str) -> int:
-    """How many notebooks to execute at the same time: cores are shared, a GPU or TPU is not."""
-    if profile != "published":
-        from fewlabels import devices  # with torch, which reading records does without
-
-        if devices.compute(device).device.type != "cpu":
-            return 1
-    return min(AT_ONCE, os.cpu_count() or 1)
+    """Return how many notebooks run at the same time: cores are shared, a GPU or TPU is not."""
+    alone = profile != "published" and _compute(device).device.type != "cpu"
+    return 1 if alone else min(AT_ONCE, os.cpu_count() or 1)
 
 
-def _hardware(profile: str, device: str) -> str:
-    if profile == "published":
-        return "none, nothing was trained; each record names its own"
+def _compute(device: str) -> object:
     from fewlabels import devices  # with torch, which reading records does without
 
-    return devices.compute(device).hardware
+    return devices.compute(device)
 
 
 def _state(images: str | None, profile: str) -> str:
-    """What a notebook's result depends on besides itself: library, lock, data, its records."""
-    root = paths.project_root()
-    apart = {"report", "cli.py"}
-    files = [f for f in (root / "lib").rglob("*.py") if not apart & {f.parent.name, f.name}]
-    files += [root / "lib" / "fewlabels" / "lint" / "printed.csv", root / "requirements.lock"]
-    files += (paths.bench_root() / "results").glob("*.json")
+    """Hash what the notebooks' results depend on besides themselves: library, lock, records."""
+    root, lib = paths.project_root(), paths.project_root() / "lib" / "fewlabels"
+    report = {f for f in (lib / "report").glob("*.py") if f.name != "chapter.py"}
+    files = [f for f in lib.rglob("*") if f.is_file() and f.suffix != ".pyc"]
+    files = [f for f in files if f not in report and f.name != "cli.py"]
+    files += [root / "requirements.lock", *(paths.bench_root() / "results").glob("*.json")]
     if profile == "published":
         files += [f for f in paths.published_root().rglob("*") if f.is_file()]
     if images is None:

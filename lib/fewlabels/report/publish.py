@@ -1,6 +1,7 @@
-"""What the published report leaves in the repository besides itself: README's figure and tables.
+"""Write what the published report leaves in the repository: the report, its tables, the README's
+figure and findings.
 
-README's numbers stand between markers and are written here, from the committed records.
+All of it comes from the committed records. In the README only what stands between markers changes.
 """
 
 import base64
@@ -14,25 +15,24 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from fewlabels import paths, studies
+from fewlabels import studies
 from fewlabels.experiments import recommendations, sweep
+from fewlabels.experiments.findings import findings
 from fewlabels.experiments.plan import Unit
 from fewlabels.files import whole_file
 from fewlabels.results import statistics
 from fewlabels.results.records import Record
 from fewlabels.types import NotebookError
 
-RESULTS, FIGURE = "results", "figure"
-"""The parts of README that are written here, each between `markers`."""
+FIGURE, FINDINGS = PARTS = ("figure", "findings")
+"""The parts of the README that are written here, each between `markers`."""
 OPENING = (("15_label_budget", "fig-budget"), ("14_sampling_loss", "fig-e"))
-"""README's figure: the first of these notebooks that the report holds, and the figure's label."""
+"""The README's figure: the first of these notebooks that the report holds, and the label."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What the published report shows of some data: of each study its records, and what is made of
-    them, once.
-    """
+    """The records of each study that the published report shows, and what is made of them."""
 
     data: str
     found: Mapping[str, Mapping[Unit, Record]]
@@ -47,7 +47,7 @@ class Shown:
 
 
 def shown(data: str) -> Shown:
-    """The studies of which whole comparisons are recorded.
+    """Read the studies of which whole comparisons are recorded.
 
     Raises:
         RecordError: a record is damaged.
@@ -56,23 +56,31 @@ def shown(data: str) -> Shown:
     return Shown(data, {name: sweep.recorded(name, "published", data) for name in there})
 
 
-def publish(html: Path, pdf: Path, executed: Mapping[str, Path], what: Shown) -> tuple[Path, Path]:
-    """Copy the built report to report/ and renew README's figure and tables.
+def publish(
+    html: Path, pdf: Path, executed: Mapping[str, Path], what: Shown, report: Path, readme: Path
+) -> tuple[Path, Path]:
+    """Copy the built report to the folder `report`, write results.md and figure.png there, and
+    renew the README's parts.
 
     Args:
         executed: the notebooks by stem.
 
     Raises:
-        NotebookError: the figure is not in its notebook.
+        NotebookError: the figure is not in its notebook, or a marker is not in the README.
     """
-    report, readme = (paths.project_root() / name for name in ("report", "README.md"))
     notebook, label = next((stem, label) for stem, label in OPENING if stem in executed)
-    picture, caption = _figure(executed[notebook], label)
-    with whole_file(report / "figure.png") as scratch:
-        scratch.write_bytes(picture)
+    picture, caption = figure_of(executed[notebook], label)
     opens = f"![{caption}](report/figure.png)\n\n*{caption} [Read the report](report/index.html).*"
-    _renew(readme, FIGURE, opens)
-    _renew(readme, RESULTS, _results(what))
+    listed = "\n".join(f"- {said}" for said in findings(what.tables))
+    text = renewed(readme.name, readme.read_text(), FIGURE, opens)
+    text = renewed(readme.name, text, FINDINGS, listed)
+    for file, content in (
+        (report / "figure.png", picture),
+        (report / "results.md", _results(what).encode()),
+        (readme, text.encode()),
+    ):
+        with whole_file(file) as scratch:
+            scratch.write_bytes(content)
     for built, name in ((html, "index.html"), (pdf, "report.pdf")):
         with whole_file(report / name) as scratch:
             shutil.copyfile(built, scratch)
@@ -80,12 +88,35 @@ def publish(html: Path, pdf: Path, executed: Mapping[str, Path], what: Shown) ->
 
 
 def markers(part: str) -> tuple[str, str]:
-    """What stands before and after a part of README that is written here."""
+    """Return what stands before and after a part of the README that is written here."""
     return f"<!-- {part}: written by `make report PROFILE=published` -->", f"<!-- end of {part} -->"
 
 
-def _figure(executed: Path, label: str) -> tuple[bytes, str]:
-    """A figure of an executed notebook and its caption."""
+def renewed(name: str, text: str, part: str, content: str) -> str:
+    """Return the text of a file with new content between a part's markers.
+
+    Args:
+        name: of the file, for the error.
+
+    Raises:
+        NotebookError: a marker does not stand there exactly once, the start before the end.
+    """
+    start, end = markers(part)
+    for marker in (start, end):
+        if text.count(marker) != 1:
+            raise NotebookError(
+                f"'{name}' has the marker '{marker}' {text.count(marker)} times, not once; put it "
+                "back, nothing was written"
+            )
+    before, _, rest = text.partition(start)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise NotebookError(f"'{name}' has the marker '{end}' before '{start}'")
+    return f"{before}{start}\n\n{content}\n\n{end}{after}"
+
+
+def figure_of(executed: Path, label: str) -> tuple[bytes, str]:
+    """Return a figure of an executed notebook and its caption."""
     for cell in nbformat.read(executed, as_version=4).cells:
         if re.search(rf"^#\| label: {label}$", cell.source, re.M):
             caption = re.search(r'^#\| fig-cap: "(.*)"$', cell.source, re.M)
@@ -96,63 +127,45 @@ def _figure(executed: Path, label: str) -> tuple[bytes, str]:
 
 
 def _results(what: Shown) -> str:
-    return "\n\n".join(
-        [
-            *recommendations.settings(what.found),
-            "Scores are mIoU on dense masks of leak-free test folds (of C on what people "
-            "labelled), n = units, one a pair of label draw and seed on a fold (of D4 masks, in a "
-            "benchmark); intervals of 95 % are over folds, or over pairs where there is one fold. "
-            "A verdict needs "
-            f"{statistics.UNITS} units. {_missing(what)} The "
-            "[report](report/index.html) has the mean of every condition.",
-            *_enough(what.tables),
-            "What to do with the labels you have:",
-            _markdown(recommendations.table(what.tables)),
-            "What became of the claims:",
-            _markdown(what.claims.drop(columns="p (Holm)")),
+    """Return results.md: the long tables, for readers of the repository."""
+    parts = [
+        "<!-- written by `make report PROFILE=published` -->\n\n# Results",
+        *recommendations.settings(what.found),
+        "Scores are mIoU on dense masks of leak-free test folds (for study C, on the pixels that "
+        "people labelled). n counts units: one replicate (a label draw with a training seed) on "
+        "one fold; for D4, the masks of a benchmark. Intervals of 95 % are over folds, or over "
+        "replicates where there is one fold. "
+        f"A verdict needs {statistics.UNITS} units. {_missing(what)} The [report](index.html) has the "
+        "mean of every condition.",
+    ]
+    if "budget" in what.tables:
+        parts += [
+            "## How much of the dense score do few labels give?",
+            "The dense score is that of networks trained on every pixel for as many steps.",
+            markdown(statistics.budget_table(what.tables["budget"], studies.budget.DENSE)),
         ]
-    )
-
-
-def _enough(tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """How far few labels go, where that study is shown."""
-    if "budget" not in tables:
-        return []
-    table = statistics.budget_table(tables["budget"], studies.budget.DENSE)
-    asked = (
-        "How much of the score of networks trained on every pixel, for as many steps, do few "
-        "labels give?"
-    )
-    return [asked, _markdown(table)]
+    parts += [
+        "## What to do with the labels you have",
+        markdown(recommendations.table(what.tables)),
+    ]
+    parts += ["## What became of the claims", markdown(what.claims.drop(columns="p (Holm)"))]
+    return "\n\n".join(parts) + "\n"
 
 
 def _missing(what: Shown) -> str:
-    """What was declared and is not shown yet."""
-    short = {}
+    """Say what was declared and is not shown yet."""
+    short = []
     for name in studies.comparing("published", what.data):
         start = studies.scale(name, "published", what.data).starts[0]
         declared = len(studies.runs(name, "published", what.data, start))
-        short[name] = (declared - len(what.found.get(name, ())), declared)
-    named = [
-        f"{left} of the {every} runs of {name}" for name, (left, every) in short.items() if left
-    ]
-    if not named:
+        if left := declared - len(what.found.get(name, ())):
+            short.append(f"{left} of the {declared} runs of {name}")
+    if not short:
         return "Every declared run is in these tables."
-    return f"Declared, but not in these tables: {'; '.join(named)}."
+    return f"Declared, but not in these tables: {'; '.join(short)}."
 
 
-def _markdown(table: pd.DataFrame) -> str:
-    rows = [
-        list(table.columns),
-        ["---"] * len(table.columns),
-        *table.astype(str).to_numpy().tolist(),
-    ]
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table without its index as a pipe table."""
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy()]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
-def _renew(readme: Path, part: str, text: str) -> None:
-    start, end = markers(part)
-    before, _, rest = readme.read_text().partition(start)
-    after = rest.partition(end)[2]
-    with whole_file(readme) as scratch:
-        scratch.write_text(f"{before}{start}\n\n{text}\n\n{end}{after}")

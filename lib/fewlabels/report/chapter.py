@@ -1,0 +1,137 @@
+"""Open a study in a notebook: its runs, its tables, and the checks that every study shares."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from fewlabels import studies
+from fewlabels.experiments import sweep
+from fewlabels.experiments.plan import Unit
+from fewlabels.results import benchmark_claims, figures, statistics
+from fewlabels.results.records import Record
+from fewlabels.results.statistics import Interval
+from fewlabels.studies.design import Study
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A study as a notebook shows it; displayed, its question and what the images are.
+
+    Attributes:
+        runs: (condition, fold, replicate) -> record.
+        table: one row a run, from `sweep.table`.
+    """
+
+    name: str
+    profile: str
+    data: str
+    runs: Mapping[Unit, Record]
+    table: pd.DataFrame
+
+    @property
+    def study(self) -> Study:
+        return studies.study(self.name)
+
+    @property
+    def conditions(self) -> list[str]:
+        """The conditions that have runs, in the order of the study."""
+        there = set(self.table["cell"])
+        return [condition for condition in self.study.compared() if condition in there]
+
+    @property
+    def first(self) -> Record:
+        return next(iter(self.runs.values()))
+
+    def of(self, condition: str) -> list[Record]:
+        """The records of one condition."""
+        return [record for (name, _, _), record in self.runs.items() if name == condition]
+
+    def _repr_markdown_(self) -> str:
+        said = [f"**{self.study.question}**", self.first.notice]
+        if missing := [c for c in self.study.compared() if c not in self.conditions]:
+            said.append(f"Declared and not yet run: {', '.join(missing)}.")
+        return "\n\n".join(said)
+
+    def factors(self, *kinds: str) -> Styler:
+        """Table of what varied between the runs and what they share, all kinds or these."""
+        start = studies.start_of(self.name, self.profile, self.data, self.first.run)
+        rows = studies.factors(self.name, self.profile, self.data, start)
+        return plain([row for row in rows if not kinds or row["kind"] in kinds])
+
+    def scores(self, columns: Mapping[str, tuple[str, float, int]]) -> pd.DataFrame:
+        """Table of means with 95 % intervals, one row a condition; columns as `statistics.summary`."""
+        return statistics.summary(self.table, columns).loc[self.conditions]
+
+    def curves(self) -> dict[str, list[pd.DataFrame]]:
+        """The histories of each condition's runs, for `figures.curves`."""
+        return {name: [record.history for record in self.of(name)] for name in self.conditions}
+
+    def verdicts(self) -> pd.DataFrame:
+        """Table of the claims: reported, measured, n and verdict, with claims about time."""
+        judged = statistics.claims_table(self.table, self.study.claims)
+        return benchmark_claims.beside(judged, self.study.timings)
+
+    def difference(self, condition: str, other: str) -> Interval:
+        """Mean mIoU of one condition less another's, paired by unit, interval over folds."""
+        wide = self.table.pivot(index=["fold", "pair"], columns="cell", values="miou")
+        units = (wide[condition] - wide[other]).dropna()
+        return statistics.interval(
+            units.to_numpy(), units.index.get_level_values("fold").to_numpy()
+        )
+
+    def balanced(self) -> bool:
+        """Whether all conditions have the same number of runs, but those declared later."""
+        counts = self.table["cell"].value_counts()
+        return counts.drop(list(self.study.later), errors="ignore").nunique() == 1
+
+    def within_budget(self) -> bool:
+        """Whether no run was trained on more labelled pixels than were drawn for it."""
+        labels = [record.facts["labels"] for record in self.runs.values()]
+        return all(each["seen"] <= each["pixels"] for each in labels)
+
+    def same_labels(self, condition: str, other: str) -> bool:
+        """Whether in every unit of both conditions the labels are the same to the pixel."""
+        drawn = {unit: record.facts["labels"]["sha256"] for unit, record in self.runs.items()}
+        units = [unit[1:] for unit in drawn if unit[0] == condition and (other, *unit[1:]) in drawn]
+        return all(drawn[condition, *unit] == drawn[other, *unit] for unit in units)
+
+    def splits_apart(self) -> bool:
+        """Whether training, validation and test of every run have no site in common."""
+        for record in self.runs.values():
+            places = [
+                set(record.facts["data"][f"{split}_places"])
+                for split in ("train", "validation", "test")
+            ]
+            if sum(map(len, places)) != len(set.union(*places)):
+                return False
+        return True
+
+
+def open_study(name: str, profile: str, data: str, device: str = "auto") -> Chapter:
+    """Open a study; missing runs are trained, a log line each, unless the profile is `published`.
+
+    Sets the look of figures, and shows the log lines, in this process.
+
+    Raises:
+        FewLabelsError: as `sweep.results`.
+    """
+    figures.style()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    found = sweep.results(name, profile, data, device=device)
+    return Chapter(name, profile, data, found, sweep.table(name, found))
+
+
+def open_studies(
+    names: Iterable[str], profile: str, data: str, device: str = "auto"
+) -> dict[str, Chapter]:
+    """Open those of these studies that the profile has for this data."""
+    there = sweep.available(profile, data)
+    return {name: open_study(name, profile, data, device) for name in names if name in there}
+
+
+def plain(rows: object) -> Styler:
+    """Table of rows without an index, as the report prints it."""
+    return pd.DataFrame(rows).style.hide(axis="index")
