@@ -45,6 +45,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from fewlabels import paths, studies
+from fewlabels.data import registry
 from fewlabels.experiments import recommendations, sweep
 from fewlabels.mapping import score_summary
 from fewlabels.results import benchmark_claims, consistency, figures, reproductions, statistics
@@ -57,10 +58,10 @@ display(Markdown(next(iter(found["E"].values())).notice))
 # %%
 #| label: tbl-runs
 #| tbl-cap: "The runs that this report holds, of those that were declared. A (place, pair) is in only with all of its conditions, but for those that were declared later; a run that studies share is in each of them."
-rows = []
+rows, groups = [], registry.groups(data)
 for name, these in found.items():
     start = studies.start_of(name, profile, data, next(iter(these.values())).run)
-    declared = studies.runs(name, profile, data, start)
+    declared = studies.runs(name, profile, data, start, groups)
     places, pairs = ({unit[i] for unit in these} for i in (1, 2))
     rows.append(
         {"study": name, "conditions": len(studies.study(name).compared()), "places": len(places)}
@@ -220,7 +221,7 @@ cost.reset_index().style.hide(axis="index").format(text, na_rep="-")
 plans = []
 for name, these in found.items():
     start = studies.start_of(name, profile, data, next(iter(these.values())).run)
-    units = {unit[1:] for unit in studies.runs(name, profile, data, start)}
+    units = {unit[1:] for unit in studies.runs(name, profile, data, start, groups)}
     folds, pairs = (len({unit[i] for unit in units}) for i in (0, 1))
     plans.append(statistics.declared(studies.study(name).claims, folds, pairs))
 declared = pd.concat(plans).drop(columns="detectable")

@@ -241,3 +241,19 @@ def test_the_table_of_factors_shows_what_varies_and_what_is_not_as_usual():
     start = studies.scale("A", "quick", "synthetic").starts[0]
     of_a = studies.factors("A", "quick", "synthetic", start)
     assert "beside the grid" not in {row["factor"] for row in of_a}
+
+
+@pytest.mark.parametrize("groups", [2, 3, 4])
+def test_data_of_few_groups_of_sites_has_no_fold_that_is_not_there(groups: int):
+    start = studies.scale("E", "full", "folder").starts[0]
+    units = {unit[1:] for unit in studies.runs("E", "full", "folder", start, groups)}
+    assert {fold for fold, _ in units} == set(range(groups))
+    assert 25 - groups < len(units) <= 25  # of five replicates on five folds
+
+
+@pytest.mark.parametrize(("groups", "there"), [(2, False), (3, True), (None, True)])
+def test_a_study_that_validates_needs_a_third_group(groups: int | None, there: bool):
+    names = studies.comparing("smoke", "folder", groups)
+    assert "E" in names
+    assert [name in names for name in ("B", "C")] == [there, there]
+    assert ("selection" in studies.comparing("quick", "folder", groups)) == there

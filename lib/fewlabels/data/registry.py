@@ -102,6 +102,18 @@ def fetch(name: str, root: Path) -> Path:
     return root
 
 
+def groups(name: str, root: Path | None = None) -> int | None:
+    """Count the groups of test sites in a folder of the user's own; None for other data, of which
+    the studies know.
+
+    Raises:
+        DataError: as `load`.
+    """
+    if name.partition(":")[0] != "folder":
+        return None
+    return len(SOURCES["folder"].find(root or paths.data_root()).folds)
+
+
 def check_name(name: str) -> None:
     """Raise UnknownName unless a data set has this name; variants are allowed."""
     _parts(name)

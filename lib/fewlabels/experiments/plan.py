@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from fewlabels import paths, studies
+from fewlabels.data import registry
 from fewlabels.experiments import versioning
 from fewlabels.results import records, regroup, statistics
 from fewlabels.results.records import Record, Unit
@@ -85,7 +86,7 @@ def plan(
         RecordError: a record of the study is damaged.
         FewLabelsError: no such study or profile, or data that cannot be had.
     """
-    declared = studies.runs(name, profile, data, start)
+    declared = studies.runs(name, profile, data, start, registry.groups(data, root))
     if profile == "published":
         found = _published(declared, [runs] if runs else _all_studies())
         return Plan(name, profile, data, root, runs or paths.published(name), declared, found)

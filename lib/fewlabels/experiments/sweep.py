@@ -102,7 +102,9 @@ def available(profile: str, data: str) -> list[str]:
     Raises:
         RecordError: a record is damaged.
     """
-    declared = studies.comparing(profile, data)
+    from fewlabels.data import registry
+
+    declared = studies.comparing(profile, data, registry.groups(data))
     if profile != "published":
         return declared
     plans = {

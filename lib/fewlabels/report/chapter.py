@@ -8,6 +8,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from fewlabels import studies
+from fewlabels.data import registry
 from fewlabels.experiments import sweep
 from fewlabels.experiments.plan import Unit
 from fewlabels.results import benchmark_claims, figures, statistics
@@ -58,7 +59,8 @@ class Chapter:
     def factors(self, *kinds: str) -> Styler:
         """Table of what varied between the runs and what they share, all kinds or these."""
         start = studies.start_of(self.name, self.profile, self.data, self.first.run)
-        rows = studies.factors(self.name, self.profile, self.data, start)
+        groups = registry.groups(self.data)
+        rows = studies.factors(self.name, self.profile, self.data, start, groups)
         return plain([row for row in rows if not kinds or row["kind"] in kinds])
 
     def scores(self, columns: Mapping[str, tuple[str, float, int]]) -> pd.DataFrame:

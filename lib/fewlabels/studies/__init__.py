@@ -73,29 +73,40 @@ def declared(profile: str, data: str) -> list[str]:
     return [name for name in STUDIES if (profile, _kind(data)) in STUDIES[name].scales]
 
 
-def comparing(profile: str, data: str) -> list[str]:
-    """List those of the `declared` studies that compare something on this data.
+def comparing(profile: str, data: str, groups: int | None = None) -> list[str]:
+    """List the studies `declared` that compare something on this data: they have claims, and there
+    are as many groups of test sites as they need. Validation takes one group, so it needs three.
 
-    They have claims, and the data have as many groups of test places as they need.
+    Args:
+        groups: how many groups the data has, where that is not known in advance.
     """
     found = {name: STUDIES[name] for name in declared(profile, data) if STUDIES[name].claims}
-    return [name for name, s in found.items() if not (s.tested_like and data in ONE_GROUP)]
+    few = groups is not None and groups < 3
+    return [
+        name
+        for name, s in found.items()
+        if not (s.tested_like and data in ONE_GROUP)
+        and not (few and _validates(name, profile, data))
+    ]
 
 
-def runs(name: str, profile: str, data: str, start: Start) -> dict[tuple[str, int, int], Run]:
+def runs(
+    name: str, profile: str, data: str, start: Start, groups: int | None = None
+) -> dict[tuple[str, int, int], Run]:
     """Declare every run of a study at a profile: (condition, fold, replicate) -> Run.
 
-    A misspelt factor in the table is a TypeError here. Data of one test group (ONE_GROUP) have fold
-    0 alone, and as many more replicates, so that the number of units stays the same. All conditions
-    of one (fold, replicate) share label draw, seed and steps, so their differences are paired. They
-    also share crops, except where a crop holds no label of one condition and is drawn again.
+    A misspelt factor in the table is a TypeError here. Data with fewer groups of test sites than
+    the scale has folds (ONE_GROUP, or `groups`) have a fold a group, and more replicates, so that
+    the number of units stays about the same. All conditions of one (fold, replicate) share label
+    draw, seed and steps, so their differences are paired. They also share crops, except where a
+    crop holds no label of one condition and is drawn again.
     """
     chosen = scale(name, profile, data)
     named = conditions(study(name), chosen, start, data)
     return {
         (cell, fold, pair): replace(run, fold=fold, draw=pair, seed=pair)
-        for pair in range(_pairs(chosen, data))
-        for fold in _folds(chosen, data)
+        for pair in range(_pairs(chosen, data, groups))
+        for fold in _folds(chosen, data, groups)
         for cell, run in named.items()
     }
 
@@ -131,7 +142,9 @@ def shared_factors(runs: Iterable[Run]) -> dict[str, object]:
     return {k: v for k, v in every[0].items() if all(other[k] == v for other in every)}
 
 
-def factors(name: str, profile: str, data: str, start: Start) -> list[dict[str, str]]:
+def factors(
+    name: str, profile: str, data: str, start: Start, groups: int | None = None
+) -> list[dict[str, str]]:
     """List `factor`, `kind` (varies, units or fixed) and `value` of a study at a profile.
 
     Of the fixed factors, only those in SHOWN and those that differ from the defaults of `Run`.
@@ -142,7 +155,8 @@ def factors(name: str, profile: str, data: str, start: Start) -> list[dict[str, 
     if asked.bounds:
         title = "beside the grid" if asked.varies else "conditions"
         rows.append((title, "varies", "; ".join([*asked.bounds, *asked.readings])))
-    rows.append(("folds x pairs", "units", f"{len(_folds(chosen, data))} x {_pairs(chosen, data)}"))
+    folds, pairs = len(_folds(chosen, data, groups)), _pairs(chosen, data, groups)
+    rows.append(("folds x pairs", "units", f"{folds} x {pairs}"))
     rows += [(k, "fixed", str(v)) for k, v in shared.items() if k in SHOWN or v != usual[k]]
     return [dict(zip(("factor", "kind", "value"), row, strict=True)) for row in rows]
 
@@ -152,12 +166,19 @@ def digest(run: Run) -> str:
     return hashlib.sha256(json.dumps(asdict(run), sort_keys=True).encode()).hexdigest()
 
 
-def _folds(scale: Scale, data: str) -> tuple[int, ...]:
-    return (0,) if data in ONE_GROUP else scale.folds
+def _folds(scale: Scale, data: str, groups: int | None = None) -> tuple[int, ...]:
+    return (0,) if data in ONE_GROUP else scale.folds[:groups]
 
 
-def _pairs(scale: Scale, data: str) -> int:
-    return scale.pairs * len(scale.folds) // len(_folds(scale, data))
+def _pairs(scale: Scale, data: str, groups: int | None = None) -> int:
+    return scale.pairs * len(scale.folds) // len(_folds(scale, data, groups))
+
+
+def _validates(name: str, profile: str, data: str) -> bool:
+    """Whether a condition of a study holds out validation sites."""
+    chosen = scale(name, profile, data)
+    named = conditions(study(name), chosen, chosen.starts[0], data)
+    return any(run.validation != "none" for run in named.values())
 
 
 def _kind(data: str) -> str:
