@@ -42,19 +42,15 @@ profile = "quick"
 device = "auto"
 
 # %%
-import logging
 
-import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import Markdown
 
-from fewlabels import studies
-from fewlabels.experiments import sweep
-from fewlabels.results import consistency, figures, records, statistics
+from fewlabels.report.chapter import open_study, plain
+from fewlabels.results import consistency, figures
 
-figures.style()
-logging.basicConfig(level=logging.INFO, format="%(message)s")
-study = studies.study("A")
-display(Markdown(f"**{study.question}**"))
+chapter = open_study("A", profile, data, device)
+found, table, some, cells = chapter.runs, chapter.table, chapter.first, chapter.conditions
+chapter
 
 # %% [markdown]
 # ## What was run
@@ -63,17 +59,9 @@ display(Markdown(f"**{study.question}**"))
 # part of the larger. They were compared by validation loss; here by mIoU on dense masks.
 
 # %%
-found = sweep.results("A", profile, data, device=device)
-table = records.table(found)
-some = next(iter(found.values()))
-cells = list(study.cells())
-display(Markdown(some.notice))
-
-# %%
 #| label: tbl-factors-a
 #| tbl-cap: "What varied between the runs of system A, and what all of them shared."
-start = studies.start_of("A", profile, data, some.run)
-pd.DataFrame(studies.factors("A", profile, data, start)).style.hide(axis="index")
+chapter.factors()
 
 # %%
 #| echo: false
@@ -83,7 +71,9 @@ lines = [
     f"{r.facts['labels']['pixels']:,} labelled pixels"
     for cell, r in networks.items()
 ]
-Markdown("\n".join([f"Theirs: {study.departs}. Ours, of the last fold and pair:", "", *lines]))
+Markdown(
+    "\n".join([f"Theirs: {chapter.study.departs}. Ours, of the last fold and pair:", "", *lines])
+)
 
 # %% [markdown]
 # ## Scores
@@ -95,7 +85,7 @@ Markdown("\n".join([f"Theirs: {study.departs}. Ours, of the last fold and pair:"
 #| label: tbl-a
 #| tbl-cap: "System A: mean and 95 % interval, n = runs; seconds are of the training, on the device that each record names, which other runs may have shared."
 scores = {"mIoU in %": ("miou", 100, 1), "accuracy in %": ("accuracy", 100, 1)}
-statistics.summary(table, scores | {"seconds": ("seconds", 1, 0)}).loc[cells]
+stats.summary(table, scores | {"seconds": ("seconds", 1, 0)}).loc[cells]
 
 # %%
 #| label: fig-a
@@ -105,8 +95,7 @@ figure = figures.compared(table, cells)
 # %%
 #| label: fig-a-curves
 #| fig-cap: "Training loss (running mean over a tenth of the steps; of different losses the heights do not compare) and test mIoU on dense masks by step, means over the runs of each condition."
-curves = {cell: [r.history for (c, _, _), r in found.items() if c == cell] for cell in cells}
-figure = figures.curves(curves)
+figure = figures.curves(chapter.curves())
 
 # %% [markdown]
 # ## The claims
@@ -118,7 +107,7 @@ figure = figures.curves(curves)
 # %%
 #| label: tbl-claims-a
 #| tbl-cap: "System A: claim, what they reported, what we measured (effect with 95 % interval) and the verdict."
-statistics.claims_table(table, study.claims).style.hide(axis="index")
+chapter.verdicts().style.hide(axis="index")
 
 # %% [markdown]
 # ## Robust to sparsity?
@@ -129,19 +118,15 @@ statistics.claims_table(table, study.claims).style.hide(axis="index")
 # %%
 #| label: tbl-a-robust
 #| tbl-cap: "How far the score moves from 20 % to 50 % of the labels: the closer to 0, the more robust."
-wide = table.pivot(index=["fold", "pair"], columns="cell", values="miou")
-folds = wide.index.get_level_values("fold").to_numpy()
 printed = consistency.printed().query("system == 'A'").set_index("condition")["value"].astype(float)
 rows = []
 for encoder in ("ResNet-18", "ResNet-50"):
-    few, many = f"{encoder}, 20 %", f"{encoder}, 50 %"
-    moved = (wide[many] - wide[few]).to_numpy()
+    many, few = f"{encoder}, 50 %", f"{encoder}, 20 %"
+    moved = chapter.difference(many, few)
     theirs = f"{printed[many] - printed[few]:+.3f}"
     row = {"encoder": encoder, "theirs, validation loss": theirs}
-    rows.append(
-        row | {"ours, mIoU in points": statistics.interval(moved, folds).text(), "n": len(moved)}
-    )
-pd.DataFrame(rows).style.hide(axis="index")
+    rows.append(row | {"ours, mIoU in points": moved.text(), "n": moved.units})
+plain(rows)
 
 # %% [markdown]
 # ## Checks
@@ -150,11 +135,10 @@ pd.DataFrame(rows).style.hide(axis="index")
 # than it declared.
 
 # %%
-assert (table["cell"].value_counts() == len(table) // len(cells)).all()
-assert all(r.facts["labels"]["seen"] <= r.facts["labels"]["pixels"] for r in found.values())
-for (cell, fold, pair), record in found.items():
-    other = found[cell.replace("ResNet-50", "ResNet-18"), fold, pair]
-    assert record.facts["labels"]["sha256"] == other.facts["labels"]["sha256"]
+assert chapter.balanced()
+assert chapter.within_budget()
+for share in ("20 %", "50 %"):
+    assert chapter.same_labels(f"ResNet-50, {share}", f"ResNet-18, {share}")
 
 # %% [markdown]
 # ## What was not shown

@@ -42,19 +42,15 @@ profile = "quick"
 device = "auto"
 
 # %%
-import logging
 
-import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import Markdown
 
-from fewlabels import studies
-from fewlabels.experiments import sweep
-from fewlabels.results import figures, records, statistics
+from fewlabels.report.chapter import open_study
+from fewlabels.results import figures
 
-figures.style()
-logging.basicConfig(level=logging.INFO, format="%(message)s")
-study = studies.study("B")
-display(Markdown(f"**{study.question}**"))
+chapter = open_study("B", profile, data, device)
+found, table, some, cells = chapter.runs, chapter.table, chapter.first, chapter.conditions
+chapter
 
 # %% [markdown]
 # ## What was run
@@ -64,22 +60,14 @@ display(Markdown(f"**{study.question}**"))
 # out for validation; it chooses nothing, and B5 asks what it would have chosen.
 
 # %%
-found = sweep.results("B", profile, data, device=device)
-table = records.table(found)
-some = next(iter(found.values()))
-cells = list(study.cells())
-display(Markdown(some.notice))
-
-# %%
 #| label: tbl-factors-b
 #| tbl-cap: "What varied between the runs of system B, and what all of them shared."
-start = studies.start_of("B", profile, data, some.run)
-pd.DataFrame(studies.factors("B", profile, data, start)).style.hide(axis="index")
+chapter.factors()
 
 # %%
 #| echo: false
 Markdown(
-    f"Network: {some.run.model} and the same U-Net++, weights {some.run.weights}. Theirs: {study.departs}. "
+    f"Network: {some.run.model} and the same U-Net++, weights {some.run.weights}. Theirs: {chapter.study.departs}. "
     "Learning rate and steps were fixed in advance for all conditions, not tuned for each."
 )
 
@@ -96,7 +84,7 @@ scores = {"mIoU in %": ("miou", 100, 1), "accuracy in %": ("accuracy", 100, 1)}
 scores |= {"boundary IoU in %": ("boundary_iou", 100, 1), "s a round": ("round_seconds", 1, 1)}
 steps = [r.facts["data"]["train_tiles"] / r.run.batch for r in found.values()]
 table["round_seconds"] = table["step_seconds"] * steps
-statistics.summary(table, scores).loc[cells]
+chapter.scores(scores)
 
 # %%
 #| label: fig-b
@@ -106,8 +94,7 @@ figure = figures.compared(table, cells)
 # %%
 #| label: fig-b-curves
 #| fig-cap: "Training loss (running mean over a tenth of the steps; of different losses the heights do not compare) and test mIoU on dense masks by step, means over the runs of each condition."
-curves = {cell: [r.history for (c, _, _), r in found.items() if c == cell] for cell in cells}
-figure = figures.curves(curves)
+figure = figures.curves(chapter.curves())
 
 # %% [markdown]
 # ## Validation and test
@@ -119,7 +106,7 @@ figure = figures.curves(curves)
 #| label: tbl-b-validation
 #| tbl-cap: "Last weights on the validation places and on the test places, dense masks: mean mIoU and 95 % interval in %, n = runs."
 both = {"validation": ("val_dense_miou", 100, 1), "test": ("miou", 100, 1)}
-statistics.summary(table, both).loc[cells]
+chapter.scores(both)
 
 # %% [markdown]
 # ## The claims
@@ -130,7 +117,7 @@ statistics.summary(table, both).loc[cells]
 # %%
 #| label: tbl-claims-b
 #| tbl-cap: "System B: claim, what they reported, what we measured (effect with 95 % interval) and the verdict."
-statistics.claims_table(table, study.claims).style.hide(axis="index")
+chapter.verdicts().style.hide(axis="index")
 
 # %%
 #| echo: false
@@ -150,14 +137,11 @@ Markdown(
 # than it declared; validation, training and test places are apart.
 
 # %%
-assert (table["cell"].value_counts() == len(table) // len(cells)).all()
-for (cell, fold, pair), record in found.items():
-    facts, labels = record.facts["data"], record.facts["labels"]
-    assert labels["seen"] <= labels["pixels"]
-    other = found[cell.replace("U-Net++", "U-Net"), fold, pair].facts["labels"]
-    assert labels["sha256"] == other["sha256"]
-    places = [set(facts[f"{split}_places"]) for split in ("train", "validation", "test")]
-    assert sum(map(len, places)) == len(set.union(*places))
+assert chapter.balanced()
+assert chapter.within_budget()
+assert chapter.splits_apart()
+for share in ("10 %", "15 %"):
+    assert chapter.same_labels(f"U-Net++, {share}", f"U-Net, {share}")
 
 # %% [markdown]
 # ## What was not shown

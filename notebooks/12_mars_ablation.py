@@ -42,23 +42,23 @@ profile = "quick"
 device = "auto"
 
 # %%
-import logging
 
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from fewlabels import studies
 from fewlabels.data import outliers, registry
-from fewlabels.experiments import sweep
-from fewlabels.results import consistency, figures, records, statistics
+from fewlabels.report.chapter import open_study
+from fewlabels.results import consistency, figures, statistics
 from fewlabels.training import augmentation
 from fewlabels.types import DataError
 
-figures.style()
-logging.basicConfig(level=logging.INFO, format="%(message)s")
-study = studies.study("C")
-display(Markdown(f"**{study.question}**"))
+chapter = open_study("C", profile, data, device)
+table, cells = chapter.table, chapter.conditions
+runs = {cell: chapter.of(cell) for cell in cells}
+some = runs["plain"][0]
+classes = [c for c in some.facts["data"]["classes"] if np.isfinite(table[f"iou_{c}"]).any()]
+chapter
 
 # %% [markdown]
 # ## What was run
@@ -68,19 +68,9 @@ display(Markdown(f"**{study.question}**"))
 # the terrain classes alone: background predicted there is an error. Labels are as people gave them.
 
 # %%
-found = sweep.results("C", profile, data, device=device)
-table = records.table(found)
-cells = list(study.cells())
-runs = {cell: [r for (c, _, _), r in found.items() if c == cell] for cell in cells}
-some = runs["plain"][0]
-classes = [c for c in some.facts["data"]["classes"] if np.isfinite(table[f"iou_{c}"]).any()]
-display(Markdown(some.notice))
-
-# %%
 #| label: tbl-factors-c
 #| tbl-cap: "What varied between the runs of system C, and what all of them shared."
-start = studies.start_of("C", profile, data, some.run)
-pd.DataFrame(studies.factors("C", profile, data, start)).style.hide(axis="index")
+chapter.factors()
 
 # %%
 #| label: tbl-cells-c
@@ -95,7 +85,7 @@ pd.DataFrame({"condition": changes.keys(), "change": changes.values()}).style.hi
 # %%
 #| echo: false
 Markdown(
-    f"Theirs: {study.departs}. Learning rate and steps were fixed in advance for all conditions, not "
+    f"Theirs: {chapter.study.departs}. Learning rate and steps were fixed in advance for all conditions, not "
     "tuned for each."
 )
 
@@ -221,7 +211,7 @@ figures.legend(figure, terrain)
 #| tbl-cap: "System C: mean and 95 % interval in %, n = runs. The rarest class is that with the fewest labels."
 scores = {"mIoU": ("miou", 100, 1), "accuracy": ("accuracy", 100, 1)}
 scores |= {"IoU of the rarest class": ("rarest_iou", 100, 1)}
-statistics.summary(table, scores).loc[cells]
+chapter.scores(scores)
 
 # %%
 #| label: fig-c
@@ -231,7 +221,7 @@ figure = figures.compared(table, cells)
 # %%
 #| label: fig-c-curves
 #| fig-cap: "Training loss (running mean over a tenth of the steps; with background it is of one class more) and test mIoU over the terrain classes by step, means over the runs of each condition."
-figure = figures.curves({c: [r.history for r in runs[c]] for c in cells[:4]})
+figure = figures.curves({c: chapter.curves()[c] for c in cells[:4]})
 
 # %% [markdown]
 # ## Training, validation and test
@@ -244,7 +234,7 @@ figure = figures.curves({c: [r.history for r in runs[c]] for c in cells[:4]})
 #| label: tbl-c-gap
 #| tbl-cap: "Last weights on training, validation and test images: mean mIoU and 95 % interval in %; the gap is training less test."
 columns = {"training": "train_miou", "validation": "val_dense_miou", "test": "miou", "gap": "gap"}
-statistics.summary(table, {k: (v, 100, 1) for k, v in columns.items()}).loc[cells]
+chapter.scores({k: (v, 100, 1) for k, v in columns.items()})
 
 # %% [markdown]
 # ## By class
@@ -280,7 +270,7 @@ Markdown(
 # %%
 #| label: tbl-claims-c
 #| tbl-cap: "System C: claim, what they reported, what we measured (effect with 95 % interval; for C1 and C5 the lead over the closest rival, with an interval widened for the number of rivals) and the verdict."
-statistics.claims_table(table, study.claims).style.hide(axis="index")
+chapter.verdicts().style.hide(axis="index")
 
 # %% [markdown]
 # ## Checks
@@ -289,15 +279,13 @@ statistics.claims_table(table, study.claims).style.hide(axis="index")
 # declared; background is never scored; the splits share no place.
 
 # %%
-assert (table["cell"].value_counts() == len(table) // len(cells)).all()
-for (cell, fold, pair), record in found.items():
-    facts, labels = record.facts["data"], record.facts["labels"]
-    same = labels["sha256"] == found["plain", fold, pair].facts["labels"]["sha256"]
-    assert same or cell == "outliers left out"
-    assert labels["seen"] <= labels["pixels"]
-    assert record.confusion[:, facts["classes"].index("background")].sum() == 0
-    places = [set(facts[f"{split}_places"]) for split in ("train", "validation", "test")]
-    assert sum(map(len, places)) == len(set.union(*places))
+assert chapter.balanced()
+assert chapter.within_budget()
+assert chapter.splits_apart()
+assert all(chapter.same_labels(c, "plain") for c in cells if c != "outliers left out")
+for record in chapter.runs.values():
+    background = record.facts["data"]["classes"].index("background")
+    assert record.confusion[:, background].sum() == 0
 
 # %% [markdown]
 # ## What was not shown

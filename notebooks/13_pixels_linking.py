@@ -44,23 +44,21 @@ profile = "quick"
 device = "auto"
 
 # %%
-import logging
 import time
 from dataclasses import replace
 
 import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import Markdown
 
-from fewlabels import studies
 from fewlabels.data import registry
-from fewlabels.experiments import audits, sweep
+from fewlabels.experiments import audits
 from fewlabels.labels import expansion, sampling
-from fewlabels.results import benchmark_claims, figures, records, statistics
+from fewlabels.report.chapter import open_study, plain
+from fewlabels.results import benchmark_claims, figures, statistics
 
-figures.style()
-logging.basicConfig(level=logging.INFO, format="%(message)s")
-study = studies.study("D")
-display(Markdown(f"**{study.question}**"))
+chapter = open_study("D", profile, data, device)
+table, some, cells = chapter.table, chapter.first, chapter.conditions
+chapter
 
 # %% [markdown]
 # ## What was run
@@ -70,25 +68,14 @@ display(Markdown(f"**{study.question}**"))
 # crops and steps.
 
 # %%
-found = sweep.results("D", profile, data, device=device)
-table = records.table(found)
-some = next(iter(found.values()))
-cells = [cell for cell in study.cells() if cell in set(table["cell"])]
-absent = [cell for cell in study.cells() if cell not in cells]
-display(Markdown(some.notice))
-if absent:
-    display(Markdown(f"Declared and not yet run: {', '.join(absent)}."))
-
-# %%
 #| label: tbl-factors-d
 #| tbl-cap: "What varied between the runs of system D, and what all of them shared."
-start = studies.start_of("D", profile, data, some.run)
-pd.DataFrame(studies.factors("D", profile, data, start)).style.hide(axis="index")
+chapter.factors()
 
 # %%
 #| echo: false
 Markdown(
-    f"Network: {some.run.model}, weights {some.run.weights}. Theirs: {study.departs}. Learning rate and steps were fixed "
+    f"Network: {some.run.model}, weights {some.run.weights}. Theirs: {chapter.study.departs}. Learning rate and steps were fixed "
     "in advance for all conditions, not tuned for each."
 )
 
@@ -124,16 +111,12 @@ figures.legend(figure, tiles.classes)
 #| tbl-cap: "Labelled pixels of the conditions on the training tiles of the first fold and pair."
 rows = []
 for cell in cells:
-    facts = next(r.facts["labels"] for (c, _, _), r in found.items() if c == cell)
+    facts = chapter.of(cell)[0].facts["labels"]
     trained = facts.get("trained_pixels", facts["pixels"])
-    rows.append(
-        {
-            "condition": cell,
-            "drawn, % of pixels": f"{100 * facts['pixels'] / facts['of_pixels']:.1f}",
-        }
-        | {"after joining, %": f"{100 * trained / facts['of_pixels']:.1f}"}
-    )
-pd.DataFrame(rows).style.hide(axis="index")
+    shares = {"drawn, % of pixels": facts["pixels"], "after joining, %": trained}
+    shown = {name: f"{100 * n / facts['of_pixels']:.1f}" for name, n in shares.items()}
+    rows.append({"condition": cell} | shown)
+plain(rows)
 
 # %%
 #| needs: images
@@ -155,7 +138,7 @@ Markdown(
 #| label: tbl-d
 #| tbl-cap: "System D: mean and 95 % interval in %, n = runs."
 scores = {"mIoU": ("miou", 100, 1), "accuracy": ("accuracy", 100, 1)}
-statistics.summary(table, scores).loc[cells]
+chapter.scores(scores)
 
 # %%
 #| label: fig-d
@@ -165,8 +148,7 @@ figure = figures.compared(table, cells)
 # %%
 #| label: fig-d-curves
 #| fig-cap: "Training loss (running mean over a tenth of the steps; of different losses the heights do not compare) and test mIoU on dense masks by step, means over the runs of each condition."
-curves = {cell: [r.history for (c, _, _), r in found.items() if c == cell] for cell in cells}
-figure = figures.curves(curves)
+figure = figures.curves(chapter.curves())
 
 # %% [markdown]
 # ## The claims
@@ -179,8 +161,7 @@ figure = figures.curves(curves)
 # %%
 #| label: tbl-claims-d
 #| tbl-cap: "System D: claim, what they reported, what we measured (effect with 95 % interval) and the verdict."
-claims = statistics.claims_table(table, study.claims)
-benchmark_claims.beside(claims, study.timings).style.hide(axis="index")
+chapter.verdicts().style.hide(axis="index")
 
 # %% [markdown]
 # @tbl-d-gap has what D2 compares, of the runs that say it: published ones were in part recorded before
@@ -204,25 +185,22 @@ of_gaps if len(gaps) else pd.DataFrame({"condition": ["no run of these records s
 #| data: reported
 rows = []
 for each in ("500", "2,100", "5,000"):
-    title = study.timings["D4"].table.replace("500", each)
-    took, times = benchmark_claims.measured(replace(study.timings["D4"], table=title))
+    title = chapter.study.timings["D4"].table.replace("500", each)
+    took, times = benchmark_claims.measured(replace(chapter.study.timings["D4"], table=title))
     other = benchmark_claims.seconds("linking", title)["all pairs"].mean()
     rows.append({"labels a class": each, "k-d tree": took.text(1, 4), "all pairs": f"{other:.3f}"})
     rows[-1] |= {"times as long": times.text(1, 1), "n": took.units}
-pd.DataFrame(rows).style.hide(axis="index")
+plain(rows)
 
 # %%
 #| echo: false
-wide = table.pivot(index=["fold", "pair"], columns="cell", values="miou")
-joins = wide["500 a class, linked"] - wide["500 a class"]
-effect = statistics.interval(joins.to_numpy(), joins.index.get_level_values("fold").to_numpy())
+effect = chapter.difference("500 a class, linked", "500 a class")
 said = (
     f"What the joins alone do, 500 linked less 500 unlinked: {effect.text()} points (n = {effect.units}; not "
     "a claim of theirs, so not among the verdicts)."
 )
-if "2,100 a class, regularised" in wide:
-    other = (wide["500 a class, linked"] - wide["2,100 a class, regularised"]).dropna()
-    theirs = statistics.interval(other.to_numpy(), other.index.get_level_values("fold").to_numpy())
+if "2,100 a class, regularised" in cells:
+    theirs = chapter.difference("500 a class, linked", "2,100 a class, regularised")
     said += (
         f" Their own figures set 500 linked against 2,100 with regularisation, which D3 does not: "
         f"{theirs.text()} points (n = {theirs.units}; looked at afterwards, so no verdict either)."
@@ -249,15 +227,12 @@ Markdown(
 # with it.
 
 # %%
-counts = table["cell"].value_counts()
-assert counts.drop(list(study.later), errors="ignore").nunique() == 1
-assert all(r.facts["labels"]["seen"] <= r.facts["labels"]["pixels"] for r in found.values())
-for (cell, fold, pair), record in found.items():
-    if cell in ("500 a class, linked", "2,100 a class, regularised"):
-        other = found[cell.rpartition(",")[0], fold, pair]
-        assert record.facts["labels"]["sha256"] == other.facts["labels"]["sha256"]
-assert benchmark_claims.seconds("linking", study.timings["D4"].table).max(axis=None) < 1
-assert benchmark_claims.measured(study.timings["D4"])[1].low > 1
+assert chapter.balanced()
+assert chapter.within_budget()
+for cell in ("500 a class, linked", "2,100 a class, regularised"):
+    assert chapter.same_labels(cell, cell.rpartition(",")[0])
+assert benchmark_claims.seconds("linking", chapter.study.timings["D4"].table).max(axis=None) < 1
+assert benchmark_claims.measured(chapter.study.timings["D4"])[1].low > 1
 
 # %%
 #| needs: images

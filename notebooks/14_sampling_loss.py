@@ -42,23 +42,21 @@ profile = "quick"
 device = "auto"
 
 # %%
-import logging
 
 import numpy as np
-import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import Markdown
 
 from fewlabels import studies
 from fewlabels.data import registry
 from fewlabels.experiments import sweep
+from fewlabels.report.chapter import open_study
 from fewlabels.results import figures, records, statistics
 from fewlabels.scoring import baseline, metrics
 from fewlabels.types import RecordError, UnknownName
 
-figures.style()
-logging.basicConfig(level=logging.INFO, format="%(message)s")
-study = studies.study("E")
-display(Markdown(f"**{study.question}**"))
+chapter = open_study("E", profile, data, device)
+table, some, cells = chapter.table, chapter.first, chapter.conditions
+chapter
 
 # %% [markdown]
 # ## What was run
@@ -67,18 +65,9 @@ display(Markdown(f"**{study.question}**"))
 # number of steps, so their differences are paired. The score is that of the last weights.
 
 # %%
-found = sweep.results("E", profile, data, device=device)
-table = records.table(found)
-some = next(iter(found.values()))
-cells = list(study.cells())
-display(Markdown(some.notice))
-
-# %%
 #| label: tbl-factors
 #| tbl-cap: "What varied between the runs of system E, and what all of them shared."
-start = studies.start_of("E", profile, data, some.run)
-rows = studies.factors("E", profile, data, start)
-pd.DataFrame(rows).style.hide(axis="index")
+chapter.factors()
 
 # %%
 #| echo: false
@@ -87,7 +76,7 @@ first = studies.scale("E", profile, data).starts[0]
 is_first = (some.run.model, some.run.weights) == (first.model, first.weights)
 stand_in = "" if is_first else f", standing in for {first.model} with weights {first.weights}"
 Markdown(
-    f"Network: {some.run.model}, weights: {origin['weights']} ({origin['origin']}){stand_in}. Theirs was {study.departs}. "
+    f"Network: {some.run.model}, weights: {origin['weights']} ({origin['origin']}){stand_in}. Theirs was {chapter.study.departs}. "
     "Learning rate and steps were fixed in advance for all conditions."
 )
 
@@ -135,7 +124,7 @@ Markdown("\n".join(said))
 #| tbl-cap: "System E at 1 % of the pixels: mean and 95 % interval in %, n = runs. Best is the highest score on the watched test curve, which no honest user could choose; it is shown because the study reported it."
 scores = {"mIoU": ("miou", 100, 1), "best": ("best_miou", 100, 1)}
 scores |= {"accuracy": ("accuracy", 100, 1), "steps to 95 %": ("steps_to_95", 1, 0)}
-statistics.summary(table, scores).loc[cells]
+chapter.scores(scores)
 
 # %%
 #| label: fig-e
@@ -170,8 +159,7 @@ Markdown(
 # %%
 #| label: fig-e-curves
 #| fig-cap: "Training loss (running mean over a tenth of the steps; of different losses the heights do not compare) and test mIoU on dense masks by step, means over the runs of each condition."
-curves = {cell: [r.history for (c, _, _), r in found.items() if c == cell] for cell in cells}
-figure = figures.curves(curves)
+figure = figures.curves(chapter.curves())
 
 # %%
 #| label: fig-e-classes
@@ -192,7 +180,7 @@ figure = figures.bars(100 * by_class, classes, label="IoU in %")
 # %%
 #| label: tbl-claims-e
 #| tbl-cap: "System E: claim, what they reported, what we measured (effect with 95 % interval) and the verdict."
-claims = statistics.claims_table(table, study.claims)
+claims = chapter.verdicts()
 claims.style.hide(axis="index")
 
 # %%
@@ -216,8 +204,8 @@ Markdown(
 # of profile quick).
 
 # %%
-assert (table["cell"].value_counts() == len(table) // len(cells)).all()
-assert all(r.facts["labels"]["seen"] <= r.facts["labels"]["pixels"] for r in found.values())
+assert chapter.balanced()
+assert chapter.within_budget()
 sparse = table[table["cell"] != cells[-1]]
 assert sparse.groupby(["fold", "pair"])["pixels"].nunique().eq(1).all()
 assert (table["best_miou"] >= table["miou"] - 1e-9).all()

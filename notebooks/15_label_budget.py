@@ -43,24 +43,17 @@ profile = "quick"
 device = "auto"
 
 # %%
-import logging
-
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import Markdown
 
-from fewlabels import studies
-from fewlabels.experiments import sweep
+from fewlabels.report.chapter import open_studies
 from fewlabels.results import figures, statistics
 
-figures.style()
-logging.basicConfig(level=logging.INFO, format="%(message)s")
-names = [n for n in ("budget", "balance", "pretraining") if n in sweep.available(profile, data)]
-found = {name: sweep.results(name, profile, data, device=device) for name in names}
-tables = {name: sweep.table(name, these) for name, these in found.items()}
-budgets = list(studies.study("budget").cells())
-some = next(iter(found["budget"].values()))
-display(Markdown(some.notice))
+chapters = open_studies(("budget", "balance", "pretraining"), profile, data, device)
+tables = {name: each.table for name, each in chapters.items()}
+chapter = chapters["budget"]
+chapter
 
 # %% [markdown]
 # ## What was run
@@ -72,9 +65,7 @@ display(Markdown(some.notice))
 # %%
 #| label: tbl-factors-budget
 #| tbl-cap: "What all runs of the budget curve shared."
-start = studies.start_of("budget", profile, data, some.run)
-rows = [r for r in studies.factors("budget", profile, data, start) if r["kind"] != "varies"]
-pd.DataFrame(rows).style.hide(axis="index")
+chapter.factors("units", "fixed")
 
 # %% [markdown]
 # ## The curve
@@ -102,7 +93,7 @@ figure = figures.budget_curve(series, bound=curve[curve["cell"] == "dense"])
 statistics.budget_table(curve, "dense").style.hide(axis="index")
 
 # %%
-sparse = [cell for cell in budgets if cell != "dense"]
+sparse = [cell for cell in chapter.conditions if cell != "dense"]
 pixels = curve.groupby("cell")["pixels_a_tile"].mean()[sparse].to_numpy()
 scores = curve.pivot(index=["fold", "pair"], columns="cell", values="miou")
 places = scores.index.get_level_values("fold").to_numpy()
@@ -148,7 +139,7 @@ pd.concat(shown) if shown else pd.DataFrame({"condition": ["no whole comparison 
 # %%
 #| label: tbl-budget-classes
 #| tbl-cap: "IoU of each class in %: mean over runs and 95 % interval over places."
-classes = some.facts["data"]["classes"]
+classes = chapter.first.facts["data"]["classes"]
 both = pd.concat([tables.get("balance", curve), curve[curve["cell"] == "dense"]])
 of_classes = {
     cell: statistics.by_class(rows, classes)["IoU"]
@@ -178,7 +169,7 @@ by_fold.reset_index().style.hide(axis="index").format(precision=1)
 # %%
 #| label: tbl-claims-budget
 #| tbl-cap: "Our own questions: claim, what we measured (effect with 95 % interval) and the verdict."
-claims = [statistics.claims_table(t, studies.study(n).claims) for n, t in tables.items()]
+claims = [each.verdicts() for each in chapters.values()]
 pd.concat(claims).drop(columns="theirs").style.hide(axis="index")
 
 # %% [markdown]
@@ -191,9 +182,9 @@ pd.concat(claims).drop(columns="theirs").style.hide(axis="index")
 by_size = curve.groupby("cell")["pixels_a_tile"].mean().sort_values().index
 grown = curve.pivot(index=["fold", "pair"], columns="cell", values="pixels")[by_size]
 assert (np.diff(grown.to_numpy(), axis=1) > 0).all()
-for these in found.values():
-    assert all(r.facts["labels"]["seen"] <= r.facts["labels"]["pixels"] for r in these.values())
-    assert len({r.run.steps for r in these.values()}) == 1
+for each in chapters.values():
+    assert each.within_budget()
+    assert len({r.run.steps for r in each.runs.values()}) == 1
 
 # %% [markdown]
 # ## What was not shown

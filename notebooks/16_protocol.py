@@ -42,22 +42,14 @@ profile = "quick"
 device = "auto"
 
 # %%
-import logging
-
 import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import Markdown
 
-from fewlabels import studies
-from fewlabels.experiments import sweep
-from fewlabels.results import figures, statistics
+from fewlabels.report.chapter import open_studies
+from fewlabels.results import figures
 
-figures.style()
-logging.basicConfig(level=logging.INFO, format="%(message)s")
-ours = ("leak", "redrawing", "selection")
-names = [name for name in ours if name in sweep.available(profile, data)]
-found = {name: sweep.results(name, profile, data, device=device) for name in names}
-tables = {name: sweep.table(name, these) for name, these in found.items()}
-display(Markdown(next(iter(next(iter(found.values())).values())).notice))
+chapters = open_studies(("leak", "redrawing", "selection"), profile, data, device)
+Markdown(next(iter(chapters.values())).first.notice)
 
 # %% [markdown]
 # ## The three comparisons
@@ -73,18 +65,17 @@ display(Markdown(next(iter(next(iter(found.values())).values())).notice))
 #| label: tbl-protocol
 #| tbl-cap: "The usual ways and ours: mean mIoU and 95 % interval over places in %, n = runs; labels drawn and labels that training has seen, pixels a run."
 shown = []
-for name, table in tables.items():
-    cells = studies.study(name).compared()
-    mine = statistics.summary(table, {"mIoU in %": ("miou", 100, 1)}).loc[cells]
-    pixels = table.groupby("cell")[["pixels", "seen"]].mean().loc[cells].map("{:,.0f}".format)
-    mine[["labels stated", "labels seen"]] = pixels
-    shown.append(mine.assign(comparison=studies.study(name).title))
+for each in chapters.values():
+    mine = each.scores({"mIoU in %": ("miou", 100, 1)})
+    pixels = each.table.groupby("cell")[["pixels", "seen"]].mean().loc[mine.index]
+    mine[["labels stated", "labels seen"]] = pixels.map("{:,.0f}".format)
+    shown.append(mine.assign(comparison=each.study.title))
 pd.concat(shown).reset_index(names="condition").set_index(["comparison", "condition"])
 
 # %%
 #| label: fig-protocol
 #| fig-cap: "Every run (grey, shape by group of test tiles) and the mean of each condition with its 95 % interval (blue)."
-every = pd.concat(tables.values())
+every = pd.concat([each.table for each in chapters.values()])
 figure = figures.compared(every, list(dict.fromkeys(every["cell"])))
 
 # %% [markdown]
@@ -95,7 +86,7 @@ figure = figures.compared(every, list(dict.fromkeys(every["cell"])))
 # %%
 #| label: tbl-claims-protocol
 #| tbl-cap: "What the usual ways flatter: claim, what we measured (effect with 95 % interval) and the verdict."
-claims = [statistics.claims_table(t, studies.study(n).claims) for n, t in tables.items()]
+claims = [each.verdicts() for each in chapters.values()]
 pd.concat(claims).drop(columns="theirs").style.hide(axis="index")
 
 # %% [markdown]
@@ -105,8 +96,8 @@ pd.concat(claims).drop(columns="theirs").style.hide(axis="index")
 # once is never exceeded, and one that is made anew each round is; in selection no test place decides.
 
 # %%
-for name, these in found.items():
-    for (cell, _, _), record in these.items():
+for name, each in chapters.items():
+    for (cell, _, _), record in each.runs.items():
         labels, facts = record.facts["labels"], record.facts["data"]
         shared = set(facts["train_places"]) & set(facts["test_places"])
         assert bool(shared) == (cell == "patches at random")
