@@ -33,7 +33,7 @@ if importlib.util.find_spec("fewlabels") is None:
 # # The images and their splits {#sec-data}
 #
 # Which images are these, what do their masks hold, and which of them may be compared? A score means
-# something only if no ground that is tested was trained on, so a split here is always by *place*.
+# something only if no ground that is tested was trained on, so a split here is always by *site*.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -63,9 +63,9 @@ tiles = load(split="all")
 display(Markdown(tiles.notice))
 
 # %% [markdown]
-# ## Tiles and places
+# ## Tiles and sites
 #
-# Each fold tests on one group of places and trains on all the others (@tbl-folds). Places that share
+# Each fold tests on one group of sites and trains on all the others (@tbl-folds). Sites that share
 # ground are in one group, so the groups are as large as the data's overlaps demand, not equal. A data
 # set that was published with a split keeps it: it has one test group, and a part of the training
 # places is held out as validation.
@@ -73,7 +73,7 @@ display(Markdown(tiles.notice))
 # %%
 #| needs: images
 #| label: tbl-folds
-#| tbl-cap: "The leak-free groups: one a fold, or the sides of a published split; their places, tiles and pixels that carry a class, on the training grid."
+#| tbl-cap: "The leak-free groups: one a fold, or the sides of a published split; their sites, tiles and pixels that carry a class, on the training grid."
 groups = {f"fold {fold}": load(fold=fold, split="test") for fold in range(len(tiles.folds))}
 if len(groups) == 1:
     sides = {"training": "fit", "validation": "val", "test": "test"}
@@ -133,7 +133,7 @@ Markdown(
 # %% [markdown]
 # ## Checks
 #
-# No place is in two groups, every place is in one, and training and test of a fold share none.
+# No site is in two groups, every site is in one, and training and test of a fold share none.
 
 # %%
 #| needs: images

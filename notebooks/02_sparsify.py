@@ -206,7 +206,7 @@ figures.legend(figure, tiles.classes)
 #
 # Held against the dense masks, each rule has a *coverage* (correctly labelled pixels of all pixels
 # that carry a class) and a *purity* (correct ones of those it labels). @fig-audit shows both,
-# @tbl-audit by class. It is made of one tile a place, of at most twelve places, or, in the published
+# @tbl-audit by class. It is made of one tile a site, of at most twelve sites, or, in the published
 # report, of all tiles.
 
 # %%
@@ -234,12 +234,12 @@ wide.rename(index="{:g}".format, level="reach").reset_index().style.hide(axis="i
 
 # %% [markdown]
 # The question before training is which rule adds the most correct labels for how many wrong ones
-# (@tbl-added, means over tiles, 95 % intervals over places).
+# (@tbl-added, means over tiles, 95 % intervals over sites).
 
 # %%
 #| needs: images
 #| label: tbl-added
-#| tbl-cap: "Labels added for every given one: correct and wrong (mean over tiles with its 95 % interval over places), and the share that is right; for each rule the reach with the largest surplus of correct over wrong ones."
+#| tbl-cap: "Labels added for every given one: correct and wrong (mean over tiles with its 95 % interval over sites), and the share that is right; for each rule the reach with the largest surplus of correct over wrong ones."
 gains = audits.added(table)
 top = gains.loc[gains.groupby(["budget", "method"], sort=False)["net"].idxmax()]
 shown = top[["correct", "wrong"]].map(lambda i: i.text(1))

@@ -71,7 +71,7 @@ this = studies.Run(
 # %% [markdown]
 # ## The labels
 #
-# The tiles of the training places are loaded and their labels drawn, once. @fig-draw shows one of them.
+# The tiles of the training sites are loaded and their labels drawn, once. @fig-draw shows one of them.
 
 # %%
 ready = prepare.prepare(this)
@@ -103,7 +103,7 @@ Markdown(
 # ## Training
 #
 # The run is trained unless its record is already there. @fig-curve is its history: the loss on sparse
-# labels, and the score on the dense masks of the test places, which is watched and decides nothing.
+# labels, and the score on the dense masks of the test sites, which is watched and decides nothing.
 
 # %%
 record = run.execute(this, device=device)
@@ -194,5 +194,5 @@ assert records.read(paths.runs_root(), record.key).run == record.run
 # %% [markdown]
 # ## What was not shown
 #
-# Another draw, another seed and another place would each give another number; a single run says
+# Another draw, another seed and another site would each give another number; a single run says
 # nothing about how far apart they are.

@@ -55,7 +55,7 @@ chapter
 # %% [markdown]
 # ## What was run
 #
-# All four conditions of one (fold, pair) share label seed, crops and steps; the smaller label set is
+# All four conditions of one (fold, replicate) share label seed, crops and steps; the smaller label set is
 # part of the larger. They were compared by validation loss; here by mIoU on dense masks.
 
 # %%
@@ -78,14 +78,14 @@ Markdown(
 # %% [markdown]
 # ## Scores
 #
-# @tbl-a gives each condition's mean with its interval over the independent places (over pairs where a
+# @tbl-a gives each condition's mean with its interval over the independent sites (over replicates where a
 # profile has a single fold), @fig-a every run behind it, @fig-a-curves the way there.
 
 # %%
 #| label: tbl-a
 #| tbl-cap: "System A: mean and 95 % interval, n = runs; seconds are of the training, on the device that each record names, which other runs may have shared."
 scores = {"mIoU in %": ("miou", 100, 1), "accuracy in %": ("accuracy", 100, 1)}
-stats.summary(table, scores | {"seconds": ("seconds", 1, 0)}).loc[cells]
+chapter.scores(scores | {"seconds": ("seconds", 1, 0)})
 
 # %%
 #| label: fig-a

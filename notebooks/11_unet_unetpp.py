@@ -56,7 +56,7 @@ chapter
 # ## What was run
 #
 # Their four conditions, and a U-Net trained on every pixel to say what 10 % is to be measured against.
-# All conditions of one (fold, pair) share label seed, crops and steps. One group of places is held
+# All conditions of one (fold, replicate) share label seed, crops and steps. One group of sites is held
 # out for validation; it chooses nothing, and B5 asks what it would have chosen.
 
 # %%
@@ -74,7 +74,7 @@ Markdown(
 # %% [markdown]
 # ## Scores
 #
-# @tbl-b gives each condition's mean with its interval over the independent places (over pairs where a
+# @tbl-b gives each condition's mean with its interval over the independent sites (over replicates where a
 # profile has a single fold), @fig-b every run behind it, @fig-b-curves the way there.
 
 # %%
@@ -99,12 +99,12 @@ figure = figures.curves(chapter.curves())
 # %% [markdown]
 # ## Validation and test
 #
-# @tbl-b-validation sets the validation score of the last weights beside the test score. Both places are
-# unseen, so a difference is one between places.
+# @tbl-b-validation sets the validation score of the last weights beside the test score. Both kinds of site are
+# unseen, so a difference is one between sites.
 
 # %%
 #| label: tbl-b-validation
-#| tbl-cap: "Last weights on the validation places and on the test places, dense masks: mean mIoU and 95 % interval in %, n = runs."
+#| tbl-cap: "Last weights on the validation sites and on the test sites, dense masks: mean mIoU and 95 % interval in %, n = runs."
 both = {"validation": ("val_dense_miou", 100, 1), "test": ("miou", 100, 1)}
 chapter.scores(both)
 
@@ -134,7 +134,7 @@ Markdown(
 # ## Checks
 #
 # Every condition has the same units; both networks of a unit saw the same labels, and no run saw more
-# than it declared; validation, training and test places are apart.
+# than it declared; validation, training and test sites are apart.
 
 # %%
 assert chapter.balanced()

@@ -204,7 +204,7 @@ figures.legend(figure, terrain)
 #
 # @tbl-c gives each condition's mean with its interval, @fig-c every run behind it, @fig-c-curves the way
 # of the four conditions that C1 compares. The published split is a single fold: the intervals are over
-# pairs of seeds on these test images and say nothing of other places.
+# replicates on these test images and say nothing of other sites.
 
 # %%
 #| label: tbl-c
@@ -276,7 +276,7 @@ chapter.verdicts().style.hide(axis="index")
 # ## Checks
 #
 # Every condition has the same units and, but for the outliers, the same labels; no run saw more than it
-# declared; background is never scored; the splits share no place.
+# declared; background is never scored; the splits share no site.
 
 # %%
 assert chapter.balanced()

@@ -64,7 +64,7 @@ chapter
 # ## What was run
 #
 # Their conditions, and beside them 500 pixels a class without joins: only against that does a
-# difference speak of the joins. All conditions of one (fold, pair) share label seed, initial weights,
+# difference speak of the joins. All conditions of one (fold, replicate) share label seed, initial weights,
 # crops and steps.
 
 # %%
@@ -108,7 +108,7 @@ figures.legend(figure, tiles.classes)
 
 # %%
 #| label: tbl-d-labels
-#| tbl-cap: "Labelled pixels of the conditions on the training tiles of the first fold and pair."
+#| tbl-cap: "Labelled pixels of the conditions on the training tiles of the first fold and replicate."
 rows = []
 for cell in cells:
     facts = chapter.of(cell)[0].facts["labels"]
@@ -131,7 +131,7 @@ Markdown(
 # %% [markdown]
 # ## Scores
 #
-# @tbl-d gives each condition's mean with its interval over the independent places (over pairs where a
+# @tbl-d gives each condition's mean with its interval over the independent sites (over replicates where a
 # profile has a single fold), @fig-d every run behind it, @fig-d-curves the way there.
 
 # %%

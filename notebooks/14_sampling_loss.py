@@ -61,7 +61,7 @@ chapter
 # %% [markdown]
 # ## What was run
 #
-# All conditions of one (fold, pair) share the label seed, the initial weights, the crops and the
+# All conditions of one (fold, replicate) share the label seed, the initial weights, the crops and the
 # number of steps, so their differences are paired. The score is that of the last weights.
 
 # %%
@@ -84,8 +84,8 @@ Markdown(
 # ### The learning rate
 #
 # A condition that needs another learning rate than the shared one would lose for that alone. So each is
-# trained at three rates, on the first fold and pair, and judged as somebody with few labels has to: by
-# the sparse labels of places that neither train nor test. One run each chooses, and compares nothing.
+# trained at three rates, on the first fold and replicate, and judged as somebody with few labels has to: by
+# the sparse labels of sites that neither train nor test. One run each chooses, and compares nothing.
 
 # %%
 #| echo: false
@@ -115,8 +115,8 @@ Markdown("\n".join(said))
 # %% [markdown]
 # ## Scores
 #
-# @tbl-e gives each condition's mean with its interval over the independent places (or, where a profile
-# has a single fold, over pairs); @fig-e shows every run behind it.
+# @tbl-e gives each condition's mean with its interval over the independent sites (or, where a profile
+# has a single fold, over replicates); @fig-e shows every run behind it.
 
 
 # %%

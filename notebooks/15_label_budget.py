@@ -59,7 +59,7 @@ chapter
 # ## What was run
 #
 # A draw is nested: the pixels of a smaller budget are among those of a larger one. All conditions of
-# one (fold, pair) share it, the initial weights and the number of steps, and the crops as far as each
+# one (fold, replicate) share it, the initial weights and the number of steps, and the crops as far as each
 # holds a label: at the smallest budgets many do not, and are placed anew.
 
 # %%
@@ -71,11 +71,11 @@ chapter.factors("units", "fixed")
 # ## The curve
 #
 # @fig-budget shows the scores, @tbl-budget the means with their share of the dense score: the quotient
-# of the means, with Fieller's interval [@fieller1954] over places.
+# of the means, with Fieller's interval [@fieller1954] over sites.
 
 # %%
 #| label: fig-budget
-#| fig-cap: "Test mIoU on dense masks by labelled pixels an image: mean and 95 % interval over the independent places, single runs as faint dots. Series are set a little apart; conditions are compared in pairs, which intervals side by side do not show. The band is the interval of networks trained on every pixel for as many steps."
+#| fig-cap: "Test mIoU on dense masks by labelled pixels an image: mean and 95 % interval over the independent sites, single runs as faint dots. Series are set a little apart; conditions are compared in pairs, which intervals side by side do not show. The band is the interval of networks trained on every pixel for as many steps."
 curve = tables["budget"]
 series = {"random": curve[~curve["cell"].isin(["dense", "1 %"])]}
 if "balance" in tables:
@@ -89,7 +89,7 @@ figure = figures.budget_curve(series, bound=curve[curve["cell"] == "dense"])
 
 # %%
 #| label: tbl-budget
-#| tbl-cap: "The budget curve: labelled pixels an image, their share of all that carry a class, mIoU and its share of that of networks trained on all, both with 95 % interval over places, n = runs."
+#| tbl-cap: "The budget curve: labelled pixels an image, their share of all that carry a class, mIoU and its share of that of networks trained on all, both with 95 % interval over sites, n = runs."
 statistics.budget_table(curve, "dense").style.hide(axis="index")
 
 # %%
@@ -133,12 +133,12 @@ pd.concat(shown) if shown else pd.DataFrame({"condition": ["no whole comparison 
 
 # %% [markdown]
 # A mean over the classes hides what a choice does to each: @tbl-budget-classes has them apart, and
-# @tbl-budget-places what labels even over the classes gain on each group of test places. Neither was
+# @tbl-budget-places what labels even over the classes gain on each group of test sites. Neither was
 # declared before the runs, so no verdict rests on them.
 
 # %%
 #| label: tbl-budget-classes
-#| tbl-cap: "IoU of each class in %: mean over runs and 95 % interval over places."
+#| tbl-cap: "IoU of each class in %: mean over runs and 95 % interval over sites."
 classes = chapter.first.facts["data"]["classes"]
 both = pd.concat([tables.get("balance", curve), curve[curve["cell"] == "dense"]])
 of_classes = {
@@ -149,7 +149,7 @@ pd.DataFrame(of_classes).T.rename_axis("condition").reset_index().style.hide(axi
 
 # %%
 #| label: tbl-budget-places
-#| tbl-cap: "What labels even over the classes gain over random ones, in points of mIoU: mean over the pairs on each fold."
+#| tbl-cap: "What labels even over the classes gain over random ones, in points of mIoU: mean over the replicates on each fold."
 wide = both.pivot_table(index="fold", columns="cell", values="miou", sort=False)
 even_cells = [c for c in wide if c.startswith("stratified")]
 gain = {

@@ -32,7 +32,7 @@ if importlib.util.find_spec("fewlabels") is None:
 # %% [markdown]
 # # What the protocol is worth {#sec-protocol}
 #
-# Three rules of this study cost something: test places are kept apart, labels are drawn once, and
+# Three rules of this study cost something: test sites are kept apart, labels are drawn once, and
 # whoever has few labels has few to choose the weights with. What would the usual ways have shown
 # instead? Each is measured against the rule that it breaks, all else equal.
 
@@ -55,15 +55,15 @@ Markdown(next(iter(chapters.values())).first.notice)
 # ## The three comparisons
 #
 # A random split of the patches puts patches of one mosaic on both sides. There every image is tested
-# once, as it is with places apart, so both splits are scored on the very same images and differ only
+# once, as it is with sites apart, so both splits are scored on the very same images and differ only
 # in what trained the network. Labels drawn anew in every round keep the budget that is stated and
-# show many times as many pixels. Weights are chosen on places that neither train nor test.
+# show many times as many pixels. Weights are chosen on sites that neither train nor test.
 #
 # @tbl-protocol has the means, @fig-protocol every run.
 
 # %%
 #| label: tbl-protocol
-#| tbl-cap: "The usual ways and ours: mean mIoU and 95 % interval over places in %, n = runs; labels drawn and labels that training has seen, pixels a run."
+#| tbl-cap: "The usual ways and ours: mean mIoU and 95 % interval over sites in %, n = runs; labels drawn and labels that training has seen, pixels a run."
 shown = []
 for each in chapters.values():
     mine = each.scores({"mIoU in %": ("miou", 100, 1)})
@@ -92,8 +92,8 @@ pd.concat(claims).drop(columns="theirs").style.hide(axis="index")
 # %% [markdown]
 # ## Checks
 #
-# With places apart no place is on both sides, with patches at random some are; a draw that is made
-# once is never exceeded, and one that is made anew each round is; in selection no test place decides.
+# With sites apart no site is on both sides, with patches at random some are; a draw that is made
+# once is never exceeded, and one that is made anew each round is; in selection no test site decides.
 
 # %%
 for name, each in chapters.items():

@@ -57,7 +57,7 @@ display(Markdown(next(iter(found["E"].values())).notice))
 
 # %%
 #| label: tbl-runs
-#| tbl-cap: "The runs that this report holds, of those that were declared. A (place, pair) is in only with all of its conditions, but for those that were declared later; a run that studies share is in each of them."
+#| tbl-cap: "The runs that this report holds, of those that were declared. A (fold, replicate) is in only with all of its conditions, but for those that were declared later; a run that studies share is in each of them."
 rows, groups = [], registry.groups(data)
 for name, these in found.items():
     start = studies.start_of(name, profile, data, next(iter(these.values())).run)
@@ -107,16 +107,16 @@ Markdown(
 # @tbl-claims has every claim of the five systems and our own, each declared as one line before its runs,
 # but for those that were mended (@tbl-declared); @tbl-verdicts has what its verdict rests on.
 #
-# A *pair* is one draw of labels with one seed of training, a *fold* tests one group of places that share
-# no ground with the others, and a *unit* is a pair on a fold. An mIoU is the mean over the classes that
+# A *replicate* is one draw of labels with one seed of training, a *fold* tests one group of sites that share
+# no ground with the others, and a *unit* is a replicate on a fold. An mIoU is the mean over the classes that
 # the test masks hold: a class that is absent from them has no score and is left out of the mean.
-# Intervals are over the folds (over pairs where there is one fold, as of system C: such a verdict says
-# nothing of other places), so that three pairs on five folds are 15 units but five values. A claim *holds* where the interval of its effect lies on its side and p after Holm is below 0.05; else
+# Intervals are over the folds (over replicates where there is one fold, as of system C: such a verdict says
+# nothing of other sites), so that three replicates on five folds are 15 units but five values. A claim *holds* where the interval of its effect lies on its side and p after Holm is below 0.05; else
 # it does *not hold* where the interval lies on the other side, or where the effect is shown to be within
-# one point; else it cannot be told. The p takes pairs on one fold for independent, which flatters it: it
+# one point; else it cannot be told. The p takes replicates on one fold for independent, which flatters it: it
 # decides nothing alone. The intervals are not corrected for the number of claims, so that of a family
 # of false claims one is called true more often than in 5 % of such studies (`tests/test_stats_claims.py`
-# simulates it); and any two folds share training places, so their scores are not wholly independent.
+# simulates it); and any two folds share training sites, so their scores are not wholly independent.
 
 # %%
 #| label: tbl-claims
@@ -147,7 +147,7 @@ Markdown(recommendations.departures(found))
 
 # %%
 #| label: tbl-dense
-#| tbl-cap: "Study E: mIoU as share of that of networks trained on every pixel for as many steps, in %, quotient of the means with 95 % interval over folds (over pairs where there is one fold)."
+#| tbl-cap: "Study E: mIoU as share of that of networks trained on every pixel for as many steps, in %, quotient of the means with 95 % interval over folds (over replicates where there is one fold)."
 bound = next(iter(studies.study("E").bounds))
 shares = statistics.shares_of_bound(tables["E"], bound)
 pd.DataFrame(
@@ -155,14 +155,14 @@ pd.DataFrame(
 ).style.hide(axis="index")
 
 # %% [markdown]
-# ## Between places or between conditions
+# ## Between sites or between conditions
 #
-# @tbl-spread compares how far the scores move between conditions, between places and between seeds.
-# Where the places differ more than the conditions, a comparison on one split says little.
+# @tbl-spread compares how far the scores move between conditions, between sites and between seeds.
+# Where the sites differ more than the conditions, a comparison on one split says little.
 
 # %%
 #| label: tbl-spread
-#| tbl-cap: "Study E, sparse conditions: standard deviation of mIoU, in points, between the means of the conditions, between the means of the folds, and, where there are several, between the pairs of one condition on one fold (pooled)."
+#| tbl-cap: "Study E, sparse conditions: standard deviation of mIoU, in points, between the means of the conditions, between the means of the folds, and, where there are several, between the replicates of one condition on one fold (pooled)."
 e = tables["E"][tables["E"]["cell"] != bound]
 several = [name for name in ("cell", "fold") if e[name].nunique() > 1]
 between = {name: e.groupby(name)["miou"].mean().std() for name in several}
@@ -211,8 +211,8 @@ cost.reset_index().style.hide(axis="index").format(text, na_rep="-")
 #
 # From the protocol that was written first we depart in three ways. All conditions of a study share one
 # learning rate, where each was to have its own: only for system E several were tried, and @sec-e shows
-# what that does. Student's interval over places decides, not the bootstrap of places, which is too narrow
-# for five. And system C has 15 pairs, and needs them for a verdict, where six were planned: of six, no p can
+# what that does. Student's interval over sites decides, not the bootstrap of sites, which is too narrow
+# for five. And system C has 15 replicates, and needs them for a verdict, where six were planned: of six, no p can
 # fall below 0.05 once it is corrected.
 
 # %%
@@ -234,9 +234,9 @@ declared.style.hide(axis="index").format({"smallest p": "{:.2g}", "units": "{:.0
 # ## What the verdicts rest on
 #
 # The runs behind @tbl-verdicts are in the studies' own chapters. The interval of the effect decides; it
-# is Student's over places (over pairs where there is one place), of a quotient Fieller's [@fieller1954],
-# and wider where a claim is about several contrasts at once. The bootstrap of whole places stands
-# beside it and does not decide: resampling few places cannot reach beyond them, so it is too narrow.
+# is Student's over sites (over replicates where there is one site), of a quotient Fieller's [@fieller1954],
+# and wider where a claim is about several contrasts at once. The bootstrap of whole sites stands
+# beside it and does not decide: resampling few sites cannot reach beyond them, so it is too narrow.
 # d_z is the distance of the effect from what the claim holds it against, over the spread of its units.
 # Detectable is the true effect that the interval would tell from that in 80 % of such studies: a
 # smaller one is not to be seen here. A claim of no difference has none. A claim about time is held against a benchmark: its n are the

@@ -193,7 +193,7 @@ Markdown(
 
 # %%
 #| label: fig-reliability
-#| fig-cap: "Right predictions by confidence on test images, with 95 % intervals over folds (over pairs where there is one fold); grey bars: share of all pixels in a bin; line: calibrated. Title: ECE, mean and 95 % interval. The runs are of the study whose loss the text below names."
+#| fig-cap: "Right predictions by confidence on test images, with 95 % intervals over folds (over replicates where there is one fold); grey bars: share of all pixels in a bin; line: calibrated. Title: ECE, mean and 95 % interval. The runs are of the study whose loss the text below names."
 cells = {
     cell: {u: r for u, r in found[full].items() if u[0] == cell}
     for cell in dict.fromkeys(unit[0] for unit in found[full])
@@ -237,11 +237,11 @@ people.style.hide(axis="index").format(
 # %% [markdown]
 # @tbl-beside sets the networks beside people on the images of which more than half is annotated twice,
 # those of tiles 4 and 8. All are of one fold, whose tiles no network was trained on: the interval is
-# over label draws and seeds on this one place and says nothing of others.
+# over label draws and seeds on this one site and says nothing of others.
 
 # %%
 #| label: tbl-beside
-#| tbl-cap: "mIoU in % on the same images (of Dubai's tiles 4 and 8) by the other annotation and by networks, and how many points networks are below people, over the classes that both truths hold; mean and 95 % interval over pairs. Networks only where the report is of these images."
+#| tbl-cap: "mIoU in % on the same images (of Dubai's tiles 4 and 8) by the other annotation and by networks, and how many points networks are below people, over the classes that both truths hold; mean and 95 % interval over replicates. Networks only where the report is of these images."
 #| data: reported
 table = agreement.compared(views, found if data == "dubai" else {})
 below = [i.text() if i is not None else "-" for i in table["below"]]
