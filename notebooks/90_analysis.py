@@ -349,11 +349,8 @@ for these in found.values():
     assert len({r.run.steps for r in these.values()}) == 1
     images = {(r.run.data, r.facts["data"]["fingerprint"]) for r in these.values()}
     assert len(images) == len({name for name, _ in images})
-assert set(verdicts["verdict"].str.split(" (", regex=False).str[0]) <= {
-    "holds",
-    "does not hold",
-    "cannot tell",
-}
+known = {"holds", "does not hold", "cannot tell"}
+assert set(verdicts["verdict"].str.split(" (", regex=False).str[0]) <= known
 decided = verdicts[~verdicts["verdict"].str.startswith("cannot tell")]
 assert not decided["effect [95 %]"].str.contains("no interval").any()
 assert {f.of for f in theirs} == set(consistency.printed()["system"])
