@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -105,3 +106,12 @@ def test_a_run_is_verified_with_as_many_threads_as_it_had(record: Path):
     found = reproduce.again(record.parent, record.name, device="cpu")
     assert found.after.facts["environment"]["device"] == "cpu, 3 threads"
     assert torch.get_num_threads() == now
+
+
+def test_a_version_that_was_only_renamed_links_the_two(tmp_path: Path):
+    row = dict.fromkeys(reproductions.COLUMNS, "")
+    renamed = row | {"before": "a" * 12, "after": "b" * 12, "compared": "syntax trees"}
+    trained = row | {"study": "E", "key": "k", "before": "c" * 12, "after": "b" * 12}
+    found = pd.DataFrame([renamed, trained]).assign(pixels=0, moved=0)
+    groups = reproductions.apart(["a" * 12, "c" * 12, "d" * 12], found)
+    assert sorted(map(sorted, groups)) == [["a" * 12, "c" * 12], ["d" * 12]]

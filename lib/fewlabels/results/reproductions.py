@@ -1,7 +1,8 @@
 """Record which versions of the code give the same results.
 
-report/results/verified.csv has one row for each run that another version trained again. Records of
-two versions are comparable if such a run, or a chain of them, gave the same counts.
+report/results/verified.csv has one row for each run that another version trained again, and one for
+each version whose syntax trees were shown to be those of another, renamed (no study, no key, no
+pixels). Records of two versions are comparable if such rows link them and all counts are the same.
 """
 
 from collections.abc import Iterable
@@ -113,6 +114,8 @@ def versions(made: Iterable[Record], found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _told(row: Any) -> str:
+    if not row.key:
+        return f"renamed as {row.after}, with equal {row.compared}"
     said = f"{row.study} {row.key} by {row.after}: {row.moved:,} of {row.pixels:,} pixels moved"
     return f"{said}, {row.differ} differ" if row.differ else said
 
