@@ -168,20 +168,20 @@ class Batches(Sequence[Batch]):
         return batch
 
     @cached_property
-    def _round(self) -> list[tuple[LabelledTile, bool]]:
-        """Every tile once, then the extra turns (True) of those in `rare`."""
-        once = [(tile, False) for tile in self.tiles]
+    def _round(self) -> list[tuple[int, bool]]:
+        """The index of every tile once, then the extra turns (True) of those in `rare`."""
+        once = [(i, False) for i in range(len(self.tiles))]
         if self.rare is None:
             return once
-        more = [(tile, True) for tile in self.tiles if tile.id in self.rare.pixels]
+        more = [(i, True) for i, tile in enumerate(self.tiles) if tile.id in self.rare.pixels]
         return once + more * (self.rare.times - 1)
 
     def _turn(self, position: int) -> tuple[LabelledTile, bool]:
         """Find the tile at a position of the whole training, and whether that turn is extra."""
         number, place = divmod(position, len(self._round))
         order = np.random.default_rng([self.seed, 0, number]).permutation(len(self._round))
-        tile, extra = self._round[order[place]]
-        return tile.in_round(number), extra
+        index, extra = self._round[order[place]]
+        return self.tiles[index].in_round(number), extra
 
     def _crop(
         self, tile: LabelledTile, extra: bool, rng: np.random.Generator
