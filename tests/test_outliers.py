@@ -1,3 +1,5 @@
+import tracemalloc
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -53,3 +55,25 @@ def test_far_by_hand():
     assert outliers.far(values).tolist() == [False] * 5
     assert outliers.far(np.append(values[:4], 8.2)).tolist() == [False] * 4 + [True]
     assert not outliers.far(np.array([1.0, 1.0, 1.0, 9.0])).any()
+
+
+class Streamed(Sequence):
+    """Thirty tiles of 192 KiB that are made when they are asked for."""
+
+    def __len__(self) -> int:
+        return 30
+
+    def __getitem__(self, index: int) -> Tile:
+        if index >= len(self):
+            raise IndexError
+        image = np.full((256, 256, 3), 80 + index, np.uint8)
+        return Tile(str(index), "here", image, np.zeros((256, 256), np.uint8))
+
+
+def test_images_are_not_kept_while_the_others_are_read():
+    """All together are 5.6 MiB; what one needs on the way (counts in 64 bits) is about 2."""
+    tracemalloc.start()
+    assert len(outliers.outliers(Streamed())) == 30
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * 2**20
