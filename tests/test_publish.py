@@ -39,16 +39,7 @@ def test_nothing_is_written_where_a_marker_is_lost(tmp_path: Path, lost: str):
     assert not (tmp_path / "report").exists()
 
 
-@pytest.mark.parametrize(
-    "part",
-    [
-        publish.FIGURE,
-        pytest.param(
-            publish.FINDINGS,
-            marks=pytest.mark.xfail(strict=True, reason="its block comes with the new README"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("part", [publish.FIGURE, publish.FINDINGS])
 def test_the_readme_of_the_project_has_the_markers(part: str):
     text = (Path(__file__).parents[1] / "README.md").read_text()
     assert [text.count(marker) for marker in publish.markers(part)] == [1, 1]
