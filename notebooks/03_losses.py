@@ -63,7 +63,6 @@ seed = 0
 #| needs: images
 import math
 from functools import partial
-from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
@@ -72,20 +71,19 @@ import torch
 import torch.nn.functional as F
 from IPython.display import Markdown, display
 
-from fewlabels.data import registry
+from fewlabels import IGNORE, load
 from fewlabels.labels import sampling
 from fewlabels.training import losses
-from fewlabels.types import IGNORE
 
-tiles = registry.load(data, fold=0, split="train", grid=256)
+tiles = load(data, fold=0, split="train", grid=256)
 display(Markdown(tiles.notice))
 batch, k = [tiles[i] for i in range(min(4, len(tiles)))], len(tiles.classes)
 h, w = np.min([t.mask.shape for t in batch], axis=0)
 
 
 def draw(amount, seed=seed):
-    drawn = [sampling.draw(t.mask, "random", amount, seed=seed, tile=t.id) for t in batch]
-    return torch.from_numpy(np.stack([labels[:h, :w] for labels in drawn])).long()
+    drawn = (sampling.draw(t.mask, "random", amount, seed=seed, tile=t.id)[:h, :w] for t in batch)
+    return torch.from_numpy(np.stack([*drawn])).long()
 
 
 # %% [markdown]
@@ -217,7 +215,7 @@ factors.style.format("{:.4g}")
 #| echo: false
 first, last = factors.index[0], factors.index[-1]
 Markdown(
-    f"With segmentation-models-pytorch {version('segmentation-models-pytorch')} and PyTorch {version('torch')}: "
+    f"With segmentation-models-pytorch {smp.__version__} and PyTorch {torch.__version__.partition('+')[0]}: "
     f"at {last} of the labels the mean over all pixels turns a learning rate of 1e-3 into "
     f"{1e-3 * factors.loc[last, 'PCE, mean over all pixels']:.1e}; compared at one learning rate, fewer labels would "
     f"seem to train worse for that reason alone. The weights without their sum multiply it by "

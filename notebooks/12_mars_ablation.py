@@ -47,6 +47,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
+from fewlabels import IGNORE
 from fewlabels.data import outliers, registry
 from fewlabels.report.chapter import open_study
 from fewlabels.results import consistency, figures, statistics
@@ -174,7 +175,7 @@ move = augmentation.augmentation(rare.run.rare_augmentation, augmentation.Motion
 last = len(tiles.classes) - 1
 drawn = {"given": (richest.image, richest.mask)}
 drawn |= {f"draw {s}": move(s, richest.image, richest.mask) for s in (1, 2, 3)}
-terrain, void = tiles.classes[:last], registry.IGNORE
+terrain, void = tiles.classes[:last], IGNORE
 panels = {
     title: figures.overlaid(image, np.where(mask == last, np.uint8(void), mask), terrain)
     for title, (image, mask) in drawn.items()

@@ -50,13 +50,13 @@ def test_arms_share_everything_but_where_is_clicked_and_are_recorded_once(
     assert [unit[0] for unit in runs] == ["random", "margin"]
     assert len(set(runs.values())) == 1
     trained = []
-    fit = annotate.train.fit
+    fit = annotate.loop.fit
 
     def spied(model, batches, *rest, **options):
         trained.append({tile.id: tile.labels for tile in batches.tiles})
         return fit(model, batches, *rest, **options)
 
-    monkeypatch.setattr(annotate.train, "fit", spied)
+    monkeypatch.setattr(annotate.loop, "fit", spied)
     found = annotate.execute(runs, tmp_path, device="cpu")
     assert len(trained) == 2 * annotate.ROUNDS
     tiles = registry.load("synthetic", None, 0, split="train", grid=128)

@@ -432,8 +432,8 @@ def test_published_records_are_found_by_what_they_declare(tmp_path: Path, monkey
     assert not list(tmp_path.rglob("*.safetensors"))
     monkeypatch.setattr(versioning, "code_version", lambda: "moved since")
     monkeypatch.setattr(run.loop, "fit", None)
-    for find in (sweep.recorded, sweep.execute):
-        found = find("E", "published", "synthetic", runs=tmp_path)
+    again = sweep.recorded("E", "published", "synthetic", runs=tmp_path)
+    for found in (again, sweep.train(sweep.planned("E", "published", "synthetic", runs=tmp_path))):
         assert {u: r.key for u, r in found.items()} == {u: r.key for u, r in made.items()}
     shutil.rmtree(tmp_path / made["dense, PCE", 0, 1].key)  # a comparison is whole or left out
     left = sweep.recorded("E", "published", "synthetic", runs=tmp_path)

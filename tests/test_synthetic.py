@@ -56,8 +56,7 @@ def test_equal_arguments_give_equal_bytes_whatever_was_drawn_before():
 
 def test_another_process_draws_the_same_scene():
     code = (
-        "import hashlib; from fewlabels.data import synthetic as s; "
-        "i, m = s.scene(3, 5, 96);"
+        "import hashlib; from fewlabels.data import synthetic as s; i, m = s.scene(3, 5, 96);"
         "print(hashlib.sha256(i.tobytes() + m.tobytes()).hexdigest())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

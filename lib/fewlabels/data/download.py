@@ -55,16 +55,12 @@ class Download:
         """Where the archive comes from, in words."""
         return self.address or f"Kaggle {self.kaggle}"
 
-
-def dubai() -> Download:
-    """The 72 images and 72 masks of Dubai; nothing is fetched yet.
-
-    Source: https://www.kaggle.com/datasets/humansintheloop/semantic-segmentation-of-aerial-imagery
-    """
-    manifest = resources.files("fewlabels.data.sources").joinpath("dubai_manifest.txt")
-    rows = (line.split(maxsplit=2) for line in manifest.read_text("utf-8").splitlines())
-    files = tuple(File(path, md5, int(size)) for md5, size, path in rows)
-    return Download("humansintheloop/semantic-segmentation-of-aerial-imagery", files)
+    def files(self) -> Iterator[tuple[str, int, str]]:
+        """MD5, size in bytes and path of each file that the manifest lists."""
+        if self.manifest:
+            text = resources.files("fewlabels.data.sources").joinpath(self.manifest).read_text("utf-8")
+            for md5, size, path in (line.split(maxsplit=2) for line in text.splitlines()):
+                yield md5, int(size), path
 
 
 def fetch(download: Download, target: Path) -> Path:

@@ -177,8 +177,9 @@ def departures(names: Iterable[str]) -> str:
 
 
 def clicks(found: Mapping[Unit, Record]) -> pd.DataFrame:
-    """The claim on clicks as a table of one row, see `statistics.claims_table`; only (fold, pair)
-    that have both arms count.
+    """Decide the claim on clicks as a table of one row, see `statistics.claims_table`.
+
+    Only those (fold, replicate) count that have both arms.
 
     Raises:
         RecordError: none has.

@@ -27,8 +27,8 @@ RESULT_MODULES = (
 """The modules and packages that can change a result, those that make the pixels among them: folds,
 colour tables, resampling to the grid and outlier rules.
 """
-FETCHING = frozenset({"download.py", "transfer.py"})
-"""Modules that only bring files here; the files have a hash of their own."""
+FETCHING = frozenset({"download.py"})
+"""The module that only brings files here; the files have a hash of their own."""
 
 
 def key(run: Run, root: Path | None = None) -> str:

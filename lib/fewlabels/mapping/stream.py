@@ -1,7 +1,7 @@
 """A scene of any size through a predictor: overlapping windows, blended, returned in strips.
 
-A window's weight falls from its centre to its edge as a squared sine, as in `inference.logits`,
-with which the result agrees; what is held at once is one row of windows, not the scene.
+Blended are the logarithms of the probabilities. Their softmax is that of blended logits, so a map
+agrees with `inference.logits`. Held in memory is one row of windows, not the scene.
 """
 
 from collections.abc import Callable, Iterator

@@ -64,7 +64,7 @@ class Chapter:
         return plain([row for row in rows if not kinds or row["kind"] in kinds])
 
     def scores(self, columns: Mapping[str, tuple[str, float, int]]) -> pd.DataFrame:
-        """Table of means with 95 % intervals, one row a condition; columns as `statistics.summary`."""
+        """Table of means with 95 % intervals by condition; columns as in `statistics.summary`."""
         return statistics.summary(self.table, columns).loc[self.conditions]
 
     def curves(self) -> dict[str, list[pd.DataFrame]]:

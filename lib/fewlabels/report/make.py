@@ -83,11 +83,15 @@ def make(
         kept=None if images else paths.kept_root(),
     )
     synthetic = data == "synthetic"
-    said = [recommendations.opening(what.tables, what.claims)] if what else []
     html, pdf = build(
-        executed, out, _header(data, profile, device, images, time.monotonic() - began),
-        title=TITLE, subtitle=SUBTITLE,
-        abstract="\n\n".join((ABSTRACT, *said)),
+        executed,
+        built / profile if profile in ("smoke", "published") else built,
+        _header(data, profile, device, images, time.monotonic() - began),
+        title=TITLE,
+        subtitle=SUBTITLE,
+        abstract=f"{ABSTRACT}\n\n{recommendations.opening(what.tables, what.claims)}"
+        if what
+        else ABSTRACT,
         note="Synthetic scenes." if synthetic else "",
         banner=registry.SOURCES["synthetic"].notice if synthetic else "",
     )

@@ -192,8 +192,8 @@ def _taken_back(sweep: _Sweep, there: set[str]) -> Iterator[Outcome]:
 def _submitted(sweep: _Sweep, unit: Unit, address: str) -> Any:
     plan = sweep.plan
     return sweep.client.submit(
-        parcel.fulfilled, plan.declared[unit], plan.keys[unit], versioning.code_version(), plan.root,
-        sweep.device, plan.keep_model,
+        parcel.fulfilled, plan.declared[unit], plan.keys[unit], versioning.code_version(),
+        plan.root, sweep.device, plan.keep_model,
         pure=False, workers=address,
     )  # fmt: skip
 

@@ -49,8 +49,7 @@ def ours(
     matrix, label shares with masks, versions of the code, and equal configurations.
 
     Args:
-        alike: runs that were trained again by another version of the code, see
-            `reproductions.read`.
+        alike: runs that another version of the code trained again, see `reproductions.read`.
     """
     cases = _all_cases(found, alike)
     return [finding for of, these in cases.items() for finding in _found(of, these)]
