@@ -58,7 +58,9 @@ class Download:
     def files(self) -> Iterator[tuple[str, int, str]]:
         """MD5, size in bytes and path of each file that the manifest lists."""
         if self.manifest:
-            text = resources.files("fewlabels.data.sources").joinpath(self.manifest).read_text("utf-8")
+            text = (
+                resources.files("fewlabels.data.sources").joinpath(self.manifest).read_text("utf-8")
+            )
             for md5, size, path in (line.split(maxsplit=2) for line in text.splitlines()):
                 yield md5, int(size), path
 
