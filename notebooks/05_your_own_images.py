@@ -66,6 +66,7 @@ from fewlabels.mapping.widget import static_view
 from fewlabels.mapping.widget.notebook import explore
 from fewlabels.results import figures
 
+# %matplotlib inline
 figures.style()
 folder = Path(out) if out else Path(tempfile.mkdtemp())
 if scene:
