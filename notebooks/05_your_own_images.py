@@ -56,6 +56,7 @@ from pathlib import Path
 import geopandas
 import pandas as pd
 import rasterio
+from IPython import get_ipython
 from IPython.display import Markdown, display
 
 from fewlabels import paths
@@ -66,7 +67,7 @@ from fewlabels.mapping.widget import static_view
 from fewlabels.mapping.widget.notebook import explore
 from fewlabels.results import figures
 
-# %matplotlib inline
+get_ipython().run_line_magic("matplotlib", "inline")
 figures.style()
 folder = Path(out) if out else Path(tempfile.mkdtemp())
 if scene:
