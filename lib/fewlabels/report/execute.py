@@ -11,6 +11,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -71,9 +72,17 @@ def execute_all(
     share = max(1, (os.cpu_count() or 1) // at_once)
     threads = dict.fromkeys(THREADS, str(share)) if at_once > 1 else {}
 
-    def turn(number: int, notebook: Path) -> Path:
+    stopped = threading.Event()
+
+    def turn(number: int, notebook: Path) -> Path | None:
+        if stopped.is_set():
+            return None
         log.info("[%d/%d] %s", number, len(notebooks), notebook.stem)
-        return _execute(notebook, out, given[notebook], key, threads, kept)
+        try:
+            return _execute(notebook, out, given[notebook], key, threads, kept)
+        except (NotebookError, OSError):
+            stopped.set()  # before this thread takes the next notebook
+            raise
 
     pool = ThreadPoolExecutor(at_once)
     try:
