@@ -19,7 +19,7 @@ from pyproj.exceptions import CRSError, ProjError
 from rasterio.crs import CRS
 from scipy.optimize import linear_sum_assignment
 
-from fewlabels.mapping import border
+from fewlabels.mapping import formats
 from fewlabels.mapping.scene import Scene
 from fewlabels.types import IGNORE, DataError, NoLabelsError
 
@@ -130,7 +130,7 @@ def doubtful(frame: pd.DataFrame, column: str) -> list[str]:
 
 
 def _layer(file: Path, layer: str | None) -> geopandas.GeoDataFrame:
-    source = border.drawn(file)
+    source = formats.drawn(file)
     try:
         layers = [name for name, kind in pyogrio.list_layers(source) if kind is not None]
         if layer is None and len(layers) != 1:

@@ -12,7 +12,7 @@ from PIL import Image
 from rasters import labels, pixels, scene
 from shapely.geometry import mapping
 
-from fewlabels.mapping import label_image, vector_labels
+from fewlabels.mapping import formats, label_image, vector_labels
 from fewlabels.mapping import scene as scenes
 from fewlabels.types import DataError
 
@@ -123,6 +123,8 @@ def test_labels_are_those_of_the_file_and_of_no_other_that_it_names(tmp_path, pl
         file.write_text(text)
         with pytest.raises(DataError, match=r"l\.geojson' does not open as a file of labels"):
             vector_labels.read(file, plain, crs="scene")
+    (tmp_path / "l.kml").write_text("<kml xmlns='http://www.opengis.net/kml/2.2'/>")
+    assert formats.drawn(tmp_path / "l.kml") == tmp_path / "l.kml"
     (tmp_path / "l.gpkg").write_text(there)
     with pytest.raises(DataError, match=r"l\.gpkg' does not open as a file of labels"):
         vector_labels.read(tmp_path / "l.gpkg", plain)

@@ -19,6 +19,9 @@ RASTERS = {
     b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG",
 }  # fmt: skip
 DRAWN = (b"SQLite format 3\0", b"\0\0\x27\x0a", b"fgb\x03")  # GeoPackage, Shapefile, FlatGeobuf
+BLANK = b"\xef\xbb\xbf \t\r\n"
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+              ElementTree.ParseError)  # fmt: skip
 GEOJSON = {"Feature", "FeatureCollection", "GeometryCollection", "LineString", "MultiLineString",
            "MultiPoint", "MultiPolygon", "Point", "Polygon"}  # fmt: skip
 ELSEWHERE = ("OVERVIEWS", "OVERVIEW_FILE")  # name what GDAL follows to any other file
@@ -45,25 +48,31 @@ def drawn(file: Path) -> Path | bytes:
     written anew without what does not belong there.
 
     Raises:
-        DataError: it is no GeoPackage, Shapefile, FlatGeobuf or GeoJSON; or links to its system.
+        DataError: it is no GeoPackage, Shapefile, FlatGeobuf, KML or GeoJSON; or the coordinate
+            system of a GeoJSON is a link.
     """
-    head = _head(file, "file of labels")
-    if head.startswith(DRAWN):
+    what = "file of labels"
+    if _head(file, what).startswith(DRAWN):
         return file
     try:
-        found = json.loads(file.read_bytes())
+        text = file.read_bytes()
+        if text.lstrip(BLANK).startswith(b"<"):
+            root = ElementTree.fromstring(text).tag.rpartition("}")[2]
+            if root == "kml":
+                return file
+            raise ValueError(f"it is XML of <{root}>")
+        found = json.loads(text)
         kind, system = found["type"], found.get("crs")
         if kind not in GEOJSON:
             raise ValueError(f"its type is '{kind}'")
-        if system is not None and system["type"] != "name":
-            raise ValueError(f"its coordinate system is given by a '{system['type']}', not a name")
-        features = found["features"] if kind == "FeatureCollection" else [
-            found if kind == "Feature" else {"type": "Feature", "properties": {}, "geometry": found}
-        ]  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if system and system["type"] != "name":
+            raise ValueError(f"its coordinate system is a {system['type']}, not a name")
+        feature = found if kind == "Feature" else {"type": "Feature", "properties": {}}
+        features = found.get("features", [feature | {"geometry": found.get("geometry", found)}])
+    except UNREADABLE as error:
         raise DataError(
-            f"'{file}' does not open as a file of labels: it is no GeoPackage, Shapefile, "
-            f"FlatGeobuf or GeoJSON ({error})"
+            f"'{file}' does not open as a {what}: it is no GeoPackage, Shapefile, FlatGeobuf, KML "
+            f"or GeoJSON ({error})"
         ) from error
     whole = {"type": "FeatureCollection", "name": file.stem, "features": features}
     whole |= {"crs": system} if system else {}
@@ -104,7 +113,7 @@ def _check_notes(file: Path, what: str) -> None:
     _head(file, what)
     try:
         nodes = list(ElementTree.parse(file).iter())
-    except (OSError, ValueError, LookupError, ElementTree.ParseError) as error:
+    except UNREADABLE as error:
         raise DataError(f"'{file}' cannot be read ({error}); delete it") from error
     if any(value.upper() in ELSEWHERE for node in nodes for value in node.attrib.values()):
         raise _elsewhere(file, what)
