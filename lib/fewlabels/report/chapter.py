@@ -136,4 +136,4 @@ def open_studies(
 
 def plain(rows: object) -> Styler:
     """Table of rows without an index, as the report prints it."""
-    return pd.DataFrame(rows).style.hide(axis="index")
+    return pd.DataFrame(rows).style.format(escape="html").hide(axis="index")
