@@ -126,6 +126,26 @@ def test_holm_makes_a_family_stricter():
     assert four["p_holm"].to_numpy() == pytest.approx(8 / 64)
 
 
+def test_holm_multiplies_the_larger_p_by_fewer_claims():
+    """By Holm the least p counts twice and the other once; Bonferroni counts both twice."""
+    rows = table(0.05, folds=3, pairs=2, noise=1e-4)
+    units = rows["cell"] == "a"
+    third = rows[units].assign(cell="c")
+    third["miou"] = rows[~units]["miou"].to_numpy() + np.array([1, 2, 3, 4, -1, -2]) / 100
+    claims = {"X": CLAIM, "Y": Claim("c beats b", "", plus=("c",), minus=("b",))}
+    got = statistics.verdicts(pd.concat([rows, third]), claims)
+    least, other = got["p"]
+    assert (least, other) == (pytest.approx(2 / 64), pytest.approx(22 / 64))
+    assert got["p_holm"].tolist() == [pytest.approx(4 / 64), pytest.approx(22 / 64)]
+
+
+def test_a_verdict_needs_15_units():
+    claim = Claim("", "", ("a",), ("b",))
+    few, enough = (statistics.Interval(0.1, 0.05, 0.15, n, 5) for n in (14, 15))
+    assert statistics.verdict(claim, few, 1e-5) == "cannot tell (14 of 15 units)"
+    assert statistics.verdict(claim, enough, 1e-5) == "holds"
+
+
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="at least one"):
         statistics.interval(np.array([]), np.array([]))
