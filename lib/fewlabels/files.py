@@ -199,7 +199,7 @@ def _hold(folder: Path, *, wait: bool) -> int | None:
         return None
     handle = None
     try:
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
         if handle is not None:

@@ -258,7 +258,7 @@ def _wanted(
     """The entries to extract; a path may lie in a folder of the archive."""
     found: dict[str, zipfile.ZipInfo] = {}
     for entry in entries:
-        names = PurePosixPath(entry.filename).parts
+        names = () if entry.is_dir() else PurePosixPath(entry.filename).parts
         tails = ("/".join(names[-p.count("/") - 1 :]) for p in members)
         fits = [tail for tail, p in zip(tails, members, strict=True) if fnmatch(tail, p)]
         if fits and not listed:

@@ -113,7 +113,7 @@ def predict(
             _name(folder, dict(zip(made, targets, strict=True)))
         counts = sum(np.bincount(s.classes.ravel(), minlength=256) for s in _kept(folder, how))
         for each in filter(Path.is_dir, work.iterdir()):
-            shutil.rmtree(each)
+            shutil.rmtree(each, ignore_errors=True)
     mapped = counts[: maps.NODATA]
     share = {
         name: float(number / max(1, mapped.sum()))
