@@ -44,8 +44,8 @@ def raster(file: Path, what: str) -> DatasetReader:
 
 
 def drawn(file: Path) -> Path | bytes:
-    """What a reader of vector files may be given in the place of `file`: of GeoJSON its text,
-    written anew without what does not belong there.
+    """Return what a reader of vector files may be given in the place of `file`: of GeoJSON its
+    text, written anew without what does not belong there.
 
     Raises:
         DataError: it is no GeoPackage, Shapefile, FlatGeobuf, KML or GeoJSON; or the coordinate
@@ -91,7 +91,7 @@ def _driver(file: Path, what: str) -> str:
 
 
 def _beside(file: Path, what: str) -> Iterator[Path]:
-    """The overviews and masks beside a file, and those beside them: GeoTIFFs that point nowhere."""
+    """List the overviews and masks beside a file, and those beside them, all of them GeoTIFFs."""
     try:
         there = list(file.absolute().parent.iterdir())
     except OSError:  # a folder whose files may be opened but not listed
@@ -130,7 +130,7 @@ def _elsewhere(file: Path, what: str) -> DataError:
 
 
 def _head(file: Path, what: str) -> bytes:
-    """The first bytes of a regular file."""
+    """Read the first bytes of a regular file."""
     if not file.is_file():  # to read from a pipe would wait for its writer
         raise DataError(f"'{file}' does not open as a {what}: there is no file of that name")
     try:

@@ -1,4 +1,4 @@
-"""What a prediction takes: windows, time, disk and memory, told before it starts or refused."""
+"""Say before a prediction starts what it takes (windows, time, disk, memory), or refuse it."""
 
 import logging
 import os
@@ -92,12 +92,12 @@ def naming_full_memory(options: str) -> Iterator[None]:
 
 
 def _held(how: Plan, classes: int) -> int:
-    """Bytes of what a row of windows adds up to."""
+    """Count the bytes of what a row of windows adds up to."""
     return 4 * (classes + 1) * min(how.window, how.height) * how.width
 
 
 def _memory() -> float:
-    """Bytes that this process may take."""
+    """Count the bytes that this process may take."""
     if resource is None:
         return float("inf")
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

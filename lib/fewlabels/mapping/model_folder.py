@@ -143,14 +143,14 @@ def predictor(folder: Path, about: About, compute: Compute) -> Predictor:
 
 
 def _bounded(file: Path, most: float) -> Path:
-    """The file, if it is a regular one (a pipe would be waited for) of at most so many bytes."""
+    """Return a file that is regular (a pipe would be waited for) and of at most so many bytes."""
     if not file.is_file() or file.stat().st_size > most:
         raise ValueError(f"'{file}' is not there, no regular file or longer than {most:,} bytes")
     return file
 
 
 def _typed(value: object, kind: object, where: str) -> Any:
-    """A value of JSON as the type that a dataclass declares for it.
+    """Convert a value of JSON to the type that a dataclass declares for it.
 
     Raises:
         ValueError: it is of another type, or a number that is not finite; says where.

@@ -75,6 +75,6 @@ class _Page(HTMLParser):
 
 
 def _harmless(tag: str, name: str, address: str) -> bool:
-    """Whether it is a link that is only followed by a click, or a picture that lies in the file."""
+    """Tell a link that is only followed by a click, or a picture in the file, from all others."""
     allowed = {("a", "href"): _LINK, ("img", "src"): _PICTURE}.get((tag, name))
     return bool(allowed and allowed.match(address))
