@@ -139,6 +139,16 @@ def test_holm_multiplies_the_larger_p_by_fewer_claims():
     assert got["p_holm"].tolist() == [pytest.approx(4 / 64), pytest.approx(22 / 64)]
 
 
+def test_a_claim_that_holds_alone_may_not_in_a_family():
+    """Every site has the same mean, so only p decides: 0.014 alone, more than 0.05 in a family."""
+    rows = table(0.0)
+    rows.loc[rows["cell"] == "a", "miou"] += np.tile([0.05, 0.02, -0.01], 5)
+    alone, four = (statistics.verdicts(rows, dict.fromkeys(n, CLAIM)) for n in ("X", "WXYZ"))
+    assert 0.05 / 4 < alone["p"].item() < 0.05
+    assert alone["verdict"].item() == "holds"
+    assert set(four["verdict"]) == {"cannot tell"}
+
+
 def test_a_verdict_needs_15_units():
     claim = Claim("", "", ("a",), ("b",))
     few, enough = (statistics.Interval(0.1, 0.05, 0.15, n, 5) for n in (14, 15))
