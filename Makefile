@@ -67,7 +67,7 @@ sync: setup ## bring NN.py and NN.ipynb in step, without outputs
 	@touch notebooks/*.py
 
 lock: setup ## resolve requirements.in into requirements.lock
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url -o requirements.lock requirements.in
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --generate-hashes -o requirements.lock requirements.in
 
 clean: ## remove what was built: reports, runs, decoded tiles (data and .venv stay)
 	rm -rf report/_build runs data/cache

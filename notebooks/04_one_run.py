@@ -58,6 +58,7 @@ from IPython.display import Markdown, display
 
 from fewlabels import devices, paths, studies
 from fewlabels.experiments import prepare, run
+from fewlabels.report.cells import plain_text
 from fewlabels.results import figures, records
 from fewlabels.scoring import inference
 from fewlabels.types import IGNORE
@@ -94,9 +95,10 @@ figures.legend(figure, ready.train.classes)
 # %%
 #| echo: false
 of = sum(t.labels.size for t in ready.labelled)
+rarest, commonest = map(plain_text, (given.idxmin(), given.idxmax()))
 Markdown(
     f"{given.sum():,} labelled pixels on {len(ready.labelled)} training tiles ({100 * given.sum() / of:.2f} % of "
-    f"their pixels), from {given.min():,} ({given.idxmin()}) to {given.max():,} ({given.idxmax()})."
+    f"their pixels), from {given.min():,} ({rarest}) to {given.max():,} ({commonest})."
 )
 
 # %% [markdown]

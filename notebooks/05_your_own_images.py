@@ -101,11 +101,13 @@ pd.DataFrame({"pixels": found["pixels"], "units": found["units"]}).rename_axis("
 
 # %%
 #| echo: false
+from fewlabels.report.cells import plain_text
+
 share = sum(found["pixels"].values()) / (ground.height * ground.width)
 kept = ", ".join(f"{number} {kind}" for kind, number in found["used"].items())
-warned = "".join(f"\n- {line}" for line in found["warnings"])
+warned = "".join(f"\n- {plain_text(line)}" for line in found["warnings"])
 Markdown(
-    f"The scene has {ground.height} x {ground.width} pixels of {len(ground.bands)} bands ({ground.kind}, {ground.system}). "
+    f"The scene has {ground.height} x {ground.width} pixels of {len(ground.bands)} bands ({ground.kind}, {plain_text(ground.system)}). "
     f"Of {found['found']} labels {kept} are used; they cover {100 * share:.2f} % of the pixels, and "
     f"{found['held out together']} are held out together. "
     + (f"Warnings:\n{warned}" if warned else "No warnings.")
@@ -133,7 +135,7 @@ score_summary.table(record)
 # %%
 #| echo: false
 Markdown(
-    "\n\n".join(score_summary.lines(record)[-2:])
+    "\n\n".join(map(plain_text, score_summary.lines(record)[-2:]))
     + f"\n\nAll of this took {record['cost']['all_seconds']:.0f} s on {record['environment']['device']}."
 )
 
@@ -158,7 +160,7 @@ static_view.mapped(ground, folder / "map.tif", folder / "map_confidence.tif", ab
 #| echo: false
 Markdown(
     f"Of the {100 * made.valid:.1f} % of the pixels that have a class: "
-    + ", ".join(f"{name} {100 * part:.1f} %" for name, part in made.share.items())
+    + ", ".join(f"{plain_text(name)} {100 * part:.1f} %" for name, part in made.share.items())
 )
 
 # %% [markdown]
@@ -182,7 +184,7 @@ static_view.asked(ground, asked, about.classes)
 #| label: tbl-own-next
 #| tbl-cap: "The first of them: margin is the probability of the first class minus that of the second."
 asked[["rank", "row", "column", "first", "second", "margin"]].head().style.format(
-    {"margin": "{:.3f}"}
+    {"margin": "{:.3f}"}, escape="html"
 ).hide(axis="index")
 
 # %% [markdown]

@@ -54,7 +54,8 @@ class Kaggle:
 
     archive: bytes = field(default_factory=lambda: archive(FILES))
     etag: str | None = '"1"'
-    length: bool = True
+    length: str | None = "true"  # or what is told instead
+    ranges_heard: bool = True
     refuses: int = 0
     breaks: list[int] = field(default_factory=list)  # bytes each next transfer sends, then all
     after_break: tuple[str, bytes] | None = None  # the next (etag, archive)
@@ -101,10 +102,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         kaggle = self.record()
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
-        if self.headers.get("If-Range", kaggle.etag) != kaggle.etag:
+        if self.headers.get("If-Range", kaggle.etag) != kaggle.etag or not kaggle.ranges_heard:
             start = 0
         body = kaggle.archive[start:]
-        headers = {"Content-Length": len(body)} if kaggle.length else {}
+        length = len(body) if kaggle.length == "true" else kaggle.length
+        headers = {"Content-Length": length} if length is not None else {}
         headers |= {"ETag": kaggle.etag} if kaggle.etag else {}
         headers |= {"Content-Range": f"bytes {start}-/{len(kaggle.archive)}"} if start else {}
         limit = len(body)
@@ -229,6 +231,26 @@ CASES = {
 }
 
 
+def marked(flag: int, method: int) -> bytes:
+    """The archive with a flag and a compression method in the headers of its files."""
+    whole = bytearray(archive(FILES))
+    for signature, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        start = whole.find(signature)
+        while start >= 0:
+            whole[start + at] |= flag
+            whole[start + at + 2] = method
+            start = whole.find(signature, start + 1)
+    return bytes(whole)
+
+
+CASES |= {
+    "encrypted": (marked(1, 0), "encrypted"),
+    "compressed in an unknown way": (marked(0, 77), "compression"),
+    "wrong data": (marked(0, zipfile.ZIP_LZMA), "not a whole zip file"),
+    "too large": (archive(FILES | {"Tile 2/masks/part.png": bytes(100_001)}), "has 100001 bytes"),
+}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_bad_archive_is_named_and_nothing_of_it_is_kept(kaggle, target, case):
     kaggle.archive, message = CASES[case]
@@ -237,6 +259,24 @@ def test_a_bad_archive_is_named_and_nothing_of_it_is_kept(kaggle, target, case):
     assert beside(target) == []
     for what_to_do in ("owner/set", str(target), "by hand", "DATA_ROOT"):
         assert what_to_do in str(error.value)
+
+
+def test_only_what_the_manifest_lists_is_extracted_and_only_once(kaggle, target, monkeypatch):
+    more = {f"{n}/Tile 1/images/part.jpg": b"x" for n in range(3)} | {"Tile 9/masks/part.png": b"x"}
+    odd = [(zipfile.ZipInfo(name), b"") for name in ("", "/", "Tile 1/images/part.jpg/")]
+    kaggle.archive = archive(FILES | more, *odd)
+    fetch(DOWNLOAD, target)
+    assert held(target) == FILES
+    assert len([path for path in target.rglob("*") if path.is_file()]) == len(FILES)
+
+
+def test_an_archive_that_nothing_describes_may_not_grow_out_of_proportion(kaggle, target):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr("Tile 1/images/part.jpg", bytes(10**6))
+    kaggle.archive = buffer.getvalue()
+    with pytest.raises(DataError, match="would grow to 1,000,000 bytes"):
+        fetch(replace(DOWNLOAD, manifest=""), target)
 
 
 @pytest.mark.parametrize("name", ["/", "../", "The set/../../", "..\\", "C:"])
@@ -295,9 +335,18 @@ def test_an_archive_that_changes_on_the_way_is_not_glued_to_the_old_one(kaggle, 
 
 
 def test_a_length_that_is_not_told_is_not_needed(kaggle, target):
-    kaggle.length = False
-    fetch(DOWNLOAD, target)
-    assert beside(target) == ["set"]
+    for number, length in enumerate((None, "abc")):
+        kaggle.length = length
+        fetch(DOWNLOAD, target.with_name(f"set {number}"))
+    assert beside(target)[-2:] == ["set 0", "set 1"]
+
+
+def test_an_answer_with_the_whole_archive_is_not_appended_to_a_part(kaggle, target):
+    """A zip file is read from its end, so only the hash tells that something is before it."""
+    kaggle.breaks, kaggle.ranges_heard = [0, 150_000], False
+    fetch(elsewhere(kaggle.archive), target)
+    assert held(target) == FILES
+    assert kaggle.ranges()[-1] is not None
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])

@@ -92,6 +92,20 @@ def test_windows_change_nothing_for_a_network_that_looks_at_single_pixels(h, w, 
     assert torch.allclose(found, whole, atol=1e-4)
 
 
+def test_a_window_weighs_most_at_its_centre():
+    """Two windows of 32 columns share 16; one says 0 and the other 1, so the mean is a weight."""
+    said = iter((0.0, 1.0))
+
+    class Constant(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.full((1, 2, *x.shape[2:]), next(said))
+
+    found = inference.logits(Constant(), image(32, 48), CPU, window=32, overlap=16)
+    first, second = (np.sin((np.arange(48) - start + 0.5) * np.pi / 32) ** 2 for start in (0, 16))
+    expected = np.r_[np.zeros(16), (second / (first + second))[16:32], np.ones(16)]
+    assert np.abs(found.numpy() - expected).max() < 1e-5
+
+
 def test_windows_agree_with_the_whole_image_where_a_network_sees_no_edge():
     torch.manual_seed(0)
     net = nn.Conv2d(3, 4, 5, padding=2)  # sees 2 pixels far, so edges of windows differ

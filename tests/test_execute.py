@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -49,6 +50,18 @@ def copied(finished, tmp_path):
     source, target, call = finished
     shutil.copytree(target.parent, tmp_path / "out")
     return source, tmp_path / "out" / target.name, call
+
+
+@pytest.fixture
+def quick(monkeypatch, tmp_path):
+    """Children run the cells without papermill and a kernel, in milliseconds."""
+    script = tmp_path / "quick.py"
+    script.write_text(
+        "import json, sys\nsys.stdin.readline()\ncells = json.load(open(sys.argv[1]))['cells']\n"
+        "code = [''.join(c['source']) for c in cells if c['cell_type'] == 'code']\n"
+        "exec('\\n'.join(code), {'given': sys.stdin})\n"
+    )
+    monkeypatch.setattr(execution, "CHILD", script)
 
 
 @pytest.fixture
@@ -127,7 +140,9 @@ def test_executed_copy_that_was_edited_is_executed_again(copied, child_runs):
         execute_all([source], target.parent, COMMON, **call)
 
 
-def test_notebooks_run_at_the_same_time_each_with_its_share_of_the_cores(tmp_path, monkeypatch):
+def test_notebooks_run_at_the_same_time_each_with_its_share_of_the_cores(
+    tmp_path, monkeypatch, quick
+):
     """Each of two ends only once the other has begun."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     body = """
@@ -135,10 +150,10 @@ def test_notebooks_run_at_the_same_time_each_with_its_share_of_the_cores(tmp_pat
     from pathlib import Path
     Path("{mine}").touch()
     assert os.environ["OMP_NUM_THREADS"] == "{share}"
-    for _ in range(600):
+    for _ in range(6000):
         if Path("{other}").exists():
             break
-        time.sleep(0.1)
+        time.sleep(0.01)
     else:
         raise SystemExit("alone")
     """
@@ -155,8 +170,8 @@ def test_notebooks_run_at_the_same_time_each_with_its_share_of_the_cores(tmp_pat
     assert [target.stem for target in targets] == ["00_meets", "01_meets"]
 
 
-def test_notebooks_of_all_others_begin_when_these_are_finished(tmp_path):
-    first = write(tmp_path, "00_slow", "import time\ntime.sleep(2)\nopen('made', 'w').close()")
+def test_notebooks_of_all_others_begin_when_these_are_finished(tmp_path, quick):
+    first = write(tmp_path, "00_slow", "import time\ntime.sleep(0.3)\nopen('made', 'w').close()")
     rests = write(tmp_path, "90_rests", "open('made').close()")
     out = tmp_path / "out"
     targets = execute_all([rests, first], out, COMMON, at_once=2, last=["90_rests"])
@@ -225,8 +240,8 @@ def test_killed_kernel_is_an_error(tmp_path):
     assert not (tmp_path / "out" / "00_dies.ipynb").exists()
 
 
-def test_killed_process_is_an_error(tmp_path):
-    source = write(tmp_path, "00_killed", "import os\nos.kill(os.getppid(), 9)")
+def test_killed_process_is_an_error(tmp_path, quick):
+    source = write(tmp_path, "00_killed", "import os\nos.kill(os.getpid(), 9)")
     with pytest.raises(NotebookError, match="exit code -9"):
         execute_all([source], tmp_path / "out", COMMON)
     assert not (tmp_path / "out" / "00_killed.ipynb").exists()
@@ -267,10 +282,30 @@ def test_notebook_ends_with_the_process_that_asked_for_it(tmp_path):
     assert not (tmp_path / "out" / "00_long.ipynb").exists()
 
 
+def test_after_a_signal_the_notebooks_under_way_end_and_no_other_is_started(tmp_path, quick):
+    """SIGTERM reaches this process alone, unlike Ctrl-C."""
+    mine, begun = tmp_path / "process", tmp_path / "begun"
+    waits = f"import os\nopen({str(mine)!r}, 'w').write(str(os.getpid()))\ngiven.read()\n1 / 0"
+    sources = [write(tmp_path, "00_waits", waits)]
+    sources.append(write(tmp_path, "01_later", f"open({str(begun)!r}, 'w').close()"))
+
+    def interrupt():
+        if within(60, lambda: mine.exists() and mine.read_text()):
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        execute_all(sources, tmp_path / "out", COMMON)
+    thread.join()
+    assert not alive(int(mine.read_text()))
+    assert not begun.exists()
+
+
 def within(seconds, happened):
     end = time.monotonic() + seconds
     while not happened() and time.monotonic() < end:
-        time.sleep(0.2)
+        time.sleep(0.05)
     return happened()
 
 

@@ -1,10 +1,12 @@
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from fewlabels.files import Shelf, unwritten, whole_file, whole_folder, writable
+from fewlabels.files import Shelf, unwritten, whole_file, whole_folder, working, writable
 from fewlabels.types import DiskFullError, PlaceError
 
 
@@ -120,3 +122,58 @@ def test_a_shelf_on_a_full_disk_is_named(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(os, "posix_fallocate", full_disk)
     with pytest.raises(DiskFullError, match="no space left"):
         Shelf(tmp_path).zeros((5, 5))
+
+
+def killed(code: str, *arguments: object) -> None:
+    """Run code in a process that kills itself."""
+    begin = "import os, sys\nfrom pathlib import Path\nfrom fewlabels.files import *\n"
+    end = "\n    (s / 'half' if s.is_dir() else s).write_text('half'); os.kill(os.getpid(), 9)"
+    done = subprocess.run([sys.executable, "-c", begin + code + end, *map(str, arguments)])
+    assert done.returncode == -9
+
+
+def test_what_killed_writers_left_is_removed_by_the_next_and_what_lives_is_not(tmp_path: Path):
+    target = tmp_path / "run[1]"
+    for whole in ("whole_folder", "whole_file"):
+        killed(f"with {whole}(Path(sys.argv[1])) as s:", target)
+        assert len(list(tmp_path.iterdir())) == 1
+    with whole_file(target) as late:
+        late.write_text("late")
+        with whole_file(target) as early:
+            early.write_text("early")
+        assert late.read_text() == "late"
+    assert target.read_text() == "late"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_is_written_whole_has_the_permissions_that_the_umask_leaves(tmp_path: Path):
+    before = os.umask(0o027)
+    try:
+        with whole_folder(tmp_path / "folder") as scratch:
+            (scratch / "x").touch()
+        with whole_file(tmp_path / "file") as scratch:
+            scratch.touch()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_file_is_put_in_place_by_one_rename(tmp_path: Path):
+    """A copy would be met half-written; a renamed file is the very same file."""
+    target = tmp_path / "file"
+    with whole_file(target) as scratch:
+        scratch.write_text("new")
+        made = scratch.stat().st_ino
+    assert target.stat().st_ino == made
+
+
+def test_a_folder_is_worked_in_by_one_process_at_a_time(tmp_path: Path):
+    folder, target = tmp_path / ".map.partial", tmp_path / "map"
+    with working(folder, target):
+        (folder / "strip").touch()
+        with pytest.raises(PlaceError, match=r"another process is making '.*map' now"):
+            working(folder, target).__enter__()
+    with working(folder, target):
+        (folder / "strip").unlink()
+    assert list(tmp_path.iterdir()) == []

@@ -37,6 +37,14 @@ def test_labels_redrawn_each_epoch_are_caught():
         book.enter("t", 0, 0, labels(1))
 
 
+def test_one_pixel_more_than_declared_is_too_many():
+    book, more = ledger.ledger({"t": labels(0)}), labels(0)
+    book.enter("t", 0, 0, labels(0))
+    more.ravel()[np.flatnonzero(more == IGNORE)[0]] = 0
+    with pytest.raises(BudgetError, match="seen 31 distinct labelled pixels, 30 were declared"):
+        book.enter("t", 0, 0, more)
+
+
 def test_public_codes_way_is_caught_in_training():
     """A data set that draws in __getitem__, as public code does: the second epoch fails."""
 

@@ -133,3 +133,5 @@ def test_the_lock_holds_no_addresses_and_everything_asked_for():
     wanted = re.findall(r"^([a-zA-Z][\w.-]*)", (root / "requirements.in").read_text(), re.M)
     pinned = {n.lower().replace("_", "-") for n in re.findall(r"^([\w.-]+)==", lock, re.M)}
     assert {w.lower().replace("_", "-") for w in wanted} <= pinned
+    entries = re.findall(r"^[\w.-]+==[^\n]*\n(?: +--hash=sha256:[0-9a-f]{64}[ \\]*\n)+", lock, re.M)
+    assert len(entries) == len(re.findall("==", re.sub(r";[^\n]*", "", lock)))  # each has hashes

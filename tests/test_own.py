@@ -100,6 +100,30 @@ def test_strips_agree_with_the_evaluation_of_whole_images(tmp_path):
     assert (np.concatenate([s.classes for s in found]) == whole).mean() > 0.999  # ties by rounding
 
 
+def test_where_windows_overlap_the_one_whose_centre_is_nearer_counts_more(tmp_path, monkeypatch):
+    """Two windows of 8 columns share four; each is sure of a class of its own."""
+    shares = {0: (0.9, 0.1), 4: (0.2, 0.8)}
+    at = iter(shares)
+
+    def constant(_, image: np.ndarray) -> np.ndarray:
+        own = np.array(shares[next(at)], np.float32)
+        return np.broadcast_to(own[:, None, None], (2, *image.shape[:2])).copy()
+
+    monkeypatch.setattr(NetworkPredictor, "probabilities", constant)
+    _, (found,) = streamed(
+        scene(tmp_path / "a.tif", np.ones((1, 8, 12), np.uint8)), local(1, 2), 8, 4, 2
+    )
+    columns = np.arange(12)
+    weights = [np.sin((columns - start + 0.5) * np.pi / 8) ** 2 for start in shares]
+    weights = [np.where((columns >= s) & (columns < s + 8), w, 0)
+               for s, w in zip(shares, weights, strict=True)]  # fmt: skip
+    logs = sum(w[:, None] * np.log(shares[s]) for s, w in zip(shares, weights, strict=True))
+    blended = np.exp(logs / sum(weights)[:, None])
+    sure = blended.max(axis=1) / blended.sum(axis=1)
+    assert np.abs(found.confidence - 100 * sure).max() <= 0.5 + 1e-3
+    assert len(set(found.confidence[0].tolist())) == 6
+
+
 def test_strips_from_any_on_are_those_from_the_first(tmp_path):
     array = np.random.default_rng(2).integers(0, 256, (2, 80, 20)).astype(np.uint8)
     file = scene(tmp_path / "a.tif", array)
@@ -175,6 +199,8 @@ def test_folds_hold_out_every_unit_once_and_spread_the_classes():
     assert {sum(u >= 7 for u in group) for group in groups} == {1}
     assert score.folds(units, 4, seed=0) == groups
     assert len(score.folds({0: np.array([1])}, 5, seed=0)) == 1
+    single = {unit: np.eye(3, dtype=int)[unit] for unit in range(3)}
+    assert [len(group) for group in score.folds(single, 3, seed=0)] == [1, 1, 1]
     assert score.alone({0: np.array([1, 2, 0]), 1: np.array([3, 0, 0])}) == (1,)
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from fewlabels import devices
 from fewlabels.report import make
 from fewlabels.report.build import ReportError, build
+from fewlabels.report.cells import plain_text
 from fewlabels.report.check import complaints
 from fewlabels.report.convert import convert, png_inches
 from fewlabels.types import NotebookError
@@ -226,6 +227,54 @@ def test_table_in_prose_needs_a_caption(tmp_path):
 )
 def test_external_resource_is_refused(tmp_path, prose):
     fails(tmp_path, f"# Title\n\n{prose}", match=r"external image|raw html")
+
+
+NAMES = (
+    "[oak]{onclick='alert(1)'}", "[oak](javascript:alert)", "![oak](/etc/hostname)",
+    "![oak](figures/../../secret.png)", '`oak`{onmouseover="x"}', "# oak {onclick=x}",
+)  # fmt: skip
+
+
+def said(text):
+    return code("#| echo: false\nMarkdown(text)", shows("text/markdown", text))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_class_name_that_would_run_or_show_something_is_refused(tmp_path, name):
+    fails(tmp_path, "# Title", said(name), match=r"attribute 'on|external image|not on the web")
+
+
+def test_text_from_outside_is_shown_as_it_is_and_the_summary_of_code_too(tmp_path):
+    cells = [said(f"Most is {plain_text(name)}.") for name in NAMES]
+    cells.append(said('``` {.cell-code summary="<b>x"}\n1\n```'))
+    made = build([notebook(tmp_path, "n", "# T", *cells)], tmp_path / "out", HEADER, title="T")
+    shown = text_of(made[0].read_text()).translate(str.maketrans("’‘“”", "''\"\""))
+    assert all(f"Most is {name}." in shown for name in NAMES)
+    assert "<summary>bx</summary>" in made[0].read_text()
+
+
+def test_a_picture_in_a_table_is_refused(tmp_path):
+    bad = table("tbl-bad")
+    html = bad.outputs[0].data["text/html"].replace("pce", "<img src='/etc/hostname'>")
+    bad.outputs[0].data["text/html"] = html
+    fails(tmp_path, "# Title", bad, match="external image '/etc/hostname'")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        '<iframe srcdoc="x"></iframe>', '<meta http-equiv="refresh" content="0; url=https://a.org">',
+        "<p onclick='x'>", '<a href="javascript:x">x</a>', '<a href="data:text/html,x">x</a>',
+        '<form action="/x">', '<button formaction="/x">', '<object data="x">', '<embed src="x">',
+        '<base href="https://a.org">', '<svg><use xlink:href="x"/></svg>', '<img srcset="x 2x">',
+        '<img src="data:text/html,x">', '<a ping="x" href="#">x</a>', "<video poster=x>",
+        "<p style='background: image-set(\"//a.org/a.png\" 1x)'>",
+        "<p style='background: u\\72l(x)'>",
+        '<input type="image" src="x">', '<link rel="stylesheet" href="data:text/css,x">',
+    ],
+)  # fmt: skip
+def test_what_no_page_of_ours_has_is_found_out(part):
+    assert complaints(part.replace("#", "https://b.org"))
 
 
 def test_page_that_would_load_something_is_found_out():

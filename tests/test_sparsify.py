@@ -353,6 +353,11 @@ def test_a_draw_for_a_time_is_the_largest_that_fits(how: str):
     assert more.seconds > 90 or more == spent or how == "per_class"
 
 
+def test_a_draw_that_takes_exactly_the_time_fits():
+    seconds = draw_with_cost(town(), "random", 5, seed=0, tile="t")[1].seconds
+    assert draw_for(town(), "random", seconds, seed=0, tile="t")[1].pixels == 5
+
+
 def test_a_draw_for_less_than_a_mark_takes_is_one_mark():
     assert draw_for(town(), "scribbles", 1, seed=0, tile="t")[1].marks == 1
     assert draw_for(town(), "random", 1, seed=0, tile="t")[1].pixels == 1

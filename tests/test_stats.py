@@ -128,6 +128,36 @@ def test_holm_makes_a_family_stricter():
     assert four["p_holm"].to_numpy() == pytest.approx(8 / 64)
 
 
+def test_holm_multiplies_the_larger_p_by_fewer_claims():
+    """By Holm the least p counts twice and the other once; Bonferroni counts both twice."""
+    rows = table(0.05, folds=3, replicates=2, noise=1e-4)
+    units = rows["condition"] == "a"
+    third = rows[units].assign(condition="c")
+    third["miou"] = rows[~units]["miou"].to_numpy() + np.array([1, 2, 3, 4, -1, -2]) / 100
+    claims = {"X": CLAIM, "Y": Claim("c beats b", "", plus=("c",), minus=("b",))}
+    got = statistics.verdicts(pd.concat([rows, third]), claims)
+    least, other = got["p"]
+    assert (least, other) == (pytest.approx(2 / 64), pytest.approx(22 / 64))
+    assert got["p_holm"].tolist() == [pytest.approx(4 / 64), pytest.approx(22 / 64)]
+
+
+def test_a_claim_that_holds_alone_may_not_in_a_family():
+    """Every site has the same mean, so only p decides: 0.014 alone, more than 0.05 in a family."""
+    rows = table(0.0)
+    rows.loc[rows["condition"] == "a", "miou"] += np.tile([0.05, 0.02, -0.01], 5)
+    alone, four = (statistics.verdicts(rows, dict.fromkeys(n, CLAIM)) for n in ("X", "WXYZ"))
+    assert 0.05 / 4 < alone["p"].item() < 0.05
+    assert alone["verdict"].item() == "holds"
+    assert set(four["verdict"]) == {"cannot tell"}
+
+
+def test_a_verdict_needs_15_units():
+    claim = Claim("", "", ("a",), ("b",))
+    few, enough = (statistics.Interval(0.1, 0.05, 0.15, n, 5) for n in (14, 15))
+    assert statistics.verdict(claim, few, 1e-5) == "cannot tell (14 of 15 units)"
+    assert statistics.verdict(claim, enough, 1e-5) == "holds"
+
+
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="at least one"):
         statistics.interval(np.array([]), np.array([]))

@@ -1,13 +1,16 @@
 """Write files and folders whole, or not at all.
 
 A folder or file is made beside its final name and renamed into place, so a reader never meets
-half of one, whatever killed the writer. Arrays that only a living process needs lie in a file
-without a name.
+half of one, whatever killed the writer; the next writer removes what a killed one left. Nothing is
+synced to the disk: a power cut may lose or spoil what was finished seconds before it. Arrays that
+only a living process needs lie in a file without a name.
 """
 
 import errno
+import glob
 import math
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,9 +18,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from fewlabels.types import DiskFullError, PlaceError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -33,38 +41,47 @@ def whole_folder(target: Path) -> Iterator[Path]:
         DiskFullError: no space is left; nothing remains of what was written.
         PlaceError: nothing can be written there.
     """
-    with naming_a_full_disk(target):
-        with making(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        try:
-            yield scratch
-            scratch.chmod(0o755)
-            _rename_unless_there(scratch, target)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+    with naming_a_full_disk(target), _scratch(target) as scratch:
+        yield scratch
+        _rename_unless_there(scratch, target)
 
 
 @contextmanager
 def whole_file(target: Path) -> Iterator[Path]:
-    """Make a scratch file that replaces `target` when the block ends without an error.
+    """Name a file in a scratch folder that replaces `target` when the block ends without an error.
 
     Raises:
         DiskFullError: no space is left; an earlier `target` is untouched.
         PlaceError: nothing can be written there.
     """
-    with naming_a_full_disk(target):
-        with making(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        os.close(handle)
-        scratch = Path(name)
+    with naming_a_full_disk(target), _scratch(target) as scratch:
+        yield scratch / target.name
+        os.replace(scratch / target.name, target)
+
+
+@contextmanager
+def working(folder: Path, target: Path) -> Iterator[Path]:
+    """Keep the folder in which `target` is made to this process. It stays, for a later process to
+    go on with, unless the block leaves nothing in it.
+
+    Raises:
+        PlaceError: another process makes `target` now, or the folder cannot be made.
+        DiskFullError: not even an empty file can be made.
+    """
+    lock = FileLock(made_folder(folder) / "lock")
+    with making(target):
         try:
-            yield scratch
-            scratch.chmod(0o644)
-            os.replace(scratch, target)
-        finally:
-            scratch.unlink(missing_ok=True)
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise PlaceError(
+                f"another process is making '{target}' now; wait for it, or name another place"
+            ) from error
+    try:
+        yield folder
+    finally:
+        if not any(file.name != "lock" for file in folder.glob("*")):
+            shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
 
 
 @contextmanager
@@ -149,6 +166,46 @@ class Shelf:
         for at in range(0, size, self.PIECE):
             self._file.write(bytes(min(self.PIECE, size - at)))
         self._file.flush()
+
+
+@contextmanager
+def _scratch(target: Path) -> Iterator[Path]:
+    """Make a folder beside `target` that its writer locks and at last removes; those of writers
+    that were killed are removed first.
+    """
+    with making(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for other in target.parent.glob(f".{glob.escape(target.name)}.*.scratch"):
+            if (dead := _hold(other, wait=False)) is not None:
+                shutil.rmtree(other, ignore_errors=True)
+                os.close(dead)
+        while True:
+            scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}.scratch")
+            scratch.mkdir()
+            lock = _hold(scratch, wait=True)
+            if scratch.exists():  # else another writer swept it before it was locked
+                break
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _hold(folder: Path, *, wait: bool) -> int | None:
+    """Lock a folder until the handle is closed or its process ends; None where that cannot be."""
+    if fcntl is None:
+        return None
+    handle = None
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        if handle is not None:
+            os.close(handle)
+        return None
+    return handle
 
 
 def _rename_unless_there(scratch: Path, target: Path) -> None:

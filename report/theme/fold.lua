@@ -6,7 +6,7 @@ local function fold(block)
   block.attributes.summary = nil
   if not FORMAT:match("html") then return summary and pandoc.CodeBlock(block.text) or {} end
   return {
-    pandoc.RawBlock("html", '<details class="code"><summary>' .. (summary or "Code") .. "</summary>"),
+    pandoc.RawBlock("html", '<details class="code"><summary>' .. (summary or "Code"):gsub("[<>&]", "") .. "</summary>"),
     block,
     pandoc.RawBlock("html", "</details>"),
   }

@@ -18,7 +18,7 @@ from fewlabels.types import FewLabelsError, RecordError
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0, or 1 with one line on standard error that says what is wrong, or 130
-    where it was interrupted (Ctrl-C, or SIGTERM during a sweep).
+    where it was interrupted (Ctrl-C, or SIGTERM during a sweep or a report).
     """
     wanted = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -173,6 +173,7 @@ def _lint(wanted: argparse.Namespace) -> None:
 def _report(wanted: argparse.Namespace) -> None:
     from fewlabels.report.make import make
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # its notebooks end with it
     with naming_a_full_disk(paths.project_root() / "report" / "_build"):
         for file in make(wanted.data, wanted.profile, device=wanted.device):
             print(file)

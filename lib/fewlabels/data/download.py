@@ -8,6 +8,7 @@ prints its login help, makes a folder in the home directory and closes standard 
 
 import glob
 import hashlib
+import lzma
 import os
 import shutil
 import zipfile
@@ -24,9 +25,12 @@ import requests
 from filelock import FileLock
 from tqdm import tqdm
 
-from fewlabels.files import full, made_folder, naming_a_full_disk, whole_folder
+from fewlabels.files import FULL, full, made_folder, naming_a_full_disk, whole_folder
 from fewlabels.types import DataError
 
+RATIO = 100  # times its size that an archive without manifest and hash may grow
+BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
+"""What `zipfile` raises for what it cannot read: also encrypted or compressed in another way."""
 TIMEOUT = 30
 """Seconds without an answer after which a connection counts as broken."""
 
@@ -131,7 +135,7 @@ def _install(download: Download, target: Path) -> None:
     try:
         store.fetch(archive.name, downloader=bring)
         with whole_folder(target) as scratch:
-            _extract(archive, scratch, download.members)
+            _extract(archive, scratch, download)
             if fault := _fault(download, scratch, hashed=True):
                 raise DataError(f"in the archive {fault}; nothing is kept")
     except ValueError as error:  # what pooch raises for a wrong hash
@@ -188,7 +192,8 @@ def _transfer(answer: requests.Response, archive: Path, output: Path) -> None:
         requests.RequestException: a connection brought nothing new.
         DiskFullError: the disk has no space for the rest of the file.
     """
-    etag, total = answer.headers.get("ETag"), int(answer.headers.get("Content-Length", 0))
+    etag, length = (answer.headers.get(name, "") for name in ("ETag", "Content-Length"))
+    total = int(length) if length.isdecimal() else 0
     key = hashlib.sha256(f"{etag} {total}".encode()).hexdigest()[:16]
     partial = archive.with_name(f"{archive.name}.{key}.partial")
     for other in archive.parent.glob(f"{glob.escape(archive.name)}.*.partial"):
@@ -223,23 +228,49 @@ def _append(answer: requests.Response, partial: Path, total: int) -> None:
                 bar.update(file.write(chunk))
 
 
-def _extract(archive: Path, folder: Path, members: tuple[str, ...]) -> None:
-    """Extract what one of the patterns fits; `zipfile` keeps every path inside the folder."""
+def _extract(archive: Path, folder: Path, download: Download) -> None:
+    """Extract what the manifest lists, each file once and up to its size, or without one what a
+    pattern fits; `zipfile` keeps every path inside the folder.
+    """
+    listed = {path: size for _, size, path in download.files()}
     try:
         with zipfile.ZipFile(archive) as zipped:
-            wanted = [e for e in zipped.infolist() if _is_wanted(e.filename, members)]
-            for entry in tqdm(wanted, desc="extract"):
+            wanted = _wanted(zipped.infolist(), listed, download.members)
+            grown, most = sum(entry.file_size for entry in wanted.values()), RATIO * _size(archive)
+            if not (listed or download.md5) and grown > most:
+                raise DataError(f"the archive would grow to {grown:,} bytes; nothing is kept")
+            for entry in tqdm(wanted.values(), desc="extract"):
                 zipped.extract(entry, folder)  # checks the CRC
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except BROKEN as error:
         raise DataError(f"the archive is not a whole zip file ({error}); call again") from error
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise DataError(f"the archive cannot be unpacked ({error}); nothing is kept") from error
     if not wanted:
-        raise DataError(f"the archive holds none of {', '.join(members)}; nothing is kept")
+        names = ", ".join(download.members)
+        raise DataError(f"the archive holds none of {names}; nothing is kept")
 
 
-def _is_wanted(path: str, members: tuple[str, ...]) -> bool:
-    """Whether the end of a path, as many names long as a pattern, fits that pattern."""
-    names = PurePosixPath(path).parts
-    return any(fnmatch("/".join(names[-p.count("/") - 1 :]), p) for p in members)
+def _wanted(
+    entries: list[zipfile.ZipInfo], listed: dict[str, int], members: tuple[str, ...]
+) -> dict[str, zipfile.ZipInfo]:
+    """The entries to extract; a path may lie in a folder of the archive."""
+    found: dict[str, zipfile.ZipInfo] = {}
+    for entry in entries:
+        names = () if entry.is_dir() else PurePosixPath(entry.filename).parts
+        tails = ("/".join(names[-p.count("/") - 1 :]) for p in members)
+        fits = [tail for tail, p in zip(tails, members, strict=True) if fnmatch(tail, p)]
+        if fits and not listed:
+            found[entry.filename] = entry
+        elif fits and fits[0] in listed:
+            if entry.file_size > listed[fits[0]]:
+                raise DataError(
+                    f"in the archive '{fits[0]}' has {entry.file_size} bytes, not "
+                    f"{listed[fits[0]]}; nothing is kept"
+                )
+            found.setdefault(fits[0], entry)
+    return found
 
 
 def _size(path: Path) -> int:

@@ -1,12 +1,14 @@
 """The learner `network`: any network of `models`, trained by the one training loop."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import torch
 from jaxtyping import Float32, UInt8
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -15,6 +17,7 @@ from torch import nn
 from fewlabels import devices
 from fewlabels.devices import Compute
 from fewlabels.labels import sampling
+from fewlabels.learners import sound
 from fewlabels.scoring import inference
 from fewlabels.training import loop, losses, networks
 from fewlabels.training.augmentation import augmentation as augmentation_of
@@ -123,9 +126,14 @@ def read(
         OSError, ValueError, RuntimeError: the file is not there, damaged or for another network.
         UnknownName: this version has no such network.
     """
-    network = networks.build(model, classes, channels=channels, weights="none")
+    asked = {"channels": channels, "weights": "none"}
     try:
-        network.load_state_dict(load_file(file), strict=True)
+        found = load_file(file)
     except SafetensorError as error:
         raise ValueError(str(error)) from error
+    with suppress(networks.OptionError), torch.device("meta"):  # on which some of smp's cannot be
+        sound.tensors(found, networks.build(model, classes, **asked).state_dict())
+    network = networks.build(model, classes, **asked)
+    sound.tensors(found, network.state_dict())
+    network.load_state_dict(found, strict=True)
     return NetworkPredictor(compute.placed(network), compute, window)

@@ -3,6 +3,7 @@
 scikit-learn at its defaults. A model is kept with skops, so nothing has to be unpickled.
 """
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,10 +19,11 @@ from jaxtyping import Float32, Int, UInt8
 from sklearn.ensemble import RandomForestClassifier
 
 from fewlabels.devices import Compute
+from fewlabels.learners import sound
 from fewlabels.types import IGNORE, NoLabelsError, Row
 
 FILE = "model.skops"
-TRUSTED = ("sklearn.tree._tree.Tree",)  # skops cannot check its nodes; `_check` does
+TRUSTED = ("sklearn.tree._tree.Tree",)  # skops cannot check its nodes; `sound` does
 MOST = 20_000  # labelled pixels of a class that are used: more cost time and add little
 
 
@@ -89,38 +91,20 @@ def read(file: Path, classes: int, channels: int, compute: Compute) -> PixelFore
         OSError, ValueError, TypeError, KeyError: the file is not there, damaged, holds other types
             than a forest has, or is for other classes or channels.
     """
+    sound.archive(file)
     try:
         found = skops.io.load(file, trusted=TRUSTED)
-    except BadZipFile as error:
+    except (BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(str(error)) from error
-    _check(found, classes, channels)
-    return PixelForest(found, classes)
-
-
-def _check(found: object, classes: int, channels: int) -> None:
-    """Raise ValueError unless this is a forest of so many classes and channels whose trees lead
-    from every node on to later ones: scikit-learn follows its nodes without checking them.
-    """
     if not isinstance(found, RandomForestClassifier):
         raise ValueError(f"a {type(found).__name__} is no random forest")
-    known = np.asarray(found.classes_)
-    if found.n_features_in_ != channels or not 0 <= known.min() <= known.max() < classes:
+    sound.trees(found)
+    if found.n_features_in_ != channels or not set(found.classes_) <= set(range(classes)):
         raise ValueError(
-            f"the forest is for {found.n_features_in_} bands and classes {known.tolist()}; needed "
-            f"are {channels} bands and classes below {classes}"
+            f"the forest is for {found.n_features_in_} bands and classes {found.classes_.tolist()};"
+            f" needed are {channels} bands and classes below {classes}"
         )
-    for tree in (grown.tree_ for grown in found.estimators_):
-        right = tree.node_count <= tree.capacity and tree.value.shape[1:] == (1, len(known))
-        if right:
-            inner = tree.children_left != -1
-            at = np.flatnonzero(inner)
-            ways = np.stack([tree.children_left[inner], tree.children_right[inner]])
-            asked = tree.feature[inner]
-            right = ((ways > at) & (ways < tree.node_count)).all() and (
-                (asked >= 0) & (asked < channels)
-            ).all()
-        if not right:
-            raise ValueError("a tree of the forest is damaged: a node leads nowhere")
+    return PixelForest(found, classes)
 
 
 def _drawn(wanted: UInt8[np.ndarray, " n"], seed: int) -> Iterator[Int[np.ndarray, " m"]]:

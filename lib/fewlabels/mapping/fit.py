@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from fewlabels import devices, environment
-from fewlabels.files import writable
-from fewlabels.mapping import model_folder, recipe, score
+from fewlabels.files import working, writable
+from fewlabels.mapping import limits, model_folder, recipe, score
 from fewlabels.mapping.recipe import Ground, Learned, Recipe
 from fewlabels.mapping.scene import Scene
 from fewlabels.mapping.score import Choice
@@ -45,19 +45,34 @@ def fit(
         licence: under which terms the model may be used; `stored.UNSTATED` if empty.
 
     Raises:
-        ModelError, DiskFullError, PlaceError: `folder` exists or cannot be written.
+        ModelError, DiskFullError, PlaceError: `folder` exists, cannot be written, or another
+            process writes it now.
         DataError, NoLabelsError: scene or labels cannot be used, or are of one class only.
         RecipeError: the labels cannot be held out as the recipe asks.
-        FewLabelsError: as `recipe.learn`.
+        FewLabelsError: as `recipe.learn`, and where the memory does not suffice.
     """
+    writable(folder)
+    scratch = folder.parent / f".{folder.name}.partial"
+    with working(scratch, folder), limits.naming_full_memory("--batch, --crop or --side"):
+        return _fitted(scene, labels, folder, how, bands, device, licence, scratch)
+
+
+def _fitted(
+    scene: Path,
+    labels: Labels,
+    folder: Path,
+    how: Recipe,
+    bands: tuple[int, ...],
+    device: str,
+    licence: str,
+    scratch: Path,
+) -> model_folder.About:
     began = time.perf_counter()
     if folder.exists():
         raise model_folder.ModelError(
             f"'{folder}' is there already; name another folder or delete it"
         )
-    writable(folder)
     compute = devices.compute(device)
-    scratch = folder.parent / f".{folder.name}.partial"
     with surveyed(scene, labels, how, bands) as (seen, read, cut):
         classes, how = seen.given.classes, seen.how
         owner = _owner(seen.scene, cut.pieces, classes, how)

@@ -7,19 +7,24 @@
 Nothing in it has to be unpickled, and no path of the machine that wrote it is in it.
 """
 
+import functools
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
 
 from fewlabels.devices import Compute
 from fewlabels.files import whole_folder
 from fewlabels.learners import LEARNERS, Predictor
 from fewlabels.mapping.recipe import METHODS
 from fewlabels.mapping.scene import Ranges
-from fewlabels.types import FewLabelsError
+from fewlabels.types import IGNORE, FewLabelsError
 
 FORMAT = 1
+MOST = 2**24  # bytes of model.json
+SIDE = 2**14  # pixels of a window
 FOREST = "forest"
 UNSTATED = (
     "Not stated. The weights follow from the scene, the labels and the weights that training "
@@ -89,19 +94,33 @@ def about(folder: Path) -> About:
         ModelError: it is missing, damaged or of another format.
     """
     try:
-        text = json.loads((folder / "model.json").read_text())
+        text = json.loads(_bounded(folder / "model.json", MOST).read_text())
         if text.pop("format") != FORMAT:
             raise ModelError(f"the model '{folder}' is of a format other than {FORMAT}")
-        ends = {name: tuple(map(float, values)) for name, values in text.pop("ranges").items()}
-        tuples = {name: tuple(text.pop(name)) for name in ("classes", "asked", "bands")}
-        colours = tuple(tuple(colour) for colour in text.pop("colours"))
-        found = About(ranges=Ranges(**ends), colours=colours, **tuples, **text)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        found = _typed(text, About, "model.json")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError,
+            ArithmeticError, RecursionError) as error:  # fmt: skip
         raise ModelError(
             f"'{folder}' cannot be read as a model folder ({error!r}); `fewlabels train` writes one"
         ) from error
-    if len(found.bands) != len(found.ranges.low) or len(found.classes) != len(found.colours):
-        raise ModelError(f"the model '{folder}' is damaged: bands, ranges, classes, colours differ")
+    ends = found.ranges
+    rules = {
+        "2 to 255 classes of different names": 2 <= len(set(found.classes)) == len(found.classes)
+        <= IGNORE,
+        "a colour of 0 to 255 for each class": len(found.classes) == len(found.colours)
+        and all(0 <= part <= 255 for colour in found.colours for part in colour),
+        "a range for each band, with low not above high": len(found.bands)
+        == len(ends.low) == len(ends.high) > 0
+        and all(low <= high for low, high in zip(ends.low, ends.high, strict=True)),
+        "a number from 1 on for each band that was asked for": len(found.asked)
+        in (0, len(found.bands))
+        and all(number > 0 for number in found.asked),
+        "pixels with a side above 0": found.pixel > 0,
+        f"windows of 1 to {SIDE} pixels": 1 <= found.window <= SIDE,
+    }  # fmt: skip
+    for rule, kept in rules.items():
+        if not kept:
+            raise ModelError(f"the model '{folder}' is damaged: it does not have {rule}")
     return found
 
 
@@ -115,8 +134,40 @@ def predictor(folder: Path, about: About, compute: Compute) -> Predictor:
     file = folder / learner.FILE
     options = {} if about.network == FOREST else {"model": about.network}
     try:
+        _bounded(file, math.inf)
         return learner.read(file, len(about.classes), len(about.bands), compute, **options)
-    except (OSError, RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise ModelError(
             f"'{file}' cannot be read or does not fit the model ({error}); train it again"
         ) from error
+
+
+def _bounded(file: Path, most: float) -> Path:
+    """Return a file that is regular (a pipe would be waited for) and of at most so many bytes."""
+    if not file.is_file() or file.stat().st_size > most:
+        raise ValueError(f"'{file}' is not there, no regular file or longer than {most:,} bytes")
+    return file
+
+
+def _typed(value: object, kind: object, where: str) -> Any:
+    """Convert a value of JSON to the type that a dataclass declares for it.
+
+    Raises:
+        ValueError: it is of another type, or a number that is not finite; says where.
+    """
+    parts, inner = get_args(kind), functools.partial(_typed, where=where)
+    if is_dataclass(kind) and isinstance(value, dict):
+        hints = get_type_hints(kind)
+        return kind(**{n: _typed(v, hints[n], f"{where}: {n}") for n, v in value.items()})
+    if get_origin(kind) is tuple and isinstance(value, list):
+        kinds = parts[:1] * len(value) if parts[-1] is ... else parts
+        return tuple(inner(v, k) for v, k in zip(value, kinds, strict=True))
+    if get_origin(kind) is Mapping and isinstance(value, dict):
+        return {name: inner(part, parts[1]) for name, part in value.items()}
+    if kind is object:
+        return value
+    if kind is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    if kind in (int, str) and type(value) is kind:
+        return value
+    raise ValueError(f"{where} is {value!r:.40}")

@@ -1,15 +1,17 @@
 """Maps of a scene by a model folder, made strip by strip.
 
-Finished strips are kept as files beside the map, so an interrupted prediction resumes after the
-last of them and gives the same maps.
+Finished strips are kept in a folder beside the map, so an interrupted prediction resumes after the
+last of them and gives the same maps. Before the maps get their names these are noted in that
+folder, and a process that finds such a note finishes it first.
 """
 
-import glob
 import hashlib
+import json
 import logging
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -18,9 +20,9 @@ from tqdm.auto import tqdm
 
 from fewlabels import devices
 from fewlabels.devices import Compute
-from fewlabels.files import made_folder, whole_file, writable
+from fewlabels.files import made_folder, whole_file, working, writable
 from fewlabels.learners import LEARNERS, Predictor
-from fewlabels.mapping import maps, model_folder, stream
+from fewlabels.mapping import limits, maps, model_folder, stream
 from fewlabels.mapping import query as clicking
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.model_folder import About
@@ -32,6 +34,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = 3  # raise it when strips mean something else
 SEED = 0  # of the clicks
+NAMES = "names.json"
 LIKE = 1.5  # a pixel more than this times larger or smaller than in training is warned about
 
 
@@ -74,42 +77,83 @@ def predict(
     Raises:
         DataError: the scene cannot be read or has other bands than the model, or a map exists or
             is not named as a GeoTIFF.
-        DiskFullError, PlaceError: the maps cannot be written.
-        ModelError: as `stored.about` and `stored.predictor`.
-        RecipeError: as `stream.Plan` and `clicks.chosen`.
+        DiskFullError, PlaceError: the maps cannot be written, or another process writes them now.
+        ModelError: as `model_folder.about`, `model_folder.predictor` and `stream.strips`.
+        RecipeError: as `stream.Plan`, `limits.check` and `clicks.chosen`.
+        MemoryFullError: the memory does not suffice.
     """
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise DataError(f"'{out}' is no name for a class map; it is a GeoTIFF, name it NAME.tif")
     targets = [out.with_name(f"{out.stem}_confidence.tif"), out]
     targets += [out.with_suffix(".gpkg")] if polygons else []
     targets += [out.with_name(f"{out.stem}_next.gpkg")] if clicks else []
-    for file in targets:
-        maps.free(file)
     writable(out)
-    about = model_folder.about(model)
-    ground = scenes.opened(scene, about.asked)
-    fits(ground, about, model)
-    compute = devices.compute(device)
-    predictor = model_folder.predictor(model, about, compute)
-    side = window or about.window
-    shared = stream.overlap(side, predictor.halo) if overlap is None else overlap
-    how = Plan(ground.height, ground.width, side, shared)
-    folder = out.parent / f".{out.name}.{_key(ground, model, about, how, compute)}.partial"
-    resumed = _finished(folder)
-    _make(ground, about, predictor, how, folder)
-    counts = sum(np.bincount(s.classes.ravel(), minlength=256) for s in _kept(folder, how))
-    made = _maps(ground, about, how, folder, polygons)
-    made += [_next(ground, about, how, folder, clicks)] if clicks else []
-    for file, target in zip(made, targets, strict=True):
-        file.replace(target)  # all are whole by now
-    for other in out.parent.glob(f".{glob.escape(out.name)}.*.partial"):
-        shutil.rmtree(other, ignore_errors=True)
+    work = out.parent / f".{out.name}.partial"
+    with working(work, out), limits.naming_full_memory("--window"):
+        named = _named(work)
+        if not named:
+            _free(targets)
+        about = model_folder.about(model)
+        ground = scenes.opened(scene, about.asked)
+        fits(ground, about, model)
+        compute = devices.compute(device)
+        predictor = model_folder.predictor(model, about, compute)
+        side = window or about.window
+        shared = stream.overlap(side, predictor.halo) if overlap is None else overlap
+        how = Plan(ground.height, ground.width, side, shared)
+        folder = work / _key(ground, model, about, how, compute)
+        if named and named != (folder, [file.name for file in targets]):
+            _free(targets)  # of another prediction
+        resumed = _finished(folder)
+        if not named:
+            limits.check(how, len(about.classes), out)
+            _make(ground, about, predictor, how, folder)
+            made = _maps(ground, about, how, folder, polygons)
+            made += [_next(ground, about, how, folder, clicks)] if clicks else []
+            _name(folder, dict(zip(made, targets, strict=True)))
+        counts = sum(np.bincount(s.classes.ravel(), minlength=256) for s in _kept(folder, how))
+        for each in filter(Path.is_dir, work.iterdir()):
+            shutil.rmtree(each, ignore_errors=True)
     mapped = counts[: maps.NODATA]
     share = {
         name: float(number / max(1, mapped.sum()))
         for name, number in zip(about.classes, mapped, strict=False)
     }
     return Written(tuple(targets), float(mapped.sum() / counts.sum()), share, resumed)
+
+
+def _free(targets: list[Path]) -> None:
+    for file in targets:
+        maps.free(file)
+
+
+def _name(folder: Path, targets: dict[Path, Path]) -> None:
+    """Give the finished files of a folder their names, which are noted before."""
+    with whole_file(folder / NAMES) as scratch:
+        scratch.write_text(json.dumps([[a.name, b.name] for a, b in targets.items()]))
+    _named(folder.parent)
+
+
+def _named(work: Path) -> tuple[Path, list[str]] | None:
+    """Finish naming files as a folder's note says; returns that folder and the names.
+
+    Raises:
+        DataError: something else has one of these names.
+    """
+    for note in work.glob(f"*/{NAMES}"):
+        pairs = [(note.with_name(a), work.with_name(b)) for a, b in json.loads(note.read_text())]
+        if not all(made.exists() or target.exists() for made, target in pairs):
+            note.unlink()  # finished, and then deleted by someone
+            continue
+        for made, target in pairs:
+            beside = made.with_name(f"{made.name}.aux.xml")  # where GDAL keeps what fits no tag
+            if beside.exists():
+                beside.replace(target.with_name(f"{target.name}.aux.xml"))
+            if made.exists():
+                maps.free(target)
+                made.replace(target)
+        return note.parent, [target.name for _, target in pairs]
+    return None
 
 
 def fits(scene: Scene, about: About, model: Path) -> None:
@@ -141,6 +185,7 @@ def _make(scene: Scene, about: About, predictor: Predictor, how: Plan, folder: P
     if number == last:
         return
     windows = (last - number) * len(how.across)
+    limits.announce(how, len(about.classes), scene, predictor, about.ranges, last - number)
     with scenes.reading(scene) as read, tqdm(total=windows, unit="window") as bar:
         made = stream.strips(
             how, read, predictor, about.ranges, len(about.classes), first=number, tick=bar.update
@@ -185,15 +230,18 @@ def _finished(folder: Path) -> int:
 
 
 def _kept(folder: Path, how: Plan) -> Iterator[Strip]:
-    for number in range(len(how.down)):
+    for number, (start, stop) in enumerate(pairwise(how.edges)):
         file = _file(folder, number)
         try:
             with np.load(file) as found:
-                yield Strip(**found)
+                strip = Strip(**found)
+            if {(p.shape, p.dtype) for p in strip} != {((stop - start, how.width), np.dtype("u1"))}:
+                raise ValueError(f"it is not of {stop - start} rows of bytes")
         except (OSError, ValueError, TypeError, BadZipFile) as error:
             raise DataError(
                 f"the strip '{file}' cannot be read ({error}); delete '{folder}' and run again"
             ) from error
+        yield strip
 
 
 def _file(folder: Path, number: int) -> Path:

@@ -21,6 +21,7 @@ from rasterio.io import DatasetReader
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
+from fewlabels.mapping import formats
 from fewlabels.types import DataError
 
 log = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ def dataset(file: Path, what: str) -> DatasetReader:
     with catch_warnings():
         filterwarnings("ignore", category=NotGeoreferencedWarning)
         try:
-            return rasterio.open(file)
+            return formats.raster(file, what)
         except RasterioIOError as error:
             raise DataError(f"'{file}' does not open as a {what} ({error})") from error
 

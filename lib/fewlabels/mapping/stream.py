@@ -15,11 +15,13 @@ from torch import Tensor
 
 from fewlabels.learners import Predictor
 from fewlabels.mapping.maps import NODATA
+from fewlabels.mapping.model_folder import ModelError
 from fewlabels.mapping.recipe import RecipeError
 from fewlabels.mapping.scene import Ranges, Read, to_bytes
 from fewlabels.scoring import inference
 
 ROWS = 64  # decided at once
+EXACT = 1e-3  # of a probability
 LEVELS = 254
 """What a margin of 1 is stored as."""
 LEAST = torch.finfo(torch.float32).tiny  # probability and weight, so that no logarithm is infinite
@@ -99,6 +101,9 @@ def strips(
 
     Args:
         tick: called after every window.
+
+    Raises:
+        ModelError: a score is no probability.
     """
     edges, high = how.edges, min(how.window, how.height)
     top = edges[first]
@@ -110,6 +115,9 @@ def strips(
             values, valid = read(rows, columns)
             if valid.any():
                 found = torch.from_numpy(predictor.probabilities(to_bytes(values, valid, ranges)))
+                if not ((found >= 0) & (found <= 1 + EXACT)).all():  # which NaN is not, too
+                    raise ModelError(f"rows {rows.start} to {rows.stop}: not every score of the "
+                                     "model is a probability; train it again")  # fmt: skip
                 weight = (inference.taper(*valid.shape) * torch.from_numpy(valid))[None]
                 added = torch.cat([weight * found.clamp_min(LEAST).log(), weight])
                 above = max(0, top - rows.start)  # rows of strips that are already done

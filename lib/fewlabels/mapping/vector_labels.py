@@ -19,6 +19,7 @@ from pyproj.exceptions import CRSError, ProjError
 from rasterio.crs import CRS
 from scipy.optimize import linear_sum_assignment
 
+from fewlabels.mapping import formats
 from fewlabels.mapping.scene import Scene
 from fewlabels.types import IGNORE, DataError, NoLabelsError
 
@@ -129,14 +130,15 @@ def doubtful(frame: pd.DataFrame, column: str) -> list[str]:
 
 
 def _layer(file: Path, layer: str | None) -> geopandas.GeoDataFrame:
+    source = formats.drawn(file)
     try:
-        layers = [name for name, kind in pyogrio.list_layers(file) if kind is not None]
+        layers = [name for name, kind in pyogrio.list_layers(source) if kind is not None]
         if layer is None and len(layers) != 1:
             found = ", ".join(layers) or "none with geometry"
             raise DataError(f"'{file}' has not one layer but several or none: {found}; name one")
         with catch_warnings():  # a column called id is a column here, and need not be unique
             filterwarnings("ignore", message="Several features with id")
-            frame = geopandas.read_file(file, layer=layer or layers[0], engine="pyogrio")
+            frame = geopandas.read_file(source, layer=layer or layers[0], engine="pyogrio")
     except (DataSourceError, DataLayerError) as error:
         raise DataError(f"'{file}' does not open as a file of labels ({error})") from error
     if not isinstance(frame, geopandas.GeoDataFrame):

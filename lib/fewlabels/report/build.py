@@ -19,6 +19,7 @@ import pypandoc
 import typst
 
 from fewlabels.paths import project_root
+from fewlabels.report.cells import plain_text
 from fewlabels.report.check import complaints
 from fewlabels.report.convert import convert
 from fewlabels.types import FewLabelsError
@@ -30,7 +31,7 @@ MARKDOWN = (
     "markdown+lists_without_preceding_blankline+autolink_bare_uris"
     "-blank_before_header-blank_before_blockquote"
 )
-FILTERS = ("strict.lua", "captioned.lua", "xref.lua", "fold.lua")
+FILTERS = ("captioned.lua", "strict.lua", "xref.lua", "fold.lua")
 
 
 class ReportError(FewLabelsError):
@@ -69,12 +70,14 @@ def build(
         texts = {path.stem: convert(path, scratch / "figures", note=note) for path in executed}
         (scratch / "report.md").write_text("\n\n".join(texts.values()), encoding="utf-8")
         metadata = {
-            "title": _plain(title),
-            "subtitle": _plain(subtitle),
+            "title": plain_text(title),
+            "subtitle": plain_text(subtitle),
             "abstract": f"{abstract}\n",  # with an end of line pandoc takes it for paragraphs
-            "note": _plain(note),
-            "banner": _plain(banner or note),
-            "facts": [{"name": _plain(k), "value": _plain(str(v))} for k, v in header.items()],
+            "note": plain_text(note),
+            "banner": plain_text(banner or note),
+            "facts": [
+                {"name": plain_text(k), "value": plain_text(str(v))} for k, v in header.items()
+            ],
             "bibliography": str(source / "references.bib"),
             "reference-section-title": "References",
             "link-citations": True,
@@ -89,11 +92,6 @@ def build(
         os.replace(scratch / html.name, html)
         os.replace(scratch / pdf.name, pdf)
     return html, pdf
-
-
-def _plain(text: str) -> str:
-    """Return text as Markdown that shows exactly this text."""
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
 
 
 def _to_html(folder: Path, theme: Path) -> None:

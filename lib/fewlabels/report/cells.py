@@ -105,3 +105,10 @@ def check_parameters(source: Path, notebook: NotebookNode, given: Iterable[str])
                 f"notebook '{source.name}' declares no parameter '{name}'; known: "
                 f'{", ".join(declared) or "none"} (the cell tagged "parameters")'
             )
+
+
+def plain_text(text: object) -> str:
+    """Return Markdown that shows exactly this text: names of classes, files and columns are made
+    safe for a page here and nowhere else.
+    """
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(f"{text}".split()))

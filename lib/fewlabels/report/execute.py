@@ -59,6 +59,7 @@ def execute_all(
     Raises:
         NotebookError: a parameter that a notebook does not declare (before any is executed), or a
             notebook that raised or died; those under way are finished first, no other is started.
+        KeyboardInterrupt: those under way are ended, no other is started.
     """
     given = {notebook: dict(parameters) for notebook in notebooks}
     stems = {notebook.stem: notebook for notebook in notebooks}
@@ -72,14 +73,14 @@ def execute_all(
     share = max(1, (os.cpu_count() or 1) // at_once)
     threads = dict.fromkeys(THREADS, str(share)) if at_once > 1 else {}
 
-    stopped = threading.Event()
+    stopped, running = threading.Event(), set()
 
     def turn(number: int, notebook: Path) -> Path | None:
         if stopped.is_set():
             return None
         log.info("[%d/%d] %s", number, len(notebooks), notebook.stem)
         try:
-            return _execute(notebook, out, given[notebook], key, threads, kept)
+            return _execute(notebook, out, given[notebook], key, threads, kept, running)
         except (NotebookError, OSError):
             stopped.set()  # before this thread takes the next notebook
             raise
@@ -94,6 +95,11 @@ def execute_all(
             ended, _ = wait(turns.values(), return_when=FIRST_EXCEPTION)
             for each in ended:
                 each.result()
+    except KeyboardInterrupt:
+        stopped.set()
+        for child in list(running):
+            child.stdin.close()  # at which it ends
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
     return [turns[notebook].result() for notebook in notebooks]
@@ -106,8 +112,11 @@ def _execute(
     key: str | None,
     threads: Mapping[str, str],
     kept: Path | None,
+    running: set[subprocess.Popen],
 ) -> Path:
-    """Execute one notebook in the folder of its source, unless nothing has changed."""
+    """Execute one notebook in the folder of its source, unless nothing has changed; its process is
+    in `running` meanwhile.
+    """
     target, partial = out / f"{source.stem}.ipynb", out / f".{source.stem}.partial.ipynb"
     done, failed = target.with_suffix(".done"), out / f"{source.stem}.failed.ipynb"
     text = json.dumps([key, source.stem, values, source.read_text()], sort_keys=True)
@@ -133,7 +142,9 @@ def _execute(
     ) as child:
         child.stdin.write(json.dumps(values).encode() + b"\n")
         child.stdin.flush()
+        running.add(child)
         final = _follow(child, output)
+        running.discard(child)
     if child.returncode:
         os.replace(partial, failed)
         reason = f"its process ended with exit code {child.returncode}: {final}"

@@ -1,0 +1,109 @@
+"""Say before a prediction starts what it takes (windows, time, disk, memory), or refuse it."""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fewlabels.files import full
+from fewlabels.learners import Predictor
+from fewlabels.mapping import scene as scenes
+from fewlabels.mapping.recipe import RecipeError
+from fewlabels.mapping.scene import Ranges, Scene
+from fewlabels.mapping.stream import Plan
+from fewlabels.types import FewLabelsError
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+log = logging.getLogger(__name__)
+
+LONG = 100  # windows from which on one is timed first
+MOST = 6  # bytes a pixel on the disk: four of a strip and two of the maps, if nothing compresses
+LEAST = 0.05  # bytes a pixel, however well it compresses
+SPENT = ("out of memory", "allocat", "new thread")  # in the words of what a library raises
+
+
+class MemoryFullError(FewLabelsError):
+    """Too little memory for what was asked."""
+
+
+def check(how: Plan, classes: int, out: Path) -> None:
+    """Refuse what cannot fit.
+
+    Raises:
+        RecipeError: a row of windows does not fit the memory of this machine or process.
+        DiskFullError: the disk is too small, however well the maps compress.
+    """
+    needed, there = _held(how, classes), _memory()
+    if needed > there:
+        raise RecipeError(
+            f"a row of windows of {how.window} x {how.width} pixels and {classes} classes takes "
+            f"{_size(needed)} of memory and there are {_size(there)}; lower --window, or cut the "
+            "scene into parts"
+        )
+    if LEAST * how.height * how.width > shutil.disk_usage(out.parent).free:
+        raise full(out)
+
+
+def announce(
+    how: Plan, classes: int, scene: Scene, predictor: Predictor, ranges: Ranges, left: int
+) -> None:
+    """Log how much there is to do where it is long; its time is that of the middle window.
+
+    Args:
+        left: rows of windows that are still to be computed.
+    """
+    windows = left * len(how.across)
+    if windows < LONG:
+        return
+    middle = how.down[len(how.down) // 2], how.across[len(how.across) // 2]
+    with scenes.reading(scene) as read:
+        image = scenes.to_bytes(*read(*middle), ranges)
+    began = time.perf_counter()
+    predictor.probabilities(image)
+    minutes = windows * (time.perf_counter() - began) / 60
+    log.info(
+        "%d windows of %d pixels: about %.1f minutes, at most %s of disk, %s of memory besides the "
+        "model", windows, how.window, minutes, _size(MOST * how.height * how.width),
+        _size(_held(how, classes)),
+    )  # fmt: skip
+
+
+@contextmanager
+def naming_full_memory(options: str) -> Iterator[None]:
+    """Raise MemoryFullError, which names the options to lower, if the block runs out of memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        said = f"{error}".partition("\n")[0]
+        spent = any(word in said.lower() for word in SPENT)
+        if not (isinstance(error, MemoryError) or spent):
+            raise
+        raise MemoryFullError(
+            f"the memory does not suffice ({said or 'nothing more is said'}); lower {options}, or "
+            "free some and start again: what is finished stays"
+        ) from error
+
+
+def _held(how: Plan, classes: int) -> int:
+    """Count the bytes of what a row of windows adds up to."""
+    return 4 * (classes + 1) * min(how.window, how.height) * how.width
+
+
+def _memory() -> float:
+    """Count the bytes that this process may take."""
+    if resource is None:
+        return float("inf")
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return whole if most == resource.RLIM_INFINITY else min(whole, most)
+
+
+def _size(number: float) -> str:
+    return f"{number / 2**20:,.0f} MiB"

@@ -1,0 +1,126 @@
+"""Predictions that are killed, met by another, too large, or made by a model that is no good."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rasters import SPOTS, halves, labels, scene
+
+from fewlabels.files import working
+from fewlabels.mapping import fit, limits, model_folder, stream, survey
+from fewlabels.mapping.predict import predict
+from fewlabels.mapping.recipe import Recipe, RecipeError
+from fewlabels.types import DataError, DiskFullError, PlaceError
+
+FOREST = Recipe(method="forest", trees=3, side=32, crop=32, window=32, folds=0)
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with scene.tif (64 x 64, 4 bands u16), labels.gpkg, and a forest grown on them."""
+    folder = tmp_path_factory.mktemp("ground")
+    scene(folder / "scene.tif", halves())
+    labels(folder / "labels.gpkg", SPOTS)
+    given = survey.Labels(folder / "labels.gpkg")
+    fit.fit(folder / "scene.tif", given, folder / "model", FOREST, device="cpu")
+    return folder
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def test_maps_that_a_killed_process_had_not_named_get_their_names_first(
+    ground, tmp_path, monkeypatch
+):
+    asked = ground / "scene.tif", ground / "model", tmp_path / "map.tif"
+    replaced, moved = Path.replace, []
+
+    def killed(file: Path, target: Path) -> None:
+        if file.parent.parent.name == ".map.tif.partial":
+            moved.append(target.name)
+            if len(moved) == 2:
+                raise KeyboardInterrupt
+        replaced(file, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        predict(*asked, polygons=True, device="cpu")
+    monkeypatch.undo()
+    assert names(tmp_path) == [".map.tif.partial", "map_confidence.tif"]
+    (tmp_path / "map.tif").write_text("someone else's")
+    with pytest.raises(DataError, match=r"map\.tif' is there already"):
+        predict(*asked, polygons=True, device="cpu")
+    (tmp_path / "map.tif").unlink()
+    monkeypatch.setattr(stream, "strips", lambda *_, **__: pytest.fail("computed again"))
+    made = predict(*asked, polygons=True, device="cpu")
+    assert made.valid == 1
+    assert names(tmp_path) == ["map.gpkg", "map.tif", "map_confidence.tif"]
+    with pytest.raises(DataError, match="there already"):
+        predict(*asked, polygons=True, device="cpu")
+
+
+def test_a_note_of_maps_that_were_deleted_since_names_nothing(ground, tmp_path):
+    folder = tmp_path / ".map.tif.partial" / "0123456789ab"
+    folder.mkdir(parents=True)
+    (folder / "names.json").write_text(json.dumps([["classes.tif", "map.tif"]]))
+    predict(ground / "scene.tif", ground / "model", tmp_path / "map.tif", device="cpu")
+    assert names(tmp_path) == ["map.tif", "map_confidence.tif"]
+
+
+def test_a_target_that_another_process_makes_is_refused_at_once(ground, tmp_path, monkeypatch):
+    monkeypatch.setattr(model_folder, "about", lambda *_: pytest.fail("begun"))
+    monkeypatch.setattr(fit, "surveyed", lambda *_: pytest.fail("begun"))
+    for name in ("map.tif", "model"):
+        said = pytest.raises(PlaceError, match=f"another process is making '.*{name}' now")
+        with working(tmp_path / f".{name}.partial", tmp_path / name), said:
+            if name == "model":
+                given = survey.Labels(ground / "labels.gpkg")
+                fit.fit(ground / "scene.tif", given, tmp_path / name, FOREST, device="cpu")
+            predict(ground / "scene.tif", ground / "model", tmp_path / name, device="cpu")
+    assert names(tmp_path) == []
+
+
+def test_a_damaged_strip_is_named(ground, tmp_path, monkeypatch):
+    asked = ground / "scene.tif", ground / "model", tmp_path / "map.tif"
+    monkeypatch.setattr("fewlabels.mapping.predict._maps", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        predict(*asked, device="cpu")
+    strip = next(tmp_path.rglob("strip-000001.npz"))
+    with np.load(strip) as found:
+        short = {name: values[:-1] for name, values in found.items()}
+    np.savez(strip, **short)
+    monkeypatch.undo()
+    with pytest.raises(DataError, match=r"strip-000001.*not of \d+ rows.*delete"):
+        predict(*asked, device="cpu")
+
+
+def test_what_cannot_fit_is_refused_before_it_starts(tmp_path, monkeypatch):
+    with pytest.raises(RecipeError, match=r"256 x 100000000 pixels .* lower --window"):
+        limits.check(stream.Plan(10**8, 10**8, 256, 64), 7, tmp_path / "map.tif")
+    with pytest.raises(DiskFullError, match=r"map\.tif"):
+        limits.check(stream.Plan(10**9, 10**6, 8, 2), 7, tmp_path / "map.tif")
+
+
+def test_a_long_prediction_says_first_what_it_takes(ground, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(limits, "LONG", 4)
+    with caplog.at_level("INFO"):
+        predict(ground / "scene.tif", ground / "model", tmp_path / "map.tif", device="cpu")
+    assert "4 windows of 32 pixels: about 0." in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 4 bytes")]
+)
+def test_memory_that_does_not_suffice_is_one_line_that_says_what_to_lower(
+    ground, tmp_path, monkeypatch, error
+):
+    def spent(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(stream, "strips", spent)
+    with pytest.raises(limits.MemoryFullError, match="memory does not suffice.*lower --window"):
+        predict(ground / "scene.tif", ground / "model", tmp_path / "map.tif", device="cpu")
+    with pytest.raises(RuntimeError, match="shapes"), limits.naming_full_memory("--window"):
+        raise RuntimeError("shapes differ")
