@@ -247,6 +247,33 @@ def test_the_key_follows_declaration_data_and_code(finished, monkeypatch: pytest
     assert versioning.key(TINY) != record.key
 
 
+def test_annotation_rounds_go_on_in_one_history_with_the_weights_that_are_declared(tmp_path: Path):
+    rounds = {"amount": 6, "rounds": 3, "steps": 6, "watch": 3, "sampler": "random"}
+    found = {}
+    for weighting in ("none", "inverse"):
+        asked = dataclasses.replace(TINY, **rounds, query="margin", class_weights=weighting)
+        found[weighting] = run.execute(asked, runs=tmp_path, device="cpu", keep_model=False)
+    record = found["inverse"]
+    assert record.history["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert record.history["seconds"].is_monotonic_increasing
+    assert record.history["step"][record.history["miou"].notna()].tolist() == [2, 4, 6]
+    assert record.facts["labels"]["pixels"] == 6 * record.facts["data"]["train_tiles"]
+    assert len(set(record.facts["class_weights"])) > 1
+    losses_of = [each.history["loss"][:2].tolist() for each in found.values()]
+    assert losses_of[0] != losses_of[1]
+
+
+def test_profiles_of_one_study_never_share_a_record():
+    keys = [
+        versioning.key(this)
+        for profile in ("smoke", "quick")
+        for this in studies.runs(
+            "clicks", profile, "synthetic", studies.scale("clicks", profile, "synthetic").starts[0]
+        ).values()
+    ]
+    assert len(set(keys)) == len(keys)
+
+
 def test_the_factors_of_a_run_are_the_arguments_of_its_loss():
     ready = prepare.prepare(dataclasses.replace(TINY, left_out=("water",), class_weights="inverse"))
     water = ready.train.classes.index("water")
@@ -264,7 +291,7 @@ def test_the_factors_of_a_run_are_the_arguments_of_its_loss():
     for name, loss in losses.LOSSES.items():
         factors = {"tversky_alpha": 0.1, "tversky_beta": 0.8, "tversky_gamma": 2.5}
         asked = dataclasses.replace(ready.run, loss=name, **factors)
-        made = run._loss(dataclasses.replace(ready, run=asked), weights, CPU)(logits, labels)
+        made = run._loss(dataclasses.replace(ready, run=asked), CPU)(logits, labels)
         expected = loss(
             logits, labels, class_weights=weights, left_out=(water,), **options.get(name, {})
         )
@@ -491,14 +518,11 @@ def test_numbers_that_cannot_be_are_refused_at_once(command, capsys: pytest.Capt
     assert "or more, found" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "command", [["run", "E", "--data", "mars", "--dry-run"], ["clicks", "--data", "mars"]]
-)
-def test_a_data_set_that_is_none_is_named_before_weights_are_sought(command, capsys, monkeypatch):
+def test_a_data_set_that_is_none_is_named_before_weights_are_sought(capsys, monkeypatch):
     monkeypatch.setattr(
         "fewlabels.training.networks.build", lambda *_, **__: pytest.fail("weights sought")
     )
-    assert cli.main(command) == 1
+    assert cli.main(["run", "E", "--data", "mars", "--dry-run"]) == 1
     assert "unknown data set 'mars'" in capsys.readouterr().err
 
 

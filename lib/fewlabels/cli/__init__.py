@@ -13,7 +13,7 @@ from fewlabels import paths
 from fewlabels.cli.arguments import parser
 from fewlabels.files import naming_a_full_disk
 from fewlabels.studies import STUDIES
-from fewlabels.types import FewLabelsError, RecordError
+from fewlabels.types import FewLabelsError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -127,32 +127,14 @@ def _agreement(wanted: argparse.Namespace) -> None:
     print(agreement.record(views, source))
 
 
-def _clicks(wanted: argparse.Namespace) -> None:
-    from fewlabels.experiments import annotate, recommendations
-
-    runs, folder = annotate.declared(wanted.profile, wanted.data), wanted.runs
-    folder = folder or annotate.folder_of(wanted.profile)
-    there = annotate.recorded(runs, folder)
-    print(f"clicks on {wanted.data}, profile {wanted.profile}: {len(runs)} runs, {len(there)} "
-          f"recorded, {len(runs) - len(there)} to train")  # fmt: skip
-    if not wanted.dry_run:
-        there = annotate.execute(runs, folder, root=wanted.root, device=wanted.device)
-    if {arm for arm, *_ in there} == set(annotate.ARMS):
-        print(recommendations.clicks(there).to_string(index=False))
-
-
 def _lint(wanted: argparse.Namespace) -> None:
-    from fewlabels.results import consistency, records, reproductions
+    from fewlabels.experiments import plan
+    from fewlabels.results import consistency, reproductions
 
     if wanted.results is None:
         print("\n".join(finding.line() for finding in consistency.theirs()))
         return
-    if not next(wanted.results.glob("*.parquet"), None):
-        raise RecordError(f"'{wanted.results}' holds no records: FOLDER/STUDY.parquet")
-    found = {}
-    for letter, study in STUDIES.items():
-        file = wanted.results / f"{letter}.parquet"
-        found |= consistency.grouped(letter, study, records.read_all(file))
+    found = plan.declared_in(wanted.results)
     wrong = consistency.ours(found, reproductions.read(wanted.results))
     explained = consistency.settled(wrong, consistency.explained())["explained"]
     for finding, why in zip(wrong, explained, strict=True):
@@ -206,7 +188,6 @@ COMMANDS = MappingProxyType(
         "verify": _verify,
         "audit": _audit,
         "agreement": _agreement,
-        "clicks": _clicks,
         "lint": _lint,
         "report": _report,
         "train": _train,

@@ -1,5 +1,5 @@
-"""The command line: `fewlabels data | run | sweep | verify | audit | agreement | clicks | lint |
-report | train | predict`, each with `--help`.
+"""The command line: `fewlabels data | run | sweep | verify | audit | agreement | lint | report |
+train | predict`, each with `--help`.
 """
 
 import argparse
@@ -17,8 +17,7 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(
         dest="command",
         required=True,
-        metavar="data | run | sweep | verify | audit | agreement | clicks | lint | report | "
-        "train | predict",
+        metavar="data | run | sweep | verify | audit | agreement | lint | report | train | predict",
     )
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
@@ -50,10 +49,6 @@ def parser() -> argparse.ArgumentParser:
     agreement = commands.add_parser("agreement", help="hold two annotations of one ground together")
     agreement.add_argument("--data", default="dubai", help="data set (dubai)")
 
-    clicks = commands.add_parser(
-        "clicks", help="do clicks where a network is undecided beat random ones? (simulated)"
-    )
-
     lint = commands.add_parser(
         "lint", help="numbers that do not add up: those that the five systems printed, or our own"
     )
@@ -81,18 +76,17 @@ def parser() -> argparse.ArgumentParser:
 
     for command in (run, sweep):
         command.add_argument("study", choices=sorted(STUDIES))
-    for command in (run, sweep, clicks):
         command.add_argument(
             "--runs", type=Path, help="folder of the records (RUNS_ROOT, or runs/)"
         )
         command.add_argument("--dry-run", action="store_true", help="print the plan and stop")
-    for command in (run, sweep, audit, clicks, report):
+    for command in (run, sweep, audit, report):
         command.add_argument("--data", default="synthetic", help="data set (synthetic)")
-    for command in (run, sweep, clicks, report):
+    for command in (run, sweep, report):
         command.add_argument("--profile", default="quick", choices=PROFILES)
-    for command in (run, sweep, verify, clicks, report, train, predict):
+    for command in (run, sweep, verify, report, train, predict):
         command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
-    for command in (data, run, sweep, verify, audit, agreement, clicks):
+    for command in (data, run, sweep, verify, audit, agreement):
         command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
     return whole
 

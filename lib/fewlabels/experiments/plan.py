@@ -97,6 +97,28 @@ def plan(
     return Plan(name, profile, data, root, folder, declared, found)
 
 
+def declared_in(folder: Path, data: str = "dubai") -> dict[str, dict[Unit, Record]]:
+    """Read the records of each study in a folder of published ones, by unit.
+
+    Raises:
+        RecordError: the folder holds none, or a record is of no declared run.
+    """
+    every = {}
+    for name in (name for name in studies.STUDIES if (folder / f"{name}.parquet").exists()):
+        file, found = folder / f"{name}.parquet", {}
+        for start in studies.scale(name, "published", data).starts:
+            found |= _published(studies.runs(name, "published", data, start), [file])
+        if strange := records.declared(file).keys() - {record.key for record in found.values()}:
+            raise RecordError(
+                f"'{file}': {len(strange)} record(s) are of no run that study {name} declares, "
+                f"such as '{min(strange)}'"
+            )
+        every[name] = found
+    if not every:
+        raise RecordError(f"'{folder}' holds no records: FOLDER/STUDY.parquet")
+    return every
+
+
 def estimate(runs: Iterable[Run], stores: Iterable[Path], hardware: str) -> tuple[float, int]:
     """Estimate the seconds that `runs` take in turn, and count the records that this is based on.
 
@@ -115,7 +137,7 @@ def estimate(runs: Iterable[Run], stores: Iterable[Path], hardware: str) -> tupl
                 if facts["environment"]["device"] == hardware:
                     this, cost = declared[key], facts["cost"]
                     a_step = cost["train_seconds"] / this.steps
-                    made[key] = (*_size(this), a_step, cost["test_seconds"])
+                    made[key] = (*_size(this), a_step, cost.get("test_seconds", math.nan))
     if not made:
         return math.nan, 0
     costs = pd.DataFrame(made.values(), columns=[*SIZES, "step", "test"])

@@ -1,11 +1,7 @@
-"""Recommendations for each label budget, from the verdicts on declared claims.
-
-Also whether it helps to annotate where a network is undecided. Records are read without torch.
-"""
+"""Say what the recorded runs mean for somebody who maps with few labels, from declared claims."""
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -13,11 +9,10 @@ import pandas as pd
 from fewlabels import studies
 from fewlabels.experiments import sweep
 from fewlabels.experiments.plan import Unit
-from fewlabels.results import benchmark_claims, records, statistics
+from fewlabels.results import benchmark_claims, statistics
 from fewlabels.results.records import Record
-from fewlabels.studies.design import Claim
+from fewlabels.results.statistics import Interval
 from fewlabels.studies.run import Run
-from fewlabels.types import RecordError
 
 
 class Choice(NamedTuple):
@@ -52,13 +47,57 @@ CHOICES = (
 """From few labels to many."""
 OPEN = "not run yet"
 SETTING = ("data", "grid", "steps", "batch", "crop")
-CLICKS = Claim(
-    text="Clicks where the margin is smallest beat random ones at equal cost.",
-    theirs="PixelPick: uncertain pixels beat random ones on CamVid, Cityscapes and VOC",
-    plus=("margin",),
-    minus=("random",),
-)
-"""Of the arms of `annotate`."""
+REACHED = (("100 px", "100 labelled pixels"), ("1,000 px", "1,000 labelled pixels"))
+"""Conditions of the budget study whose share of the dense score is said."""
+SAID = (
+    ("balance", "S2", "With 100 labelled pixels an image",
+     "labels spread evenly over the classes", "labels at random places"),
+    ("pretraining", "P2", "With 1 % of the pixels labelled", "pretrained weights",
+     "random weights"),
+    ("B", "B1", "With 10 % of the pixels labelled", "U-Net++", "the smaller U-Net"),
+    ("clicks", "K1", "With 50 labelled pixels an image in five rounds",
+     "clicks where the network is undecided", "clicks at random places"),
+)  # fmt: skip
+"""Study, claim, and the claim in words: at which labels the first is better than the second."""
+
+
+def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Write a sentence for each finding whose study is recorded, with its 95 % interval and n.
+
+    Args:
+        tables: `sweep.table` of each study that has records.
+    """
+    said = []
+    if "budget" in tables:
+        shares = statistics.shares_of_bound(tables["budget"], studies.ours.DENSE)
+        for cell, amount in REACHED:
+            if cell in shares:
+                mean, _, ends = shares[cell].text(digits=0).partition(" ")
+                said.append(
+                    f"With {amount} an image a network reaches {mean} % {ends} of the score of one "
+                    f"trained on every pixel ({_n(shares[cell])})."
+                )
+    for name, claim, when, first, second in SAID:
+        if name in tables:
+            judged = statistics.verdicts(tables[name], studies.study(name).claims)
+            row = judged.set_index("claim").loc[claim]
+            gain = f"{row['effect'].text()} points of mIoU, {_n(row['effect'])}"
+            said.append(
+                {
+                    "holds": f"{when}, {first} are better than {second} ({gain}).",
+                    "does not hold": f"{when}, {first} are no better than {second} ({gain}).",
+                }.get(
+                    row["verdict"],
+                    f"{when}, these runs do not tell whether {first} or {second} are better "
+                    f"(difference {gain}).",
+                )
+            )
+    return said
+
+
+def _n(effect: Interval) -> str:
+    sites = "one group of sites" if effect.blocks == 1 else f"{effect.blocks} groups of sites"
+    return f"{effect.units} runs, {sites}"
 
 
 def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -112,16 +151,7 @@ def opening(tables: Mapping[str, pd.DataFrame], judged: pd.DataFrame) -> str:
         tables: as for `table`.
         judged: from `claims`.
     """
-    parts = [decided(judged)]
-    if "budget" in tables:
-        rows = statistics.budget_table(tables["budget"], studies.budget.DENSE).iloc[:-1]
-        row = rows.loc["100 px"] if "100 px" in rows.index else rows.iloc[-1]
-        parts.insert(
-            0,
-            f"With {row['pixels an image']} labelled pixels an image a network reaches "
-            f"{row['% of the dense score']} % of the mIoU of one trained on every pixel for as "
-            f"many steps (n = {row['n']}, 95 % interval over sites).",
-        )
+    parts = [*findings({k: t for k, t in tables.items() if k == "budget"})[:1], decided(judged)]
     parts.append(
         "The other claims are undecided: @tbl-verdicts has the smallest effect that each could "
         "have detected, @tbl-answers what to do at each budget."
@@ -174,41 +204,3 @@ def departures(names: Iterable[str]) -> str:
     """List, as Markdown, where our settings differ from those of the five systems."""
     found = {name: studies.study(name).departs for name in names}
     return "\n".join(f"- {name}: {text}" for name, text in found.items() if text)
-
-
-def clicks(found: Mapping[Unit, Record]) -> pd.DataFrame:
-    """Decide the claim on clicks as a table of one row, see `statistics.claims_table`.
-
-    Only those (fold, replicate) count that have both arms.
-
-    Raises:
-        RecordError: none has.
-    """
-    both = {u: r for u, r in found.items() if all((arm, *u[1:]) in found for arm in CLICKS.cells)}
-    if not both:
-        raise RecordError("no pair of arms is recorded; make them: `fewlabels clicks`")
-    return statistics.claims_table(records.table(both), {"clicks": CLICKS})
-
-
-def clicks_said(folder: Path) -> str:
-    """Say what the records of `annotate` in `folder` show, in one sentence a data set."""
-    of_data: dict[str, dict[Unit, Record]] = {}
-    for record in records.read_all(folder):
-        unit = (record.facts["clicks"]["arm"], record.run.fold, record.run.draw)
-        of_data.setdefault(record.run.data, {})[unit] = record
-    said = [_clicks_of(data, found) for data, found in of_data.items()]
-    none = "Whether such clicks help more than random ones has not been measured here yet."
-    return " ".join(filter(None, said)) or none
-
-
-def _clicks_of(data: str, found: Mapping[Unit, Record]) -> str:
-    try:
-        row = clicks(found).iloc[0]
-    except RecordError:
-        return ""
-    how = next(iter(found.values())).facts["clicks"]
-    return (
-        f"With a simulated annotator on {data}, {how['rounds']} rounds of {how['pixels']} pixels "
-        f"an image, those of small margin gained {row['ours']} of mIoU over random ones "
-        f"(n = {row['n']}): {row['verdict']}."
-    )

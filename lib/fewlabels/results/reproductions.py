@@ -103,7 +103,9 @@ def versions(made: Iterable[Record], found: pd.DataFrame) -> pd.DataFrame:
     """
     days: dict[str, dict[str, str]] = {}
     for record in made:
-        days.setdefault(code(record), {})[record.key] = str(record.facts["finished"])[:10]
+        days.setdefault(code(record), {})[record.key] = str(
+            record.facts.get("finished", "not known")
+        )[:10]
     rows = [
         {"runs": len(of), "first": min(of.values()), "last": max(of.values())}
         | {"trained again": "; ".join(map(_told, found[found["before"] == one].itertuples()))}

@@ -16,9 +16,11 @@ from fewlabels.labels.sampling.drawing import (
     draw_with_cost,
     fingerprint,
 )
+from fewlabels.labels.sampling.pixels import QUERIES, undecided
 from fewlabels.labels.sampling.scene import ranks
 
 __all__ = [
-    "MARKS", "PIXELS", "SAMPLERS", "Cost",
+    "MARKS", "PIXELS", "QUERIES", "SAMPLERS", "Cost",
     "counts", "draw", "draw_for", "draw_with_cost", "fingerprint", "ranks",
+    "undecided",
 ]  # fmt: skip

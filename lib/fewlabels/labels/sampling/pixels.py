@@ -1,15 +1,20 @@
-"""Samplers of single pixels: given how many, they take those of lowest rank."""
+"""Choose single pixels: at random, by a lattice, or where a network can least decide."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt64
+from jaxtyping import Bool, Float32, Int, UInt8, UInt64
 
 from fewlabels.labels.sampling.scene import Scene, key_of
+from fewlabels.types import IGNORE
 
 Amount = float | int
 Chosen = Int[np.ndarray, " r"]
+QUERIES = ("random", "margin")
+"""What the pixels of a further annotation round are: those that a larger budget would have drawn
+first, or undecided ones."""
+UNDECIDED = 0.05  # of the pixels that may be asked for, those of the smallest margin
 
 
 def random(scene: Scene, amount: Amount) -> Chosen:
@@ -53,6 +58,29 @@ def grid(scene: Scene, amount: Amount) -> Chosen:
 def everything(scene: Scene, amount: Amount) -> Chosen:
     """Draw every pixel that carries a class."""
     return np.flatnonzero(scene.known)
+
+
+def undecided(
+    probabilities: Float32[np.ndarray, "k h w"],
+    labels: UInt8[np.ndarray, "h w"],
+    mask: UInt8[np.ndarray, "h w"],
+    number: int,
+    rng: np.random.Generator,
+) -> UInt8[np.ndarray, "h w"]:
+    """Return the labels with `number` more, drawn from the 5 % of the pixels of smallest margin.
+
+    The margin is the probability of the first class minus that of the second. Only pixels without
+    a label that have a class in the mask count; if there are fewer than `number`, all are labelled.
+
+    Source: Shin et al. 2021 (PixelPick), https://arxiv.org/abs/2104.06394
+    """
+    second, first = np.sort(probabilities, axis=0)[-2:]
+    free = np.flatnonzero((labels == IGNORE) & (mask != IGNORE))
+    order = np.argsort((first - second).ravel()[free], kind="stable")
+    chosen = rng.permutation(free[order[: max(number, round(UNDECIDED * len(free)))]])[:number]
+    more = labels.copy()
+    more.ravel()[chosen] = mask.ravel()[chosen]
+    return more
 
 
 def even_split(total: int, capacity: Sequence[int]) -> list[int]:

@@ -4,11 +4,17 @@
 own tables and records. A finding in ours is an error unless a sentence explains it (`settled`).
 """
 
-from fewlabels.results.consistency.rules import RULES, Finding
-from fewlabels.results.consistency.systems import final, printed, theirs
-from fewlabels.results.consistency.tables import checked, explained, grouped, lint, ours, settled
+from fewlabels.results.consistency.rules import RULES, Finding, printed, theirs
+from fewlabels.results.consistency.tables import checked, explained, lint, ours, settled
 
 __all__ = [
-    "RULES", "Finding", "checked", "explained", "final", "grouped", "lint", "ours", "printed",
-    "settled", "theirs",
-]  # fmt: skip
+    "RULES",
+    "Finding",
+    "checked",
+    "explained",
+    "lint",
+    "ours",
+    "printed",
+    "settled",
+    "theirs",
+]

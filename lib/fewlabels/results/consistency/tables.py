@@ -15,8 +15,7 @@ from fewlabels.results.consistency import rules
 from fewlabels.results.consistency.rules import Finding, Outcome, findings
 from fewlabels.results.records import Record, Unit
 from fewlabels.results.statistics import Interval, interval
-from fewlabels.studies import STUDIES, conditions
-from fewlabels.studies.design import Study
+from fewlabels.studies import STUDIES
 from fewlabels.studies.run import Run
 from fewlabels.types import LintError
 
@@ -80,45 +79,6 @@ def settled(found: Sequence[Finding], explained: Mapping[str, str] | None = None
         )
     columns = ["of", "rule", "found", "expected", "where", "explained"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def grouped(letter: str, study: Study, found: Iterable[Record]) -> dict[str, dict[Unit, Record]]:
-    """Group the records of a study as `ours` takes them.
-
-    Records of a group differ only in what the study varies and in fold, draw and seed. A group is
-    named after the study, with data set and number where there are several.
-
-    Raises:
-        LintError: a record of no condition, or two of the same unit.
-    """
-    named, groups = {factor for cell in study.cells().values() for factor in cell}, {}
-    filled = named - set(vars(Run()))  # places in the name of a model
-    varied = (named - filled) | ({"model", "weights"} if filled else set())
-    for record in found:
-        fixed = vars(record.run).keys() - varied - {"fold", "draw", "seed"}
-        shared = tuple((k, v) for k, v in vars(record.run).items() if k in fixed)
-        unit = (_cell(study, record, varied), record.run.fold, record.run.draw)
-        runs = groups.setdefault(shared, {})
-        if unit in runs:
-            raise LintError(f"records '{runs[unit].key}' and '{record.key}' are both {unit}")
-        runs[unit] = record
-    if len(groups) == 1:
-        return {letter: next(iter(groups.values()))}
-    return {
-        f"{letter}-{next(iter(runs.values())).run.data}-{n}": runs
-        for n, runs in enumerate(groups.values(), 1)
-    }
-
-
-def _cell(study: Study, record: Record, varied: Iterable[str]) -> str:
-    """Find the condition whose varied factors, at some scale, are those of the record."""
-    data = record.run.data.partition(":")[0]
-    for scale in study.scales.values():
-        for start in scale.starts:
-            for cell, run in conditions(study, scale, start, data).items():
-                if all(getattr(run, factor) == getattr(record.run, factor) for factor in varied):
-                    return cell
-    raise LintError(f"record '{record.key}' fits none of {', '.join(study.cells())}")
 
 
 def _all_cases(
@@ -188,7 +148,8 @@ def _stored(runs: Mapping[Unit, Record]) -> Iterator[Case]:
     """Compare the scores that were stored when the run ended with its confusion matrix."""
     for (cell, fold, pair), record in runs.items():
         where = f"{cell}, fold {fold}, pair {pair}, as stored"
-        stored = record.facts["scores"]
+        if not (stored := record.facts.get("scores")):
+            continue  # the first simulated annotators did not store them
         classes = [v for v in stored["iou"].values() if v is not None]
         yield "macro-mean", where, rules.macro_mean(stored["miou"], classes)
         yield "as-stored", where, rules.same_cell(stored["miou"], record.scores.miou, rules.ROUNDED)
@@ -206,7 +167,8 @@ def _label_shares(runs: Mapping[Unit, Record]) -> Iterator[Case]:
         others = [other for at, other in tested.items() if at != fold]
         places = {place for other in others for place in other.facts["data"]["test_places"]}
         elsewhere = places != set(record.facts["data"]["train_places"])
-        if record.run.sampler != "random" or record.run.left_out or elsewhere:
+        drawn = (record.run.sampler, record.run.query) == ("random", "random")
+        if not drawn or record.run.left_out or elsewhere:
             continue
         labels = record.facts["labels"]
         truth = np.concatenate([other.confusion.sum(axis=2) for other in others])
