@@ -12,7 +12,7 @@ from PIL import Image
 from fewlabels import cli, paths
 from fewlabels.data import cache, outliers, registry
 from fewlabels.data.registry import Declaration
-from fewlabels.data.sources import deepglobe, dubai, folder, landcoverai, potsdam
+from fewlabels.data.sources import dubai, folder, sheets
 from fewlabels.experiments import prepare
 from fewlabels.studies import Run
 from fewlabels.types import IGNORE, DataError, UnknownName
@@ -284,12 +284,10 @@ def test_declarations_hold_what_the_page_on_data_says():
 
 def test_what_a_data_set_holds_is_on_its_card():
     page = (paths.project_root() / "data" / "README.md").read_text()
-    for home in (landcoverai, deepglobe, potsdam):
-        assert f"{home.CHIP} x {home.CHIP}" in page
-        for name in home.CLASSES:
-            assert name in page
-    for pair in landcoverai.groups(landcoverai.SHEETS):
-        assert len(pair) == 1 or pair[0] in page
+    for declared in (sheets.LANDCOVERAI, sheets.DEEPGLOBE, sheets.POTSDAM):
+        assert f"{declared.side} x {declared.side}" in page
+        assert all(name in page for name in declared.classes)
+        assert all(together[0] in page for together in declared.together)
 
 
 @pytest.mark.parametrize("name", ["landcoverai", "deepglobe", "potsdam"])

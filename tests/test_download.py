@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from fewlabels.data import registry
 from fewlabels.data.download import Download, fetch
-from fewlabels.data.sources import deepglobe, dubai, landcoverai
+from fewlabels.data.sources import dubai, sheets
 from fewlabels.types import DataError, DiskFullError, PlaceError
 
 FILES = {
@@ -420,7 +420,7 @@ def packed(folder: Path) -> bytes:
 
 def test_deepglobe_is_downloaded_from_kaggle(kaggle, deepglobe_root):
     before = registry.load("deepglobe", deepglobe_root).fingerprint
-    kaggle.archive = packed(deepglobe_root / deepglobe.FOLDER)
+    kaggle.archive = packed(deepglobe_root / sheets.DEEPGLOBE.folder)
     registry.fetch("deepglobe", deepglobe_root)
     (asked,) = [json.loads(body) for method, _, _, body in kaggle.seen if method == "POST"]
     assert asked["ownerSlug"] == "balraj98"
@@ -430,7 +430,7 @@ def test_deepglobe_is_downloaded_from_kaggle(kaggle, deepglobe_root):
 
 def test_landcoverai_is_downloaded_from_its_own_site(kaggle, landcoverai_root, monkeypatch):
     before = registry.load("landcoverai", landcoverai_root).fingerprint
-    kaggle.archive = packed(landcoverai_root / landcoverai.FOLDER)
+    kaggle.archive = packed(landcoverai_root / sheets.LANDCOVERAI.folder)
     declared = registry.SOURCES["landcoverai"]
     md5 = hashlib.md5(kaggle.archive).hexdigest()
     own = replace(declared.download, address="http://landcover.example/v1.zip", md5=md5)
@@ -441,7 +441,7 @@ def test_landcoverai_is_downloaded_from_its_own_site(kaggle, landcoverai_root, m
 
 
 def test_landcoverai_s_address_is_that_of_version_1_over_https():
-    known = landcoverai.DECLARATION.download
+    known = registry.SOURCES["landcoverai"].download
     assert known.address.startswith("https://landcover.ai.")
     assert known.address.endswith("/landcover.ai.v1.zip")
     assert len(known.md5) == 32

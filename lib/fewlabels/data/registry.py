@@ -11,7 +11,7 @@ from fewlabels import paths
 from fewlabels.data import cache, download, outliers, synthetic
 from fewlabels.data.dataset import Dataset
 from fewlabels.data.source import Declaration, Source, mixed
-from fewlabels.data.sources import ai4mars, deepglobe, dubai, folder, landcoverai, potsdam
+from fewlabels.data.sources import ai4mars, dubai, folder, sheets
 from fewlabels.types import DataError, unknown
 
 SOURCES: dict[str, Declaration] = {
@@ -20,9 +20,7 @@ SOURCES: dict[str, Declaration] = {
         synthetic.DECLARATION,
         dubai.DECLARATION,
         ai4mars.DECLARATION,
-        landcoverai.DECLARATION,
-        deepglobe.DECLARATION,
-        potsdam.DECLARATION,
+        *sheets.DECLARATIONS,
         folder.DECLARATION,
     )
 }
