@@ -183,8 +183,8 @@ def test_a_claim_without_runs_is_not_decided_and_disturbs_no_other(claim: Claim)
     assert undecided["verdict"] == "cannot tell (0 of 15 units)"
     assert (decided["verdict"], decided["units"]) == ("holds", 15)
     assert decided["p_holm"] == pytest.approx(2 * 2 / 2**15)  # of two claims, as declared
-    for shown in (statistics.claims_table(rows, family), statistics.evidence_table(rows, family)):
-        assert "nan" not in " ".join(shown.drop(columns="p (Holm)").iloc[0].astype(str))
+    shown = statistics.claims_table(rows, family).drop(columns="p (Holm)").iloc[0]
+    assert "nan" not in " ".join(shown.astype(str))
 
 
 def test_no_verdict_without_an_interval():
@@ -220,12 +220,11 @@ def test_what_is_declared_before_the_runs():
     assert statistics.declared(claims, 5, 3)["detectable"].isna().all()
 
 
-def test_the_table_of_evidence_says_all_of_it():
-    shown = statistics.evidence_table(table(GAINS, noise=0.01), {"A4": INTERACTION}).iloc[0]
-    assert shown["effect [95 %]"].endswith("] points")
-    assert shown["bootstrap"].startswith("[")
+def test_the_table_of_claims_says_what_could_have_been_seen():
+    shown = statistics.claims_table(table(GAINS, noise=0.01), {"A4": INTERACTION}).iloc[0]
+    assert shown["ours"].endswith("] points")
     assert shown["detectable"].endswith(" points")
-    assert (shown["n"], shown["verdict"]) == (15, "holds")
+    assert (shown["p (Holm)"], shown["n"], shown["verdict"]) == ("< 0.001", 15, "holds")
 
 
 def test_the_rule_seldom_decides_what_is_not_so():

@@ -74,7 +74,8 @@ class Chapter:
     def verdicts(self) -> pd.DataFrame:
         """Table of the claims: reported, measured, n and verdict, with claims about time."""
         judged = statistics.claims_table(self.table, self.study.claims)
-        return benchmark_claims.beside(judged, self.study.timings)
+        both = benchmark_claims.beside(judged, self.study.timings)
+        return both.drop(columns="detectable")
 
     def difference(self, condition: str, other: str) -> Interval:
         """Mean mIoU of one condition less another's, paired by unit, interval over folds."""

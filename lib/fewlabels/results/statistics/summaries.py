@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Float, Shaped
 
 from fewlabels.results.statistics.intervals import Interval, interval, quotient
 from fewlabels.types import unknown
@@ -46,77 +44,6 @@ def budget_table(table: pd.DataFrame, bound: str) -> pd.DataFrame:
     }
     scores = summary(table, {"mIoU in %": ("miou", 100, 1)})
     return pd.DataFrame(said).join(scores).loc[pixels.index]
-
-
-def area_under_budget_curve(
-    budgets: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
-) -> float:
-    """Average the score over the logarithm of the budget, in the unit of the scores.
-
-    The area under the points joined by straight lines over log10(budget) (the trapezoid rule),
-    divided by the width of that range: a constant score is its own area. Curves are comparable only
-    over the same range of budgets. Points may come in any order.
-
-    Raises:
-        ValueError: fewer than two different budgets, one twice, or one that is not above 0.
-    """
-    order = np.argsort(budgets)
-    if len(budgets) < 2 or len(budgets) != len(scores) or budgets[order[0]] <= 0:
-        raise ValueError(
-            f"budgets {list(budgets)} with {len(scores)} scores; at least two, all above 0"
-        )
-    at = np.log10(budgets[order])
-    if (np.diff(at) == 0).any():
-        raise ValueError(f"budgets {list(budgets)}: each may stand once; average its scores first")
-    return float(np.trapezoid(scores[order], at) / (at[-1] - at[0]))
-
-
-def budget_reaching(
-    budgets: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"], level: float
-) -> float:
-    """Find the smallest budget from which on the score stays at or above `level`.
-
-    The points are joined by straight lines over log10(budget), and may come in any order. Infinite
-    where the last score is below the level; the first budget where no score is.
-
-    Raises:
-        ValueError: as `area_under_budget_curve`.
-    """
-    area_under_budget_curve(budgets, scores)
-    order = np.argsort(budgets)
-    at, height = np.log10(budgets[order]), scores[order]
-    below = np.flatnonzero(height < level)
-    if not len(below):
-        return float(budgets.min())
-    last = below[-1]
-    if last == len(at) - 1:
-        return np.inf
-    rise = (level - height[last]) / (height[last + 1] - height[last])
-    return float(10 ** (at[last] + rise * (at[last + 1] - at[last])))
-
-
-def budgets_reaching(
-    budgets: Float[np.ndarray, " n"],
-    scores: Float[np.ndarray, "units n"],
-    blocks: Shaped[np.ndarray, " units"],
-    level: float,
-    *,
-    resamples: int = 2_000,
-    seed: int = 0,
-) -> Interval:
-    """Apply `budget_reaching` to the mean of the block means, with the bootstrap of whole blocks.
-
-    The interval is too narrow for few blocks, see `intervals.block_bootstrap`. An end is infinite
-    where the curve does not reach the level; with one block the ends are NaN.
-    """
-    means = pd.DataFrame(scores).groupby(blocks).mean().to_numpy()
-    found = budget_reaching(budgets, means.mean(axis=0), level)
-    if len(means) < 2:
-        return Interval(found, np.nan, np.nan, len(scores), len(means))
-    chosen = np.random.default_rng(seed).integers(len(means), size=(resamples, len(means)))
-    drawn = [budget_reaching(budgets, means[these].mean(axis=0), level) for these in chosen]
-    low, high = np.quantile(drawn, [0.025, 0.975], method="nearest")
-    return Interval(found, float(low), float(high), len(scores), len(means))
 
 
 def by_class(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
