@@ -10,7 +10,7 @@ from conftest import paint
 from PIL import Image
 
 from fewlabels import cli, paths
-from fewlabels.data import cache, outliers, registry
+from fewlabels.data import cache, dataset, registry
 from fewlabels.data.registry import Declaration
 from fewlabels.data.sources import dubai, folder, sheets
 from fewlabels.experiments import prepare
@@ -325,10 +325,10 @@ def test_cleaned_leaves_outliers_out_of_training_alone(tmp_path: Path, monkeypat
 
     def found(tiles):
         assert len(tiles) == 32  # of all that train, whatever is held out
-        rules = {rule: [t.id == first for t in tiles] for rule in outliers.RULES}
+        rules = {rule: [t.id == first for t in tiles] for rule in dataset.RULES}
         return pd.DataFrame(rules)
 
-    monkeypatch.setattr(outliers, "outliers", found)
+    monkeypatch.setattr(dataset, "outliers", found)
     for split in ("train", "fit", "val", "test"):
         whole, cleaned = (
             registry.load(full, split=split, grid=64, cache_root=tmp_path)
