@@ -28,7 +28,7 @@ distributed = pytest.importorskip("distributed")
 
 PROCESSES = multiprocessing.get_context("forkserver")  # that imports once for all of them
 PROCESSES.set_forkserver_preload(
-    ["fewlabels.cli", "fewlabels.experiments.remote.distribute", "distributed"]
+    ["fewlabels.cli", "fewlabels.experiments.distribute", "distributed"]
 )
 START = Start("unet:depth=2,width=4", "none")
 CELLS = {
@@ -347,5 +347,5 @@ def local_sweep(scratch: Path, cells: Mapping[str, Mapping], runs: Path) -> None
     """A sweep with a worker of its own, which is forked so that its replacement starts at once."""
     method = {"distributed.worker.multiprocessing-method": "forkserver"}
     dask.config.set({"temporary-directory": str(scratch)} | method)
-    multiprocessing.set_forkserver_preload(["fewlabels.experiments.remote.distribute"])
+    multiprocessing.set_forkserver_preload(["fewlabels.experiments.distribute"])
     sweep_on(cells, 3, ["--workers", "1", "--runs", str(runs)])

@@ -63,8 +63,7 @@ def _run(wanted: argparse.Namespace) -> None:
 def _sweep(wanted: argparse.Namespace) -> None:
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    from fewlabels.experiments import plan, sweep
-    from fewlabels.experiments.remote import distribute, workers
+    from fewlabels.experiments import distribute, plan, sweep, workers
 
     logging.getLogger("distributed").setLevel(logging.WARNING)
     made, where = sweep.planned(**_asked(wanted)), wanted.scheduler

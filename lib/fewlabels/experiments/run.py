@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fewlabels import devices, environment, paths
-from fewlabels.experiments import locks, prepare, versioning
+from fewlabels.experiments import prepare, versioning
 from fewlabels.experiments.prepare import Prepared
+from fewlabels.files import locked
 from fewlabels.labels import ledger
 from fewlabels.results import records
 from fewlabels.scoring import boundaries, calibration, inference, metrics, validation
@@ -80,7 +81,7 @@ def execute(
     if not records.exists(runs, name):
         compute, ready = devices.compute(device, run.precision), prepare.prepare(run, root)
         how = Operation(compute, keep_model, partial_run, workers)
-        with locks.held(runs, name):
+        with locked(records.beside(runs) / name):
             if not records.exists(runs, name):  # else another process has trained it meanwhile
                 _train_and_record(ready, runs, name, how)
     record = versioning.recorded(run, runs, name)
