@@ -10,8 +10,8 @@ from skimage.draw import line
 
 from fewlabels.experiments import audits
 from fewlabels.labels import expansion
-from fewlabels.labels.expansion.nearest import geodesic
-from fewlabels.labels.expansion.segments import filled
+from fewlabels.labels.expansion import filled
+from fewlabels.labels.nearest import geodesic
 from fewlabels.types import IGNORE, DataError, NoLabelsError, Tile, UnknownName
 
 
@@ -125,7 +125,7 @@ def test_geodesic_equals_dijkstra_on_the_graph_of_neighbours(seed: int):
     labels, image = sparse(seed, (14, 17), 9), picture((14, 17), seed=seed)
     labels[labels != IGNORE] = np.arange(9)  # nine classes: the owner of a pixel is its class
     h, w = labels.shape
-    from fewlabels.labels.expansion.nearest import _edges
+    from fewlabels.labels.nearest import _edges
 
     cost = (1 + 10 * _edges(image)).ravel()
     index = np.arange(h * w).reshape(h, w)

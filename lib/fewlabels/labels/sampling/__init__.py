@@ -5,11 +5,11 @@ visits, and nested, so that a smaller budget's pixels are among a larger one's. 
 a sampler is one function in `pixels` or `marks` and one line in a table of `drawing`.
 """
 
-from fewlabels.labels.sampling.cost import Cost
 from fewlabels.labels.sampling.drawing import (
     MARKS,
     PIXELS,
     SAMPLERS,
+    Cost,
     counts,
     draw,
     draw_for,
