@@ -21,8 +21,7 @@ import jupytext
 import nbformat
 
 from fewlabels.environment import THREADS
-from fewlabels.report.cells import check_parameters, first_line, numbered
-from fewlabels.report.kept import put_back, skip
+from fewlabels.report.cells import check_parameters, first_line, numbered, put_back, skip
 from fewlabels.types import NotebookError, unknown
 
 log = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ def execute_all(
         at_once: how many run at the same time, each with its share of the cores.
         last: stems of the notebooks that read what the others record; they start last.
         kept: where outputs of cells that need images are stored, where there are no images: these
-            cells are not executed, see `kept`.
+            cells are not executed, see `cells`.
 
     Raises:
         NotebookError: a parameter that a notebook does not declare (before any is executed), or a

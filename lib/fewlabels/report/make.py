@@ -13,8 +13,8 @@ from fewlabels import environment, paths, studies
 from fewlabels.data import registry
 from fewlabels.experiments import recommendations, sweep
 from fewlabels.report.build import build
+from fewlabels.report.cells import keep
 from fewlabels.report.execute import execute_all
-from fewlabels.report.kept import keep
 from fewlabels.report.publish import Shown, publish, shown
 from fewlabels.types import DataError
 
