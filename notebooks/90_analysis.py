@@ -217,7 +217,7 @@ for name, these in found.items():
     units = {unit[1:] for unit in studies.runs(name, profile, data, start, groups)}
     folds, pairs = (len({unit[i] for unit in units}) for i in (0, 1))
     plans.append(statistics.declared(studies.study(name).claims, folds, pairs))
-declared = pd.concat(plans).drop(columns="detectable")
+declared = pd.concat(plans)
 timings = {k: t for name in tables for k, t in studies.study(name).timings.items()}
 of_time = pd.DataFrame([{"claim": k, "rule": t.rule} for k, t in timings.items()])
 declared = pd.concat([declared, of_time]).sort_values("claim", kind="stable")

@@ -32,12 +32,14 @@ def table(gain: float, folds: int = 5) -> pd.DataFrame:
 def test_the_verdict_says_which_to_take(gain: float, taken: str):
     found = recommendations.table({"balance": table(gain)}).set_index("labels")
     first = found.iloc[0]
-    assert (first.name, first["take"], first["n"]) == ("10 px an image", taken, 15)
+    assert (first.name, first["take"], first["n"]) == ("10 labelled pixels an image", taken, 15)
     assert float(first["gain of the first"].split()[0]) == pytest.approx(100 * gain, abs=0.2)
-    assert found.loc["100 px an image", "verdict"] == "does not hold"  # shown to be no different
-    assert found.loc["10 %", ["verdict", "take"]].tolist() == [
+    assert (
+        found.loc["100 labelled pixels an image", "verdict"] == "does not hold"
+    )  # shown to be no different
+    assert found.loc["10 % of the pixels labelled", ["verdict", "take"]].tolist() == [
         recommendations.OPEN,
-        "U-Net (default)",
+        "the smaller U-Net (default)",
     ]
 
 

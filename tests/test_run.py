@@ -15,7 +15,7 @@ from fewlabels import cli, devices, studies
 from fewlabels.data import registry
 from fewlabels.experiments import prepare, run, sweep, versioning
 from fewlabels.labels import sampling  # fmt: skip
-from fewlabels.results import records, regroup
+from fewlabels.results import records
 from fewlabels.scoring import metrics
 from fewlabels.studies import Run, Scale, Start
 from fewlabels.training import losses
@@ -173,7 +173,7 @@ def test_the_best_weights_of_a_run_are_read_from_the_one_that_kept_its_last(tmp_
     }
     record = run.execute(last, runs=tmp_path, device="cpu")
     asked = {mode: ("last", f"val_{mode}_miou") for mode in kept}
-    found = regroup.at_best_step({("last", 2, 1): record, ("other", 2, 1): record}, asked)
+    found = records.at_best_step({("last", 2, 1): record, ("other", 2, 1): record}, asked)
     assert set(found) == {("sparse", 2, 1), ("dense", 2, 1)}
     for mode, this in kept.items():
         trained = run.execute(this, runs=tmp_path, device="cpu")
@@ -185,7 +185,7 @@ def test_the_best_weights_of_a_run_are_read_from_the_one_that_kept_its_last(tmp_
     assert any(found[mode, 2, 1].facts["kept"]["step"] < 4 for mode in kept)
     bare = dataclasses.replace(record, curves={})
     with pytest.raises(RecordError, match=f"record '{record.key}' does not say .* val_dense_miou"):
-        regroup.at_best_step({("last", 2, 1): bare}, {"dense": ("last", "val_dense_miou")})
+        records.at_best_step({("last", 2, 1): bare}, {"dense": ("last", "val_dense_miou")})
 
 
 def test_a_record_without_boundaries_and_calibration_has_nan_for_them(finished, tmp_path: Path):
@@ -213,7 +213,7 @@ def test_runs_that_split_the_tiles_in_different_ways_are_scored_on_the_same(fini
         ("dealt", 0, 0): run("b2", "a1"), ("dealt", 1, 0): run("a2", "b1"),
         ("apart", 0, 1): run("a1", "a2"), ("dealt", 0, 1): run("b2", "a1"),
     }  # fmt: skip
-    found = regroup.regroup_by_test_tiles(named, "apart")
+    found = records.regroup_by_test_tiles(named, "apart")
     assert set(found) == {(c, f, 0) for c in ("apart", "dealt") for f in (0, 1)}
     for fold, tiles in enumerate([("a1", "a2"), ("b1", "b2")]):
         assert found["dealt", fold, 0].tiles == found["apart", fold, 0].tiles == tiles

@@ -17,7 +17,7 @@ import pandas as pd
 from fewlabels import paths, studies
 from fewlabels.data import registry
 from fewlabels.experiments import versioning
-from fewlabels.results import records, regroup, statistics
+from fewlabels.results import records
 from fewlabels.results.records import Record, Unit
 from fewlabels.studies import Run, Start
 from fewlabels.types import RecordError
@@ -150,7 +150,7 @@ def estimate(runs: Iterable[Run], stores: Iterable[Path], hardware: str) -> tupl
 
 
 def described(plan: Plan, hardware: str, workers: int = 1) -> str:
-    """Describe a plan in three lines, to help decide whether to start it.
+    """Describe a plan in two lines, to help decide whether to start it.
 
     Args:
         hardware: the device of each of the `workers`, as in `estimate`.
@@ -158,7 +158,7 @@ def described(plan: Plan, hardware: str, workers: int = 1) -> str:
     counted = (
         f"study {plan.study} on {plan.data}, profile {plan.profile}: {len(plan.declared)} runs, "
         f"{len(plan.found)} recorded, {len(plan.missing)} to train in {plan.steps:,} steps"
-    ) + _promised(plan)
+    )
     if not plan.missing:
         return counted
     at_once = max(1, min(workers, len(plan.missing)))
@@ -193,18 +193,6 @@ def _read(file: Path, keys: frozenset[str], _changed: int) -> list[Record]:
 
 def _size(this: Run) -> tuple[object, ...]:
     return tuple(getattr(this, factor) for factor in SIZES)
-
-
-def _promised(plan: Plan) -> str:
-    """What the study's units can show, on a line of its own; empty if it compares nothing."""
-    study = studies.study(plan.study)
-    if not study.claims:
-        return ""
-    folds, pairs = (len({unit[i] for unit in plan.declared}) for i in (1, 2))
-    pilot = None
-    if plan.found and not study.tested_like:  # else a unit is made of several runs
-        pilot = records.table(plan.found | regroup.at_best_step(plan.found, study.readings))
-    return f"\n{statistics.promise(study.claims, folds, pairs, pilot)}"
 
 
 def _time(seconds: float, made: int) -> str:

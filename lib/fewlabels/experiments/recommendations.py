@@ -16,12 +16,12 @@ from fewlabels.studies.run import Run
 
 
 class Choice(NamedTuple):
-    """Two options at a budget, the claim that the first is better, and the default.
+    """Two options for some labels, the claim that the first is better, and the default.
 
     The default is for where the claim is undecided: the simpler option, or one without extra cost.
     """
 
-    budget: str
+    labels: str
     first: str
     second: str
     study: str
@@ -29,36 +29,32 @@ class Choice(NamedTuple):
     otherwise: str
 
 
-EVEN, RANDOM = "labels even over the classes", "random labels"
-PRETRAINED, SCRATCH = "pretrained weights", "weights from scratch"
+EVEN, RANDOM = "labels spread evenly over the classes", "labels at random places"
+PRETRAINED, SCRATCH = "pretrained weights", "random weights"
 BEST, LAST = "weights of the best sparse validation", "last weights"
 CHOICES = (
-    Choice("10 px an image", EVEN, RANDOM, "balance", "S1", RANDOM),
-    Choice("30 px an image", PRETRAINED, SCRATCH, "pretraining", "P1", PRETRAINED),
-    Choice("30 px an image", BEST, LAST, "selection", "V2", LAST),
-    Choice("100 px an image", EVEN, RANDOM, "balance", "S2", RANDOM),
-    Choice("1,000 px an image", EVEN, RANDOM, "balance", "S3", RANDOM),
-    Choice("1 %", EVEN, RANDOM, "E", "E1", RANDOM),
-    Choice("1 %", "focal loss", "cross-entropy", "E", "E3", "cross-entropy"),
-    Choice("1 %", PRETRAINED, SCRATCH, "pretraining", "P2", PRETRAINED),
-    Choice("10 %", "U-Net++", "U-Net", "B", "B1", "U-Net"),
-    Choice("20 % and 50 %, each", "ResNet-50", "ResNet-18", "A", "A1", "ResNet-18"),
+    Choice("10 labelled pixels an image", EVEN, RANDOM, "balance", "S1", RANDOM),
+    Choice("30 labelled pixels an image", PRETRAINED, SCRATCH, "pretraining", "P1", PRETRAINED),
+    Choice("30 labelled pixels an image", BEST, LAST, "selection", "V2", LAST),
+    Choice("50 labelled pixels an image in five rounds", "clicks where the network is undecided",
+           "clicks at random places", "clicks", "K1", "clicks at random places"),
+    Choice("100 labelled pixels an image", EVEN, RANDOM, "balance", "S2", RANDOM),
+    Choice("1,000 labelled pixels an image", EVEN, RANDOM, "balance", "S3", RANDOM),
+    Choice("1 % of the pixels labelled", EVEN, RANDOM, "E", "E1", RANDOM),
+    Choice("1 % of the pixels labelled", "focal loss", "cross-entropy", "E", "E3", "cross-entropy"),
+    Choice("1 % of the pixels labelled", PRETRAINED, SCRATCH, "pretraining", "P2", PRETRAINED),
+    Choice("10 % of the pixels labelled", "U-Net++", "the smaller U-Net", "B", "B1",
+           "the smaller U-Net"),
+    Choice("20 % and 50 % of the pixels labelled", "ResNet-50", "ResNet-18", "A", "A1",
+           "ResNet-18"),
 )  # fmt: skip
 """From few labels to many."""
+SAID = ("S2", "P2", "B1", "K1")
+"""The claims of choices that are findings, in this order."""
 OPEN = "not run yet"
 SETTING = ("data", "grid", "steps", "batch", "crop")
 REACHED = (("100 px", "100 labelled pixels"), ("1,000 px", "1,000 labelled pixels"))
 """Conditions of the budget study whose share of the dense score is said."""
-SAID = (
-    ("balance", "S2", "With 100 labelled pixels an image",
-     "labels spread evenly over the classes", "labels at random places"),
-    ("pretraining", "P2", "With 1 % of the pixels labelled", "pretrained weights",
-     "random weights"),
-    ("B", "B1", "With 10 % of the pixels labelled", "U-Net++", "the smaller U-Net"),
-    ("clicks", "K1", "With 50 labelled pixels an image in five rounds",
-     "clicks where the network is undecided", "clicks at random places"),
-)  # fmt: skip
-"""Study, claim, and the claim in words: at which labels the first is better than the second."""
 
 
 def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -77,21 +73,19 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
                     f"With {amount} an image a network reaches {mean} % {ends} of the score of one "
                     f"trained on every pixel ({_n(shares[cell])})."
                 )
-    for name, claim, when, first, second in SAID:
-        if name in tables:
-            judged = statistics.verdicts(tables[name], studies.study(name).claims)
-            row = judged.set_index("claim").loc[claim]
-            gain = f"{row['effect'].text()} points of mIoU, {_n(row['effect'])}"
-            said.append(
-                {
-                    "holds": f"{when}, {first} are better than {second} ({gain}).",
-                    "does not hold": f"{when}, {first} are no better than {second} ({gain}).",
-                }.get(
-                    row["verdict"],
-                    f"{when}, these runs do not tell whether {first} or {second} are better "
-                    f"(difference {gain}).",
-                )
-            )
+    said_of = {choice.claim: choice for choice in CHOICES if choice.study in tables}
+    for choice in (said_of[claim] for claim in SAID if claim in said_of):
+        judged = statistics.verdicts(tables[choice.study], studies.study(choice.study).claims)
+        row = judged.set_index("claim").loc[choice.claim]
+        when, gain = f"With {choice.labels}", f"{row['effect'].text()} points of mIoU"
+        gain, first, second = f"{gain}, {_n(row['effect'])}", choice.first, choice.second
+        words = {"holds": "are better than", "does not hold": "are no better than"}
+        said.append(
+            f"{when}, {first} {words[row['verdict']]} {second} ({gain})."
+            if row["verdict"] in words
+            else f"{when}, these runs do not tell whether {first} or {second} are better "
+            f"(difference {gain})."
+        )
     return said
 
 
@@ -120,7 +114,7 @@ def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _row(choice: Choice, judged: pd.DataFrame | None) -> dict[str, object]:
-    asked = {"labels": choice.budget, "choice": f"{choice.first} or {choice.second}"}
+    asked = {"labels": choice.labels, "choice": f"{choice.first} or {choice.second}"}
     if judged is None:
         none = {"gain of the first": "-", "n": 0, "verdict": OPEN}
         return asked | none | {"take": f"{choice.otherwise} (default)"}

@@ -168,9 +168,9 @@ class Study:
             of the others is complete without them.
         readings: conditions without runs of their own: name -> (condition whose runs are read,
             column of its history); the weights are those of the step where the column is highest,
-            see `regroup.at_best_step`.
+            see `records.at_best_step`.
         tested_like: where conditions split the tiles differently, the condition whose test groups
-            all are compared on, see `regroup.regroup_by_test_tiles`.
+            all are compared on, see `records.regroup_by_test_tiles`.
     """
 
     title: str

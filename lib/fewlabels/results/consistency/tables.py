@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from fewlabels.results import records, regroup, reproductions
+from fewlabels.results import records, reproductions
 from fewlabels.results.consistency import rules
 from fewlabels.results.consistency.rules import Finding, Outcome, findings
 from fewlabels.results.records import Record, Unit
@@ -96,7 +96,7 @@ def _all_cases(
 
 def _table(study: str, runs: Mapping[Unit, Record]) -> pd.DataFrame:
     asked = STUDIES[study].readings if study in STUDIES else {}
-    return records.table({**runs, **regroup.at_best_step(runs, asked)})
+    return records.table({**runs, **records.at_best_step(runs, asked)})
 
 
 def _of_table(table: pd.DataFrame) -> list[Case]:

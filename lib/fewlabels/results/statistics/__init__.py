@@ -24,14 +24,13 @@ from fewlabels.results.statistics.verdicts import (
     declared,
     evidence,
     paired,
-    promise,
     verdict,
     verdicts,
 )
 
 __all__ = [
     "UNITS", "Interval", "Spread", "binomial", "budget_table", "by_class", "claims_table",
-    "declared", "equivalence", "evidence", "interval", "paired", "promise", "proportion",
+    "declared", "equivalence", "evidence", "interval", "paired", "proportion",
     "quotient", "shares_of_bound", "sign_flip", "smallest_effect", "smallest_p", "spread",
     "summary", "verdict", "verdicts",
 ]  # fmt: skip

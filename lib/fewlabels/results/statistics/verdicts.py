@@ -66,8 +66,7 @@ def evidence(table: pd.DataFrame, claim: Claim) -> Evidence:
     bounded = claim.measure == "equivalence" or _of_miou(claim)
     p_none = equivalence(values, blocks, claim.margin) if bounded else np.nan
     effect, p = _tested(table, claim, p_none)
-    seen = _detectable(table, claim, units["fold"].nunique(), len(units))
-    return Evidence(effect, p, p_none, seen)
+    return Evidence(effect, p, p_none, _detectable(table, claim))
 
 
 def _tested(table: pd.DataFrame, claim: Claim, p_none: float) -> tuple[Interval, float]:
@@ -121,43 +120,17 @@ def verdict(claim: Claim, effect: Interval, p_holm: float, p_none: float = np.na
     return "does not hold" if fails else "cannot tell"
 
 
-def declared(
-    claims: Mapping[str, Claim], folds: int, pairs: int, pilot: pd.DataFrame | None = None
-) -> pd.DataFrame:
-    """Tabulate what is fixed before the runs: `claim`, `rule`, `units`, the `smallest p` that the
-    units can give after Holm, and the effect that is `detectable` at the pilot's spread.
-
-    Equivalence is tested by t, which has no smallest p: NaN. Detectable is the true effect, in the
-    unit of the value, that 80 % of such studies detect; NaN without a pilot of two sites.
+def declared(claims: Mapping[str, Claim], folds: int, pairs: int) -> pd.DataFrame:
+    """Tabulate what is fixed before the runs: `claim`, `rule`, `units`, and the `smallest p` that
+    the units can give after Holm (NaN for equivalence, whose t test has none).
     """
     units, rows = folds * pairs, []
     for name, claim in claims.items():
         least = np.nan if claim.measure == "equivalence" else smallest_p(units) * len(claims)
-        seen = np.nan if pilot is None else _detectable(pilot, claim, folds, units)
         rows.append(
-            {"claim": name, "rule": claim.rule, "units": units}
-            | {"smallest p": min(least, 1), "detectable": seen}
+            {"claim": name, "rule": claim.rule, "units": units, "smallest p": min(least, 1)}
         )
     return pd.DataFrame(rows)
-
-
-def promise(
-    claims: Mapping[str, Claim], folds: int, pairs: int, pilot: pd.DataFrame | None = None
-) -> str:
-    """Say in one line what so many units can show, before anything is run.
-
-    Args:
-        pilot: runs that are recorded already, whose spread decides which effects are detectable.
-    """
-    table = declared(claims, folds, pairs, pilot).set_index("claim")
-    p = table["smallest p"].min()
-    line = f"{folds} fold(s) x {pairs} pair(s) = {folds * pairs} units, of {UNITS} for a verdict"
-    line += "" if np.isnan(p) else f"; smallest p after Holm {p:.2g}"
-    seen = table["detectable"].dropna()
-    if seen.empty:
-        return line
-    amounts = ", ".join(f"{name} {_amount(claims[name], v)}" for name, v in seen.items())
-    return f"{line}; effects seen 4 times in 5, at the spread of the runs there are: {amounts}"
 
 
 def claims_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
@@ -177,20 +150,20 @@ def claims_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
-def _detectable(table: pd.DataFrame, claim: Claim, folds: int, n: int) -> float:
-    """Compute the smallest effect that `n` units in `folds` folds can detect, with the interval
-    that decides, at the spread of the claim's units in `table`.
+def _detectable(table: pd.DataFrame, claim: Claim) -> float:
+    """Compute the smallest effect that a claim's units can detect with the interval that decides.
 
     With one fold the units replace folds, as in `interval`. NaN where no difference is claimed or
     the spread is unknown.
     """
     units, every = paired(table, claim), contrasts(table, claim)
     values, blocks = units["value"].to_numpy(), units["fold"].to_numpy()
-    if folds == 1:
-        folds, blocks = n, np.arange(len(values))
-    if claim.measure == "equivalence" or len(set(blocks)) < 2:
+    if len(set(blocks)) == 1:
+        blocks = np.arange(len(values))
+    if claim.measure == "equivalence" or len(values) < 2:
         return np.nan
-    return smallest_effect(spread(values, blocks), folds, n, alpha=ALPHA / len(every))
+    places = len(set(blocks))
+    return smallest_effect(spread(values, blocks), places, len(values), alpha=ALPHA / len(every))
 
 
 def _of_miou(claim: Claim) -> bool:
