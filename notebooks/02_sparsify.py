@@ -220,7 +220,7 @@ table = (
 # %%
 #| needs: images
 #| label: fig-audit
-#| fig-cap: "Coverage and purity of every rule at two budgets of random labels, pooled over tiles; numbers are reaches (pixels; for slic pixels a segment, for felzenszwalb its scale)."
+#| fig-cap: "Coverage and purity of every rule at two budgets of random labels, pooled over tiles; a mark for each reach (pixels; for slic pixels a segment, for felzenszwalb its scale), in the order of @tbl-audit."
 figure = figures.tradeoff(audits.shares(table, by=()))
 
 # %%

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from fewlabels import cli
-from fewlabels.experiments import plan, sweep
+from fewlabels.experiments import sweep
 from fewlabels.results import consistency, records, reproductions
 from fewlabels.results.consistency import rules
 from fewlabels.scoring import metrics
-from fewlabels.types import LintError, RecordError
+from fewlabels.types import LintError
 
 RESULTS = Path(__file__).parents[1] / "report" / "results"
 
@@ -218,11 +218,6 @@ def test_equal_configurations_have_to_agree(published: dict[str, dict]):
     assert finding.where == "E: random, PCE; F: random, PCE"
 
 
-def test_a_folder_without_records_is_no_proof(tmp_path: Path, capsys: pytest.CaptureFixture):
-    assert cli.main(["lint", "--results", str(tmp_path / "none")]) == 1
-    assert "holds no records" in capsys.readouterr().err
-
-
 def test_versions_of_the_code_are_apart_until_a_run_came_out_the_same(published: dict[str, dict]):
     """Of three versions b makes a's run again and c b's; with another thread, or where two of them
     are known to differ, nothing is shown.
@@ -258,16 +253,6 @@ def collapsed(record: records.Record) -> records.Record:
     always = np.zeros_like(record.confusion)
     always[:, :, 0] = record.confusion.sum(axis=2)
     return replace(record, statistics=replace(record.statistics, confusion=always))
-
-
-def test_a_record_of_no_declared_run_is_named(tmp_path: Path, published: dict[str, dict]):
-    record = next(iter(published["E"].values()))
-    records.add(tmp_path / "E.parquet", [record])
-    assert next(iter(plan.declared_in(tmp_path)["E"].values())).key == record.key
-    strange = replace(record, key="strange", run=replace(record.run, sampler="grid"))
-    records.add(tmp_path / "E.parquet", [strange])
-    with pytest.raises(RecordError, match=r"1 record\(s\) are of no run.*'strange'"):
-        plan.declared_in(tmp_path)
 
 
 def test_the_command_line_prints_one_line_a_finding(capsys: pytest.CaptureFixture):

@@ -14,7 +14,6 @@ import torch
 from fewlabels import cli, devices, studies
 from fewlabels.data import registry
 from fewlabels.experiments import prepare, run, sweep, versioning
-from fewlabels.labels import sampling  # fmt: skip
 from fewlabels.results import records
 from fewlabels.scoring import metrics
 from fewlabels.studies import Run, Scale, Start
@@ -298,16 +297,6 @@ def test_the_factors_of_a_run_are_the_arguments_of_its_loss():
         assert torch.equal(made, expected)
 
 
-def test_the_draw_of_a_run_is_stored_under_its_hash(finished):
-    root, record = finished
-    sha256 = record.facts["labels"]["sha256"]
-    stored = dict(np.load(root / "draws" / f"{sha256}.npz"))
-    assert sampling.fingerprint(stored.values()) == sha256
-    ready = prepare.prepare(TINY)
-    assert all((stored[t.id] == t.labels).all() for t in ready.labelled)
-    assert record.facts["labels"]["annotator_seconds"] > 0
-
-
 def test_an_expansion_changes_what_is_trained_and_not_the_budget(tmp_path: Path):
     plain = prepare.prepare(TINY)
     asked = dataclasses.replace(TINY, expansion="disc", reach=3)
@@ -320,7 +309,6 @@ def test_an_expansion_changes_what_is_trained_and_not_the_budget(tmp_path: Path)
     labels = run.execute(asked, runs=tmp_path, device="cpu", keep_model=False).facts["labels"]
     assert 0 < labels["seen"] <= labels["pixels"] == plain.counts.sum()
     assert labels["trained_pixels"] == ready.counts.sum()
-    assert not (tmp_path / "draws").exists()
 
 
 def test_a_class_without_a_label_is_named(caplog):
@@ -396,8 +384,7 @@ def test_a_full_disk_leaves_no_record(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(DiskFullError, match="no space left"):
         run.execute(TINY, runs=tmp_path, device="cpu")
-    # a draw is whole, under its hash, and a claim is empty: they may stay
-    assert {p.name for p in tmp_path.iterdir()} == {"draws", ".claims"}
+    assert {p.name for p in tmp_path.iterdir()} == {".claims"}  # an empty lock
 
 
 @pytest.mark.parametrize(

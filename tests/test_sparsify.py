@@ -11,7 +11,7 @@ from skimage import measure
 
 from fewlabels.labels import sampling
 from fewlabels.labels.sampling import draw, draw_for, draw_with_cost, drawing
-from fewlabels.labels.sampling.pixels import even_split
+from fewlabels.labels.sampling.scene import even_split
 from fewlabels.types import IGNORE, BudgetError, NoLabelsError, UnknownName
 
 

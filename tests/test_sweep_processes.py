@@ -188,7 +188,7 @@ def recorded(runs: Path) -> dict[str, int]:
 
 
 def left(runs: Path) -> list[str]:
-    """What stands in a folder of runs besides records, draws and claims: scratch."""
+    """What stands in a folder of runs besides records and locks: scratch."""
     hidden = (p for p in runs.rglob("*") if any(part[0] == "." for part in p.parts[-2:]))
     return sorted(p.name for p in hidden if ".claims" not in p.parts)
 

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 
-from fewlabels import paths
+from fewlabels import paths, studies
 from fewlabels.cli.arguments import parser
 from fewlabels.files import naming_a_full_disk
 from fewlabels.studies import STUDIES
@@ -127,14 +127,15 @@ def _agreement(wanted: argparse.Namespace) -> None:
 
 
 def _lint(wanted: argparse.Namespace) -> None:
-    from fewlabels.experiments import plan
+    from fewlabels.experiments import sweep
     from fewlabels.results import consistency, reproductions
 
-    if wanted.results is None:
+    if not wanted.results:
         print("\n".join(finding.line() for finding in consistency.theirs()))
         return
-    found = plan.declared_in(wanted.results)
-    wrong = consistency.ours(found, reproductions.read(wanted.results))
+    named = studies.declared("published", "dubai")
+    found = {name: sweep.recorded(name, "published", "dubai") for name in named}
+    wrong = consistency.ours(found, reproductions.read(paths.published_root()))
     explained = consistency.settled(wrong, consistency.explained())["explained"]
     for finding, why in zip(wrong, explained, strict=True):
         print(f"{finding.line()} (explained: {why})")

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from fewlabels import paths
 from fewlabels.studies import PROFILES, STUDIES
 
 
@@ -52,10 +51,9 @@ def parser() -> argparse.ArgumentParser:
     lint = commands.add_parser(
         "lint", help="numbers that do not add up: those that the five systems printed, or our own"
     )
-    lint.add_argument(
-        "--results", type=Path, nargs="?", const=paths.published_root(), metavar="FOLDER",
-        help="our records instead (report/results); a finding that nobody explained is an error",
-    )  # fmt: skip
+    lint.add_argument("--results", action="store_true",
+                      help="our published records instead; a finding that nobody explained is an "
+                      "error")  # fmt: skip
 
     report = commands.add_parser("report", help="execute the notebooks and build the report")
 

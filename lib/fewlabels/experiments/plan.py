@@ -97,28 +97,6 @@ def plan(
     return Plan(name, profile, data, root, folder, declared, found)
 
 
-def declared_in(folder: Path, data: str = "dubai") -> dict[str, dict[Unit, Record]]:
-    """Read the records of each study in a folder of published ones, by unit.
-
-    Raises:
-        RecordError: the folder holds none, or a record is of no declared run.
-    """
-    every = {}
-    for name in (name for name in studies.STUDIES if (folder / f"{name}.parquet").exists()):
-        file, found = folder / f"{name}.parquet", {}
-        for start in studies.scale(name, "published", data).starts:
-            found |= _published(studies.runs(name, "published", data, start), [file])
-        if strange := records.declared(file).keys() - {record.key for record in found.values()}:
-            raise RecordError(
-                f"'{file}': {len(strange)} record(s) are of no run that study {name} declares, "
-                f"such as '{min(strange)}'"
-            )
-        every[name] = found
-    if not every:
-        raise RecordError(f"'{folder}' holds no records: FOLDER/STUDY.parquet")
-    return every
-
-
 def estimate(runs: Iterable[Run], stores: Iterable[Path], hardware: str) -> tuple[float, int]:
     """Estimate the seconds that `runs` take in turn, and count the records that this is based on.
 
@@ -198,7 +176,4 @@ def _size(this: Run) -> tuple[object, ...]:
 def _time(seconds: float, made: int) -> str:
     if not made:
         return "unknown, no run is recorded from such a device"
-    unit, size = next(
-        (u, s) for u, s in (("h", 3600), ("min", 60), ("s", 1)) if seconds >= 2 * s or s == 1
-    )
-    return f"{max(1, round(seconds / size))} {unit} (from {made} record(s) of it)"
+    return f"{max(1, round(seconds / 60)):,} min (from {made} record(s) of it)"

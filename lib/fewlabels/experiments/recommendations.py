@@ -9,7 +9,7 @@ import pandas as pd
 from fewlabels import studies
 from fewlabels.experiments import sweep
 from fewlabels.experiments.plan import Unit
-from fewlabels.results import benchmark_claims, statistics
+from fewlabels.results import statistics
 from fewlabels.results.records import Record
 from fewlabels.results.statistics import Interval
 from fewlabels.studies.run import Run
@@ -164,7 +164,7 @@ def claims(found: Mapping[str, Mapping[Unit, Record]]) -> pd.DataFrame:
     for name, these in found.items():
         study = studies.study(name)
         judged = statistics.claims_table(sweep.table(name, these), study.claims)
-        both = benchmark_claims.beside(judged, study.timings)
+        both = statistics.with_timings(judged, study.timings)
         both.insert(0, "setting", _setting(next(iter(these.values())).run))
         timed_ones = both["claim"].str.partition(":")[0].isin(study.timings)
         both.loc[timed_ones, "setting"] = "synthetic labels"

@@ -64,7 +64,7 @@ def execute(
     Args:
         root: of the data, see `data.load`.
         runs: folder of the records (default: `paths.runs_root()`).
-        keep_model: whether the weights are stored too, and the draw as `draws`/SHA256.npz.
+        keep_model: whether the weights are stored too.
         checkpoint_every: steps between two checkpoints, kept in .partial-KEY beside it until the
             record is written; a run that was killed goes on there and ends as if it had not been
             (only times differ). None keeps none, and so does a run of several annotation rounds.
@@ -147,8 +147,6 @@ def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operati
             "code": versioning.code_version(),
         },
     }  # fmt: skip
-    if operation.keep_model:
-        ledger.keep(runs / "draws", ready.sha256, ready.drawn)
     state = {k: v.detach().cpu().contiguous().numpy() for k, v in model.state_dict().items()}
     stored = state if operation.keep_model else None
     records.write(runs, name, run, facts, history, ready.test.ids, found, stored)

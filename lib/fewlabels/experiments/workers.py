@@ -21,7 +21,6 @@ from fewlabels import devices, environment, paths
 from fewlabels.data import registry
 from fewlabels.devices import DeviceError
 from fewlabels.experiments import run, versioning
-from fewlabels.files import whole_file
 from fewlabels.results import records
 from fewlabels.results.records import Record
 from fewlabels.studies import Run
@@ -156,9 +155,8 @@ def _environment(here: Local, number: int) -> dict[str, str]:
     return threads | gpu | {"TQDM_DISABLE": "1"}
 
 
-DRAWS = "draws"
-Files = Mapping[str, Mapping[str, bytes]]
-"""Folder -> file name -> content: the folder of the record, and DRAWS with its label draw."""
+Files = Mapping[str, bytes]
+"""File name -> content, of the folder of a record."""
 
 
 class WorkerError(FewLabelsError):
@@ -192,10 +190,7 @@ def fulfilled(
                 this, root=root, runs=Path(scratch), device=device, keep_model=keep_model,
                 checkpoint_every=None,
             )  # fmt: skip
-            return {
-                folder: {file.name: file.read_bytes() for file in Path(scratch, folder).glob("*")}
-                for folder in (key, DRAWS)
-            }
+            return {file.name: file.read_bytes() for file in Path(scratch, key).glob("*")}
     except FewLabelsError as error:
         error.add_note(f"on worker {platform.node()}")
         if isinstance(error, LACKS):
@@ -210,12 +205,7 @@ def unpacked(files: Files, this: Run, key: str, runs: Path) -> Record:
         DiskFullError: it does not fit; nothing of the record is kept.
         RecordError: the files are not a record of the run.
     """
-    draws = records.beside(runs) / DRAWS
-    for name, content in files[DRAWS].items():
-        if not (draws / name).exists():
-            with whole_file(draws / name) as scratch:
-                scratch.write_bytes(content)
-    records.put(runs, key, files[key])
+    records.put(runs, key, files)
     return versioning.recorded(this, runs, key)
 
 

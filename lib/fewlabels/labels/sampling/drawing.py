@@ -21,17 +21,27 @@ from math import isfinite
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from fewlabels.labels.sampling import marks, pixels
-from fewlabels.labels.sampling.pixels import Amount, Chosen, number_of
-from fewlabels.labels.sampling.scene import Scene, scene
+from fewlabels.labels.sampling import marks
+from fewlabels.labels.sampling.scene import (
+    Amount,
+    Chosen,
+    Scene,
+    everything,
+    grid,
+    number_of,
+    per_class,
+    random,
+    scene,
+    stratified,
+)
 from fewlabels.types import IGNORE, BudgetError, unknown
 
 PIXELS: dict[str, Callable[[Scene, Amount], Chosen]] = {
-    "random": pixels.random,
-    "stratified": pixels.stratified,
-    "per_class": pixels.per_class,
-    "grid": pixels.grid,
-    "all": pixels.everything,
+    "random": random,
+    "stratified": stratified,
+    "per_class": per_class,
+    "grid": grid,
+    "all": everything,
 }
 MARKS: dict[str, Callable[[Scene], Iterator[marks.Mark]]] = {
     "points": marks.points,
@@ -78,7 +88,7 @@ def draw(
             Marks, where an *object* is a connected piece of one class: `points` (clicks on every
             object in turn), `objects` and `centres` (one click an object, at random or where it is
             deepest), `scribbles`, `boxes`, `polygons` (one outline an object), `blocks` (squares
-            labelled in full). See `pixels` and `marks`.
+            labelled in full). See `scene` and `marks`.
         amount: a float in (0, 1] is a fraction of the pixels that carry a class (for `per_class`,
             of each class's pixels), rounded, at least one; the last mark is cut short to meet it.
             An int is a number of pixels (for `per_class`, in each class) or of marks.

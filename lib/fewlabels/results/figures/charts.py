@@ -39,31 +39,15 @@ def tradeoff(shares: pd.DataFrame) -> Figure:
     Args:
         shares: `coverage` and `purity` as fractions, indexed by (budget, method, reach).
     """
-    budgets = shares.index.get_level_values("budget").unique()
-    figure, axes = plt.subplots(
-        1, len(budgets), figsize=(4.4 * len(budgets) + 1, 4), sharey=True, squeeze=False
-    )
-    for axis, budget in zip(axes.flat, budgets, strict=True):
-        mine = shares.xs(budget, level="budget")
-        methods = mine.index.get_level_values("method").unique()
-        for number, (method, marker) in enumerate(zip(methods, "*os^Dv", strict=False)):
-            at = 100 * mine.xs(method, level="method")[["coverage", "purity"]]
-            (line,) = axis.plot(*at.to_numpy().T, marker=marker, ms=5, lw=1, label=method)
-            for reach, point in at.iterrows():
-                axis.annotate(
-                    f"{reach:g}" if reach else method,
-                    tuple(point),
-                    (3, -9 if number % 2 else 3),
-                    textcoords="offset points",
-                    fontsize=7,
-                    color=line.get_color(),
-                )
-        axis.set_xscale("log")
+    rows = (100 * shares[["coverage", "purity"]]).reset_index()
+    rows["labels"] = (100 * rows["budget"]).map("{:g} % of the pixels".format)
+    grid = sns.relplot(rows, x="coverage", y="purity", hue="method", style="method", col="labels",
+                       kind="line", markers=True, dashes=False, sort=False, height=4)  # fmt: skip
+    grid.set(xscale="log", xlabel="coverage in %", ylabel="purity in %")
+    grid.set_titles("{col_name}")
+    for axis in grid.axes.flat:
         axis.xaxis.set_major_formatter("{x:g}")
-        axis.set(xlabel="coverage in %", title=f"{100 * budget:g} % of the pixels")
-    axes[0, 0].set_ylabel("purity in %")
-    axes[0, -1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure
+    return grid.figure
 
 
 def compared(
