@@ -17,6 +17,10 @@ from fewlabels.types import LintError
 RESULTS = Path(__file__).parents[1] / "report" / "results"
 
 
+def lint(table: pd.DataFrame) -> list[consistency.Finding]:
+    return consistency.tables._found("E", consistency.tables._of_table(table))
+
+
 def test_every_rule_by_hand():
     assert rules.f1_iou(0.8, 0.8 / 1.2) is None
     assert rules.f1_iou(0.8, 0.8) == ("80.00", "66.67")
@@ -130,8 +134,8 @@ def table(**changed: float) -> pd.DataFrame:
     ],
 )
 def test_a_table_with_one_wrong_number(changed: dict[str, float], rule: str):
-    assert consistency.lint(table()) == []
-    found = consistency.lint(table(**changed), "E")
+    assert lint(table()) == []
+    found = lint(table(**changed))
     assert rule in {f.rule for f in found}
     assert all(f.id.startswith(f"E/{f.rule}/a, fold 0, pair 0") for f in found)
 
@@ -139,15 +143,15 @@ def test_a_table_with_one_wrong_number(changed: dict[str, float], rule: str):
 def test_test_above_validation_is_judged_on_the_mean_over_folds():
     found = table()
     found["val_dense_miou"] = found["miou"] - np.repeat([0.2, -0.1, -0.05], 2)
-    assert consistency.lint(found) == []  # one fold far above, the mean within its interval
+    assert lint(found) == []  # one fold far above, the mean within its interval
     found["val_dense_miou"] = found["miou"] - np.repeat([0.05, 0.06, 0.04], 2)
-    (finding,) = consistency.lint(found)
+    (finding,) = lint(found)
     assert (finding.rule, finding.found) == ("test-above-validation", "+5.00")
-    assert consistency.lint(found[:1]) == []  # a single run says nothing
+    assert lint(found[:1]) == []  # a single run says nothing
 
 
 def test_a_finding_fails_unless_a_sentence_explains_it():
-    found = consistency.lint(table(seen=11, accuracy=0.69), "E")
+    found = lint(table(seen=11, accuracy=0.69))
     with pytest.raises(LintError, match=r"1 finding\(s\) without explanation:\nE labels-seen 11"):
         consistency.settled(found, {"E/majority/*": "land is everywhere"})
     shown = consistency.settled(

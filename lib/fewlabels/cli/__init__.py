@@ -105,27 +105,6 @@ def _print_scores(found: Mapping[tuple[str, int, int], object]) -> None:
     print(records.table(found)[columns].round(3).to_string(index=False))
 
 
-def _audit(wanted: argparse.Namespace) -> None:
-    from fewlabels.data import registry
-    from fewlabels.experiments import audits
-
-    tiles = registry.load(wanted.data, wanted.root, split="all", grid=wanted.grid)
-    table = audits.audited(tiles, tiles.classes)
-    print(audits.shares(table, by=()).round(4).to_string())
-    print(audits.record(table, wanted.data))
-
-
-def _agreement(wanted: argparse.Namespace) -> None:
-    from fewlabels.data import registry
-    from fewlabels.experiments import agreement
-
-    overlaps = agreement.overlaps(wanted.data)
-    source = registry.SOURCES[wanted.data].find(wanted.root or paths.data_root())
-    views = agreement.measured(source, overlaps)
-    print(agreement.table(views).round(4).to_string(index=False))
-    print(agreement.record(views, source))
-
-
 def _lint(wanted: argparse.Namespace) -> None:
     from fewlabels.experiments import sweep
     from fewlabels.results import consistency, reproductions
@@ -186,8 +165,6 @@ COMMANDS = MappingProxyType(
         "run": _run,
         "sweep": _sweep,
         "verify": _verify,
-        "audit": _audit,
-        "agreement": _agreement,
         "lint": _lint,
         "report": _report,
         "train": _train,

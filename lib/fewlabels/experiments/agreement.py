@@ -1,8 +1,8 @@
 """Measure how far two annotations of the same ground agree: a scale for networks, not a bound.
 
-Some tiles of a data set overlap and were annotated independently. One annotation is brought onto
-the pixels of the other and scored like a prediction, so that people and networks can be compared on
-the same images.
+Some tiles of a data set overlap and were annotated independently. `bench/agreement.py` brings one
+annotation onto the pixels of the other and counts it like a prediction. From these counts people
+and networks are compared on the same images.
 """
 
 import json
@@ -12,22 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import UInt8
-from scipy import ndimage
 
 from fewlabels import paths
-from fewlabels.data.registry import SOURCES
-from fewlabels.data.source import Affine, Source
-from fewlabels.files import whole_file
 from fewlabels.results.records import Record
 from fewlabels.results.statistics import Interval, interval
 from fewlabels.scoring import boundaries, metrics
 from fewlabels.scoring.metrics import Scores, Statistics
-from fewlabels.types import IGNORE, RecordError, unknown
+from fewlabels.types import RecordError
 
 Runs = Mapping[tuple[str, int, int], Record]
-OVERLAPS = {name: declared.overlaps for name, declared in SOURCES.items() if declared.overlaps}
-SIDE = 3  # a tile's images are a mosaic of 3 x 3, row by row
 MOST = 0.5
 """An image counts as annotated twice where more than this share of it is."""
 
@@ -61,84 +54,16 @@ class View:
         return metrics.scores(self.statistics.confusion[images])
 
 
-def overlaps(data: str) -> Mapping[tuple[str, str], Affine]:
-    """Look up which tiles of a data set show the same ground, and the maps between them.
-
-    Raises:
-        UnknownName: no overlap of this data set is known.
-    """
-    if data not in OVERLAPS:
-        raise unknown("data set with ground that was annotated twice", data, OVERLAPS)
-    return OVERLAPS[data]
-
-
-def measured(source: Source, overlaps: Mapping[tuple[str, str], Affine]) -> list[View]:
-    """Measure both views of every overlap, at the data's own resolution."""
-    views = []
-    for (first, second), rows in overlaps.items():
-        to_first = np.array([*rows, (0, 0, 1)])
-        views.append(_view(source, first, second, np.linalg.inv(to_first)))
-        views.append(_view(source, second, first, to_first))
-    return views
-
-
-def _view(source: Source, truth: str, other: str, there: np.ndarray) -> View:
-    """Count the images of `truth`; `there` takes its pixels (x, y, 1) to those of `other`."""
-    numbers, masks = _masks(source, truth)
-    mine, theirs = np.block(masks), np.block(_masks(source, other)[1])
-    down_right = there[1::-1, 1::-1], there[1::-1, 2]  # ndimage counts rows first
-    shown = ndimage.affine_transform(
-        theirs, *down_right, output_shape=mine.shape, order=0, mode="grid-constant", cval=IGNORE
-    )
-    found, classes = {}, len(source.classes)
-    tops = np.cumsum([0, *(row[0].shape[0] for row in masks)])
-    lefts = np.cumsum([0, *(mask.shape[1] for mask in masks[0])])
-    for place, number in enumerate(numbers):
-        row, column = divmod(place, SIDE)
-        at = np.s_[tops[row] : tops[row + 1], lefts[column] : lefts[column + 1]]
-        mask = np.where(shown[at] == IGNORE, np.uint8(IGNORE), mine[at])
-        if (known := mask != IGNORE).any():
-            found[source.ids[number]] = (
-                float(known.mean()),
-                metrics.confusion(shown[at], mask, classes),
-                boundaries.counts(shown[at], mask, classes),
-            )
-    shared, matrices, outlines = zip(*found.values(), strict=True)
-    statistics = Statistics(np.stack(matrices), np.stack(outlines))
-    return View(truth, other, source.classes, tuple(found), shared, statistics)
-
-
-def _masks(source: Source, tile: str) -> tuple[list[int], list[list[UInt8[np.ndarray, "h w"]]]]:
-    """The numbers of a tile's images, and their masks in rows as they lie on the ground."""
-    numbers = [i for i, place in enumerate(source.places) if place == tile]
-    masks = [source.decode(i)[1] for i in numbers]
-    return numbers, [masks[at : at + SIDE] for at in range(0, len(masks), SIDE)]
-
-
-def record(views: list[View], source: Source) -> Path:
-    """Store the views of a data set beside the published study's records."""
-    counts = ("confusion", "boundaries")
-    listed = [
-        {k: v for k, v in vars(view).items() if k != "statistics"}
-        | {k: getattr(view.statistics, k).tolist() for k in counts}
-        for view in views
-    ]
-    facts = {"data": source.name, "fingerprint": source.fingerprint, "views": listed}
-    with whole_file(_file(source.name)) as scratch:
-        scratch.write_text(json.dumps(facts) + "\n")
-    return _file(source.name)
-
-
 def recorded(data: str) -> list[View]:
     """Read the stored views of a data set.
 
     Raises:
         RecordError: there are none; says how to make them.
     """
-    if not (file := _file(data)).is_file():
+    if not (file := file_of(data)).is_file():
         raise RecordError(
             f"the agreement of annotations of '{data}' is not in '{file}'; make it: "
-            f"`fewlabels agreement --data {data}`"
+            "`python bench/agreement.py`"
         )
     return [_read(dict(view)) for view in json.loads(file.read_text())["views"]]
 
@@ -204,5 +129,6 @@ def compared(views: list[View], found: Mapping[str, Runs]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _file(data: str) -> Path:
+def file_of(data: str) -> Path:
+    """Where the views of a data set are stored, beside the published study's records."""
     return paths.published_root() / "agreement" / f"{data}.json"

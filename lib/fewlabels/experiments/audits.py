@@ -13,7 +13,6 @@ from jaxtyping import UInt8
 from tqdm.auto import tqdm
 
 from fewlabels import paths
-from fewlabels.files import whole_file
 from fewlabels.labels import expansion, sampling
 from fewlabels.results.statistics import interval
 from fewlabels.scoring import metrics
@@ -78,22 +77,15 @@ def audited(tiles: Iterable[Tile], classes: Sequence[str], *, seed: int = 0) -> 
     return pd.concat(rows, ignore_index=True)
 
 
-def record(table: pd.DataFrame, data: str) -> Path:
-    """Store an audit of all tiles beside the published study's records."""
-    with whole_file(_file(data)) as scratch:
-        table.to_csv(scratch, index=False, compression={"method": "gzip", "mtime": 0})
-    return _file(data)
-
-
 def recorded(data: str) -> pd.DataFrame:
     """Read the stored audit of a data set.
 
     Raises:
         RecordError: there is none; says how to make it.
     """
-    if not (file := _file(data)).is_file():
+    if not (file := file_of(data)).is_file():
         raise RecordError(
-            f"the audit of '{data}' is not in '{file}'; make it: `fewlabels audit --data {data}`"
+            f"the audit of '{data}' is not in '{file}'; make it: `python bench/audit.py {data}`"
         )
     return pd.read_csv(file, compression="gzip")
 
@@ -134,5 +126,6 @@ def added(table: pd.DataFrame) -> pd.DataFrame:
     return out.assign(net=correct - wrong, right=correct / (correct + wrong))
 
 
-def _file(data: str) -> Path:
+def file_of(data: str) -> Path:
+    """Where an audit of all tiles is stored, beside the published study's records."""
     return paths.published_root() / "audit" / f"{data}.csv.gz"

@@ -1,11 +1,11 @@
 """Consistency rules that no table of segmentation scores can break, for our tables and theirs.
 
-`theirs` finds what is wrong in the numbers that the five systems reported, `lint` and `ours` in our
-own tables and records. A finding in ours is an error unless a sentence explains it (`settled`).
+`theirs` finds what is wrong in the numbers that the five systems reported, `ours` in our own tables
+and records. A finding in ours is an error unless a sentence explains it (`settled`).
 """
 
 from fewlabels.results.consistency.rules import RULES, Finding, printed, theirs
-from fewlabels.results.consistency.tables import checked, explained, lint, ours, settled
+from fewlabels.results.consistency.tables import checked, explained, ours, settled
 
 __all__ = [
     "RULES",

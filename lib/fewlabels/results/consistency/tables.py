@@ -27,25 +27,13 @@ def explained() -> dict[str, str]:
     return yaml.safe_load((files("fewlabels.results.consistency") / "explained.yaml").read_text())
 
 
-def lint(table: pd.DataFrame, of: str = "table") -> list[Finding]:
-    """Find what does not add up in a table of `records.table`, by every rule its columns allow.
-
-    In each row: `iou_<class>` with `miou` and `f1_<class>`, `truth_<class>` with `miou` and
-    `accuracy`, `seen` with `pixels`. In each condition, over folds: `miou` with `val_dense_miou`.
-
-    Args:
-        of: what findings call the table, such as the name of a study.
-    """
-    return _found(of, _of_table(table))
-
-
 def ours(
     found: Mapping[str, Mapping[Unit, Record]], alike: pd.DataFrame = reproductions.NONE
 ) -> list[Finding]:
     """Find what does not add up in the runs of studies.
 
-    Besides `lint` of their tables, these are compared: stored scores with those of the confusion
-    matrix, label shares with masks, versions of the code, and equal configurations.
+    Besides the columns of their tables, these are compared: stored scores with those of the
+    confusion matrix, label shares with masks, versions of the code, and equal configurations.
 
     Args:
         alike: runs that another version of the code trained again, see `reproductions.read`.
@@ -100,6 +88,10 @@ def _table(study: str, runs: Mapping[Unit, Record]) -> pd.DataFrame:
 
 
 def _of_table(table: pd.DataFrame) -> list[Case]:
+    """Apply every rule that the columns of `records.table` allow: in each row `iou_<class>` with
+    `miou` and `f1_<class>`, `truth_<class>` with `miou` and `accuracy`, `seen` with `pixels`; in
+    each condition, over folds, `miou` with `val_dense_miou`.
+    """
     cases = [case for row in table.to_dict("records") for case in _of_row(row)]
     if {"cell", "fold", "val_dense_miou"} <= set(table.columns):
         cases += _against_validation(table)

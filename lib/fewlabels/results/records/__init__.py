@@ -13,7 +13,6 @@ from fewlabels.results.records.measures import (
     steps_to_share,
     table,
     validated,
-    watched_curve,
 )
 from fewlabels.results.records.record import ALIASES, Record
 from fewlabels.results.records.store import (
@@ -33,5 +32,5 @@ from fewlabels.results.records.store import (
 __all__ = [
     "ALIASES", "UNIT", "Record", "Unit", "add", "at_best_step", "beside", "declared", "exists",
     "facts", "files", "fitted", "put", "rarest", "read", "read_all", "regroup_by_test_tiles",
-    "rewrite", "steps_to_share", "table", "validated", "watched_curve", "write",
+    "rewrite", "steps_to_share", "table", "validated", "write",
 ]  # fmt: skip

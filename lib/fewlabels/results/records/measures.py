@@ -34,7 +34,8 @@ def table(named: Mapping[Unit, Record]) -> pd.DataFrame:
     """
     rows = []
     for (cell, fold, pair), record in named.items():
-        score, outline, watched = record.scores, record.boundary, watched_curve(record)
+        score, outline = record.scores, record.boundary
+        watched = record.history.dropna(subset="miou")
         labels, seconds = record.facts["labels"], record.history["seconds"]
         row = {
             "cell": cell,
@@ -108,11 +109,6 @@ def validated(record: Record) -> dict[str, float]:
     at = rows.index[-1] if kept["rule"] == "last" else kept["step"]
     of_kept = rows.loc[at, ["val_sparse_miou", "val_dense_miou"]].astype(float)
     return {**of_kept, "lowest_loss_elsewhere": float(apart)}
-
-
-def watched_curve(record: Record) -> pd.DataFrame:
-    """Select the steps at which the test tiles were scored: `step`, `miou`, `accuracy`."""
-    return record.history.dropna(subset="miou")[["step", "miou", "accuracy"]]
 
 
 def steps_to_share(watched: pd.DataFrame, share: float) -> int:
