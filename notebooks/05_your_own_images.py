@@ -60,7 +60,7 @@ from IPython import get_ipython
 from IPython.display import Markdown, display
 
 from fewlabels import paths
-from fewlabels.experiments import recommendations
+from fewlabels.experiments import recommendations, sweep
 from fewlabels.mapping import examples, fit, score_summary, survey
 from fewlabels.mapping.predict import predict
 from fewlabels.mapping.widget import static_view
@@ -170,7 +170,8 @@ Markdown(
 
 # %%
 #| echo: false
-Markdown(recommendations.clicks_said(paths.published("clicks")))
+clicked = sweep.table("clicks", sweep.recorded("clicks", "published", "dubai"))
+Markdown(recommendations.findings({"clicks": clicked})[0])
 
 # %%
 #| label: fig-own-next

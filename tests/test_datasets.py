@@ -10,9 +10,9 @@ from conftest import paint
 from PIL import Image
 
 from fewlabels import cli, paths
-from fewlabels.data import cache, outliers, registry
+from fewlabels.data import cache, dataset, registry
 from fewlabels.data.registry import Declaration
-from fewlabels.data.sources import deepglobe, dubai, folder, landcoverai, potsdam
+from fewlabels.data.sources import dubai, folder, sheets
 from fewlabels.experiments import prepare
 from fewlabels.studies import Run
 from fewlabels.types import IGNORE, DataError, UnknownName
@@ -284,12 +284,10 @@ def test_declarations_hold_what_the_page_on_data_says():
 
 def test_what_a_data_set_holds_is_on_its_card():
     page = (paths.project_root() / "data" / "README.md").read_text()
-    for home in (landcoverai, deepglobe, potsdam):
-        assert f"{home.CHIP} x {home.CHIP}" in page
-        for name in home.CLASSES:
-            assert name in page
-    for pair in landcoverai.groups(landcoverai.SHEETS):
-        assert len(pair) == 1 or pair[0] in page
+    for declared in (sheets.LANDCOVERAI, sheets.DEEPGLOBE, sheets.POTSDAM):
+        assert f"{declared.side} x {declared.side}" in page
+        assert all(name in page for name in declared.classes)
+        assert all(together[0] in page for together in declared.together)
 
 
 @pytest.mark.parametrize("name", ["landcoverai", "deepglobe", "potsdam"])
@@ -327,10 +325,10 @@ def test_cleaned_leaves_outliers_out_of_training_alone(tmp_path: Path, monkeypat
 
     def found(tiles):
         assert len(tiles) == 32  # of all that train, whatever is held out
-        rules = {rule: [t.id == first for t in tiles] for rule in outliers.RULES}
+        rules = {rule: [t.id == first for t in tiles] for rule in dataset.RULES}
         return pd.DataFrame(rules)
 
-    monkeypatch.setattr(outliers, "outliers", found)
+    monkeypatch.setattr(dataset, "outliers", found)
     for split in ("train", "fit", "val", "test"):
         whole, cleaned = (
             registry.load(full, split=split, grid=64, cache_root=tmp_path)

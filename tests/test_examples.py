@@ -11,7 +11,6 @@ from rasters import halves, labels, pixels, scene
 
 from fewlabels import paths
 from fewlabels.data import synthetic
-from fewlabels.data.synthetic import scenery
 from fewlabels.mapping import examples, score_summary, survey, tiles
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.recipe import Recipe
@@ -36,7 +35,7 @@ def test_synthetic_labels_are_right_but_for_what_is_wrong_on_purpose(tmp_path):
         burnt = burn(slice(0, 256), slice(0, 256))
     for value, name in enumerate(seen.given.classes):
         truth = mask[burnt.labels == value]
-        wrong += int((truth != scenery.CLASSES.index(name)).sum())
+        wrong += int((truth != synthetic.CLASSES.index(name)).sum())
     of_soil_on_grass = found["pixels"]["soil"]
     assert 0 < wrong < of_soil_on_grass / 4
     assert seen.scene.names == ("red", "green", "blue", "near infrared")

@@ -15,8 +15,7 @@ from PIL import Image
 
 from fewlabels import devices
 from fewlabels.report import make
-from fewlabels.report.build import ReportError, build
-from fewlabels.report.check import complaints
+from fewlabels.report.build import ReportError, build, complaints
 from fewlabels.report.convert import convert, png_inches
 from fewlabels.types import NotebookError
 

@@ -9,11 +9,11 @@ from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 
-from fewlabels import paths
+from fewlabels import paths, studies
 from fewlabels.cli.arguments import parser
 from fewlabels.files import naming_a_full_disk
 from fewlabels.studies import STUDIES
-from fewlabels.types import FewLabelsError, RecordError
+from fewlabels.types import FewLabelsError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,8 +63,7 @@ def _run(wanted: argparse.Namespace) -> None:
 def _sweep(wanted: argparse.Namespace) -> None:
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    from fewlabels.experiments import plan, sweep
-    from fewlabels.experiments.remote import distribute, workers
+    from fewlabels.experiments import distribute, plan, sweep, workers
 
     logging.getLogger("distributed").setLevel(logging.WARNING)
     made, where = sweep.planned(**_asked(wanted)), wanted.scheduler
@@ -115,54 +114,16 @@ def _print_scores(found: Mapping[tuple[str, int, int], object]) -> None:
     print(records.table(found)[columns].round(3).to_string(index=False))
 
 
-def _audit(wanted: argparse.Namespace) -> None:
-    from fewlabels.data import registry
-    from fewlabels.experiments import audits
-
-    tiles = registry.load(wanted.data, wanted.root, split="all", grid=wanted.grid)
-    table = audits.audited(tiles, tiles.classes)
-    print(audits.shares(table, by=()).round(4).to_string())
-    print(audits.record(table, wanted.data))
-
-
-def _agreement(wanted: argparse.Namespace) -> None:
-    from fewlabels.data import registry
-    from fewlabels.experiments import agreement
-
-    overlaps = agreement.overlaps(wanted.data)
-    source = registry.SOURCES[wanted.data].find(wanted.root or paths.data_root())
-    views = agreement.measured(source, overlaps)
-    print(agreement.table(views).round(4).to_string(index=False))
-    print(agreement.record(views, source))
-
-
-def _clicks(wanted: argparse.Namespace) -> None:
-    from fewlabels.experiments import annotate, recommendations
-
-    runs, folder = annotate.declared(wanted.profile, wanted.data), wanted.runs
-    folder = folder or annotate.folder_of(wanted.profile)
-    there = annotate.recorded(runs, folder)
-    print(f"clicks on {wanted.data}, profile {wanted.profile}: {len(runs)} runs, {len(there)} "
-          f"recorded, {len(runs) - len(there)} to train")  # fmt: skip
-    if not wanted.dry_run:
-        there = annotate.execute(runs, folder, root=wanted.root, device=wanted.device)
-    if {arm for arm, *_ in there} == set(annotate.ARMS):
-        print(recommendations.clicks(there).to_string(index=False))
-
-
 def _lint(wanted: argparse.Namespace) -> None:
-    from fewlabels.results import consistency, records, reproductions
+    from fewlabels.experiments import sweep
+    from fewlabels.results import consistency, reproductions
 
-    if wanted.results is None:
+    if not wanted.results:
         print("\n".join(finding.line() for finding in consistency.reported()))
         return
-    if not next(wanted.results.glob("*.parquet"), None):
-        raise RecordError(f"'{wanted.results}' holds no records: FOLDER/STUDY.parquet")
-    found = {}
-    for letter, study in STUDIES.items():
-        file = wanted.results / f"{letter}.parquet"
-        found |= consistency.grouped(letter, study, records.read_all(file))
-    wrong = consistency.ours(found, reproductions.read(wanted.results))
+    named = studies.declared("published", "dubai")
+    found = {name: sweep.recorded(name, "published", "dubai") for name in named}
+    wrong = consistency.ours(found, reproductions.read(paths.published_root()))
     explained = consistency.settled(wrong, consistency.explained())["explained"]
     for finding, why in zip(wrong, explained, strict=True):
         print(f"{finding.line()} (explained: {why})")
@@ -213,9 +174,6 @@ COMMANDS = MappingProxyType(
         "run": _run,
         "sweep": _sweep,
         "verify": _verify,
-        "audit": _audit,
-        "agreement": _agreement,
-        "clicks": _clicks,
         "lint": _lint,
         "report": _report,
         "train": _train,

@@ -1,13 +1,10 @@
-"""The command line: `fewlabels data | run | sweep | verify | audit | agreement | clicks | lint |
-report | train | predict`, each with `--help`.
-"""
+"""What can be asked on the command line, each command with `--help`."""
 
 import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from fewlabels import paths
 from fewlabels.studies import PROFILES, STUDIES
 
 
@@ -17,8 +14,7 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(
         dest="command",
         required=True,
-        metavar="data | run | sweep | verify | audit | agreement | clicks | lint | report | "
-        "train | predict",
+        metavar="data | run | sweep | verify | lint | report | train | predict",
     )
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
@@ -40,27 +36,12 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument("key", help="name of the record, twelve hex digits")
     verify.add_argument("--keep", action="store_true", help="note it in verified.csv beside them")
 
-    audit = commands.add_parser(
-        "audit", help="hold label expansions of all tiles against the masks"
-    )
-    audit.add_argument(
-        "--grid", type=_at_least(1), default=350, help="longest side in pixels (350)"
-    )
-
-    agreement = commands.add_parser("agreement", help="hold two annotations of one ground together")
-    agreement.add_argument("--data", default="dubai", help="data set (dubai)")
-
-    clicks = commands.add_parser(
-        "clicks", help="do clicks where a network is undecided beat random ones? (simulated)"
-    )
-
     lint = commands.add_parser(
         "lint", help="numbers that do not add up: those that the five systems printed, or our own"
     )
-    lint.add_argument(
-        "--results", type=Path, nargs="?", const=paths.published_root(), metavar="FOLDER",
-        help="our records instead (report/results); a finding that nobody explained is an error",
-    )  # fmt: skip
+    lint.add_argument("--results", action="store_true",
+                      help="our published records instead; a finding that nobody explained is an "
+                      "error")  # fmt: skip
 
     report = commands.add_parser("report", help="execute the notebooks and build the report")
 
@@ -81,18 +62,17 @@ def parser() -> argparse.ArgumentParser:
 
     for command in (run, sweep):
         command.add_argument("study", choices=sorted(STUDIES))
-    for command in (run, sweep, clicks):
         command.add_argument(
             "--runs", type=Path, help="folder of the records (RUNS_ROOT, or runs/)"
         )
         command.add_argument("--dry-run", action="store_true", help="print the plan and stop")
-    for command in (run, sweep, audit, clicks, report):
+    for command in (run, sweep, report):
         command.add_argument("--data", default="synthetic", help="data set (synthetic)")
-    for command in (run, sweep, clicks, report):
+    for command in (run, sweep, report):
         command.add_argument("--profile", default="quick", choices=PROFILES)
-    for command in (run, sweep, verify, clicks, report, train, predict):
+    for command in (run, sweep, verify, report, train, predict):
         command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
-    for command in (data, run, sweep, verify, audit, agreement, clicks):
+    for command in (data, run, sweep, verify):
         command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
     return whole
 

@@ -1,15 +1,11 @@
 """Download a public data set without an account: whole and checked, or not at all.
 
-`pooch` checks the archive against its hash. Kaggle is asked with the request layer of its own
-client, `kagglesdk`; the layer above it is not imported, because without a token `import kaggle`
-prints its login help, makes a folder in the home directory and closes standard input (kaggle
-2.2.4). Neither continues a broken transfer without that layer, so `_transfer` does.
+`pooch` brings the archive and checks it against its hash. Kaggle is asked where it is with the
+request layer of its own client, `kagglesdk`; the layer above it is not imported, because without a
+token `import kaggle` prints its login help, makes a folder in the home directory and closes
+standard input (kaggle 2.2.4).
 """
 
-import glob
-import hashlib
-import os
-import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -24,7 +20,7 @@ import requests
 from filelock import FileLock
 from tqdm import tqdm
 
-from fewlabels.files import full, made_folder, naming_a_full_disk, whole_folder
+from fewlabels.files import made_folder, naming_a_full_disk, whole_folder
 from fewlabels.types import DataError
 
 TIMEOUT = 30
@@ -69,8 +65,8 @@ def fetch(download: Download, target: Path) -> Path:
     """Download a data set into the folder `target` unless it is there; returns `target`.
 
     Files that are there are checked by size, downloaded ones by size and MD5. `target` appears
-    by one rename. A later call continues a broken transfer. Of several processes that want the
-    same data set, one downloads it and the others wait.
+    by one rename. Of several processes that want the same data set, one downloads it and the others
+    wait.
 
     Raises:
         DataError: `target` lacks files; no connection; the server refuses; the archive is broken
@@ -124,9 +120,10 @@ def _install(download: Download, target: Path) -> None:
     store = pooch.create(target.parent, "", registry={archive.name: known},
                          urls={archive.name: download.origin})  # fmt: skip
 
-    def bring(_: str, output: str, __: pooch.Pooch) -> None:
+    def bring(_: str, output: str, store: pooch.Pooch) -> None:
         with _explained(download), naming_a_full_disk(target):
-            _transfer(_asked(download), archive, Path(output))
+            http = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)
+            http(download.address or _located(download.kaggle), output, store)
 
     try:
         store.fetch(archive.name, downloader=bring)
@@ -154,17 +151,12 @@ def _explained(download: Download) -> Iterator[None]:
     except requests.RequestException as error:
         where = download.address or "Kaggle"
         raise DataError(
-            f"no connection to {where} ({type(error).__name__}); call again when there is one: "
-            "a broken transfer continues"
+            f"no connection to {where} ({type(error).__name__}); call again when there is one"
         ) from error
 
 
-def _asked(download: Download) -> requests.Response:
-    """The answer to the request for the archive: its headers, the body unread."""
-    if download.address:
-        with requests.get(download.address, stream=True, timeout=TIMEOUT) as response:
-            response.raise_for_status()
-        return response
+def _located(dataset: str) -> str:
+    """The address of an archive that Kaggle stores."""
     from kagglesdk import KaggleClient
     from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest
     from kagglesdk.kaggle_env import get_endpoint, get_env
@@ -172,55 +164,11 @@ def _asked(download: Download) -> requests.Response:
     # The client waits without a limit; this notices a silent network in seconds.
     requests.head(get_endpoint(get_env()), timeout=TIMEOUT)
     request = ApiDownloadDatasetRequest()
-    request.owner_slug, request.dataset_slug = download.kaggle.split("/")
+    request.owner_slug, request.dataset_slug = dataset.split("/")
     with KaggleClient() as client:
         response = client.datasets.dataset_api_client.download_dataset(request)
         response.close()
-    return response
-
-
-def _transfer(answer: requests.Response, archive: Path, output: Path) -> None:
-    """Bring the file that was asked for to `output`, over as many connections as it takes.
-
-    What a broken transfer leaves lies beside `archive`; its name tells which bytes it is part of.
-
-    Raises:
-        requests.RequestException: a connection brought nothing new.
-        DiskFullError: the disk has no space for the rest of the file.
-    """
-    etag, total = answer.headers.get("ETag"), int(answer.headers.get("Content-Length", 0))
-    key = hashlib.sha256(f"{etag} {total}".encode()).hexdigest()[:16]
-    partial = archive.with_name(f"{archive.name}.{key}.partial")
-    for other in archive.parent.glob(f"{glob.escape(archive.name)}.*.partial"):
-        if other != partial or not etag or not total:
-            other.unlink()
-    if total - _size(partial) > shutil.disk_usage(archive.parent).free:
-        raise full(archive)
-    while (have := _size(partial)) < (total or 1):
-        try:
-            _append(answer, partial, total)
-        except requests.RequestException:
-            if _size(partial) <= have:
-                raise
-    os.replace(partial, output)
-
-
-def _append(answer: requests.Response, partial: Path, total: int) -> None:
-    """Repeat the request that was answered, for the bytes still missing."""
-    asked, have = answer.request, _size(partial)
-    headers = {**asked.headers, "Accept-Encoding": "identity"}
-    if have:
-        headers |= {"Range": f"bytes={have}-", "If-Range": answer.headers.get("ETag")}
-    with requests.request(
-        asked.method, asked.url, data=asked.body, headers=headers, stream=True, timeout=TIMEOUT
-    ) as response:
-        response.raise_for_status()
-        if response.status_code != requests.codes.partial_content:
-            have = 0  # not the rest, but all of it
-        bar = tqdm(desc="download", total=total or None, initial=have, unit="B", unit_scale=True)
-        with bar, partial.open("ab" if have else "wb") as file:
-            for chunk in response.iter_content(1 << 16):
-                bar.update(file.write(chunk))
+    return response.url
 
 
 def _extract(archive: Path, folder: Path, members: tuple[str, ...]) -> None:
@@ -240,7 +188,3 @@ def _is_wanted(path: str, members: tuple[str, ...]) -> bool:
     """Whether the end of a path, as many names long as a pattern, fits that pattern."""
     names = PurePosixPath(path).parts
     return any(fnmatch("/".join(names[-p.count("/") - 1 :]), p) for p in members)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0

@@ -19,7 +19,6 @@ from scipy.ndimage import distance_transform_edt
 
 from fewlabels.data import synthetic
 from fewlabels.data.registry import SOURCES
-from fewlabels.data.synthetic import scenery
 from fewlabels.mapping.recipe import Recipe
 from fewlabels.types import DataError
 
@@ -92,7 +91,7 @@ def made(folder: Path, *, size: int = 256, seed: int = 0) -> Example:
     """
     image, mask = synthetic.scene(seed, 0, size)
     grid, crs = from_origin(330_000, 2_780_000, 0.5, 0.5), "EPSG:32640"
-    share = np.array([INFRARED.get(name, 0.2) for name in scenery.CLASSES])[mask]
+    share = np.array([INFRARED.get(name, 0.2) for name in synthetic.CLASSES])[mask]
     noise = np.random.default_rng(seed).normal(0, 0.06, mask.shape)
     infrared = share * (0.5 + image.mean(axis=2) / 255) + noise
     values = np.stack([*(image.transpose(2, 0, 1) / 255), infrared])
@@ -101,7 +100,7 @@ def made(folder: Path, *, size: int = 256, seed: int = 0) -> Example:
     file = _write(folder / "synthetic.tif", reflectance, grid, crs, names)
     rng = np.random.default_rng(seed)
     shapes, classes = [], []
-    for value, name in enumerate(scenery.CLASSES):
+    for value, name in enumerate(synthetic.CLASSES):
         deep = distance_transform_edt(np.pad(mask == value, 1))[1:-1, 1:-1]
         inside = rng.permutation(np.argwhere(deep > RADIUS + 1))[: 1 if name == "pool" else MANY]
         shapes += [shapely.Point(x + 0.5, y + 0.5).buffer(RADIUS) for y, x in inside]

@@ -30,11 +30,13 @@ def source(root: Path) -> Source:
     """
     classes, void = _classes(root / "classes.json")
     images = sorted(p for p in (root / "images").glob("**/*") if p.suffix.lower() in SUFFIXES)
-    masks = [_mask_of(image, root) for image in images]
-    if twice := [p for p, before in zip(images[1:], images, strict=False)
-                 if p.with_suffix("") == before.with_suffix("")]:  # fmt: skip
-        raise DataError(f"folder: two images for one mask: '{twice[0]}' and another; keep one")
     ids = tuple(p.relative_to(root / "images").with_suffix("").as_posix() for p in images)
+    masks = [root / "masks" / f"{id_}.png" for id_ in ids]
+    for image, mask, before in zip(images, masks, [None, *masks], strict=False):
+        if not mask.is_file():
+            raise DataError(f"folder: image '{image}' has no mask; expected '{mask}'")
+        if mask == before:
+            raise DataError(f"folder: two images for one mask: '{image}' and another; keep one")
     sites = tuple(i.rsplit("/", 1)[0] for i in ids)
     known = sorted(set(sites))
     if len(known) < 2:
@@ -54,36 +56,26 @@ def source(root: Path) -> Source:
     )
 
 
-def _classes(file: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _classes(file: Path) -> tuple[tuple[str, ...], list[int]]:
     try:
         text = json.loads(file.read_text())
-        classes, void = _list_of(str, text["classes"]), _list_of(int, text.get("void", [IGNORE]))
+        classes, void = text["classes"], text.get("void", [IGNORE])
+        for found, kind in ((classes, str), (void, int)):
+            if not isinstance(found, list) or any(type(one) is not kind for one in found):
+                raise TypeError(f"{found!r} is no list of {kind.__name__}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"folder: '{file}' cannot be read ({error!r}); it must hold "
             '{"classes": ["first", "second"], "void": [255]}'
         ) from error
-    if len(classes) < 2 or len(set(classes)) != len(classes):
+    if len(set(classes) - {""}) != len(classes) or len(classes) < 2:
         raise DataError(
             f"folder: '{file}' must name at least two different classes, found {classes}"
         )
-    return classes, void
+    return tuple(classes), void
 
 
-def _list_of(kind: type, found: object) -> tuple:
-    if not isinstance(found, list) or not all(type(one) is kind and one != "" for one in found):
-        raise TypeError(f"{found!r} is no list of {kind.__name__}")
-    return tuple(found)
-
-
-def _mask_of(image: Path, root: Path) -> Path:
-    mask = (root / "masks" / image.relative_to(root / "images")).with_suffix(".png")
-    if not mask.is_file():
-        raise DataError(f"folder: image '{image}' has no mask; expected '{mask}'")
-    return mask
-
-
-def _mask(file: Path, void: tuple[int, ...]) -> UInt8[np.ndarray, "h w"]:
+def _mask(file: Path, void: list[int]) -> UInt8[np.ndarray, "h w"]:
     mask = np.array(opened("folder", file, "classes"), dtype=np.uint8)
     mask[np.isin(mask, void)] = IGNORE
     return mask

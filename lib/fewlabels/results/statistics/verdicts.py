@@ -1,4 +1,7 @@
-"""Decide the claims of a study from its units, and tabulate the verdicts for readers."""
+"""Decide the claims of a study from its units, and tabulate the verdicts for readers.
+
+A unit is one (fold, replicate).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,15 +10,15 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from fewlabels.results.statistics.contrasts import closest, contrasts, paired
-from fewlabels.results.statistics.intervals import Interval, block_bootstrap, interval, quotient
-from fewlabels.results.statistics.significance import (  # fmt: skip
+from fewlabels.results.statistics.intervals import (
     UNITS,
+    Interval,
     binomial,
-    cliffs_delta,
-    d_z,
+    block_means,
     equivalence,
+    interval,
     proportion,
+    quotient,
     sign_flip,
     smallest_effect,
     smallest_p,
@@ -37,19 +40,14 @@ class Evidence:
 
     Attributes:
         effect: the interval that decides, over blocks.
-        bootstrap: the interval of the block bootstrap, reported only.
         p: of the test of the claim's measure.
         p_none: of the test that the effect lies within the margin; NaN where it has none.
-        d_z, delta: effect sizes; Cliff's delta compares the sides of `paired`.
         detectable: `smallest_effect` at this spread, these blocks and units.
     """
 
     effect: Interval
-    bootstrap: Interval
     p: float
     p_none: float
-    d_z: float
-    delta: float
     detectable: float
 
 
@@ -63,20 +61,12 @@ def evidence(table: pd.DataFrame, claim: Claim) -> Evidence:
     units = paired(table, claim)
     if units.empty:
         nothing = Interval(np.nan, np.nan, np.nan, 0, 0)
-        return Evidence(nothing, nothing, *[np.nan] * 5)
+        return Evidence(nothing, np.nan, np.nan, np.nan)
     values, blocks = units["value"].to_numpy(), units["fold"].to_numpy()
     bounded = claim.measure == "equivalence" or _of_miou(claim)
     p_none = equivalence(values, blocks, claim.margin) if bounded else np.nan
     effect, p = _tested(table, claim, p_none)
-    return Evidence(
-        effect=effect,
-        bootstrap=block_bootstrap(values, blocks),
-        p=p,
-        p_none=p_none,
-        d_z=d_z(values),
-        delta=cliffs_delta(units["plus"].to_numpy(), units["minus"].to_numpy()),
-        detectable=_detectable(table, claim, units["fold"].nunique(), len(units)),
-    )
+    return Evidence(effect, p, p_none, _detectable(table, claim))
 
 
 def _tested(table: pd.DataFrame, claim: Claim, p_none: float) -> tuple[Interval, float]:
@@ -130,49 +120,22 @@ def verdict(claim: Claim, effect: Interval, p_holm: float, p_none: float = np.na
     return "does not hold" if fails else "cannot tell"
 
 
-def declared(
-    claims: Mapping[str, Claim], folds: int, replicates: int, pilot: pd.DataFrame | None = None
-) -> pd.DataFrame:
-    """Tabulate what is fixed before the runs: `claim`, `rule`, `units`, the `smallest p` that the
-    units can give after Holm, and the effect that is `detectable` at the pilot's spread.
-
-    Equivalence is tested by t, which has no smallest p: NaN. Detectable is the true effect, in the
-    unit of the value, that 80 % of such studies detect; NaN without a pilot of two sites.
+def declared(claims: Mapping[str, Claim], folds: int, pairs: int) -> pd.DataFrame:
+    """Tabulate what is fixed before the runs: `claim`, `rule`, `units`, and the `smallest p` that
+    the units can give after Holm (NaN for equivalence, whose t test has none).
     """
-    units, rows = folds * replicates, []
+    units, rows = folds * pairs, []
     for name, claim in claims.items():
         least = np.nan if claim.measure == "equivalence" else smallest_p(units) * len(claims)
-        seen = np.nan if pilot is None else _detectable(pilot, claim, folds, units)
         rows.append(
-            {"claim": name, "rule": claim.rule, "units": units}
-            | {"smallest p": min(least, 1), "detectable": seen}
+            {"claim": name, "rule": claim.rule, "units": units, "smallest p": min(least, 1)}
         )
     return pd.DataFrame(rows)
 
 
-def promise(
-    claims: Mapping[str, Claim], folds: int, replicates: int, pilot: pd.DataFrame | None = None
-) -> str:
-    """Say in one line what so many units can show, before anything is run.
-
-    Args:
-        pilot: runs that are recorded already, whose spread decides which effects are detectable.
-    """
-    table = declared(claims, folds, replicates, pilot).set_index("claim")
-    p = table["smallest p"].min()
-    units = f"{folds} fold(s) x {replicates} replicate(s) = {folds * replicates} units"
-    line = f"{units}, of {UNITS} for a verdict"
-    line += "" if np.isnan(p) else f"; smallest p after Holm {p:.2g}"
-    seen = table["detectable"].dropna()
-    if seen.empty:
-        return line
-    amounts = ", ".join(f"{name} {_amount(claims[name], v)}" for name, v in seen.items())
-    return f"{line}; effects seen 4 times in 5, at the spread of the runs there are: {amounts}"
-
-
 def claims_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
-    """Tabulate `verdicts` for readers: claim (with the closest of several contrasts), reported,
-    ours (effect with interval), p, n and verdict.
+    """Tabulate `verdicts` for readers: claim (with the closest of several contrasts), theirs, ours
+    (effect with interval), the smallest detectable effect, p, n and verdict.
     """
     judged = verdicts(table, claims)
     rows = []
@@ -180,49 +143,27 @@ def claims_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFra
         against = closest(table, claim)
         near = f" (Closest: {against}.)" if against else ""
         rows.append(
-            {"claim": f"{name}: {claim.text}{near}", "reported": claim.reported}
-            | {"ours": _in_words(claim, mine.effect), "p (Holm)": _p(mine.p_holm, mine.units, 2)}
-            | {"n": mine.units, "verdict": mine.verdict}
+            {"claim": f"{name}: {claim.text}{near}", "theirs": claim.reported}
+            | {"ours": _in_words(claim, mine.effect), "detectable": _amount(claim, mine.detectable)}
+            | {"p (Holm)": _p(mine.p_holm, mine.units), "n": mine.units, "verdict": mine.verdict}
         )
     return pd.DataFrame(rows)
 
 
-def evidence_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
-    """Tabulate `verdicts` for readers who check them: effect with its interval, that of the
-    bootstrap, effect sizes, the smallest detectable effect, p, n and verdict.
-    """
-    rows = [
-        {
-            "claim": mine.claim,
-            "effect [95 %]": _in_words(claims[mine.claim], mine.effect),
-            "bootstrap": _in_words(claims[mine.claim], mine.bootstrap).split(" ", 1)[-1],
-            "d_z": _plain(mine.d_z),
-            "Cliff's delta": _plain(mine.delta),
-            "detectable": _amount(claims[mine.claim], mine.detectable),
-            "p (Holm)": _p(mine.p_holm, mine.units, 3),
-            "n": mine.units,
-            "verdict": mine.verdict,
-        }
-        for mine in verdicts(table, claims).itertuples()
-    ]
-    return pd.DataFrame(rows)
-
-
-def _detectable(table: pd.DataFrame, claim: Claim, folds: int, n: int) -> float:
-    """Compute the smallest effect that `n` units in `folds` folds can detect, with the interval
-    that decides, at the spread of the claim's units in `table`.
+def _detectable(table: pd.DataFrame, claim: Claim) -> float:
+    """Compute the smallest effect that a claim's units can detect with the interval that decides.
 
     With one fold the units replace folds, as in `interval`. NaN where no difference is claimed or
     the spread is unknown.
     """
-    tables = contrasts(table, claim)
-    units = min(tables, key=lambda these: these["value"].mean())
+    units, every = paired(table, claim), contrasts(table, claim)
     values, blocks = units["value"].to_numpy(), units["fold"].to_numpy()
-    if folds == 1:
-        folds, blocks = n, np.arange(len(values))
-    if claim.measure == "equivalence" or len(set(blocks)) < 2:
+    if len(set(blocks)) == 1:
+        blocks = np.arange(len(values))
+    if claim.measure == "equivalence" or len(values) < 2:
         return np.nan
-    return smallest_effect(spread(values, blocks), folds, n, alpha=ALPHA / len(tables))
+    sites = len(set(blocks))
+    return smallest_effect(spread(values, blocks), sites, len(values), alpha=ALPHA / len(every))
 
 
 def _of_miou(claim: Claim) -> bool:
@@ -250,17 +191,85 @@ def _in_words(claim: Claim, effect: Interval) -> str:
     return _moved(effect, at).text(scale, digits) + unit
 
 
-def _plain(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.2f}"
-
-
-def _p(value: float, units: int, digits: int) -> str:
+def _p(value: float, units: int) -> str:
     if not units:
         return "-"
-    least = 10**-digits
-    return f"< {least:g}" if value < least else f"{value:.{digits}f}"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _amount(claim: Claim, value: float) -> str:
     scale, digits, unit = _shown(claim)
     return f"{scale * value:.{digits}f}{unit}" if np.isfinite(value) else "-"
+
+
+def paired(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
+    """Compute a claim's value for each unit: columns `fold`, `replicate`, `plus`, `minus`, `value`.
+
+    `plus` and `minus` are the two sides that the claim says differ: means of `claim.metric` over
+    conditions, gains, or a threshold. `value` is their difference. For `share` and `ratio`, `minus`
+    is the threshold times the column `of`, and `value` is divided by the mean of `of`, so that its
+    mean is the quotient of the means minus the threshold. For `largest` and `each`, the contrast
+    with the smallest mean. Units without a value are left out; without any run of a condition, or
+    any record with the metric, that is all of them.
+    """
+    return min(contrasts(table, claim), key=lambda units: units["value"].mean())
+
+
+def closest(table: pd.DataFrame, claim: Claim) -> str:
+    """Name what a claim is compared with in its smallest contrast: a rival's gain or a condition.
+
+    Empty where there is one contrast, or no unit.
+    """
+    means = [units["value"].mean() for units in contrasts(table, claim)]
+    if len(means) < 2 or pd.isna(means).any():
+        return ""
+    against = [
+        f"the gain of {condition} over {of}" for condition, of in claim.rivals
+    ] or claim.minus
+    return against[means.index(min(means))]
+
+
+def contrasts(table: pd.DataFrame, claim: Claim) -> list[pd.DataFrame]:
+    """Compute tables as `paired` does: for `largest` one a rival, for `each` one a pair of
+    conditions, else one.
+    """
+    wide = _wide(table, claim)
+    plus, minus = (wide[list(c)].mean(axis=1, skipna=False) for c in (claim.plus, claim.minus))
+    match claim.measure:
+        case "share" | "ratio":
+            units = _units(plus, claim.threshold * minus, minus)
+            if len(units):
+                units["value"] /= block_means(
+                    units["of"].to_numpy(), units["fold"].to_numpy()
+                ).mean()
+            return [units]
+        case "no_gain":
+            return [_units(plus, minus + claim.margin)]
+        case "property":
+            return [_units(plus, plus * 0 + claim.threshold)]
+        case "interaction":
+            return [_units(*(_gain(wide, *conditions) for conditions in (claim.plus, claim.minus)))]
+        case "each":
+            sides = zip(claim.plus, claim.minus, strict=True)
+            return [_units(wide[one], wide[other]) for one, other in sides]
+        case "largest":
+            return [_units(plus - minus, _gain(wide, *rival)) for rival in claim.rivals]
+        case _:
+            return [_units(plus, minus)]
+
+
+def _wide(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
+    """Arrange the claim's metric, a row for each unit, a column for each condition."""
+    held = table.reindex(columns=["condition", "fold", "replicate", claim.metric])
+    wide = held.pivot(index=["fold", "replicate"], columns="condition", values=claim.metric)
+    return wide.reindex(columns=list(claim.conditions)).astype(float)
+
+
+def _gain(wide: pd.DataFrame, condition: str, without: str) -> pd.Series:
+    return wide[condition] - wide[without]
+
+
+def _units(plus: pd.Series, minus: pd.Series, of: pd.Series | None = None) -> pd.DataFrame:
+    columns = {"plus": plus, "minus": minus, "value": plus - minus}
+    columns |= {} if of is None else {"of": of}
+    return pd.DataFrame(columns).dropna().reset_index()

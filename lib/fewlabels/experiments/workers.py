@@ -1,16 +1,30 @@
-"""Where the workers of a sweep are: started on this machine, or those of a scheduler elsewhere."""
+"""Where the workers of a sweep are (started here, or those of a scheduler), and what one does.
+
+Worker and sweep share no disk. A worker reads images, labels and weights from its own folders,
+trains a run and sends its files back. The record's key, which follows from declaration, data and
+code, shows that it trained what it was asked for.
+"""
 
 import logging
 import os
+import platform
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
-from fewlabels import devices, environment
-from fewlabels.types import FewLabelsError
+from fewlabels import devices, environment, paths
+from fewlabels.data import registry
+from fewlabels.devices import DeviceError
+from fewlabels.experiments import run, versioning
+from fewlabels.results import records
+from fewlabels.results.records import Record
+from fewlabels.studies import Run
+from fewlabels.types import DataError, DiskFullError, FewLabelsError, PlaceError, WeightsError
 
 log = logging.getLogger(__name__)
 
@@ -139,3 +153,70 @@ def _environment(here: Local, number: int) -> dict[str, str]:
     gpus = [gpu for gpu in seen.split(",") if gpu]
     gpu = {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}
     return threads | gpu | {"TQDM_DISABLE": "1"}
+
+
+Files = Mapping[str, bytes]
+"""File name -> content, of the folder of a record."""
+
+
+class WorkerError(FewLabelsError):
+    """A worker that would make another record than the one it was asked for."""
+
+
+LACKS = (WorkerError, DataError, WeightsError, DeviceError, DiskFullError, PlaceError)
+"""Errors that one worker raises and another one may not."""
+
+
+def fulfilled(
+    this: Run, key: str, code: str, root: Path | None, device: str, keep_model: bool
+) -> Files:
+    """Train a run in this dask worker and return its files; nothing stays on the worker's disk.
+
+    Args:
+        key: of the record that is wanted.
+        code: version of the code that asks.
+        root: folder of the data on the worker; None is the worker's own DATA_ROOT.
+
+    Raises:
+        WorkerError: this machine would make another record; names what differs.
+        FewLabelsError: as `run.execute`; errors of LACKS have the worker's address as `worker`.
+    """
+    here = distributed.get_worker()
+    try:
+        registry.fetch(this.data, root or paths.data_root())
+        _check(this, key, code, root)
+        with TemporaryDirectory(prefix=f"{key}-", dir=here.local_directory) as scratch:
+            run.execute(
+                this, root=root, runs=Path(scratch), device=device, keep_model=keep_model,
+                checkpoint_every=None,
+            )  # fmt: skip
+            return {file.name: file.read_bytes() for file in Path(scratch, key).glob("*")}
+    except FewLabelsError as error:
+        error.add_note(f"on worker {platform.node()}")
+        if isinstance(error, LACKS):
+            error.worker = here.address
+        raise
+
+
+def unpacked(files: Files, this: Run, key: str, runs: Path) -> Record:
+    """Write the record that a worker sent into the folder `runs`; one that is there stays.
+
+    Raises:
+        DiskFullError: it does not fit; nothing of the record is kept.
+        RecordError: the files are not a record of the run.
+    """
+    records.put(runs, key, files)
+    return versioning.recorded(this, runs, key)
+
+
+def _check(this: Run, key: str, code: str, root: Path | None) -> None:
+    would, mine = versioning.key(this, root), versioning.code_version()
+    if would == key:
+        return
+    differs = f"data '{this.data}' or its factors of a run are not the same"
+    if mine != code:
+        differs = f"code version is {mine[:12]}, not {code[:12]}"
+    raise WorkerError(
+        f"worker {platform.node()} would make record '{would}', not '{key}': its {differs}; give "
+        "it the same commit and the same data"
+    )

@@ -1,28 +1,28 @@
 """Train the missing runs of a study at the same time, on workers here or on other machines.
 
 dask.distributed carries the runs; only this process writes records. Each worker trains one run at a
-time. If it dies, another worker gets its run; a run that DEATHS workers died on is given up. A
+time. If it dies, dask gives its run to another; a run that too many workers died on is given up. A
 worker that lacks something (data, weights, device, commit, disk) is passed over.
 """
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from fewlabels.data import registry
-from fewlabels.experiments import locks, versioning
+from fewlabels.experiments import versioning, workers
 from fewlabels.experiments.plan import Plan, Unit
-from fewlabels.experiments.remote import parcel, workers
-from fewlabels.experiments.remote.workers import Local, SweepError
 from fewlabels.experiments.sweep import log_finished
+from fewlabels.experiments.workers import Local, SweepError
+from fewlabels.files import making
 from fewlabels.results import records
 from fewlabels.results.records import Record
 from fewlabels.types import DiskFullError, RecordError
@@ -30,7 +30,6 @@ from fewlabels.types import DiskFullError, RecordError
 log = logging.getLogger(__name__)
 
 RESULT = 60  # seconds to wait for the files of a run that has ended
-DEATHS = 4
 POLL = 0.2  # seconds between two looks at runs, workers and the locks of other sweeps
 
 Outcome = tuple[Unit, Record | BaseException]
@@ -41,19 +40,17 @@ class _Sweep:
     """The state of a sweep.
 
     Attributes:
-        waiting: runs that no worker has.
-        flying: runs that a worker has, with our lock and the worker's address.
+        waiting: runs that dask does not have.
+        flying: runs that it has, with our lock and the workers that it may choose from; none: all.
         refused: for a run, the workers that lacked something, by address.
-        deaths: for a run, how many workers died on it.
     """
 
     plan: Plan
     client: Any
     device: str
     waiting: list[Unit]
-    flying: dict[Any, tuple[Unit, FileLock, str]] = field(default_factory=dict)
+    flying: dict[Any, tuple[Unit, FileLock, list[str]]] = field(default_factory=dict)
     refused: dict[Unit, dict[str, BaseException]] = field(default_factory=dict)
-    deaths: Counter[Unit] = field(default_factory=Counter)
 
 
 def train(plan: Plan, where: Local | str, device: str = "auto") -> dict[Unit, Record]:
@@ -109,6 +106,23 @@ def carry_out(plan: Plan, client: Any, device: str = "auto") -> dict[Unit, Recor
     return {unit: found[unit] for unit in plan.declared}
 
 
+def claimed(runs: Path, key: str) -> FileLock | None:
+    """Take the lock of a run, as `files.locked` would; None if another process holds it.
+
+    Raises:
+        DiskFullError, PlaceError: not even an empty file can be written.
+    """
+    file = records.beside(runs) / ".claims" / f"{key}.lock"
+    with making(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(file)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return None
+    return lock
+
+
 def _collect(sweep: _Sweep) -> Iterator[Outcome]:
     """Write the records of the runs that ended since the last look."""
     for job in [job for job in sweep.flying if job.status != "pending"]:
@@ -133,7 +147,7 @@ def _result(sweep: _Sweep, unit: Unit, job: Any) -> Record | BaseException | Non
         return job.exception()
     try:
         files, plan = job.result(timeout=RESULT), sweep.plan
-        return parcel.unpacked(files, plan.declared[unit], plan.keys[unit], plan.folder)
+        return workers.unpacked(files, plan.declared[unit], plan.keys[unit], plan.folder)
     except TimeoutError:
         return None
     except RecordError as error:
@@ -143,15 +157,20 @@ def _result(sweep: _Sweep, unit: Unit, job: Any) -> Record | BaseException | Non
 
 
 def _hand_out(sweep: _Sweep) -> Iterator[Outcome]:
-    """Give each free worker a run; yields runs that another sweep recorded or no worker can do."""
+    """Give dask a run for each worker; yields runs that another sweep recorded or no worker can do.
+
+    A run may go to any worker, but once some have lacked something only to the others.
+    """
     try:
-        at_work = sweep.client.processing()
+        there = set(sweep.client.processing())
     except OSError as error:
         raise _lost(sweep) from error
-    plan, there = sweep.plan, set(at_work)
-    yield from _taken_back(sweep, there)
-    free = {address for address, jobs in at_work.items() if not jobs}
-    free -= {address for _, _, address in sweep.flying.values()}
+    for job, (unit, lock, able) in list(sweep.flying.items()):
+        if able and there.isdisjoint(able) and job.status == "pending":  # they are gone
+            job.cancel()
+            sweep.flying.pop(job)
+            lock.release()
+            sweep.waiting.insert(0, unit)
     for unit in list(sweep.waiting):
         refusals = sweep.refused.get(unit, {})
         if there and there <= refusals.keys():
@@ -160,41 +179,32 @@ def _hand_out(sweep: _Sweep) -> Iterator[Outcome]:
             yield unit, next(iter(refusals.values()))
             continue
         lacking = {address for those in sweep.refused.values() for address in those}
-        able = sorted(free & (there - lacking or there - refusals.keys()))
-        lock = locks.claimed(plan.folder, plan.keys[unit]) if able else None
+        able = there - lacking or there - refusals.keys()
+        full = len(sweep.flying) >= len(able)
+        lock = None if full else claimed(sweep.plan.folder, sweep.plan.keys[unit])
         if lock is None:  # no worker is free, or another sweep trains this run
             continue
         sweep.waiting.remove(unit)
-        if records.exists(plan.folder, plan.keys[unit]):  # by another sweep
+        if records.exists(sweep.plan.folder, sweep.plan.keys[unit]):
             lock.release()
             log.info("%s is recorded by another sweep", _named(unit))
-            yield unit, versioning.recorded(plan.declared[unit], plan.folder, plan.keys[unit])
+            yield (
+                unit,
+                versioning.recorded(
+                    sweep.plan.declared[unit], sweep.plan.folder, sweep.plan.keys[unit]
+                ),
+            )
         else:
-            free.remove(able[0])
-            sweep.flying[_submitted(sweep, unit, able[0])] = unit, lock, able[0]
+            only = sorted(able) if lacking else []
+            sweep.flying[_submitted(sweep, unit, only)] = unit, lock, only
 
 
-def _taken_back(sweep: _Sweep, there: set[str]) -> Iterator[Outcome]:
-    """Let runs wait again whose worker is gone; yields those that too many workers died on."""
-    for job, (unit, lock, address) in list(sweep.flying.items()):
-        if address in there or job.status != "pending":
-            continue
-        job.cancel()
-        lock.release()
-        del sweep.flying[job]
-        sweep.deaths[unit] += 1
-        if sweep.deaths[unit] == DEATHS:
-            yield unit, SweepError(f"{DEATHS} workers died while they trained it")
-        else:
-            sweep.waiting.insert(0, unit)
-
-
-def _submitted(sweep: _Sweep, unit: Unit, address: str) -> Any:
+def _submitted(sweep: _Sweep, unit: Unit, able: list[str]) -> Any:
     plan = sweep.plan
     return sweep.client.submit(
-        parcel.fulfilled, plan.declared[unit], plan.keys[unit], versioning.code_version(),
+        workers.fulfilled, plan.declared[unit], plan.keys[unit], versioning.code_version(),
         plan.root, sweep.device, plan.keep_model,
-        pure=False, workers=address,
+        pure=False, workers=able or None,
     )  # fmt: skip
 
 
@@ -206,7 +216,7 @@ def _lost(sweep: _Sweep) -> SweepError:
 
 
 def _named(unit: Unit) -> str:
-    return "{}, fold {}, replicate {}".format(*unit)
+    return "{}, fold {}, pair {}".format(*unit)
 
 
 def _described(unit: Unit, error: BaseException) -> str:

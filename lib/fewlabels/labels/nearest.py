@@ -5,15 +5,13 @@ avoid edges (`geodesic`).
 from functools import cache
 
 import numpy as np
-from jaxtyping import Float, Int, Int64, Shaped, UInt8, UInt16
+from jaxtyping import Float, Int, Shaped, UInt8
 from scipy import ndimage
 from scipy.spatial import cKDTree
 from skimage.draw import line
 from skimage.graph import MCP_Geometric
 
 from fewlabels.types import IGNORE
-
-Keys = UInt16[np.ndarray, "h w"] | Int64[np.ndarray, "h w"]
 
 
 def link(labels: UInt8[np.ndarray, "h w"], *, distance: float = 5) -> UInt8[np.ndarray, "h w"]:
@@ -41,23 +39,13 @@ def link(labels: UInt8[np.ndarray, "h w"], *, distance: float = 5) -> UInt8[np.n
 def disc(labels: UInt8[np.ndarray, "h w"], *, radius: float = 5) -> UInt8[np.ndarray, "h w"]:
     """Give each pixel within `radius` pixels of a label the nearest label's class.
 
-    Where labels of two classes are nearest at the same distance, the pixel stays IGNORE. Exact:
-    the squared distance, a sum over rows and columns, is minimised along the columns and then
-    along the rows, in at most 4 radius passes over the tile.
+    Where labels of two classes are nearest at the same distance, the pixel stays IGNORE.
     """
     classes = np.flatnonzero(np.bincount(labels.ravel(), minlength=IGNORE + 1)[:IGNORE])
-    known = len(classes)
-    far = known * (int(radius**2) + 1)
-    kind = np.uint16 if 2 * far < 2**16 else np.int64  # a quarter of the memory, and faster
-    place = np.full(IGNORE + 1, far, kind)
-    # Equal distances are told apart by class: the lowest wins here, the highest there.
-    place[classes] = np.arange(known)
-    low = _nearest(place[labels], known, radius)
-    place[classes] = np.arange(known)[::-1]
-    high = _nearest(place[labels], known, radius)
-    low_class, high_class = low % kind(known), kind(known - 1) - high % kind(known)
-    one = (low < far) & (low_class == high_class)
-    return np.where(one, classes.astype(np.uint8)[low_class], np.uint8(IGNORE))
+    away = np.stack([ndimage.distance_transform_edt(labels != c) for c in classes])
+    nearest = away.min(axis=0)
+    one = (nearest <= radius) & ((away == nearest).sum(axis=0) == 1)
+    return np.where(one, classes.astype(np.uint8)[away.argmin(axis=0)], np.uint8(IGNORE))
 
 
 def geodesic(
@@ -120,23 +108,6 @@ def _bresenham(
     ]
     length = np.array([len(inner) for inner in lines])
     return np.concatenate(lines), length.cumsum() - length, length
-
-
-def _nearest(best: Keys, known: int, radius: float) -> Keys:
-    """Minimise the keys of the labels around each pixel: squared distance times `known`, plus the
-    class's place in [0, known). Changes `best`, which holds the places of the labelled pixels and
-    elsewhere a key larger than all within the radius.
-    """
-    for along in (best, best.T):
-        before, shifted = along.copy(order="K"), np.empty_like(along)
-        for shift in range(1, int(min(radius, len(along) - 1)) + 1):
-            more = best.dtype.type(known * shift * shift)
-            if shift % 4 == 0 and along.max() <= more:
-                break  # no label this far away is nearer than what each pixel has
-            np.add(before, more, out=shifted)
-            np.minimum(along[shift:], shifted[:-shift], out=along[shift:])
-            np.minimum(along[:-shift], shifted[shift:], out=along[:-shift])
-    return best
 
 
 def _edges(image: Shaped[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w"]:
