@@ -297,7 +297,8 @@ def test_maps_that_cannot_be_written_are_refused_before_any_work(ground, tmp_pat
 
 def test_strips_of_a_map_with_odd_letters_are_cleared_away(ground, tmp_path):
     predict(ground / "scene.tif", ground / "model", tmp_path / "map[1].tif", device="cpu")
-    assert {f.name for f in tmp_path.iterdir()} == {"map[1].tif", "map[1]_confidence.tif"}
+    made = {"map[1].tif", "map[1].tif.aux.xml", "map[1]_confidence.tif"}
+    assert {f.name for f in tmp_path.iterdir()} == made
 
 
 def test_a_value_that_is_named_twice_is_refused(ground):

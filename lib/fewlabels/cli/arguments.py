@@ -75,6 +75,8 @@ def parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--overlap", type=_at_least(0), help="pixels they share (a quarter)")
     predict.add_argument("--polygons", action="store_true", help="write NAME.gpkg as well")
+    predict.add_argument("--force", action="store_true",
+                         help="map a scene whose values lie outside those of training")  # fmt: skip
     predict.add_argument("--next", type=_at_least(0), default=0, metavar="N",
                          help="write NAME_next.gpkg: N pixels and N blocks where a label would "
                          "help most")  # fmt: skip
@@ -94,6 +96,8 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
     for command in (data, run, sweep, verify, audit, agreement, clicks):
         command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
+    for command in commands.choices.values():
+        command.add_argument("--debug", action="store_true", help="show where an error was raised")
     return whole
 
 
@@ -102,9 +106,13 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     train.add_argument("labels", type=Path, help="vector file, CSV of coordinates, or label image")
     train.add_argument("out", type=Path, help="the model folder to write")
     train.add_argument("--column", default="class", help="column that holds the class (class)")
-    train.add_argument("--classes", help="those that count: a,b or, of a label image, 1=a,2=b")
+    train.add_argument(
+        "--classes",
+        help="those that count: a,b or VALUE=NAME (always for a label image), quoted as in CSV; "
+        "values of one name are merged",
+    )
     train.add_argument("--layer", help="of a file with several")
-    train.add_argument("--labels-crs", help="whatever the file says: EPSG:CODE, or scene")
+    train.add_argument("--labels-crs", help="whatever their file says: EPSG:CODE, or scene")
     train.add_argument("--no-label", type=int, help="value of a label image that means no class")
     train.add_argument(
         "--bands", type=_numbers, default=(), help="such as 1,2,3,4 (all that are not alpha)"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from warnings import catch_warnings, simplefilter
+from warnings import catch_warnings, filterwarnings, simplefilter
 
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
@@ -45,6 +45,15 @@ def foreign(what: str, way_out: str = "") -> Iterator[None]:
     for text in {said(w.message) for w in heard if not issubclass(w.category, KNOWN)}:
         if not text.startswith(HARMLESS):
             log.warning("%s is read with a warning: %s", what.partition(" does not")[0], text)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Drop the warnings of libraries that write what is meant to be written."""
+    with catch_warnings():
+        simplefilter("ignore", NotGeoreferencedWarning)
+        filterwarnings("ignore", message="'crs' was not provided")
+        yield
 
 
 def said(error: object) -> str:

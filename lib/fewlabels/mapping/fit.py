@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 
 from fewlabels import devices, environment
 from fewlabels.files import writable
-from fewlabels.mapping import model_folder, recipe, score
+from fewlabels.mapping import model_folder, recipe, score, survey
 from fewlabels.mapping.recipe import Ground, Learned, Recipe
 from fewlabels.mapping.scene import Scene
 from fewlabels.mapping.score import Choice
@@ -118,6 +118,8 @@ def _record(
     ends = [*history[:1], *history[-1:]]
     return {
         "scene": seen.scene.file.name,
+        "scaling": seen.scene.scaling,
+        "codes": survey.codes(seen.given),
         "labels": {"sha256": _labels_sha256(ground.pieces)} | dict(seen.found),
         "recipe": asdict(ground.recipe),
         "trained_pixels": dict(zip(ground.classes, learned.labelled, strict=True)),

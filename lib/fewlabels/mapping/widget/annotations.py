@@ -103,9 +103,11 @@ def read(file: Path, scene: Scene, classes: Sequence[str]) -> tuple[Clicks, int]
     )
     clicks: Clicks = ()
     for shape, value in zip(found.shapes, found.values.tolist(), strict=True):
+        value = classes.index(found.classes[value])
         if isinstance(shape, shapely.Point):
             column, row = min(int(shape.x), scene.width - 1), min(int(shape.y), scene.height - 1)
             clicks = added(clicks, Click(column, row, value))
-    lost = found.report["outside the scene"] + found.report["without geometry"]
+    names = ("outside the scene", "without geometry", "without a class")
+    lost = sum(found.report[name] for name in names)
     lost += sum(found.report["unknown classes"].values())
     return clicks, lost + len(found.shapes) - len(clicks)
