@@ -169,7 +169,7 @@ def _warnings(found: Mapping, how: Recipe) -> list[str]:
     if len(doubtful) > SHOWN:
         lines.append(f"and {len(doubtful) - SHOWN} more attributes contradict each other")
     lines += [f"{found[name]} {text}" for name, text in COUNTED.items() if found.get(name)]
-    if found["void bands"]:
+    if len({len(found["void bands"]), *found["void bands"].values()}) > 1:  # not all the same
         lines.append(f"of those, so many lack a value in {_listed(found['void bands'])}")
     if wrong := found.get("no numbers"):
         lines.append(f"{len(wrong)} coordinates are no numbers: {', '.join(wrong[:SHOWN])}")

@@ -44,10 +44,11 @@ def fitting(file: Path, about: About, model: Path, *, force: bool = False) -> Sc
         log.warning("the scene is of %s, the training scene was of %s", scene.kind, about.kind)
     if [_loose(name) for name in scene.names] != [_loose(name) for name in about.bands]:
         log.warning("the scene's bands are %s, the training scene's were %s", mine, needed)
-    scaling = [tuple(pair) for pair in about.record.get("scaling", scene.scaling)]
-    for band, here, there in zip(about.bands, scene.scaling, scaling, strict=True):
-        if not np.allclose(here, there):
-            log.warning("%s has scale and offset %g, %g; in training %g, %g", band, *here, *there)
+    scaling = about.record.get("scaling", scene.scaling)
+    if not np.allclose(scene.scaling, scaling, rtol=1e-6, atol=0):
+        pairs = zip(about.bands, scene.scaling, scaling, strict=True)
+        told = [f"{n} {a:g}, {b:g} and {c:g}, {d:g}" for n, (a, b), (c, d) in pairs]
+        log.warning("scale and offset differ, here and in training: %s", "; ".join(told))
     times = scene.pixel / about.pixel
     if "none" not in (scene.system, about.system) and not 1 / LIKE <= times <= LIKE:
         log.warning("a pixel of the scene is %.3g times as long as in training", times)
