@@ -46,7 +46,7 @@ def read(file: Path, crs: str | None) -> tuple[geopandas.GeoDataFrame, list[str]
         first = next((line for line in lines if line.strip()), "")
         header, separator = max(
             ((_rows([first], separator)[0][1], separator) for separator in SEPARATORS),
-            key=lambda found: (bool(_pairs(found[0])), len(found[0])),
+            key=lambda found: (bool(_pairs(found[0])), not _pairs(found[0]) and len(found[0])),
         )
         rows = _rows(lines, separator)[1:]
     while header[-1:] == [""] and len(header) > 1:

@@ -230,7 +230,7 @@ def _on_pixels(
     somewhere = ~np.isinf(moved.bounds).any(axis=1)
     to_pixels = ~scene.transform
     _, low, _, high = moved.total_bounds
-    if scene.transform.is_identity and -scene.height <= low < high <= 0:
+    if scene.transform.is_identity and -scene.height <= low < 0 and high <= 0:
         log.warning("'%s': rows are counted down from 0 as negative y, as QGIS does", file)
         to_pixels = Affine.scale(1, -1)
     pixels = moved[somewhere].affine_transform(to_pixels.to_shapely())
