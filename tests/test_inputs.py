@@ -293,7 +293,7 @@ def test_degrees_are_used_where_a_list_has_counters_as_well(tmp_path, plain, cap
         given = listed(tmp_path / "l.csv", [f"x,y,{x},{y},class", f"1,1,{at.x},{at.y},a"])
         found = survey.labelled(replace(given, crs=None), plain)
         assert drawn(found, plain) == {"a": [[2, 3]]}
-    assert "not from ('x', 'y')" in caplog.text
+    assert "not from x and y" in caplog.text
 
 
 def test_only_the_column_of_classes_has_to_be_readable(tmp_path, plain):

@@ -73,7 +73,8 @@ def read(file: Path, crs: str | None) -> tuple[geopandas.GeoDataFrame, list[str]
     pairs = sorted(pairs, key=lambda pair: (NAMES[pair] is None) != bool(crs))
     (x, y), system = pairs[0], NAMES[pairs[0]]
     if len(pairs) > 1:
-        log.warning("'%s': coordinates are read from %s and %s, not from %s", file, x, y, pairs[1])
+        other = " and ".join(pairs[1])
+        log.warning("'%s': coordinates are read from %s and %s, not from %s", file, x, y, other)
     names = {name.lower(): name for name in header}
     east, north = (_numbers(table[names[axis]]) for axis in (x, y))
     wrong = {

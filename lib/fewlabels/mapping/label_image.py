@@ -167,6 +167,11 @@ def _on_grid(file: Path, scene: Scene, crs: str | None) -> Iterator[DatasetReade
     """The label image on the scene's grid, with an alpha band where it had to be resampled."""
     # GDAL's fast way to read a PNG does not report a file that ends too early
     with rasterio.Env(GDAL_PNG_WHOLE_IMAGE_OPTIM="NO"), dataset(file, "label image") as source:
+        if source.gcps[0]:
+            raise DataError(
+                f"the label image '{file}' is placed by ground control points and has no grid; "
+                "`gdalwarp IN OUT.tif` gives it one"
+            )
         kinds = [source.dtypes[i] for i, meaning in enumerate(source.colorinterp)
                  if meaning != ColorInterp.alpha or i == 0]  # fmt: skip
         if len(kinds) != 1 or kinds[0].startswith("complex"):

@@ -19,7 +19,7 @@ from fewlabels import devices
 from fewlabels.devices import Compute
 from fewlabels.files import made_folder, whole_file, writable
 from fewlabels.learners import LEARNERS, Predictor
-from fewlabels.mapping import maps, model_folder, stream, unlike
+from fewlabels.mapping import class_text, maps, model_folder, stream, unlike
 from fewlabels.mapping import query as clicking
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.model_folder import About
@@ -134,7 +134,9 @@ def _make(scene: Scene, about: About, predictor: Predictor, how: Plan, folder: P
 def _maps(scene: Scene, about: About, how: Plan, folder: Path, polygons: bool) -> list[Path]:
     """The maps beside the strips; those that exist already are kept."""
     confidence, classes = folder / "confidence.tif", folder / "classes.tif"
-    codes = tuple(about.record.get("codes", ()))
+    stored = about.record.get("codes")
+    there = isinstance(stored, list) and len(stored) == len(about.classes)
+    codes = class_text.codes(stored if there else about.classes)
     if not confidence.exists():
         maps.write(confidence, scene, (s.confidence for s in _kept(folder, how)), unit="percent")
     if not classes.exists():

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fewlabels.mapping import scene as scenes
+from fewlabels.mapping.borders import foreign
 from fewlabels.mapping.class_text import plain
 from fewlabels.mapping.model_folder import About
 from fewlabels.mapping.scene import Ranges, Scene
@@ -45,7 +46,9 @@ def fitting(file: Path, about: About, model: Path, *, force: bool = False) -> Sc
     if [_loose(name) for name in scene.names] != [_loose(name) for name in about.bands]:
         log.warning("the scene's bands are %s, the training scene's were %s", mine, needed)
     scaling = about.record.get("scaling", scene.scaling)
-    if not np.allclose(scene.scaling, scaling, rtol=1e-6, atol=0):
+    with foreign(f"'{model}' cannot be read as a model folder: scale and offset"):
+        alike = np.allclose(scene.scaling, scaling, rtol=1e-6, atol=0)
+    if not alike:
         pairs = zip(about.bands, scene.scaling, scaling, strict=True)
         told = [f"{n} {a:g}, {b:g} and {c:g}, {d:g}" for n, (a, b), (c, d) in pairs]
         log.warning("scale and offset differ, here and in training: %s", "; ".join(told))
