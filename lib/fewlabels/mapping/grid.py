@@ -32,9 +32,3 @@ def side(transform: Affine, crs: CRS | None, height: int, width: int) -> float:
         return length * crs.linear_units_factor[1] if crs else length
     except CRSError:
         return length
-
-
-def box(transform: Affine, height: int, width: int) -> tuple[float, float, float, float]:
-    """Left, bottom, right and top of a raster in its coordinates."""
-    corners = [transform @ at for at in ((0, 0), (width, 0), (0, height), (width, height))]
-    return (*np.min(corners, axis=0).tolist(), *np.max(corners, axis=0).tolist())

@@ -15,10 +15,10 @@ import pyogrio
 import shapely
 from jaxtyping import Int
 from rasterio.crs import CRS
-from rasterio.transform import Affine
+from rasterio.transform import Affine, array_bounds
 from scipy.optimize import linear_sum_assignment
 
-from fewlabels.mapping import class_text, coordinates, grid
+from fewlabels.mapping import class_text, coordinates
 from fewlabels.mapping.borders import foreign, unsplit
 from fewlabels.mapping.class_text import words
 from fewlabels.mapping.scene import Scene
@@ -66,9 +66,9 @@ def read(
     """Read the labels of `file` onto the grid of `scene`.
 
     Args:
-        file: GeoJSON, GeoPackage, Shapefile, or CSV with columns x and y, or lon and lat.
+        file: with one of ENDINGS; a list has columns x and y, or lon and lat.
         column: holds the class of each label.
-        classes: the names to use, in the order of their values; all that are found if empty.
+        classes: NAME or VALUE=NAME of the classes to use, in their order; all if empty.
         layer: of a file with several.
         crs: coordinate system of the labels, instead of the file's: `scene`, or as in `EPSG:32615`.
 
@@ -170,7 +170,7 @@ def _layer(
             raise NoLabelsError(f"'{file}' holds no label: the layer is empty")
         kinds = dict(zip(about["fields"].tolist(), about["ogr_types"], strict=True))
         _column(file, column, [name for name in kinds if name != "geometry"])
-        encoded = f"its text is not {about['encoding']}; correct the encoding (Shapefile: the .cpg)"
+        encoded = f"if its text is not {about['encoding']}, say what it is (Shapefile: in the .cpg)"
         with foreign(f"'{file}': the column '{column}' does not read", encoded):
             frame = pyogrio.read_dataframe(
                 path, columns=[column], force_2d=True, on_invalid="ignore", **options
@@ -211,7 +211,7 @@ def _none_left(
     names = "".join(f"; '{name}' occurs nowhere{near}" for name, near in report["absent"].items())
     bounds = np.round(frame.total_bounds, 6).tolist() if len(frame) else "nowhere"
     theirs = scene.system if crs == "scene" else crs or frame.crs or "no system"
-    there = [round(end, 6) for end in grid.box(scene.transform, scene.height, scene.width)]
+    there = np.round(array_bounds(scene.height, scene.width, scene.transform), 6).tolist()
     return NoLabelsError(
         f"'{file}': none of {report['found']} labels can be used in '{scene.file}': "
         f"{', '.join(counts)}{names}. The labels lie in {bounds} ({theirs}), the scene in {there} "
