@@ -127,7 +127,7 @@ def _put_file(module: nn.Module, channels: int, weights: str, *drop: str) -> Pro
 def _put(
     module: nn.Module, state: State, channels: int, weights: str, origin: str, sha256: str = ""
 ) -> Provenance:
-    sha256 = sha256 or _hash(state)
+    sha256 = sha256 or hash_of(state)
     if channels != 3:
         state = _fitted_state(state, module.state_dict(), channels)
         origin = f"{origin}, first layer fitted from 3 to {channels} bands"
@@ -164,7 +164,8 @@ def _fitted_state(state: State, own: Mapping[str, Tensor], channels: int) -> Sta
     return {k: fitted(v, channels) if of_bands(k) else v for k, v in state.items()}
 
 
-def _hash(state: State) -> str:
+def hash_of(state: State) -> str:
+    """Hash the tensors by SHA-256, in the order of their names, as float64."""
     total = hashlib.sha256()
     for name in sorted(state):
         total.update(name.encode())
