@@ -111,14 +111,19 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     )
     train.add_argument("--licence", default="", help="terms the model may be used under, in words")
     recipe = train.add_argument_group("recipe (defaults: fewlabels.mapping.recipe)")
-    texts = {"method": "network, forest, or best: what scores higher on held-out labels (best)",
-             "model": "network", "weights": "what it starts from", "loss": "partial loss",
-             "class-weights": "weighting of classes", "augmentation": "of crops",
+    texts = {"method": "auto (the best of the quick learners on held-out labels), pixel_forest, "
+             "texture_forest, frozen_linear, frozen_forest or network (auto)",
+             "encoder": "of frozen features: lite0, timm:NAME or smp:NAME (lite0)",
+             "model": "network", "weights": "what it starts from (lite0; none: from scratch)",
+             "loss": "partial loss of the network",
+             "class-weights": "weighting of classes: none, balanced; see losses for the network",
+             "augmentation": "of crops",
              "unit": "held out together: auto, shape, block"}  # fmt: skip
-    numbers = {"steps": "of a training", "trees": "of a forest", "batch": "crops in a step",
+    numbers = {"trees": "of a forest", "zoom": "times the encoder sees the image enlarged (1)",
+               "steps": "of the network's training", "batch": "crops in a step",
                "crop": "side of a crop",
                "side": "of the pieces read around labels", "window": "read at once in prediction",
-               "folds": "held-out parts, each a training more; 0 scores nothing",
+               "folds": "held-out parts; 0 scores nothing",
                "block": "side of a held-out block", "gap": "pixels around what is held out",
                "seed": "of all that is random"}  # fmt: skip
     for name, text in texts.items():

