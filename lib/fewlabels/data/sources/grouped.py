@@ -7,7 +7,7 @@
 
 `cz_ortho`: Czech orthophoto at 50 cm, 15 map sheets. `india_s2`: Sentinel-2 of India, 53 places;
 `india_s2_nir` has near infrared as its fourth band and lacks the one scene without it.
-`usgs_coast`: photographs of the coast of North Carolina; the nine whose origin is only guessed are left out.
+`usgs_coast`: photographs of the coast of North Carolina, without the nine of guessed origin.
 data/README.md says what is wrong with each of them.
 """
 
