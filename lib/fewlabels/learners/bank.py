@@ -6,7 +6,7 @@ are; three bands without names, in their order; otherwise the first three princi
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -149,7 +149,7 @@ def layers(bank: Bank, image: UInt8[np.ndarray, "h w c"], compute: Compute) -> I
 
 
 def sampled(
-    found: Sequence[Layer], at: Int[np.ndarray, "n 2"], shape: tuple[int, int]
+    found: Iterable[Layer], at: Int[np.ndarray, "n 2"], shape: tuple[int, int]
 ) -> Float32[np.ndarray, "n d"]:
     """The features of some pixels (row, column) of an image of this shape."""
     rows, columns = (torch.from_numpy(np.ascontiguousarray(part)) for part in at.T)
@@ -164,7 +164,7 @@ def sampled(
 
 
 def summed(
-    found: Sequence[Layer] | Iterator[Layer],
+    found: Iterable[Layer],
     weights: Float32[Tensor, "k d"],
     shape: tuple[int, int],
 ) -> Float32[Tensor, "k h w"]:

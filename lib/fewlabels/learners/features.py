@@ -1,6 +1,6 @@
 """Learners without a training loop: features of a pixel, and a head fitted to them in seconds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
@@ -42,7 +42,7 @@ class FeaturePredictor:
         return self.mapped(banks.layers(self.bank, image, self.compute), image.shape[:2])
 
     def mapped(
-        self, layers: Sequence[Layer], shape: tuple[int, int]
+        self, layers: Iterable[Layer], shape: tuple[int, int]
     ) -> Float32[np.ndarray, "k h w"]:
         """The same from features that are computed already (`bank.layers`)."""
         height, width = shape

@@ -11,7 +11,7 @@ from zipfile import ZIP_DEFLATED, BadZipFile
 import numpy as np
 import skops.io
 import torch
-from jaxtyping import Float32, Int, UInt8
+from jaxtyping import Float32, Int, Shaped, UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
@@ -23,6 +23,7 @@ PENALTIES = (0.001, 0.01, 0.1, 1.0)
 USUAL = 0.1  # where there are too few units to choose by
 PARTS = 4  # of the cross-validation
 SAME = 0.02  # nats of log loss: penalties this close to the best count as equal, the stronger wins
+LARGEST = 1e9  # a weight or constant of a linear head
 TRUSTED = ("sklearn.tree._tree.Tree",)  # skops cannot check its nodes; `_check_trees` does
 FORESTS = {"forest": RandomForestClassifier, "trees": ExtraTreesClassifier}
 MOST = {"linear": 2_000, "trees": 5_000, "forest": 20_000}
@@ -61,7 +62,7 @@ class Forest:
     forest: RandomForestClassifier | ExtraTreesClassifier
 
     @property
-    def known(self) -> Int[np.ndarray, " m"]:
+    def known(self) -> Shaped[np.ndarray, " m"]:
         return self.forest.classes_
 
     def probabilities(self, x: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n m"]:
@@ -125,23 +126,21 @@ def read_linear(file: Path) -> tuple[Linear, Mapping[str, object]]:
     try:
         with safe_open(file, framework="numpy") as source:
             about = json.loads(source.metadata()["about"])
-            found = Linear(
-                source.get_tensor("weights"), source.get_tensor("bias"), source.get_tensor("known"),
-                float(about.pop("penalty")),
-            )  # fmt: skip
+            weights, bias, known = map(source.get_tensor, ("weights", "bias", "known"))
+            penalty = float(about.pop("penalty"))
     except SafetensorError as error:
         raise ValueError(str(error)) from error
     right = (
-        found.weights.dtype == found.bias.dtype == np.float32
-        and found.known.dtype.kind == "i"
-        and found.weights.ndim == 2
-        and len(found.weights) == len(found.bias) == len(found.known)
-        and np.abs(found.weights).max(initial=0) < 1e6
-        and np.abs(found.bias).max(initial=0) < 1e9
+        weights.dtype == bias.dtype == np.float32
+        and known.dtype == np.int64
+        and weights.ndim == 2
+        and weights.shape[:1] == bias.shape == known.shape
+        and np.abs(weights).max(initial=0) < LARGEST
+        and np.abs(bias).max(initial=0) < LARGEST
     )
     if not right:  # comparisons with NaN are false, too
         raise ValueError("the weights of the linear head are damaged")
-    return found, about
+    return Linear(weights, bias, known, penalty), about
 
 
 def read_forest(file: Path) -> tuple[Forest, Mapping[str, object]]:
