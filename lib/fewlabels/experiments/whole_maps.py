@@ -26,13 +26,11 @@ from fewlabels.learners import LEARNERS, bank, features, heads
 from fewlabels.learners.bank import Bank
 from fewlabels.learners.features import FeatureLearner
 from fewlabels.scoring import metrics
+from fewlabels.studies.w import BUDGETS, EVEN
 from fewlabels.types import IGNORE
 
 log = logging.getLogger(__name__)
 
-BUDGETS = (30, 100, 300, 1000)
-EVEN = (30, 100)  # budgets that are also drawn evenly over the classes
-QUICK = ("pixel_forest", "texture_forest", "frozen_linear", "frozen_forest")
 SITE_SAMPLE, TILE_SAMPLE = 20_000, 2_000  # pixels that are scored, at least, of a site and a tile
 FAR = 16  # pixels; beyond this from every label of its tile a pixel also counts for `far`
 KEY = ["data", "site", "replicate", "labels", "budget", "learner"]

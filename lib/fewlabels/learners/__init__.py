@@ -82,7 +82,7 @@ class Learner(Protocol):
         """
 
 
-FINE, ALL = (1, 2, 4), (1, 2, 4, 8, 16)  # scales of texture filters, in pixels
+FINE, ALL = (1, 2, 4, 8), (1, 2, 4, 8, 16)  # scales of texture filters, in pixels
 
 LEARNERS: Mapping[str, Learner] = MappingProxyType(
     {
