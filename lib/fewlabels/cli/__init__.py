@@ -169,6 +169,14 @@ def _report(wanted: argparse.Namespace) -> None:
             print(file)
 
 
+def _example(wanted: argparse.Namespace) -> None:
+    from fewlabels.mapping import examples
+
+    made = examples.example(wanted.name, wanted.folder, wanted.root or paths.data_root())
+    print(f"{made.notice}\n{made.scene}\n{made.labels}\nTo map it:")
+    print("\n".join(f"  {line.format(folder=wanted.folder)}" for line in examples.COMMANDS))
+
+
 def _train(wanted: argparse.Namespace) -> None:
     from fewlabels.mapping import fit, recipe, score_summary, survey
 
@@ -209,6 +217,7 @@ COMMANDS = MappingProxyType(
         "clicks": _clicks,
         "lint": _lint,
         "report": _report,
+        "example": _example,
         "train": _train,
         "predict": _predict,
     }

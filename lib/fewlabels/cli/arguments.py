@@ -1,5 +1,5 @@
 """The command line: `fewlabels data | run | sweep | verify | audit | agreement | clicks | lint |
-report | train | predict`, each with `--help`.
+report | example | train | predict`, each with `--help`.
 """
 
 import argparse
@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
         dest="command",
         required=True,
         metavar="data | run | sweep | verify | audit | agreement | clicks | lint | report | "
-        "train | predict",
+        "example | train | predict",
     )
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
@@ -64,6 +64,13 @@ def parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="execute the notebooks and build the report")
 
+    example = commands.add_parser(
+        "example", help="write a scene with labels to try, and the commands that map it"
+    )
+    example.add_argument("folder", type=Path, help="where to write scene.tif and labels.gpkg")
+    example.add_argument("--name", default="dubai", help="dubai (comes with the package), landsat, "
+                         "romania, ethiopia or brazil (under DATA_ROOT)")  # fmt: skip
+
     train = commands.add_parser("train", help="a model folder from a scene and labels of your own")
     _add_training(train)
     predict = commands.add_parser("predict", help="maps of a scene by a model folder")
@@ -92,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--profile", default="quick", choices=PROFILES)
     for command in (run, sweep, verify, clicks, report, train, predict):
         command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
-    for command in (data, run, sweep, verify, audit, agreement, clicks):
+    for command in (data, run, sweep, verify, audit, agreement, clicks, example):
         command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
     return whole
 

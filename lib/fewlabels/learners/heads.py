@@ -186,8 +186,8 @@ def _regression(strength: float, weight: str | None) -> LogisticRegression:
 
 
 def _penalty(z: np.ndarray, y: np.ndarray, units: np.ndarray, weight: str | None) -> float:
-    """Choose the penalty whose log loss over held-out units is least, or the weakest of those within
-    SAME of it: the log loss asks for cautious probabilities, the map for the right class.
+    """Choose the penalty whose log loss over held-out units is least, or the weakest of those
+    within SAME of it: the log loss asks for cautious probabilities, the map for the right class.
     """
     parts = min(PARTS, len(np.unique(units)))
     if parts < 2:

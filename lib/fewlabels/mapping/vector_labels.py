@@ -186,7 +186,7 @@ def _on_pixels(
 def _reprojected(
     frame: geopandas.GeoDataFrame, file: Path, scene: Scene, crs: str | None
 ) -> geopandas.GeoDataFrame:
-    if crs == "scene":
+    if crs == "scene" or (crs is None and frame.crs is None and not scene.crs):
         return frame
     try:
         if crs is not None:
