@@ -9,7 +9,6 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, BadZipFile
 
 import numpy as np
-import skops.io
 import torch
 from jaxtyping import Float32, Int, Shaped, UInt8
 from safetensors import SafetensorError, safe_open
@@ -71,8 +70,10 @@ class Forest:
         return self.forest.predict_proba(x).astype(np.float32)
 
     def write(self, file: Path, about: Mapping[str, object]) -> None:
+        from skops import io  # takes seconds to import
+
         kept = {"about": json.dumps(about), "forest": self.forest}
-        skops.io.dump(kept, file, compression=ZIP_DEFLATED, compresslevel=1)
+        io.dump(kept, file, compression=ZIP_DEFLATED, compresslevel=1)
 
 
 Head = Linear | Forest
@@ -150,8 +151,10 @@ def read_forest(file: Path) -> tuple[Forest, Mapping[str, object]]:
         OSError, ValueError, KeyError, TypeError: the file is not there, damaged, or holds other
             types than a forest has.
     """
+    from skops import io
+
     try:
-        kept = skops.io.load(file, trusted=TRUSTED)
+        kept = io.load(file, trusted=TRUSTED)
     except BadZipFile as error:
         raise ValueError(str(error)) from error
     found, about = kept["forest"], json.loads(kept["about"])

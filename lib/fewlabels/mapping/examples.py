@@ -25,7 +25,6 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import Affine, from_origin
 
 from fewlabels.data.sources import dubai
-from fewlabels.mapping.recipe import Recipe
 from fewlabels.types import IGNORE, DataError, unknown
 
 DUBAI = "dubai"
@@ -124,13 +123,6 @@ def example(name: str, folder: Path, root: Path) -> Example:
     if name not in SCENES:
         raise unknown("example", name, (DUBAI, *SCENES))
     return _of_polygons(SCENES[name], folder, root)
-
-
-def recipe(profile: str, seed: int) -> Recipe:
-    """The default recipe; at profile smoke one learner and two held-out parts."""
-    if profile == "smoke":
-        return Recipe(method="pixel_forest", trees=5, folds=2, seed=seed)
-    return Recipe(seed=seed)
 
 
 def _packaged(folder: Path) -> Example:
