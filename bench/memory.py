@@ -67,20 +67,20 @@ def child(number: int, side: int, folder: Path) -> None:
 
 
 def many(number: int, side: int) -> Source:
-    """Tiles of noise in ten places; the first place, of at most ten tiles, is the test fold."""
+    """Tiles of noise in ten sites; the first site, of at most ten tiles, is the test fold."""
 
     def decode(index: int) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng(index)
         mask = np.kron(rng.integers(0, CLASSES, (4, 4)), np.ones((side // 4, side // 4), int))
         return rng.integers(0, 256, (side, side, 3), np.uint8), mask.astype(np.uint8)
 
-    places = tuple("test" if i < 10 else f"{i % 9}" for i in range(number))
+    sites = tuple("test" if i < 10 else f"{i % 9}" for i in range(number))
     return Source(
         name="many",
         classes=tuple("abcde"),
         synthetic=False,
         ids=tuple(map(str, range(number))),
-        places=places,
+        sites=sites,
         folds=(("test",),),
         fingerprint=f"noise {number} {side}",
         decode=decode,

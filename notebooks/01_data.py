@@ -68,7 +68,7 @@ display(Markdown(tiles.notice))
 # Each fold tests on one group of sites and trains on all the others (@tbl-folds). Sites that share
 # ground are in one group, so the groups are as large as the data's overlaps demand, not equal. A data
 # set that was published with a split keeps it: it has one test group, and a part of the training
-# places is held out as validation.
+# sites is held out as validation.
 
 # %%
 #| needs: images
@@ -80,10 +80,10 @@ if len(groups) == 1:
     groups = {name: load(split=split) for name, split in sides.items()}
 rows = []
 for name, group in groups.items():
-    places = sorted(set(group.places))
-    some = ", ".join(places) if len(places) < 6 else f"{len(places)}: {places[0]} to {places[-1]}"
+    sites = sorted(set(group.sites))
+    some = ", ".join(sites) if len(sites) < 6 else f"{len(sites)}: {sites[0]} to {sites[-1]}"
     pixels = sum(int((t.mask != IGNORE).sum()) for t in group)
-    rows.append({"group": name, "places": some, "tiles": len(group), "pixels": f"{pixels:,}"})
+    rows.append({"group": name, "sites": some, "tiles": len(group), "pixels": f"{pixels:,}"})
 pd.DataFrame(rows).style.hide(axis="index")
 
 # %% [markdown]
@@ -98,9 +98,9 @@ pd.DataFrame(rows).style.hide(axis="index")
 #| fig-cap: "The middle tile of each group, in the data's order (top), and its mask (bottom)."
 side = min(min(t.mask.shape) for t in tiles)
 shown = {name: group[len(group) // 2] for name, group in groups.items()}
-panels = {f"{n}: {t.place}": t.image[:side, :side] for n, t in shown.items()}
+panels = {f"{n}: {t.site}": t.image[:side, :side] for n, t in shown.items()}
 panels |= {
-    f"mask of {t.place}": figures.painted(t.mask[:side, :side], tiles.classes)
+    f"mask of {t.site}": figures.painted(t.mask[:side, :side], tiles.classes)
     for t in shown.values()
 }
 figure = figures.pictures(panels, columns=len(shown), side=2.1)
@@ -137,12 +137,12 @@ Markdown(
 
 # %%
 #| needs: images
-every = [p for group in groups.values() for p in set(group.places)]
+every = [p for group in groups.values() for p in set(group.sites)]
 assert len(every) == len(set(every))
-assert set(every) == set(tiles.places)
+assert set(every) == set(tiles.sites)
 for fold in range(len(tiles.folds)):
     train, test = (load(fold=fold, split=s) for s in ("train", "test"))
-    assert not set(train.places) & set(test.places)
+    assert not set(train.sites) & set(test.sites)
     assert len(train) + len(test) == len(tiles)
 
 # %% [markdown]

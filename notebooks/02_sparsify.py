@@ -214,7 +214,7 @@ figures.legend(figure, tiles.classes)
 table = (
     audits.recorded(data)
     if profile == "published"
-    else audits.audited(audits.one_a_place(tiles), tiles.classes, seed=seed)
+    else audits.audited(audits.one_a_site(tiles), tiles.classes, seed=seed)
 )
 
 # %%
@@ -252,7 +252,7 @@ shown.rename(index=lambda b: f"{100 * b:g} %", level="budget").reset_index().sty
 # %%
 #| needs: images
 #| echo: false
-lines, n, places = [], table["tile"].nunique(), table["place"].nunique()
+lines, n, sites = [], table["tile"].nunique(), table["site"].nunique()
 for budget in audits.BUDGETS:
     net = gains.xs(budget, level="budget")["net"]
     lines.append(
@@ -265,7 +265,7 @@ for budget in audits.BUDGETS:
             f"Of the rules whose labels are right at least 95 times in 100, {pick[0]} (reach {pick[1]:g}) "
             f"adds most, {added:.1f}."
         )
-Markdown(" ".join(lines) + f" n = {n} tiles of {places} places.")
+Markdown(" ".join(lines) + f" n = {n} tiles of {sites} sites.")
 
 # %% [markdown]
 # ## Checks

@@ -49,7 +49,7 @@ from fewlabels.report.chapter import open_study, plain
 from fewlabels.results import consistency, figures
 
 chapter = open_study("A", profile, data, device)
-found, table, some, cells = chapter.runs, chapter.table, chapter.first, chapter.conditions
+found, table, some, conditions = chapter.runs, chapter.table, chapter.first, chapter.conditions
 chapter
 
 # %% [markdown]
@@ -65,14 +65,20 @@ chapter.factors()
 
 # %%
 #| echo: false
-networks = {cell: r for (cell, _, _), r in found.items()}
+networks = {condition: r for (condition, _, _), r in found.items()}
 lines = [
-    f"- {cell}: {r.run.model}, weights {r.run.weights}, {r.facts['parameters']:,} parameters, "
+    f"- {condition}: {r.run.model}, weights {r.run.weights}, {r.facts['parameters']:,} parameters, "
     f"{r.facts['labels']['pixels']:,} labelled pixels"
-    for cell, r in networks.items()
+    for condition, r in networks.items()
 ]
 Markdown(
-    "\n".join([f"Theirs: {chapter.study.departs}. Ours, of the last fold and pair:", "", *lines])
+    "\n".join(
+        [
+            f"The earlier study used {chapter.study.deviations}. Ours, of the last fold and replicate:",
+            "",
+            *lines,
+        ]
+    )
 )
 
 # %% [markdown]
@@ -90,7 +96,7 @@ chapter.scores(scores | {"seconds": ("seconds", 1, 0)})
 # %%
 #| label: fig-a
 #| fig-cap: "Every run of system A (grey, shape by fold) and the mean of each condition (bar) with its 95 % interval."
-figure = figures.compared(table, cells)
+figure = figures.compared(table, conditions)
 
 # %%
 #| label: fig-a-curves

@@ -49,7 +49,7 @@ from fewlabels.report.chapter import open_study
 from fewlabels.results import figures
 
 chapter = open_study("B", profile, data, device)
-found, table, some, cells = chapter.runs, chapter.table, chapter.first, chapter.conditions
+found, table, some, conditions = chapter.runs, chapter.table, chapter.first, chapter.conditions
 chapter
 
 # %% [markdown]
@@ -67,7 +67,7 @@ chapter.factors()
 # %%
 #| echo: false
 Markdown(
-    f"Network: {some.run.model} and the same U-Net++, weights {some.run.weights}. Theirs: {chapter.study.departs}. "
+    f"Network: {some.run.model} and the same U-Net++, weights {some.run.weights}. The earlier study used {chapter.study.deviations}. "
     "Learning rate and steps were fixed in advance for all conditions, not tuned for each."
 )
 
@@ -89,7 +89,7 @@ chapter.scores(scores)
 # %%
 #| label: fig-b
 #| fig-cap: "Every run of system B (grey, shape by fold) and the mean of each condition (bar) with its 95 % interval."
-figure = figures.compared(table, cells)
+figure = figures.compared(table, conditions)
 
 # %%
 #| label: fig-b-curves
@@ -121,7 +121,7 @@ chapter.verdicts().style.hide(axis="index")
 
 # %%
 #| echo: false
-dense = table[table["cell"] == "U-Net, dense"]
+dense = table[table["condition"] == "U-Net, dense"]
 constant = table["accuracy"] <= table.filter(like="truth_").max(axis=1)
 below = constant[dense.index].sum()
 Markdown(

@@ -55,8 +55,8 @@ from fewlabels.training import augmentation
 from fewlabels.types import DataError
 
 chapter = open_study("C", profile, data, device)
-table, cells = chapter.table, chapter.conditions
-runs = {cell: chapter.of(cell) for cell in cells}
+table, conditions = chapter.table, chapter.conditions
+runs = {condition: chapter.of(condition) for condition in conditions}
 some = runs["plain"][0]
 classes = [c for c in some.facts["data"]["classes"] if np.isfinite(table[f"iou_{c}"]).any()]
 chapter
@@ -74,19 +74,19 @@ chapter
 chapter.factors()
 
 # %%
-#| label: tbl-cells-c
+#| label: tbl-conditions-c
 #| tbl-cap: "The conditions of system C: in which factors each differs from the plain network."
 plain = vars(some.run)
 changes = {
-    cell: ", ".join(f"{k}: {v}" for k, v in vars(these[0].run).items() if v != plain[k])
-    for cell, these in runs.items()
+    condition: ", ".join(f"{k}: {v}" for k, v in vars(these[0].run).items() if v != plain[k])
+    for condition, these in runs.items()
 }
 pd.DataFrame({"condition": changes.keys(), "change": changes.values()}).style.hide(axis="index")
 
 # %%
 #| echo: false
 Markdown(
-    f"Theirs: {chapter.study.departs}. Learning rate and steps were fixed in advance for all conditions, not "
+    f"The earlier study used {chapter.study.deviations}. Learning rate and steps were fixed in advance for all conditions, not "
     "tuned for each."
 )
 
@@ -217,12 +217,12 @@ chapter.scores(scores)
 # %%
 #| label: fig-c
 #| fig-cap: "Every run of system C (grey) and the mean of each condition (bar) with its 95 % interval."
-figure = figures.compared(table, cells)
+figure = figures.compared(table, conditions)
 
 # %%
 #| label: fig-c-curves
 #| fig-cap: "Training loss (running mean over a tenth of the steps; with background it is of one class more) and test mIoU over the terrain classes by step, means over the runs of each condition."
-figure = figures.curves({c: chapter.curves()[c] for c in cells[:4]})
+figure = figures.curves({c: chapter.curves()[c] for c in conditions[:4]})
 
 # %% [markdown]
 # ## Training, validation and test
@@ -247,14 +247,17 @@ chapter.scores({k: (v, 100, 1) for k, v in columns.items()})
 #| label: tbl-c-class
 #| tbl-cap: "Scores by class on the test images: mean over runs and 95 % interval in %. A class that was never predicted has no precision."
 pd.concat(
-    {cell: statistics.by_class(table[table["cell"] == cell], classes) for cell in cells[2:4]},
+    {
+        condition: statistics.by_class(table[table["condition"] == condition], classes)
+        for condition in conditions[2:4]
+    },
     names=["condition", "class"],
 )
 
 # %%
 #| echo: false
-theirs = {f.rule: f for f in consistency.theirs() if f.of == "C"}
-mean, above = theirs["macro-mean"], theirs["precision-recall"]
+reported = {f.rule: f for f in consistency.reported() if f.of == "C"}
+mean, above = reported["macro-mean"], reported["precision-recall"]
 Markdown(
     f"Their table does not add up: they print a mean IoU of {mean.found}, and their four classes average "
     f"{mean.expected}. And {above.found} of their classes have a recall above their precision, which cannot "
@@ -283,7 +286,7 @@ chapter.verdicts().style.hide(axis="index")
 assert chapter.balanced()
 assert chapter.within_budget()
 assert chapter.splits_apart()
-assert all(chapter.same_labels(c, "plain") for c in cells if c != "outliers left out")
+assert all(chapter.same_labels(c, "plain") for c in conditions if c != "outliers left out")
 for record in chapter.runs.values():
     background = record.facts["data"]["classes"].index("background")
     assert record.confusion[:, background].sum() == 0

@@ -57,7 +57,7 @@ from fewlabels.report.chapter import open_study, plain
 from fewlabels.results import benchmark_claims, figures, statistics
 
 chapter = open_study("D", profile, data, device)
-table, some, cells = chapter.table, chapter.first, chapter.conditions
+table, some, conditions = chapter.table, chapter.first, chapter.conditions
 chapter
 
 # %% [markdown]
@@ -75,7 +75,7 @@ chapter.factors()
 # %%
 #| echo: false
 Markdown(
-    f"Network: {some.run.model}, weights {some.run.weights}. Theirs: {chapter.study.departs}. Learning rate and steps were fixed "
+    f"Network: {some.run.model}, weights {some.run.weights}. The earlier study used {chapter.study.deviations}. Learning rate and steps were fixed "
     "in advance for all conditions, not tuned for each."
 )
 
@@ -110,12 +110,12 @@ figures.legend(figure, tiles.classes)
 #| label: tbl-d-labels
 #| tbl-cap: "Labelled pixels of the conditions on the training tiles of the first fold and replicate."
 rows = []
-for cell in cells:
-    facts = chapter.of(cell)[0].facts["labels"]
+for condition in conditions:
+    facts = chapter.of(condition)[0].facts["labels"]
     trained = facts.get("trained_pixels", facts["pixels"])
     shares = {"drawn, % of pixels": facts["pixels"], "after joining, %": trained}
     shown = {name: f"{100 * n / facts['of_pixels']:.1f}" for name, n in shares.items()}
-    rows.append({"condition": cell} | shown)
+    rows.append({"condition": condition} | shown)
 plain(rows)
 
 # %%
@@ -143,7 +143,7 @@ chapter.scores(scores)
 # %%
 #| label: fig-d
 #| fig-cap: "Every run of system D (grey, shape by fold) and the mean of each condition (bar) with its 95 % interval."
-figure = figures.compared(table, cells)
+figure = figures.compared(table, conditions)
 
 # %%
 #| label: fig-d-curves
@@ -199,7 +199,7 @@ said = (
     f"What the joins alone do, 500 linked less 500 unlinked: {effect.text()} points (n = {effect.units}; not "
     "a claim of theirs, so not among the verdicts)."
 )
-if "2,100 a class, regularised" in cells:
+if "2,100 a class, regularised" in conditions:
     theirs = chapter.difference("500 a class, linked", "2,100 a class, regularised")
     said += (
         f" Their own figures set 500 linked against 2,100 with regularisation, which D3 does not: "
@@ -229,8 +229,8 @@ Markdown(
 # %%
 assert chapter.balanced()
 assert chapter.within_budget()
-for cell in ("500 a class, linked", "2,100 a class, regularised"):
-    assert chapter.same_labels(cell, cell.rpartition(",")[0])
+for condition in ("500 a class, linked", "2,100 a class, regularised"):
+    assert chapter.same_labels(condition, condition.rpartition(",")[0])
 assert benchmark_claims.seconds("linking", chapter.study.timings["D4"].table).max(axis=None) < 1
 assert benchmark_claims.measured(chapter.study.timings["D4"])[1].low > 1
 

@@ -55,7 +55,7 @@ from fewlabels.scoring import baseline, metrics
 from fewlabels.types import RecordError, UnknownName
 
 chapter = open_study("E", profile, data, device)
-table, some, cells = chapter.table, chapter.first, chapter.conditions
+table, some, conditions = chapter.table, chapter.first, chapter.conditions
 chapter
 
 # %% [markdown]
@@ -76,7 +76,7 @@ first = studies.scale("E", profile, data).starts[0]
 is_first = (some.run.model, some.run.weights) == (first.model, first.weights)
 stand_in = "" if is_first else f", standing in for {first.model} with weights {first.weights}"
 Markdown(
-    f"Network: {some.run.model}, weights: {origin['weights']} ({origin['origin']}){stand_in}. Theirs was {chapter.study.departs}. "
+    f"Network: {some.run.model}, weights: {origin['weights']} ({origin['origin']}){stand_in}. The earlier study used {chapter.study.deviations}. "
     "Learning rate and steps were fixed in advance for all conditions."
 )
 
@@ -94,14 +94,14 @@ try:
 except (RecordError, UnknownName):  # not recorded yet, or not a part of this profile
     said = ["That has not been done for this report."]
 else:
-    tried[["condition", "rate"]] = tried["cell"].str.rpartition(", ")[[0, 2]]
+    tried[["condition", "rate"]] = tried["condition"].str.rpartition(", ")[[0, 2]]
     by_rate = tried.astype({"rate": float}).pivot(
         index="condition", columns="rate", values="val_sparse_miou"
     )
-    by_rate = by_rate.loc[cells]
+    by_rate = by_rate.loc[conditions]
     best, shared = by_rate.idxmax(axis=1), some.run.lr
     said = [
-        f"Of the {len(cells)} conditions, {(best == shared).sum()} did best at the rate that all runs "
+        f"Of the {len(conditions)} conditions, {(best == shared).sum()} did best at the rate that all runs "
         f"below share, {shared:g}; {(best == by_rate.columns.max()).sum()} did best at the largest one tried. A "
         f"claim below that compares those is one about the rate {shared:g} alone. Validation mIoU in % on sparse "
         "labels:\n"
@@ -129,7 +129,7 @@ chapter.scores(scores)
 # %%
 #| label: fig-e
 #| fig-cap: "Every run of system E (grey, shape by fold) and the mean of each condition (bar) with its 95 % interval (blue; black: the dense bound)."
-figure = figures.compared(table, cells, bound=cells[-1])
+figure = figures.compared(table, conditions, bound=conditions[-1])
 
 # %% [markdown]
 # For scale: how far does a pixel's colour alone get? A linear classifier of single pixels is fitted to
@@ -147,10 +147,10 @@ Markdown(f"Colour alone reaches {100 * linear:.1f} % mIoU on fold {fold}.")
 # %%
 #| echo: false
 fold = some.run.fold
-there = table[table["fold"] == fold].groupby("cell")["miou"].mean()
+there = table[table["fold"] == fold].groupby("condition")["miou"].mean()
 Markdown(
-    f"The network reaches, on the same tiles, {100 * there[cells[-1]]:.1f} % with dense masks and {100 * there[cells[0]]:.1f} % with random labels "
-    f"and cross-entropy (n = {table['pair'].nunique()})."
+    f"The network reaches, on the same tiles, {100 * there[conditions[-1]]:.1f} % with dense masks and {100 * there[conditions[0]]:.1f} % with random labels "
+    f"and cross-entropy (n = {table['replicate'].nunique()})."
 )
 
 # %% [markdown]
@@ -165,7 +165,7 @@ figure = figures.curves(chapter.curves())
 #| label: fig-e-classes
 #| fig-cap: "IoU of each class, mean over the runs of a condition in which the class is in the test truth."
 classes = some.facts["data"]["classes"]
-by_class = table.groupby("cell")[[f"iou_{c}" for c in classes]].mean().loc[cells].T
+by_class = table.groupby("condition")[[f"iou_{c}" for c in classes]].mean().loc[conditions].T
 figure = figures.bars(100 * by_class, classes, label="IoU in %")
 
 # %% [markdown]
@@ -206,15 +206,15 @@ Markdown(
 # %%
 assert chapter.balanced()
 assert chapter.within_budget()
-sparse = table[table["cell"] != cells[-1]]
-assert sparse.groupby(["fold", "pair"])["pixels"].nunique().eq(1).all()
+sparse = table[table["condition"] != conditions[-1]]
+assert sparse.groupby(["fold", "replicate"])["pixels"].nunique().eq(1).all()
 assert (table["best_miou"] >= table["miou"] - 1e-9).all()
 assert np.isfinite(table["miou"]).all()
 
 # %%
 #| needs: images
 if data == "synthetic" and profile != "smoke":
-    assert there[cells[-1]] - linear > (0.05 if profile == "quick" else 0.15)
+    assert there[conditions[-1]] - linear > (0.05 if profile == "quick" else 0.15)
 
 # %% [markdown]
 # ## What was not shown

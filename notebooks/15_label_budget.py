@@ -77,15 +77,17 @@ chapter.factors("units", "fixed")
 #| label: fig-budget
 #| fig-cap: "Test mIoU on dense masks by labelled pixels an image: mean and 95 % interval over the independent sites, single runs as faint dots. Series are set a little apart; conditions are compared in pairs, which intervals side by side do not show. The band is the interval of networks trained on every pixel for as many steps."
 curve = tables["budget"]
-series = {"random": curve[~curve["cell"].isin(["dense", "1 %"])]}
+series = {"random": curve[~curve["condition"].isin(["dense", "1 %"])]}
 if "balance" in tables:
     even = tables["balance"]
-    even = even[even["cell"].str.startswith("stratified")]
-    series["even over the classes"] = even[even["cell"] != "stratified, 1 %"]  # as 1,000 px here
+    even = even[even["condition"].str.startswith("stratified")]
+    series["even over the classes"] = even[
+        even["condition"] != "stratified, 1 %"
+    ]  # as 1,000 px here
 if "pretraining" in tables:
     weights = tables["pretraining"]
-    series["random, from scratch"] = weights[weights["cell"].str.startswith("from scratch")]
-figure = figures.budget_curve(series, bound=curve[curve["cell"] == "dense"])
+    series["random, from scratch"] = weights[weights["condition"].str.startswith("from scratch")]
+figure = figures.budget_curve(series, bound=curve[curve["condition"] == "dense"])
 
 # %%
 #| label: tbl-budget
@@ -93,14 +95,14 @@ figure = figures.budget_curve(series, bound=curve[curve["cell"] == "dense"])
 statistics.budget_table(curve, "dense").style.hide(axis="index")
 
 # %%
-sparse = [cell for cell in chapter.conditions if cell != "dense"]
-pixels = curve.groupby("cell")["pixels_a_tile"].mean()[sparse].to_numpy()
-scores = curve.pivot(index=["fold", "pair"], columns="cell", values="miou")
-places = scores.index.get_level_values("fold").to_numpy()
+sparse = [condition for condition in chapter.conditions if condition != "dense"]
+pixels = curve.groupby("condition")["pixels_a_tile"].mean()[sparse].to_numpy()
+scores = curve.pivot(index=["fold", "replicate"], columns="condition", values="miou")
+sites = scores.index.get_level_values("fold").to_numpy()
 heights, dense = scores[sparse].to_numpy(), scores["dense"].to_numpy()
 areas = np.array([statistics.area_under_budget_curve(pixels, unit) for unit in heights])
-area = statistics.quotient(areas, dense, places)
-enough = statistics.budgets_reaching(pixels, heights - 0.95 * dense[:, None], places, 0.0)
+area = statistics.quotient(areas, dense, sites)
+enough = statistics.budgets_reaching(pixels, heights - 0.95 * dense[:, None], sites, 0.0)
 
 
 # %%
@@ -114,7 +116,7 @@ Markdown(
     f"From {pixels.min():,.0f} to {pixels.max():,.0f} pixels an image the curve's mean height (the area "
     f"under it, over the logarithm of the budget) is {area.text(digits=0)} % of the dense score. The mean stays at or "
     f"above 95 % from {at_most(enough.mean)} pixels an image on, read between the budgets (95 % bootstrap over "
-    f"places, too narrow for so few: {ends}; n = {enough.units} units on {enough.blocks} place(s)). The dense score "
+    f"sites, too narrow for so few: {ends}; n = {enough.units} units on {enough.blocks} site(s)). The dense score "
     "is that of a network trained on every pixel for as many steps, not the best that dense masks can give."
 )
 
@@ -133,27 +135,28 @@ pd.concat(shown) if shown else pd.DataFrame({"condition": ["no whole comparison 
 
 # %% [markdown]
 # A mean over the classes hides what a choice does to each: @tbl-budget-classes has them apart, and
-# @tbl-budget-places what labels even over the classes gain on each group of test sites. Neither was
+# @tbl-budget-sites what labels even over the classes gain on each group of test sites. Neither was
 # declared before the runs, so no verdict rests on them.
 
 # %%
 #| label: tbl-budget-classes
 #| tbl-cap: "IoU of each class in %: mean over runs and 95 % interval over sites."
 classes = chapter.first.facts["data"]["classes"]
-both = pd.concat([tables.get("balance", curve), curve[curve["cell"] == "dense"]])
+both = pd.concat([tables.get("balance", curve), curve[curve["condition"] == "dense"]])
 of_classes = {
-    cell: statistics.by_class(rows, classes)["IoU"]
-    for cell, rows in both.groupby("cell", sort=False)
+    condition: statistics.by_class(rows, classes)["IoU"]
+    for condition, rows in both.groupby("condition", sort=False)
 }
 pd.DataFrame(of_classes).T.rename_axis("condition").reset_index().style.hide(axis="index")
 
 # %%
-#| label: tbl-budget-places
+#| label: tbl-budget-sites
 #| tbl-cap: "What labels even over the classes gain over random ones, in points of mIoU: mean over the replicates on each fold."
-wide = both.pivot_table(index="fold", columns="cell", values="miou", sort=False)
-even_cells = [c for c in wide if c.startswith("stratified")]
+wide = both.pivot_table(index="fold", columns="condition", values="miou", sort=False)
+even_conditions = [c for c in wide if c.startswith("stratified")]
 gain = {
-    c.split(", ")[1]: 100 * (wide[c] - wide[c.replace("stratified", "random")]) for c in even_cells
+    c.split(", ")[1]: 100 * (wide[c] - wide[c.replace("stratified", "random")])
+    for c in even_conditions
 }
 by_fold = pd.DataFrame(gain).T.rename(columns="fold {}".format).rename_axis("labels an image")
 by_fold.reset_index().style.hide(axis="index").format(precision=1)
@@ -170,7 +173,7 @@ by_fold.reset_index().style.hide(axis="index").format(precision=1)
 #| label: tbl-claims-budget
 #| tbl-cap: "Our own questions: claim, what we measured (effect with 95 % interval) and the verdict."
 claims = [each.verdicts() for each in chapters.values()]
-pd.concat(claims).drop(columns="theirs").style.hide(axis="index")
+pd.concat(claims).drop(columns="reported").style.hide(axis="index")
 
 # %% [markdown]
 # ## Checks
@@ -179,8 +182,8 @@ pd.concat(claims).drop(columns="theirs").style.hide(axis="index")
 # drawn; and every condition has the same steps.
 
 # %%
-by_size = curve.groupby("cell")["pixels_a_tile"].mean().sort_values().index
-grown = curve.pivot(index=["fold", "pair"], columns="cell", values="pixels")[by_size]
+by_size = curve.groupby("condition")["pixels_a_tile"].mean().sort_values().index
+grown = curve.pivot(index=["fold", "replicate"], columns="condition", values="pixels")[by_size]
 assert (np.diff(grown.to_numpy(), axis=1) > 0).all()
 for each in chapters.values():
     assert each.within_budget()

@@ -67,7 +67,7 @@ Markdown(next(iter(chapters.values())).first.notice)
 shown = []
 for each in chapters.values():
     mine = each.scores({"mIoU in %": ("miou", 100, 1)})
-    pixels = each.table.groupby("cell")[["pixels", "seen"]].mean().loc[mine.index]
+    pixels = each.table.groupby("condition")[["pixels", "seen"]].mean().loc[mine.index]
     mine[["labels stated", "labels seen"]] = pixels.map("{:,.0f}".format)
     shown.append(mine.assign(comparison=each.study.title))
 pd.concat(shown).reset_index(names="condition").set_index(["comparison", "condition"])
@@ -76,7 +76,7 @@ pd.concat(shown).reset_index(names="condition").set_index(["comparison", "condit
 #| label: fig-protocol
 #| fig-cap: "Every run (grey, shape by group of test tiles) and the mean of each condition with its 95 % interval (blue)."
 every = pd.concat([each.table for each in chapters.values()])
-figure = figures.compared(every, list(dict.fromkeys(every["cell"])))
+figure = figures.compared(every, list(dict.fromkeys(every["condition"])))
 
 # %% [markdown]
 # ## The claims
@@ -87,7 +87,7 @@ figure = figures.compared(every, list(dict.fromkeys(every["cell"])))
 #| label: tbl-claims-protocol
 #| tbl-cap: "What the usual ways flatter: claim, what we measured (effect with 95 % interval) and the verdict."
 claims = [each.verdicts() for each in chapters.values()]
-pd.concat(claims).drop(columns="theirs").style.hide(axis="index")
+pd.concat(claims).drop(columns="reported").style.hide(axis="index")
 
 # %% [markdown]
 # ## Checks
@@ -97,16 +97,16 @@ pd.concat(claims).drop(columns="theirs").style.hide(axis="index")
 
 # %%
 for name, each in chapters.items():
-    for (cell, _, _), record in each.runs.items():
+    for (condition, _, _), record in each.runs.items():
         labels, facts = record.facts["labels"], record.facts["data"]
-        shared = set(facts["train_places"]) & set(facts["test_places"])
-        assert bool(shared) == (cell == "patches at random")
+        shared = set(facts["train_sites"]) & set(facts["test_sites"])
+        assert bool(shared) == (condition == "patches at random")
         if not record.run.redrawn:
             assert labels["seen"] <= labels["pixels"]
         elif profile != "smoke":
             assert labels["seen"] > labels["pixels"]
         if name == "selection":
-            assert not set(facts["validation_places"]) & set(facts["test_places"])
+            assert not set(facts["validation_sites"]) & set(facts["test_sites"])
 
 # %% [markdown]
 # ## What was not shown

@@ -62,10 +62,10 @@ rows, groups = [], registry.groups(data)
 for name, these in found.items():
     start = studies.start_of(name, profile, data, next(iter(these.values())).run)
     declared = studies.runs(name, profile, data, start, groups)
-    places, pairs = ({unit[i] for unit in these} for i in (1, 2))
+    sites, replicates = ({unit[i] for unit in these} for i in (1, 2))
     rows.append(
-        {"study": name, "conditions": len(studies.study(name).compared()), "places": len(places)}
-        | {"pairs": len(pairs), "runs": len(these), "declared": len(declared)}
+        {"study": name, "conditions": len(studies.study(name).compared()), "sites": len(sites)}
+        | {"replicates": len(replicates), "runs": len(these), "declared": len(declared)}
         | {"still missing": len(declared) - len(these)}
     )
 pd.DataFrame(rows).style.hide(axis="index")
@@ -163,12 +163,12 @@ pd.DataFrame(
 # %%
 #| label: tbl-spread
 #| tbl-cap: "Study E, sparse conditions: standard deviation of mIoU, in points, between the means of the conditions, between the means of the folds, and, where there are several, between the replicates of one condition on one fold (pooled)."
-e = tables["E"][tables["E"]["cell"] != bound]
-several = [name for name in ("cell", "fold") if e[name].nunique() > 1]
+e = tables["E"][tables["E"]["condition"] != bound]
+several = [name for name in ("condition", "fold") if e[name].nunique() > 1]
 between = {name: e.groupby(name)["miou"].mean().std() for name in several}
-if e["pair"].nunique() > 1:
-    between["pair"] = e.groupby(["cell", "fold"])["miou"].var().mean() ** 0.5
-called = {"cell": "conditions", "fold": "folds", "pair": "pairs"}
+if e["replicate"].nunique() > 1:
+    between["replicate"] = e.groupby(["condition", "fold"])["miou"].var().mean() ** 0.5
+called = {"condition": "conditions", "fold": "folds", "replicate": "replicates"}
 rows = [
     {"between": called[k], "points": f"{100 * v:.1f}", "how many": e[k].nunique()}
     for k, v in between.items()
@@ -222,8 +222,8 @@ plans = []
 for name, these in found.items():
     start = studies.start_of(name, profile, data, next(iter(these.values())).run)
     units = {unit[1:] for unit in studies.runs(name, profile, data, start, groups)}
-    folds, pairs = (len({unit[i] for unit in units}) for i in (0, 1))
-    plans.append(statistics.declared(studies.study(name).claims, folds, pairs))
+    folds, replicates = (len({unit[i] for unit in units}) for i in (0, 1))
+    plans.append(statistics.declared(studies.study(name).claims, folds, replicates))
 declared = pd.concat(plans).drop(columns="detectable")
 timings = {k: t for name in tables for k, t in studies.study(name).timings.items()}
 of_time = pd.DataFrame([{"claim": k, "rule": t.rule} for k, t in timings.items()])
@@ -292,8 +292,8 @@ Markdown(
 #| label: tbl-printed
 #| tbl-cap: "What the five studies printed, and what it should have been by the rule (losses in nats, all else in %)."
 #| data: reported
-theirs = consistency.theirs()
-shown = pd.DataFrame([vars(f) for f in theirs]).rename(columns={"of": "system"})
+reported = consistency.reported()
+shown = pd.DataFrame([vars(f) for f in reported]).rename(columns={"of": "system"})
 shown[["system", "rule", "where", "found", "expected"]].style.hide(axis="index")
 
 # %% [markdown]
@@ -305,9 +305,9 @@ shown[["system", "rule", "where", "found", "expected"]].style.hide(axis="index")
 #| tbl-cap: "The rules, and how often they found something: in the five studies' numbers, and in ours of how many comparisons (a dash: not applied to ours, or nothing there to compare)."
 again = reproductions.read(paths.published_root())
 own, held = consistency.ours(found, again), consistency.checked(found)
-hits = {r: [sum(f.rule == r for f in fs) for fs in (theirs, own)] for r in consistency.RULES}
+hits = {r: [sum(f.rule == r for f in fs) for fs in (reported, own)] for r in consistency.RULES}
 rows = [
-    {"rule": r, "says": says, "theirs": hits[r][0]}
+    {"rule": r, "says": says, "reported": hits[r][0]}
     | {"ours": f"{hits[r][1]} of {held[r]}" if held[r] else "-"}
     for r, says in consistency.RULES.items()
 ]
@@ -353,7 +353,7 @@ known = {"holds", "does not hold", "cannot tell"}
 assert set(verdicts["verdict"].str.split(" (", regex=False).str[0]) <= known
 decided = verdicts[~verdicts["verdict"].str.startswith("cannot tell")]
 assert not decided["effect [95 %]"].str.contains("no interval").any()
-assert {f.of for f in theirs} == set(consistency.printed()["system"])
+assert {f.of for f in reported} == set(consistency.printed()["system"])
 
 # %% [markdown]
 # ## What was not shown

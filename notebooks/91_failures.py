@@ -67,7 +67,7 @@ dense = {unit: r for unit, r in found["E"].items() if r.run.sampler == "all"}
 sparse = {unit: r for unit, r in found["E"].items() if unit not in dense}
 Markdown(
     f"System E: {len(sparse)} runs on sparse labels, {len(dense)} on dense ones. Outlines and confidence: "
-    f"system {full}, {len(found[full])} runs. {len({u[1] for u in found['E']})} fold(s) of places, "
+    f"system {full}, {len(found[full])} runs. {len({u[1] for u in found['E']})} fold(s) of sites, "
     f"{len({t for r in found['E'].values() for t in r.tiles})} test images."
 )
 
@@ -194,20 +194,22 @@ Markdown(
 # %%
 #| label: fig-reliability
 #| fig-cap: "Right predictions by confidence on test images, with 95 % intervals over folds (over replicates where there is one fold); grey bars: share of all pixels in a bin; line: calibrated. Title: ECE, mean and 95 % interval. The runs are of the study whose loss the text below names."
-cells = {
-    cell: {u: r for u, r in found[full].items() if u[0] == cell}
-    for cell in dict.fromkeys(unit[0] for unit in found[full])
+conditions = {
+    condition: {u: r for u, r in found[full].items() if u[0] == condition}
+    for condition in dict.fromkeys(unit[0] for unit in found[full])
 }
-panels = {c: (failures.reliability(r), failures.calibration_error(r)) for c, r in cells.items()}
+panels = {
+    c: (failures.reliability(r), failures.calibration_error(r)) for c, r in conditions.items()
+}
 figure = diagrams.reliability(panels)
 
 # %%
 #| echo: false
 lines = []
-for cell, (table, error) in panels.items():
+for condition, (table, error) in panels.items():
     cautious = table["right"].map(lambda i: i.mean) > table["confidence"]
     lines.append(
-        f"{cell}: ECE {error.text()} % (n = {error.units}), less sure than right on bins of "
+        f"{condition}: ECE {error.text()} % (n = {error.units}), less sure than right on bins of "
         f"{100 * table['share'][cautious].sum():.0f} % of the pixels"
     )
 trained_with = sorted({r.run.loss.replace("_", " ") for r in found[full].values()})
@@ -272,7 +274,7 @@ Markdown(
 for record in found[full].values():
     scored = record.statistics.calibration[:, :, 0].sum()
     truth = record.confusion.sum(axis=(0, 2))
-    assert scored == truth.sum() - truth[list(record.left_out)].sum()
+    assert scored == truth.sum() - truth[list(record.ignored)].sum()
 for table in (failures.confused(sparse), failures.confused(dense)):
     total = table.assign(mean=[i.mean for i in table["share"]]).groupby("truth")["mean"].sum()
     assert ((total - 1).abs() < 1e-9).all()

@@ -94,18 +94,18 @@ def ai4mars_root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder_root(tmp_path: Path) -> Path:
-    """A folder of the user's own: three places, two classes, void 9."""
+    """A folder of the user's own: three sites, two classes, void 9."""
     rng = np.random.default_rng(1)
     (tmp_path / "classes.json").write_text('{"classes": ["water", "land"], "void": [9]}')
-    for place in ("north", "south", "west"):
+    for site in ("north", "south", "west"):
         for kind in ("images", "masks"):
-            (tmp_path / kind / place).mkdir(parents=True)
+            (tmp_path / kind / site).mkdir(parents=True)
         mask = rng.integers(0, 2, (20, 30)).astype(np.uint8)
         mask[0] = 9
         Image.fromarray(rng.integers(0, 255, (20, 30, 3)).astype(np.uint8)).save(
-            tmp_path / "images" / place / "a.png"
+            tmp_path / "images" / site / "a.png"
         )
-        Image.fromarray(mask).save(tmp_path / "masks" / place / "a.png")
+        Image.fromarray(mask).save(tmp_path / "masks" / site / "a.png")
     return tmp_path
 
 

@@ -37,9 +37,9 @@ def tiles(second: np.ndarray = CLASSES) -> Source:
         at = np.s_[y : y + 20, x : x + 24]
         return np.repeat(GREY[at][..., None], 3, axis=2), (CLASSES, second)[tile == "south"][at]
 
-    places = tuple(id.split("-")[0] for id in ids)
+    sites = tuple(id.split("-")[0] for id in ids)
     folds = (("north", "south"),)
-    return Source("made up", ("a", "b", "c"), True, tuple(ids), places, folds, "f", decode)
+    return Source("made up", ("a", "b", "c"), True, tuple(ids), sites, folds, "f", decode)
 
 
 def test_the_same_annotation_agrees_with_itself_on_exactly_the_common_ground():
@@ -105,8 +105,12 @@ def test_a_network_is_held_against_people_on_the_same_images_and_classes():
     network = np.array([[[9, 9, 9]] * 3, [[10, 0, 0], [10, 5, 0], [0, 0, 7]]])
     facts = {"data": {"classes": ["a", "b", "c"]}}
     runs = {
-        ("cell", 0, 0): records.Record("k", Run(), facts, NONE, ("z", "x-1"), Statistics(network)),
-        ("cell", 1, 0): records.Record("l", Run(), facts, NONE, ("z",), Statistics(network[:1])),
+        ("condition", 0, 0): records.Record(
+            "k", Run(), facts, NONE, ("z", "x-1"), Statistics(network)
+        ),
+        ("condition", 1, 0): records.Record(
+            "l", Run(), facts, NONE, ("z",), Statistics(network[:1])
+        ),
     }
     (row,) = agreement.beside(view, runs).to_dict("records")  # the other run was tested elsewhere
     assert row["people"] == pytest.approx((5 / 10 + 10 / 15) / 2)  # of x-1: classes a and b

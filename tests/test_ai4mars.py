@@ -29,7 +29,7 @@ def mask_file(root: Path, frame: str) -> Path:
 def test_test_is_every_labelled_gold_frame(ai4mars_root: Path):
     test, gold = load(ai4mars_root, "test"), listed(ai4mars_root, ai4mars.TEST)
     assert test.ids == (*gold[:3], *gold[4:])
-    assert set(test.places) == {"sol0007", "sol0008", "sol0009"}
+    assert set(test.sites) == {"sol0007", "sol0008", "sol0009"}
     assert len(test.folds) == 1
     assert "ai4mars" in studies.ONE_GROUP
 
@@ -55,8 +55,8 @@ def test_validation_is_whole_sols_and_a_stand_is_not_split(ai4mars_root: Path):
     groups = ai4mars._groups([ai4mars._frame(i, "") for i in load(ai4mars_root).ids])
     assert groups == [("sol0001",), ("sol0002", "sol0003"), ("sol0004",), ("sol0005",)]
     fit, val = (load(ai4mars_root, split) for split in ("fit", "val"))
-    assert set(val.places) == {"sol0001"}
-    assert set(fit.places) == {"sol0002", "sol0003", "sol0004", "sol0005"}
+    assert set(val.sites) == {"sol0001"}
+    assert set(fit.sites) == {"sol0002", "sol0003", "sol0004", "sol0005"}
 
 
 def test_groups_join_over_a_chain_of_stands():
@@ -165,4 +165,4 @@ def test_real_counts_are_those_of_the_data_page(real_root: Path):
     page = (paths.project_root() / "data" / "README.md").read_text()
     for split in ("test", "train", "val", "fit"):
         tiles = registry.load("ai4mars", real_root, split=split)
-        assert f"| `{split}` | {len(tiles):,} | {len(set(tiles.places))} |" in page
+        assert f"| `{split}` | {len(tiles):,} | {len(set(tiles.sites))} |" in page

@@ -18,15 +18,20 @@ from fewlabels.studies.run import Run
 def table(gain: float, folds: int = 5) -> pd.DataFrame:
     """Labels even over the classes gain so much at 10 px, and nothing elsewhere."""
     rng = np.random.default_rng(0)
-    cells = studies.study("balance").cells()
+    conditions = studies.study("balance").conditions()
     rows = [
-        {"cell": cell, "fold": fold, "pair": pair, "miou": 0.4 + rng.normal(0, 1e-3)}
+        {
+            "condition": condition,
+            "fold": fold,
+            "replicate": replicate,
+            "miou": 0.4 + rng.normal(0, 1e-3),
+        }
         for fold in range(folds)
-        for pair in range(3)
-        for cell in cells
+        for replicate in range(3)
+        for condition in conditions
     ]
     found = pd.DataFrame(rows)
-    found.loc[found["cell"] == "stratified, 10 px", "miou"] += gain
+    found.loc[found["condition"] == "stratified, 10 px", "miou"] += gain
     return found
 
 
@@ -74,9 +79,9 @@ def test_departures_are_those_of_the_five_systems():
 def test_clicks_on_two_data_sets_are_told_apart(monkeypatch: pytest.MonkeyPatch):
     bare = Statistics(np.zeros((0, 2, 2), int))
 
-    def record(data: str, arm: str, pair: int) -> Record:
+    def record(data: str, arm: str, replicate: int) -> Record:
         facts = {"clicks": {"arm": arm, "rounds": 5, "pixels": 10}}
-        return Record("", Run(data=data, draw=pair), facts, pd.DataFrame(), (), bare)
+        return Record("", Run(data=data, draw=replicate), facts, pd.DataFrame(), (), bare)
 
     every = [record(*of) for of in product(("dubai", "synthetic"), ("margin", "random"), (0, 1))]
     monkeypatch.setattr(
@@ -84,8 +89,9 @@ def test_clicks_on_two_data_sets_are_told_apart(monkeypatch: pytest.MonkeyPatch)
     )
     gains = {("dubai", "margin"): 0.1}
     monkeypatch.setattr(recommendations.records, "table", lambda found: pd.DataFrame(
-        {"cell": arm, "fold": fold, "pair": pair, "miou": gains.get((r.run.data, arm), 0.0)}
-        for (arm, fold, pair), r in found.items()
+        {"condition": arm, "fold": fold, "replicate": replicate,
+         "miou": gains.get((r.run.data, arm), 0.0)}
+        for (arm, fold, replicate), r in found.items()
     ))  # fmt: skip
     said = recommendations.clicks_said(Path())
     assert "on dubai, 5 rounds of 10 pixels an image, those of small margin gained 10.0 [" in said
@@ -97,11 +103,11 @@ def test_clicks_on_two_data_sets_are_told_apart(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_report_opens_with_shares_of_the_dense_score_and_what_is_decided():
-    cells = {"10 px": (0.3, 10), "1,000 px": (0.4, 1000), studies.budget.DENSE: (0.5, 100_000)}
+    conditions = {"10 px": (0.3, 10), "1,000 px": (0.4, 1000), studies.budget.DENSE: (0.5, 100_000)}
     curve = pd.DataFrame(
         [
-            {"cell": c, "fold": f, "pair": p, "miou": miou, "pixels_a_tile": pixels}
-            for c, (miou, pixels) in cells.items()
+            {"condition": c, "fold": f, "replicate": p, "miou": miou, "pixels_a_tile": pixels}
+            for c, (miou, pixels) in conditions.items()
             for f in range(2)
             for p in range(3)
         ]

@@ -167,10 +167,10 @@ def test_counts_are_added_up_before_they_are_divided():
     assert s.f1.tolist() == pytest.approx([1 / 2] * 2)
 
 
-def test_a_class_left_out_is_not_in_the_means():
+def test_an_ignored_class_is_not_in_the_means():
     mask, guess = split_at(50), split_at(50)
     guess[0, 40:50] = 2
-    s = scores(counts(guess, mask, 3), left_out=(0,))
+    s = scores(counts(guess, mask, 3), ignored=(0,))
     assert np.isnan(s.iou[0])
     assert (s.mean_iou, s.mean_f1) == (1, 1)
 

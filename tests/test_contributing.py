@@ -17,7 +17,7 @@ TRIED = {
     "stripes": """
 from fewlabels.data import load
 tiles = load("stripes", fold=1, split="test", grid=64)
-assert tiles.ids == ("south-1", "south-2") and set(tiles.places) == {"south"}
+assert tiles.ids == ("south-1", "south-2") and set(tiles.sites) == {"south"}
 assert tiles[0].mask.max() == 1
 """,
     "generalised": """

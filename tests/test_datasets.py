@@ -25,7 +25,7 @@ def load(root: Path, **options):
 def test_dubai_folds_keep_shared_ground_together(dubai_root: Path):
     together = [{"tile1", "tile3"}, {"tile4", "tile7", "tile8"}]
     for fold in range(5):
-        train, test = (set(load(dubai_root, fold=fold, split=s).places) for s in ("train", "test"))
+        train, test = (set(load(dubai_root, fold=fold, split=s).sites) for s in ("train", "test"))
         assert not train & test
         assert len(train | test) == 8
         for group in together:
@@ -35,8 +35,8 @@ def test_dubai_folds_keep_shared_ground_together(dubai_root: Path):
 def test_validation_is_the_next_group_and_fit_what_is_left(dubai_root: Path):
     for fold in range(5):
         fit, val, train = (load(dubai_root, fold=fold, split=s) for s in ("fit", "val", "train"))
-        assert set(val.places) == set(dubai.FOLDS[(fold + 1) % 5])
-        assert set(fit.places) | set(val.places) == set(train.places)
+        assert set(val.sites) == set(dubai.FOLDS[(fold + 1) % 5])
+        assert set(fit.sites) | set(val.sites) == set(train.sites)
         assert len(fit) + len(val) == len(train)
 
 
@@ -51,8 +51,8 @@ def test_patches_at_random_are_each_tested_once_and_leak(dubai_root: Path):
         assert not set(train.ids) & set(test.ids)
         assert len(train) + len(test) == 72
         assert set(val.ids) < set(train.ids)
-        assert set(train.places) & set(test.places)
-        assert test[0].place == test[0].id.partition("-")[0]  # what the tile is stays what it was
+        assert set(train.sites) & set(test.sites)
+        assert test[0].site == test[0].id.partition("-")[0]  # what the tile is stays what it was
         tested += test.ids
     apart = load(dubai_root)
     assert sorted(tested) == sorted(load(dubai_root, split="all").ids)
@@ -66,11 +66,11 @@ def test_a_published_split_has_nothing_to_deal(ai4mars_root: Path):
         registry.load("ai4mars:patches", ai4mars_root, cache_root=ai4mars_root / "cache")
 
 
-def test_two_places_leave_none_to_fit(folder_root: Path):
+def test_two_sites_leave_none_to_fit(folder_root: Path):
     (folder_root / "images" / "west" / "a.png").unlink()
     options = {"root": folder_root, "cache_root": folder_root / "cache"}
-    assert registry.load("folder", split="val", **options).places == ("south",)
-    with pytest.raises(DataError, match="of 2 places, 1 are the test.*none is left to fit"):
+    assert registry.load("folder", split="val", **options).sites == ("south",)
+    with pytest.raises(DataError, match="of 2 sites, 1 are the test.*none is left to fit"):
         registry.load("folder", split="fit", **options)
 
 
@@ -167,10 +167,10 @@ def test_an_image_and_mask_of_different_size_are_refused(folder_root: Path):
     assert list((folder_root / "cache").iterdir()) == []
 
 
-def test_folder_reads_classes_void_and_places(folder_root: Path):
+def test_folder_reads_classes_void_and_sites(folder_root: Path):
     tiles = registry.load("folder", folder_root, 0, "test", cache_root=folder_root / "cache")
     assert tiles.classes == ("water", "land")
-    assert tiles.places == ("north",)
+    assert tiles.sites == ("north",)
     assert (tiles[0].mask[0] == IGNORE).all()
     assert set(np.unique(tiles[0].mask[1:])) == {0, 1}
 
@@ -180,7 +180,7 @@ def test_a_tile_without_any_class_is_left_out(folder_root: Path, caplog):
     void.save(folder_root / "masks" / "west" / "a.png")
     ask = partial(registry.load, "folder", folder_root, cache_root=folder_root / "cache")
     with caplog.at_level("INFO"):
-        assert ask(split="all").places == ("north", "south")
+        assert ask(split="all").sites == ("north", "south")
     assert "folder: 1 of 3 tiles hold no class" in caplog.text
     with pytest.raises(DataError, match="no tile of 'test' in fold 2 has a pixel with a class"):
         ask(2, "test")
@@ -261,7 +261,7 @@ def test_a_data_set_is_one_declaration_and_one_line(folder_root: Path, monkeypat
     assert (tiles.name, len(tiles), len(tiles.folds)) == ("mine:background", 2, 3)
     assert tiles.notice.startswith("Mine. Unlabelled pixels")
     assert cli.main(["data", "mine", "--root", str(folder_root)]) == 0
-    assert "mine: 3 tiles of 3 places" in capsys.readouterr().out
+    assert "mine: 3 tiles of 3 sites" in capsys.readouterr().out
 
 
 def test_the_command_line_lists_the_data_sets_and_says_where_they_are_from(capsys):
@@ -297,7 +297,7 @@ def test_a_run_is_prepared_on_chips(name: str, request: pytest.FixtureRequest):
     root = request.getfixturevalue(f"{name}_root")
     ready = prepare.prepare(Run(data=name, grid=16, crop=8, amount=8), root)
     assert len(ready.labelled) == len(ready.train)
-    assert set(ready.train.places).isdisjoint(ready.test.places)
+    assert set(ready.train.sites).isdisjoint(ready.test.sites)
     assert all((labels != IGNORE).sum() == 8 for labels in ready.drawn.values())
 
 

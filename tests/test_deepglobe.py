@@ -60,25 +60,25 @@ def test_a_colour_outside_the_classes_is_named_with_its_file(deepglobe_root: Pat
 def test_all_chips_of_an_image_are_on_one_side_and_each_image_is_tested_once(deepglobe_root: Path):
     tested = []
     for fold in range(5):
-        places = [set(load(deepglobe_root, s, fold=fold).places) for s in ("fit", "val", "test")]
-        assert all(not a & b for a, b in combinations(places, 2))
-        assert len(set.union(*places)) == 12
-        tested += places[2]
+        sites = [set(load(deepglobe_root, s, fold=fold).sites) for s in ("fit", "val", "test")]
+        assert all(not a & b for a, b in combinations(sites, 2))
+        assert len(set.union(*sites)) == 12
+        tested += sites[2]
     assert len(tested) == len(set(tested)) == 12
-    assert set(load(deepglobe_root, "test", fold=1).places) == {
+    assert set(load(deepglobe_root, "test", fold=1).sites) == {
         str(1 + 83_737 * k) for k in (1, 6, 11)
     }
 
 
 def test_ids_are_in_order_of_number_not_of_text(deepglobe_root: Path):
-    numbers = [int(place) for place in load(deepglobe_root).places]
+    numbers = [int(site) for site in load(deepglobe_root).sites]
     assert numbers == sorted(numbers)
     assert [str(n) for n in numbers] != sorted(str(n) for n in numbers)
 
 
 def test_images_without_public_masks_are_not_read(deepglobe_root: Path):
     assert list((deepglobe_root / deepglobe.FOLDER / "valid").iterdir())
-    assert len(set(load(deepglobe_root).places)) == 12
+    assert len(set(load(deepglobe_root).sites)) == 12
 
 
 def test_missing_files_are_named_and_the_way_to_get_them(deepglobe_root: Path, tmp_path: Path):
@@ -104,8 +104,8 @@ def test_a_mask_of_another_size_is_refused(deepglobe_root: Path):
         load(deepglobe_root)
 
 
-def test_without_places_the_notice_says_so(deepglobe_root: Path):
-    assert "no split by place is proven" in load(deepglobe_root).notice
+def test_without_sites_the_notice_says_so(deepglobe_root: Path):
+    assert "no split by site is proven" in load(deepglobe_root).notice
 
 
 @pytest.mark.real

@@ -231,12 +231,12 @@ def test_the_calibration_error_of_a_constant_network_by_hand():
     assert calibration.error(found.calibration) == pytest.approx(sure - 0.6, abs=1e-6)
 
 
-def test_what_is_predicted_on_a_class_left_out_changes_no_score():
+def test_what_is_predicted_on_an_ignored_class_changes_no_score():
     mask = np.kron([[0, 1, 2]], np.ones((30, 10), int)).astype(np.uint8)
     one, two = mask.copy(), mask.copy()
     one[:15, 20:], two[10:, 20:] = 0, 1
     net = Told(3, 1.0)
-    a, b = (inference.statistics(net, [tile(g, mask)], 3, CPU, left_out=(2,)) for g in (one, two))
+    a, b = (inference.statistics(net, [tile(g, mask)], 3, CPU, ignored=(2,)) for g in (one, two))
     assert (a.boundaries == b.boundaries).all()
     assert (a.calibration == b.calibration).all()
     assert a.calibration[..., 0].sum() == 600

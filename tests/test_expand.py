@@ -204,13 +204,13 @@ def test_the_audit_by_hand():
     assert found["purity"].isna().tolist() == [False, False, True, True]
 
 
-def test_an_audit_of_many_places_takes_evenly_spaced_ones():
+def test_an_audit_of_many_sites_takes_evenly_spaced_ones():
     tiles = [
         Tile(f"{i}", f"{i // 2}", np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8))
         for i in range(20)
     ]
-    assert [t.id for t in audits.one_a_place(tiles)] == [str(i) for i in range(0, 20, 2)]
-    assert [t.id for t in audits.one_a_place(tiles, most=3)] == ["0", "8", "18"]
+    assert [t.id for t in audits.one_a_site(tiles)] == [str(i) for i in range(0, 20, 2)]
+    assert [t.id for t in audits.one_a_site(tiles, most=3)] == ["0", "8", "18"]
 
 
 def test_audits_add_up_over_tiles():

@@ -52,7 +52,7 @@ def runs() -> dict:
 
 
 def test_each_image_is_scored_alone(runs: dict):
-    table = failures.by_image(runs).set_index(["cell", "image"])
+    table = failures.by_image(runs).set_index(["condition", "image"])
     assert table.loc[("a", "x"), "iou_land"] == pytest.approx(8 / 10)
     assert table.loc[("a", "x"), "miou"] == pytest.approx((8 / 10 + 10 / 12) / 2)
     assert table.loc[("a", "y"), "accuracy"] == pytest.approx(12 / 20)
@@ -68,10 +68,10 @@ def test_the_worst_image_comes_first_with_what_costs_it_most(runs: dict):
     assert first["of_image"] == pytest.approx(6 / 20)
     assert first["of_truth"] == pytest.approx(6 / 8)
     assert first["miou"].mean == pytest.approx((2 / 10 + 10 / 18) / 2)
-    assert (first["fold"], first["runs"], first["miou"].units) == (0, 2, 1)  # one pair of seeds
+    assert (first["fold"], first["runs"], first["miou"].units) == (0, 2, 1)  # one replicate
 
 
-def test_conditions_of_a_pair_are_averaged_before_the_interval():
+def test_conditions_of_a_replicate_are_averaged_before_the_interval():
     runs = {(c, 0, p): record({"x": m}) for c, p, m in
             [("a", 0, GOOD), ("b", 0, POOR), ("a", 1, POOR), ("b", 1, POOR)]}  # fmt: skip
     accuracy = failures.worst(runs).loc[0, "accuracy"]
@@ -92,8 +92,8 @@ def test_shares_of_a_class_are_means_of_folds_that_hold_it(runs: dict):
     assert wrong.mean + right.mean == pytest.approx(1)
 
 
-def test_a_class_left_out_is_no_truth(runs: dict):
-    only = {("a", 0, 0): record({"x": GOOD}, run=Run(left_out=("water",)))}
+def test_an_ignored_class_is_no_truth(runs: dict):
+    only = {("a", 0, 0): record({"x": GOOD}, run=Run(ignored=("water",)))}
     assert set(failures.confused(only)["truth"]) == {"land"}
     assert failures.composition(only, "x").sum() == pytest.approx(1)
     assert failures.composition(only, "x")[1].sum() == 0
@@ -109,7 +109,7 @@ def test_earlier_records_are_told_apart(runs: dict):
 
 
 def test_outlines_stand_beside_areas(runs: dict):
-    table = failures.outlines(runs).set_index(["cell", "fold", "class"])
+    table = failures.outlines(runs).set_index(["condition", "fold", "class"])
     assert table.loc[("a", 1, "land"), "boundary_f1"] == pytest.approx(3 / 4)
     assert table.loc[("a", 1, "land"), "f1"] == pytest.approx(2 * 5 / 15)
     alone = failures.outlines_of(runs["a", 1, 0].statistics, NAMES)
@@ -131,7 +131,7 @@ def test_bins_are_added_up_within_a_fold(runs: dict):
     assert (error.units, error.blocks) == (4, 2)
 
 
-def test_one_fold_has_its_interval_over_pairs(runs: dict):
+def test_one_fold_has_its_interval_over_replicates(runs: dict):
     one = {("a", 0, p): record({"x": GOOD}) for p in range(2)}
     assert failures.reliability(one).loc[0, "right"].blocks == 2
 

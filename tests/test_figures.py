@@ -108,7 +108,12 @@ def test_painting_and_dots_show_what_is_there():
 
 def test_figures_have_labelled_axes():
     table = pd.DataFrame(
-        {"cell": list("aabb"), "fold": [0, 1, 0, 1], "pair": 0, "miou": [0.1, 0.2, 0.3, 0.4]}
+        {
+            "condition": list("aabb"),
+            "fold": [0, 1, 0, 1],
+            "replicate": 0,
+            "miou": [0.1, 0.2, 0.3, 0.4],
+        }
     )
     history = pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.5], "miou": [np.nan, 0.3], "lr": 1e-3})
     drawn = [

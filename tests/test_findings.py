@@ -13,9 +13,14 @@ def runs(scores: dict[str, float], folds: int = 5) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     return pd.DataFrame(
         [
-            {"cell": c, "fold": fold, "pair": pair, "miou": miou + rng.normal(0, 1e-4)}
+            {
+                "condition": c,
+                "fold": fold,
+                "replicate": replicate,
+                "miou": miou + rng.normal(0, 1e-4),
+            }
             for fold in range(folds)
-            for pair in range(3)
+            for replicate in range(3)
             for c, miou in scores.items()
         ]
     )
@@ -41,9 +46,9 @@ def test_share_of_the_dense_score_is_said_with_interval_and_n():
     ],
 )
 def test_a_comparison_says_what_its_verdict_says(gain: float, folds: int, words: str):
-    cells = dict.fromkeys(studies.study("pretraining").cells(), 0.4)
+    conditions = dict.fromkeys(studies.study("pretraining").conditions(), 0.4)
     claim = studies.study("pretraining").claims["P2"]
-    (said,) = findings({"pretraining": runs(cells | {claim.plus[0]: 0.4 + gain}, folds)})
+    (said,) = findings({"pretraining": runs(conditions | {claim.plus[0]: 0.4 + gain}, folds)})
     assert said.startswith("With 1 % of the pixels labelled, ")
     assert words in said
 

@@ -34,7 +34,7 @@ def test_chips_are_the_squares_of_their_orthophoto_and_the_ragged_edge_is_left(l
         for i, (row, column) in enumerate(np.ndindex(2, 3)):
             tile = tiles[6 * number + i]
             here = np.s_[16 * row : 16 * row + 16, 16 * column : 16 * column + 16]
-            assert tile.place == name
+            assert tile.site == name
             assert (tile.image == image[here]).all()
             assert (tile.mask == mask[here]).all()
             assert (tile.image[..., 0] == number).all()
@@ -53,11 +53,11 @@ def test_every_sheet_is_tested_once_and_never_in_its_own_training(landcoverai_ro
     tested = []
     for fold in range(5):
         parts = {s: load(landcoverai_root, s, fold=fold) for s in ("fit", "val", "test")}
-        places = [set(part.places) for part in parts.values()]
-        assert all(not a & b for a, b in combinations(places, 2))
-        assert set.union(*places) == set(landcoverai.SHEETS)
+        sites = [set(part.sites) for part in parts.values()]
+        assert all(not a & b for a, b in combinations(sites, 2))
+        assert set.union(*sites) == set(landcoverai.SHEETS)
         assert sum(map(len, parts.values())) == 246
-        tested += places[2]
+        tested += sites[2]
     assert sorted(tested) == sorted(landcoverai.SHEETS)
 
 
@@ -69,7 +69,7 @@ def test_sheets_that_touch_are_on_one_side(landcoverai_root: Path):
         ("N-33-139-C-d-2-2", "N-33-139-C-d-2-4", "N-33-139-D-c-1-3"),
     ]
     for fold in range(5):
-        sides = [set(load(landcoverai_root, s, fold=fold).places) for s in ("fit", "val", "test")]
+        sides = [set(load(landcoverai_root, s, fold=fold).sites) for s in ("fit", "val", "test")]
         for one, other in combinations(sides, 2):
             assert not any(landcoverai._touch(a, b) for a in one for b in other)
 

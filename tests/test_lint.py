@@ -38,8 +38,8 @@ def test_every_rule_by_hand():
     assert rules.label_share(0.56, 0.5, 2500) == ("56.00", "45.00..55.00")
     assert rules.labels_seen(5, 5) is None
     assert rules.labels_seen(6, 5) == ("6", "<=5")
-    assert rules.same_cell(0.4, 0.41) is None
-    assert rules.same_cell(0.4, 0.1) == ("40.00", "10.00")
+    assert rules.same_condition(0.4, 0.41) is None
+    assert rules.same_condition(0.4, 0.1) == ("40.00", "10.00")
     assert rules.collapsed_baseline(0.4, 0.1, 0.5, 6) == ("+300%", "-20%")
     assert rules.collapsed_baseline(0.4, 0.3, 0.5, 6) is None
     assert rules.robustness([0.1, 0.3], [0.1, 0.2]) == ("0.200", "<0.100")
@@ -74,7 +74,7 @@ def test_a_uniform_draw_is_within_what_sampling_explains():
 
 
 def test_the_five_systems_own_numbers():
-    found = {(f.of, f.rule, f.found, f.expected) for f in consistency.theirs()}
+    found = {(f.of, f.rule, f.found, f.expected) for f in consistency.reported()}
     assert found == {
         ("A", "robustness", "0.009", "<0.008"),
         ("A", "in-general", "1/2", ">1/2"),
@@ -83,19 +83,19 @@ def test_the_five_systems_own_numbers():
         ("C", "macro-mean", "76.16", "70.20"),
         ("C", "precision-recall", "4/4", "<4/4"),
         ("D", "test-above-validation", "+4.54", "<=1.00"),
-        ("E", "same-cell", "39.80", "10.20"),
-        ("E", "same-cell", "37.30", "0.60"),
+        ("E", "same-condition", "39.80", "10.20"),
+        ("E", "same-condition", "37.30", "0.60"),
         ("E", "constant-predictor", "10.20", ">16.67"),
         ("E", "constant-predictor", "0.60", ">16.67"),
         ("E", "collapsed-baseline", "+293%", "+1%"),
         ("E", "label-share", "0.10", "12.81..13.79"),
         ("E", "label-share", "44.00", "8.98..9.82"),
     }
-    assert {f.rule for f in consistency.theirs()} <= set(consistency.RULES)
+    assert {f.rule for f in consistency.reported()} <= set(consistency.RULES)
 
 
 def test_only_the_linked_run_of_d_is_above_its_validation():
-    (finding,) = [f for f in consistency.theirs() if f.of == "D"]
+    (finding,) = [f for f in consistency.reported() if f.of == "D"]
     assert finding.where.startswith("500 a class, linked")
     assert finding.where.endswith("-1.46")
 
@@ -110,8 +110,8 @@ def test_a_printed_number_stands_once_and_says_where():
 def table(**changed: float) -> pd.DataFrame:
     """Six healthy runs of two classes; `changed` columns are set in the first."""
     rows = []
-    for fold, pair in product(range(3), range(2)):
-        row = {"cell": "a", "fold": fold, "pair": pair, "miou": 0.5, "accuracy": 0.8}
+    for fold, replicate in product(range(3), range(2)):
+        row = {"condition": "a", "fold": fold, "replicate": replicate, "miou": 0.5, "accuracy": 0.8}
         row |= {"iou_x": 0.4, "iou_y": 0.6, "f1_x": 0.8 / 1.4, "f1_y": 1.2 / 1.6}
         row |= {"truth_x": 0.3, "truth_y": 0.7, "pixels": 10, "seen": 10}
         rows.append(row)
@@ -133,7 +133,7 @@ def test_a_table_with_one_wrong_number(changed: dict[str, float], rule: str):
     assert consistency.lint(table()) == []
     found = consistency.lint(table(**changed), "E")
     assert rule in {f.rule for f in found}
-    assert all(f.id.startswith(f"E/{f.rule}/a, fold 0, pair 0") for f in found)
+    assert all(f.id.startswith(f"E/{f.rule}/a, fold 0, replicate 0") for f in found)
 
 
 def test_test_above_validation_is_judged_on_the_mean_over_folds():
@@ -151,7 +151,7 @@ def test_a_finding_fails_unless_a_sentence_explains_it():
     with pytest.raises(LintError, match=r"1 finding\(s\) without explanation:\nE labels-seen 11"):
         consistency.settled(found, {"E/majority/*": "land is everywhere"})
     shown = consistency.settled(
-        found, {"E/majority/*": "land", "E/labels-seen/a, fold 0, pair 0": "no"}
+        found, {"E/majority/*": "land", "E/labels-seen/a, fold 0, replicate 0": "no"}
     )
     assert shown["explained"].tolist() == ["land", "no"]
     assert list(consistency.settled([])["rule"]) == []
@@ -167,8 +167,10 @@ def test_the_committed_records_add_up_or_are_explained(published: dict[str, dict
     found = consistency.ours(published)
     consistency.settled(found, consistency.explained())
     for finding in found:  # the explanation is true: the largest class is predicted too seldom
-        cell, fold, pair = finding.where.replace("fold ", "").replace("pair ", "").rsplit(", ", 2)
-        confusion = runs[cell, int(fold), int(pair)].confusion.sum(axis=0)
+        condition, fold, replicate = (
+            finding.where.replace("fold ", "").replace("replicate ", "").rsplit(", ", 2)
+        )
+        confusion = runs[condition, int(fold), int(replicate)].confusion.sum(axis=0)
         largest = confusion.sum(axis=1).argmax()
         assert confusion[:, largest].sum() < confusion[largest].sum()
 
@@ -176,7 +178,7 @@ def test_the_committed_records_add_up_or_are_explained(published: dict[str, dict
 def test_label_shares_are_held_against_the_masks_of_the_other_folds(published: dict[str, dict]):
     (runs,) = published.values()
     cases = list(consistency.tables._label_shares(runs))
-    assert len(cases) == 2 * 5 * 3 * 5  # two random cells, folds, pairs, classes
+    assert len(cases) == 2 * 5 * 3 * 5  # two random conditions, folds, replicates, classes
     unit = ("random, PCE", 0, 0)
     labels = runs[unit].facts["labels"]
     swapped = dict(zip(labels["per_class"], reversed(labels["per_class"].values()), strict=True))
@@ -200,21 +202,23 @@ def test_every_run_is_held_against_every_rule_that_its_record_allows(published: 
     assert {held[rule] for rule in each} == {75}
     assert held["f1-iou"] == 75 * 5
     assert held["macro-mean"] == 2 * 75
-    assert held["same-cell"] == 0
+    assert held["same-condition"] == 0
     assert set(held) <= set(consistency.RULES)
 
 
 def test_equal_configurations_have_to_agree(published: dict[str, dict]):
     (runs,) = published.values()
-    assert not [f for f in consistency.ours({"E": runs, "F": runs}) if f.rule == "same-cell"]
+    assert not [f for f in consistency.ours({"E": runs, "F": runs}) if f.rule == "same-condition"]
     again = {u: replace(r, key=f"{r.key} again") for u, r in runs.items()}
-    assert not [f for f in consistency.ours({"E": runs, "F": again}) if f.rule == "same-cell"]
+    assert not [f for f in consistency.ours({"E": runs, "F": again}) if f.rule == "same-condition"]
     assert (
-        consistency.checked({"E": runs, "F": runs})["same-cell"] == 0
+        consistency.checked({"E": runs, "F": runs})["same-condition"] == 0
     )  # the same runs in two studies
-    assert consistency.checked({"E": runs, "F": again})["same-cell"] == 5
+    assert consistency.checked({"E": runs, "F": again})["same-condition"] == 5
     worse = {u: collapsed(r) if u[0] == "random, PCE" else r for u, r in again.items()}
-    (finding,) = [f for f in consistency.ours({"E": runs, "F": worse}) if f.rule == "same-cell"]
+    (finding,) = [
+        f for f in consistency.ours({"E": runs, "F": worse}) if f.rule == "same-condition"
+    ]
     assert finding.where == "E: random, PCE; F: random, PCE"
 
 
@@ -287,7 +291,7 @@ def test_a_record_is_given_back_to_the_cell_that_declared_it(name: str, publishe
 def test_the_command_line_prints_one_line_a_finding(capsys: pytest.CaptureFixture):
     assert cli.main(["lint"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(consistency.theirs())
+    assert len(lines) == len(consistency.reported())
     assert any(line.startswith("C macro-mean 76.16 70.20") for line in lines)
     assert cli.main(["lint", "--results"]) == 0
     assert "all explained" in capsys.readouterr().out

@@ -303,19 +303,19 @@ def test_compiled_is_one_graph_for_any_labels(loss):
 
 
 @every_loss
-def test_a_class_left_out_counts_as_unlabelled(loss):
+def test_an_ignored_class_counts_as_unlabelled(loss):
     logits, labels = case()
     without = labels.masked_fill((labels == 0) | (labels == 3), IGNORE)
-    value, grad = value_and_grad(partial(loss, left_out=(0, 3)), logits, labels)
+    value, grad = value_and_grad(partial(loss, ignored=(0, 3)), logits, labels)
     expected, expected_grad = value_and_grad(loss, logits, without)
     assert torch.equal(value, expected)
     assert torch.equal(grad, expected_grad)
 
 
 @every_loss
-def test_the_logit_of_a_class_left_out_is_pushed_down_elsewhere(loss):
+def test_the_logit_of_an_ignored_class_is_pushed_down_elsewhere(loss):
     logits, labels = case()
-    grad = value_and_grad(partial(loss, left_out=(0,)), logits, labels)[1]
+    grad = value_and_grad(partial(loss, ignored=(0,)), logits, labels)[1]
     learned = (labels != IGNORE) & (labels != 0)
     assert (grad[:, 0][~learned] == 0).all()
     assert grad[:, 0].sum() > 0
@@ -348,9 +348,9 @@ def test_what_does_not_fit_is_named(loss, density: float):
             loss(logits, changed)
     with pytest.raises(ValueError, match="hold 4 numbers, found \\(3,\\)"):
         loss(logits, labels, class_weights=torch.ones(3))
-    for left_out in ((4,), (-1,), (0, 1, 2, 3)):
+    for ignored in ((4,), (-1,), (0, 1, 2, 3)):
         with pytest.raises(ValueError, match=r"some, not all, of the classes \[0, 4\), found \("):
-            loss(logits, labels, left_out=left_out)
+            loss(logits, labels, ignored=ignored)
 
 
 def test_options_out_of_range_are_named():

@@ -39,9 +39,9 @@ def test_pooling_is_the_sum_not_the_mean_of_tiles():
     assert scores(np.stack([small, large])).accuracy == pytest.approx(2 / 100)
 
 
-def test_a_class_left_out_takes_its_pixels_along_and_its_name_is_an_error_elsewhere():
+def test_an_ignored_class_takes_its_pixels_along_and_its_name_is_an_error_elsewhere():
     matrix = np.array([[6, 2, 1], [0, 4, 3], [5, 5, 5]])
-    s = scores(matrix, left_out=(2,))
+    s = scores(matrix, ignored=(2,))
     assert s.iou.tolist()[:2] == pytest.approx([6 / 9, 4 / (7 + 6 - 4)])
     assert np.isnan([s.iou[2], s.precision[2], s.recall[2], s.f1[2]]).all()
     assert s.precision.tolist()[:2] == pytest.approx([6 / 6, 4 / 6])
@@ -49,10 +49,10 @@ def test_a_class_left_out_takes_its_pixels_along_and_its_name_is_an_error_elsewh
     assert s.accuracy == pytest.approx(10 / 16)
     assert matrix.sum() == 31  # the matrix given is not changed
     with pytest.raises(NoLabelsError):
-        scores(matrix, left_out=(0, 1, 2))
+        scores(matrix, ignored=(0, 1, 2))
 
 
-def test_what_is_predicted_on_a_class_left_out_does_not_matter():
+def test_what_is_predicted_on_an_ignored_class_does_not_matter():
     matrix = np.array([[6, 2, 1], [0, 4, 3], [5, 5, 5]])
     other = np.array([[6, 2, 1], [0, 4, 3], [0, 15, 0]])
     assert scores(matrix, (2,)).iou[:2].tolist() == scores(other, (2,)).iou[:2].tolist()

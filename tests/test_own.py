@@ -407,7 +407,7 @@ def test_a_class_of_one_polygon_is_warned_about_and_not_scored(tmp_path, caplog)
     )  # fmt: skip
     assert "class 'rare' has a single polygon or line" in caplog.text
     assert "class 'never' has no labelled pixel" in caplog.text
-    assert about.record["scores"]["left_out"] == ["rare"]
+    assert about.record["scores"]["ignored"] == ["rare"]
     assert about.record["scores"]["iou"]["rare"] is None
 
 

@@ -58,10 +58,12 @@ def test_another_device_and_a_damaged_record_say_nothing(template, tmp_path: Pat
     assert plan.estimate([TINY], [tmp_path / "S.parquet"], HERE)[1] == 0
 
 
-@pytest.mark.parametrize(("pairs", "shown"), [(1, []), (2, ["E"])])
-def test_one_run_a_condition_is_not_published(template, pairs: int, shown: list[str], monkeypatch):
+@pytest.mark.parametrize(("replicates", "shown"), [(1, []), (2, ["E"])])
+def test_one_run_a_condition_is_not_published(
+    template, replicates: int, shown: list[str], monkeypatch
+):
     record = records.read(template.parent, template.name)
-    found = {("cell", 0, pair): record for pair in range(pairs)}
+    found = {("condition", 0, replicate): record for replicate in range(replicates)}
     declared = dict.fromkeys(found, record.run)
     made = plan.Plan("E", "published", "dubai", None, Path(), declared, found)
     monkeypatch.setattr(sweep, "plan", lambda *_: made)
@@ -84,7 +86,7 @@ def test_a_plan_counts_what_is_recorded_and_what_is_missing(template, tmp_path: 
     assert set(made.keys) == set(made.missing)
     assert plan.described(made, "cpu of another") == (
         "study E on synthetic, profile smoke: 10 runs, 1 recorded, 9 to train in 27 steps\n"
-        "1 fold(s) x 2 pair(s) = 2 units, of 15 for a verdict; smallest p after Holm 1\n"
+        "1 fold(s) x 2 replicate(s) = 2 units, of 15 for a verdict; smallest p after Holm 1\n"
         "estimated time on cpu of another: unknown, no run is recorded from such a device"
     )
     recorded(template, tmp_path / "S.parquet", 300.0)  # 306 s a run, and five rounds of two

@@ -28,17 +28,17 @@ def image(root: Path, patch: str) -> Path:
 
 def test_the_split_is_the_published_one(potsdam_root: Path):
     parts = {s: load(potsdam_root, s) for s in ("train", "fit", "val", "test")}
-    places = {split: set(part.places) for split, part in parts.items()}
+    sites = {split: set(part.sites) for split, part in parts.items()}
     assert len(parts["test"].folds) == 1
     assert "potsdam" in studies.ONE_GROUP
     columns = {2: range(10, 13), 3: range(10, 13), 4: range(10, 13), 5: range(10, 13),
                6: range(7, 13), 7: range(7, 13)}  # fmt: skip
-    assert places["train"] == {f"{r}_{c}" for r in columns for c in columns[r]}
+    assert sites["train"] == {f"{r}_{c}" for r in columns for c in columns[r]}
     columns = {2: (13, 14), 3: (13, 14), 4: (13, 14, 15), 5: (13, 14, 15), 6: (13, 14, 15), 7: [13]}
-    assert places["test"] == {f"{r}_{c}" for r in columns for c in columns[r]}
-    assert places["val"] == {"6_7", "6_8", "6_9", "7_7", "7_8", "7_9"}
-    assert places["fit"] == places["train"] - places["val"]
-    assert all(not places[a] & places[b] for a, b in combinations(("fit", "val", "test"), 2))
+    assert sites["test"] == {f"{r}_{c}" for r in columns for c in columns[r]}
+    assert sites["val"] == {"6_7", "6_8", "6_9", "7_7", "7_8", "7_9"}
+    assert sites["fit"] == sites["train"] - sites["val"]
+    assert all(not sites[a] & sites[b] for a, b in combinations(("fit", "val", "test"), 2))
     assert {split: len(part) for split, part in parts.items()} == {
         "train": 24 * 4, "fit": 18 * 4, "val": 6 * 4, "test": 14 * 4,
     }  # fmt: skip

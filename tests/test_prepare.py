@@ -47,10 +47,10 @@ def test_masks_and_expansions_do_not_say_what_is_rare(shares: dict[str, float]):
         assert np.isin(plain.drawn[tile].flat[at], plain.rare).all()
 
 
-def test_classes_left_out_are_neither_rare_nor_counted(shares: dict[str, float]):
+def test_ignored_classes_are_neither_rare_nor_counted(shares: dict[str, float]):
     least = min((s, name) for name, s in shares.items() if s)[1]
     assert ready(rare_below=shares[least] + 1e-9).rare
-    assert ready(rare_below=shares[least] + 1e-9, left_out=(least,)).rare == ()
+    assert ready(rare_below=shares[least] + 1e-9, ignored=(least,)).rare == ()
 
 
 def test_labels_drawn_anew_each_round_show_more_than_they_state():
@@ -86,13 +86,13 @@ def test_the_factors_reach_the_batches():
     assert same.rare.pixels == {}
 
 
-def test_validation_places_do_not_train_and_keep_their_own_draw():
+def test_validation_sites_do_not_train_and_keep_their_own_draw():
     plain, split = ready(), ready(validation="sparse", expansion="disc")
-    held_out = set(split.validation.places)
+    held_out = set(split.validation.sites)
     assert held_out
-    assert held_out.isdisjoint(split.train.places)
-    assert held_out.isdisjoint(split.test.places)
-    assert set(plain.train.places) == set(split.train.places) | held_out
+    assert held_out.isdisjoint(split.train.sites)
+    assert held_out.isdisjoint(split.test.sites)
+    assert set(plain.train.sites) == set(split.train.sites) | held_out
     for tile, labels in split.validation_drawn.items():
         assert (labels == plain.drawn[tile]).all()
     facts = prepare.label_facts(split, split.ledger())

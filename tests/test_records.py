@@ -73,7 +73,7 @@ def assert_same(one: Record, other: Record) -> None:
 
 def test_records_come_back_to_the_bit_whatever_columns_they_have(tmp_path: Path):
     file = tmp_path / "S.parquet"
-    named = {"b": record("b", bare=True, left_out=("a",)), "a": record("a", amount=4, clip=None)}
+    named = {"b": record("b", bare=True, ignored=("a",)), "a": record("a", amount=4, clip=None)}
     for one in named.values():
         records.add(file, [one])
     assert [r.key for r in records.read_all(file)] == ["a", "b"]

@@ -49,7 +49,7 @@ def test_the_record_says_what_was_done(finished):
     assert facts["labels"]["pixels"] == sum(facts["labels"]["per_class"].values())
     assert 0 < facts["labels"]["seen"] <= facts["labels"]["pixels"]
     assert facts["weights"] == {"weights": "none", "origin": "random", "sha256": ""}
-    assert set(facts["data"]["train_places"]).isdisjoint(facts["data"]["test_places"])
+    assert set(facts["data"]["train_sites"]).isdisjoint(facts["data"]["test_sites"])
     assert facts["environment"]["precision"] == "fp32"
     assert facts["data"]["synthetic"] is True
     files = sorted(p.name for p in (root / record.key).iterdir())
@@ -88,7 +88,7 @@ def test_what_nobody_labelled_trains_as_a_class_but_is_scored_in_no_way(
     taught = dataclasses.replace(
         TINY, data="ai4mars:background", grid=32, sampler="all", class_weights="inverse"
     )
-    ignored = dataclasses.replace(taught, left_out=("background",))
+    ignored = dataclasses.replace(taught, ignored=("background",))
     one, other = (
         run.execute(r, root=ai4mars_root, runs=tmp_path, device="cpu") for r in (taught, ignored)
     )
@@ -138,7 +138,7 @@ def test_boundary_and_calibration_scores_follow_from_the_record(finished):
     assert 0 <= facts["boundary_iou"] == record.boundary.mean_iou <= 1
     assert 0 <= facts["boundary_f1"] == record.boundary.mean_f1 <= 1
     assert 0 < facts["ece"] == record.ece < 1
-    row = records.table({("cell", 0, 0): record}).iloc[0]
+    row = records.table({("condition", 0, 0): record}).iloc[0]
     assert (row["boundary_iou"], row["boundary_f1"], row["ece"]) == (
         record.boundary.mean_iou, record.boundary.mean_f1, record.ece,
     )  # fmt: skip
@@ -146,7 +146,7 @@ def test_boundary_and_calibration_scores_follow_from_the_record(finished):
 
 def test_every_point_of_a_curve_follows_from_stored_counts(tmp_path: Path):
     """The test's, and validation's in both modes, with a class that is left out of all of them."""
-    fixed = {"validation": "sparse", "left_out": ("road",), "amount": 0.05, "watch": 3}
+    fixed = {"validation": "sparse", "ignored": ("road",), "amount": 0.05, "watch": 3}
     this = dataclasses.replace(TINY, model="unet:depth=2,width=4", **fixed)
     record = records.read(tmp_path, run.execute(this, runs=tmp_path, device="cpu").key)
     assert record.curves["step"].tolist() == [1, 2, 3]
@@ -155,7 +155,7 @@ def test_every_point_of_a_curve_follows_from_stored_counts(tmp_path: Path):
     }
     for column, name in names.items():
         matrices = record.curves[name]
-        found = [metrics.scores(matrix, record.left_out).miou for matrix in matrices]
+        found = [metrics.scores(matrix, record.ignored).miou for matrix in matrices]
         assert found == record.history[column].tolist()
         assert name not in record.history
     assert (record.curves["confusion"][-1] == record.confusion.sum(axis=0)).all()
@@ -196,7 +196,7 @@ def test_a_record_without_boundaries_and_calibration_has_nan_for_them(finished, 
     old = records.read(tmp_path, record.key)
     assert old.scores.miou == record.scores.miou
     assert np.isnan([old.boundary.mean_iou, old.boundary.mean_f1, old.ece]).all()
-    row = records.table({("cell", 0, 0): old}).iloc[0]
+    row = records.table({("condition", 0, 0): old}).iloc[0]
     assert row[["boundary_iou", "boundary_f1", "ece"]].isna().all()
 
 
@@ -248,7 +248,7 @@ def test_the_key_follows_declaration_data_and_code(finished, monkeypatch: pytest
 
 
 def test_the_factors_of_a_run_are_the_arguments_of_its_loss():
-    ready = prepare.prepare(dataclasses.replace(TINY, left_out=("water",), class_weights="inverse"))
+    ready = prepare.prepare(dataclasses.replace(TINY, ignored=("water",), class_weights="inverse"))
     water = ready.train.classes.index("water")
     weights = run._class_weights(ready)
     assert weights[water] == 1
@@ -266,7 +266,7 @@ def test_the_factors_of_a_run_are_the_arguments_of_its_loss():
         asked = dataclasses.replace(ready.run, loss=name, **factors)
         made = run._loss(dataclasses.replace(ready, run=asked), weights, CPU)(logits, labels)
         expected = loss(
-            logits, labels, class_weights=weights, left_out=(water,), **options.get(name, {})
+            logits, labels, class_weights=weights, ignored=(water,), **options.get(name, {})
         )
         assert torch.equal(made, expected)
 
@@ -303,7 +303,7 @@ def test_a_class_without_a_label_is_named(caplog):
 
 def test_a_run_that_leaves_a_class_out_is_read_back_as_declared(tmp_path: Path):
     asked = dataclasses.replace(
-        TINY, loss="partial_dice", class_weights="inverse", weight_bound=3.0, left_out=("water",)
+        TINY, loss="partial_dice", class_weights="inverse", weight_bound=3.0, ignored=("water",)
     )
     record = run.execute(asked, runs=tmp_path, device="cpu")
     assert record.run == asked
@@ -313,7 +313,7 @@ def test_a_run_that_leaves_a_class_out_is_read_back_as_declared(tmp_path: Path):
     assert max(weights.values()) / min(weights.values()) == pytest.approx(3, rel=1e-4)
     water = record.facts["data"]["classes"].index("water")
     score = metrics.scores(record.confusion, (water,))
-    assert record.left_out == (water,)
+    assert record.ignored == (water,)
     assert record.scores.miou == score.miou == record.facts["scores"]["miou"]
     assert record.history["miou"].iloc[-1] == pytest.approx(score.miou, abs=1e-12)
     assert record.facts["scores"]["iou"]["water"] is None
@@ -379,7 +379,7 @@ def test_a_full_disk_leaves_no_record(tmp_path: Path, monkeypatch: pytest.Monkey
         ({"sampler": "clicks"}, UnknownName, "sampler 'clicks'"),
         ({"expansion": "grow"}, UnknownName, "expansion 'grow'"),
         ({"loss": "dice"}, UnknownName, "loss 'dice'"),
-        ({"left_out": ("sky",)}, UnknownName, "class to leave out 'sky'; known"),
+        ({"ignored": ("sky",)}, UnknownName, "class to ignore 'sky'; known"),
         ({"class_weights": "sqrt"}, UnknownName, "class weighting 'sqrt'"),
         ({"augmentation": "blur"}, UnknownName, "augmentation 'blur'"),
         ({"model": "resnet"}, UnknownName, "model 'resnet'"),
@@ -414,8 +414,8 @@ def test_a_study_is_run_recorded_and_tabled(tmp_path: Path):
     table = records.table(found)
     assert table.drop(columns="seconds").equals(records.table(again).drop(columns="seconds"))
     assert len(table) == 10
-    assert table.groupby("cell")["pair"].nunique().eq(2).all()
-    sparse = table[table["cell"] != "dense, PCE"]
+    assert table.groupby("condition")["replicate"].nunique().eq(2).all()
+    sparse = table[table["condition"] != "dense, PCE"]
     assert sparse["pixels"].nunique() == 1
     first = found["random, PCE", 0, 0].facts["labels"]["sha256"]
     assert found["random, focal", 0, 0].facts["labels"]["sha256"] == first  # the same draw

@@ -11,14 +11,16 @@ from fewlabels.types import UnknownName
 CLAIM = Claim("a beats b", "", plus=("a",), minus=("b",))
 
 
-def table(effect: float, *, folds: int = 5, pairs: int = 3, noise: float = 0.0) -> pd.DataFrame:
+def table(
+    effect: float, *, folds: int = 5, replicates: int = 3, noise: float = 0.0
+) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     rows = []
-    for fold, pair in product(range(folds), range(pairs)):
+    for fold, replicate in product(range(folds), range(replicates)):
         base = 0.4 + 0.1 * fold
-        rows.append({"cell": "b", "fold": fold, "pair": pair, "miou": base})
+        rows.append({"condition": "b", "fold": fold, "replicate": replicate, "miou": base})
         shifted = base + effect + noise * rng.normal()
-        rows.append({"cell": "a", "fold": fold, "pair": pair, "miou": shifted})
+        rows.append({"condition": "a", "fold": fold, "replicate": replicate, "miou": shifted})
     return pd.DataFrame(rows)
 
 
@@ -29,7 +31,7 @@ def test_interval_by_hand():
     assert (got.units, got.blocks) == (3, 3)
 
 
-def test_units_of_one_place_count_as_one_block():
+def test_units_of_one_site_count_as_one_block():
     values = np.array([1.0, 1.2, 0.8, 3.0, 3.2, 2.8])
     clustered = statistics.interval(values, np.array([0, 0, 0, 1, 1, 1]))
     assert (clustered.mean, clustered.blocks, clustered.units) == (2.0, 2, 6)
@@ -90,7 +92,7 @@ def test_many_units_are_flipped_at_random_with_the_same_answer():
 
 def test_paired_takes_the_difference_within_each_unit():
     got = statistics.paired(table(0.05), CLAIM)
-    assert got["value"].to_numpy() == pytest.approx(0.05)  # places differ by 0.1, units by nothing
+    assert got["value"].to_numpy() == pytest.approx(0.05)  # sites differ by 0.1, units by nothing
     share = Claim("", "", ("a",), ("b",), measure="share", threshold=0.5)
     equal = statistics.paired(table(0.0), share)  # of the mean of b, not of each b: 0.4 to 0.8
     bounds = np.repeat([0.4, 0.5, 0.6, 0.7, 0.8], 3)
@@ -120,7 +122,7 @@ def test_a_claimed_difference_within_the_margin_does_not_hold():
 
 
 def test_holm_makes_a_family_stricter():
-    few = table(0.05, folds=3, pairs=2, noise=1e-4)
+    few = table(0.05, folds=3, replicates=2, noise=1e-4)
     one, four = (statistics.verdicts(few, dict.fromkeys(names, CLAIM)) for names in ("X", "WXYZ"))
     assert one["p_holm"].item() == pytest.approx(2 / 64)
     assert four["p_holm"].to_numpy() == pytest.approx(8 / 64)
@@ -132,11 +134,11 @@ def test_sizes_that_do_not_fit_are_refused():
 
 
 def test_a_share_of_the_bound_is_the_quotient_of_the_means():
-    found = statistics.shares_of_bound(table(-0.1, folds=2, pairs=1), "b")
+    found = statistics.shares_of_bound(table(-0.1, folds=2, replicates=1), "b")
     assert list(found) == ["a"]
     assert found["a"].mean == pytest.approx(0.35 / 0.45)  # 0.3 of 0.4 and 0.4 of 0.5
     assert (found["a"].units, found["a"].blocks) == (2, 2)
-    with pytest.raises(UnknownName, match="cell 'dense'; known: a, b"):
+    with pytest.raises(UnknownName, match="condition 'dense'; known: a, b"):
         statistics.shares_of_bound(table(0.1), "dense")
 
 
@@ -162,7 +164,7 @@ def test_a_quotient_by_what_may_be_nothing_has_no_ends():
 
 
 def test_fiellers_interval_covers_the_quotient_as_often_as_it_says():
-    """Five noisy places: a mean of quotients would be about 2 points too high."""
+    """Five noisy sites: a mean of quotients would be about 2 points too high."""
     rng, hits, means, folds = np.random.default_rng(0), 0, [], np.arange(5)
     for _ in range(2_000):
         plus, minus = rng.normal(0.38, 0.06, 5), rng.normal(0.4, 0.06, 5)
@@ -174,13 +176,13 @@ def test_fiellers_interval_covers_the_quotient_as_often_as_it_says():
 
 
 def test_a_budget_table_has_a_row_a_budget_from_few_labels_to_all():
-    runs = table(-0.1, folds=2, pairs=1)
-    runs["pixels_a_tile"] = runs["cell"].map({"a": 30.0, "b": 12_000.0})
+    runs = table(-0.1, folds=2, replicates=1)
+    runs["pixels_a_tile"] = runs["condition"].map({"a": 30.0, "b": 12_000.0})
     found = statistics.budget_table(runs, "b")
     assert list(found.index) == ["a", "b"]
     assert found["pixels an image"].tolist() == ["30", "12,000"]
     assert found["% of its pixels"].tolist() == ["0.25", "100"]
-    assert found["% of the dense score"].tolist() == ["78 [no interval]", "100"]  # two places
+    assert found["% of the dense score"].tolist() == ["78 [no interval]", "100"]  # two sites
     assert found["mIoU in %"].tolist() == ["35.0 [-28.5, 98.5]", "45.0 [-18.5, 108.5]"]
     assert found["n"].tolist() == [2, 2]
 
@@ -220,7 +222,7 @@ def test_a_curve_that_falls_below_again_has_not_reached_the_level():
     )
 
 
-def test_the_budget_that_reaches_a_level_has_an_interval_over_places():
+def test_the_budget_that_reaches_a_level_has_an_interval_over_sites():
     budgets, blocks = np.array([10.0, 100.0]), np.array([0, 0, 1])
     scores = np.array([[80.0, 100.0], [80.0, 100.0], [96.0, 96.0]])
     found = statistics.budgets_reaching(budgets, scores, blocks, 95)
@@ -232,7 +234,12 @@ def test_the_budget_that_reaches_a_level_has_an_interval_over_places():
 
 def test_a_summary_is_a_mean_and_interval_a_condition():
     table = pd.DataFrame(
-        {"cell": ["b", "b", "a"], "fold": [0, 1, 0], "pair": [0, 0, 0], "miou": [0.4, 0.6, 0.5]}
+        {
+            "condition": ["b", "b", "a"],
+            "fold": [0, 1, 0],
+            "replicate": [0, 0, 0],
+            "miou": [0.4, 0.6, 0.5],
+        }
     )
     shown = statistics.summary(table, {"mIoU": ("miou", 100, 1)})
     assert list(shown.index) == ["b", "a"]

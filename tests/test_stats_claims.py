@@ -12,27 +12,29 @@ from fewlabels.results import statistics
 from fewlabels.studies import Claim
 from fewlabels.types import UnknownName
 
-FOLDS, PAIRS = 5, 3
+FOLDS, REPLICATES = 5, 3
 
 
-def table(cells: dict[str, float], *, noise: float = 1e-4, metric: str = "miou") -> pd.DataFrame:
-    """15 units: each cell's value plus what the place and chance add."""
+def table(
+    conditions: dict[str, float], *, noise: float = 1e-4, metric: str = "miou"
+) -> pd.DataFrame:
+    """15 units: each condition's value plus what the site and chance add."""
     rng = np.random.default_rng(0)
     rows = [
         {
-            "cell": cell,
+            "condition": condition,
             "fold": fold,
-            "pair": pair,
+            "replicate": replicate,
             metric: mean + 0.02 * fold + noise * rng.normal(),
         }
-        for fold, pair in product(range(FOLDS), range(PAIRS))
-        for cell, mean in cells.items()
+        for fold, replicate in product(range(FOLDS), range(REPLICATES))
+        for condition, mean in conditions.items()
     ]
     return pd.DataFrame(rows)
 
 
-def judged(cells: dict[str, float], claim: Claim, **options: object) -> pd.Series:
-    return statistics.verdicts(table(cells, **options), {"X": claim}).iloc[0]
+def judged(conditions: dict[str, float], claim: Claim, **options: object) -> pd.Series:
+    return statistics.verdicts(table(conditions, **options), {"X": claim}).iloc[0]
 
 
 GAINS = {"a": 0.5, "b": 0.4, "c": 0.5, "d": 0.45}
@@ -88,19 +90,19 @@ def test_a_wider_margin_is_a_weaker_claim():
 
 
 def test_the_largest_gain_has_to_beat_every_rival():
-    cells = {"a": 0.5, "b": 0.4, "c": 0.45, "d": 0.42}  # gain 10 points; rivals 3 and 5
-    found = judged(cells, LARGEST)
+    conditions = {"a": 0.5, "b": 0.4, "c": 0.45, "d": 0.42}  # gain 10 points; rivals 3 and 5
+    found = judged(conditions, LARGEST)
     assert found.effect.mean == pytest.approx(0.05, abs=1e-3)
     assert found.verdict == "holds"
-    assert judged(cells | {"c": 0.55}, LARGEST).verdict == "does not hold"  # a rival gains 15
-    assert judged(cells | {"c": 0.5}, LARGEST).verdict == "does not hold"  # a tie is no lead
+    assert judged(conditions | {"c": 0.55}, LARGEST).verdict == "does not hold"  # a rival gains 15
+    assert judged(conditions | {"c": 0.5}, LARGEST).verdict == "does not hold"  # a tie is no lead
 
 
 def test_what_a_claim_of_several_contrasts_was_held_against_is_said():
-    cells = {"a": 0.5, "b": 0.4, "c": 0.45, "d": 0.42}
+    conditions = {"a": 0.5, "b": 0.4, "c": 0.45, "d": 0.42}
     each = Claim("", "", ("a", "c"), ("b", "d"), measure="each")
     claims = {"L": LARGEST, "E": each, "D": Claim("", "", ("a",), ("b",))}
-    said = statistics.claims_table(table(cells), claims)["claim"]
+    said = statistics.claims_table(table(conditions), claims)["claim"]
     assert said[0].endswith("(Closest: the gain of c over b.)")  # 5 of c over b, 3 of c over d
     assert said[1].endswith("(Closest: d.)")
     assert said[2] == "D: "
@@ -144,7 +146,7 @@ def test_a_ratio_of_costs_is_held_against_its_threshold():
 )
 def test_a_property_is_the_share_of_runs_that_have_it(ones: int, expected: str):
     found = table({"a": 0.0}, metric="miou")
-    spread = np.argsort(np.arange(15) * 7 % 15)  # over the places
+    spread = np.argsort(np.arange(15) * 7 % 15)  # over the sites
     found["elsewhere"] = np.isin(np.arange(15), spread[:ones])
     claim = Claim("", "", ("a",), metric="elsewhere", measure="property", threshold=0.5)
     got = statistics.verdicts(found, {"B5": claim}).iloc[0]
@@ -163,7 +165,7 @@ def test_units_without_the_metric_are_left_out():
 
 def test_a_mean_over_cells_needs_all_of_them():
     rows = table({"a": 0.5, "b": 0.4, "c": 0.3})
-    rows = rows[(rows["cell"] != "b") | (rows["fold"] != 0)]
+    rows = rows[(rows["condition"] != "b") | (rows["fold"] != 0)]
     claim = Claim("", "", ("a", "b"), ("c",))
     assert len(statistics.paired(rows, claim)) == 12
     assert statistics.paired(rows, claim)["value"].mean() == pytest.approx(0.15, abs=1e-3)
@@ -229,10 +231,10 @@ def test_the_table_of_evidence_says_all_of_it():
 
 
 def test_the_rule_seldom_decides_what_is_not_so():
-    """Places that differ as much as seeds: no effect is called one in 5 % of studies at most, and
+    """Sites that differ as much as seeds: no effect is called one in 5 % of studies at most, and
     an effect of the margin is called none in 5 % at most.
     """
-    rng, blocks = np.random.default_rng(7), np.repeat(np.arange(FOLDS), PAIRS)
+    rng, blocks = np.random.default_rng(7), np.repeat(np.arange(FOLDS), REPLICATES)
     claim, said = Claim("", "", ("a",), ("b",)), {0.0: [], 0.01: []}
     for mean, verdicts in said.items():
         for _ in range(300):
@@ -249,10 +251,10 @@ def test_the_rule_seldom_decides_what_is_not_so():
 
 
 def test_a_family_of_false_claims_is_believed_more_often_than_its_p_says():
-    """Where places differ, pairs on one place are no units of their own: p after Holm is too small,
-    and the interval, which holds each claim to 5 %, is all that guards the family of five.
+    """Where sites differ, replicates on one site are no units of their own: p after Holm is too
+    small, and the interval, which holds each claim to 5 %, is all that guards the family of five.
     """
-    rng, blocks = np.random.default_rng(7), np.repeat(np.arange(FOLDS), PAIRS)
+    rng, blocks = np.random.default_rng(7), np.repeat(np.arange(FOLDS), REPLICATES)
     claim, alone, believed = Claim("", "", ("a",), ("b",)), [], []
     for _ in range(100):
         every = 0.008 * rng.normal(size=(5, FOLDS))[:, blocks] + 0.008 * rng.normal(size=(5, 15))
@@ -282,12 +284,12 @@ def test_the_smallest_effect_is_that_of_the_interval_that_decides():
 def test_a_promise_names_units_smallest_p_and_what_can_be_seen():
     """15 units have a smallest p of 2 / 2^15, times two claims."""
     claims = {"X": Claim("", "", ("a",), ("b",)), "Y": Claim("", "", ("c",), ("d",))}
-    line = statistics.promise(claims, FOLDS, PAIRS)
+    line = statistics.promise(claims, FOLDS, REPLICATES)
     assert line == (
-        f"5 fold(s) x 3 pair(s) = 15 units, of 15 for a verdict; smallest p after Holm "
+        f"5 fold(s) x 3 replicate(s) = 15 units, of 15 for a verdict; smallest p after Holm "
         f"{2 * 2 / 2**15:.2g}"
     )
-    seen = statistics.declared(claims, FOLDS, PAIRS, table(GAINS, noise=0.05))["detectable"]
+    seen = statistics.declared(claims, FOLDS, REPLICATES, table(GAINS, noise=0.05))["detectable"]
     assert f": X {100 * seen[0]:.1f} points, Y" in statistics.promise(
-        claims, FOLDS, PAIRS, table(GAINS, noise=0.05)
+        claims, FOLDS, REPLICATES, table(GAINS, noise=0.05)
     )

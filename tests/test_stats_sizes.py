@@ -10,7 +10,7 @@ BLOCKS = np.repeat(np.arange(5), 3)
 
 
 def drawn(rng: np.random.Generator, mean: float, between: float, within: float) -> np.ndarray:
-    """15 units of 5 places with the spread given."""
+    """15 units of 5 sites with the spread given."""
     return mean + between * rng.normal(size=5)[BLOCKS] + within * rng.normal(size=15)
 
 
@@ -70,18 +70,18 @@ def test_a_share_of_all_runs_keeps_an_interval():
     assert got.low == pytest.approx(0.025 ** (1 / 15))  # Clopper and Pearson, all of n
 
 
-def test_an_interval_of_a_share_covers_where_runs_of_a_place_are_alike():
+def test_an_interval_of_a_share_covers_where_runs_of_a_site_are_alike():
     rng, hits = np.random.default_rng(5), 0
     for _ in range(200):
-        of_place = rng.beta(1.4, 0.6, 5)  # mean 0.7
-        got = statistics.proportion((rng.random(15) < of_place[BLOCKS]).astype(float), BLOCKS)
+        of_site = rng.beta(1.4, 0.6, 5)  # mean 0.7
+        got = statistics.proportion((rng.random(15) < of_site[BLOCKS]).astype(float), BLOCKS)
         hits += got.low <= 0.7 <= got.high
     assert hits / 200 >= 0.93
 
 
 def test_spread_by_hand():
     got = statistics.spread(np.array([0.0, 2.0, 10.0, 12.0]), np.array([0, 0, 1, 1]))
-    assert got.within == pytest.approx(2**0.5)  # each place: variance 2
+    assert got.within == pytest.approx(2**0.5)  # each site: variance 2
     assert got.between == pytest.approx((50 - 1) ** 0.5)  # means 1 and 11: 50, less 2 / 2
     one_each = statistics.spread(np.array([0.0, 2.0]), np.array([0, 1]))
     assert (one_each.between, one_each.within) == (pytest.approx(2**0.5), 0)
@@ -99,7 +99,7 @@ def test_the_smallest_effect_is_seen_by_80_per_cent_of_studies():
     assert 0.75 <= seen / 500 <= 0.85
 
 
-def test_more_pairs_lower_the_smallest_effect_down_to_what_places_allow():
+def test_more_replicates_lower_the_smallest_effect_down_to_what_sites_allow():
     few, many = (statistics.smallest_effect(statistics.Spread(0.02, 0.03), 5, n) for n in (5, 5000))
     floor = statistics.smallest_effect(statistics.Spread(0.02, 0.0), 5, 5)
     assert few > many == pytest.approx(floor, rel=0.01)

@@ -16,16 +16,16 @@ START = Start("smp:Unet:resnet18", "none")
 @pytest.mark.parametrize("name", STUDIES)
 def test_cells_are_the_grid_and_then_the_bounds(name: str):
     study = STUDIES[name]
-    cells = study.cells()
+    conditions = study.conditions()
     expected = 1 if study.varies else 0
     for levels in study.varies.values():
         expected *= len(levels)
-    assert len(cells) == expected + len(study.bounds)
-    assert list(cells)[expected:] == list(study.bounds)
+    assert len(conditions) == expected + len(study.bounds)
+    assert list(conditions)[expected:] == list(study.bounds)
 
 
 def test_system_e_is_two_by_two_and_a_dense_bound():
-    assert list(STUDIES["E"].cells()) == [
+    assert list(STUDIES["E"].conditions()) == [
         "random, PCE",
         "random, focal",
         "stratified, PCE",
@@ -40,7 +40,7 @@ def test_every_scale_makes_runs_of_known_factors(name: str):
         data = "synthetic" if kind == "synthetic" else "dubai"
         scale = studies.scale(name, profile, data)
         runs = studies.runs(name, profile, data, scale.starts[0])
-        assert len(runs) == len(STUDIES[name].cells()) * len(scale.folds) * scale.pairs
+        assert len(runs) == len(STUDIES[name].conditions()) * len(scale.folds) * scale.replicates
         assert len(set(runs.values())) == len(runs)
         for run in runs.values():
             assert run.sampler in sampling.SAMPLERS
@@ -73,12 +73,12 @@ def test_conditions_of_system_c_change_one_thing_each_and_are_scored_alike():
     }  # whatever real data a report is about
     plain = vars(runs["plain", 0, 0])
     changed = {
-        cell: {k for k, v in vars(runs[cell, 0, 0]).items() if v != plain[k]}
-        for cell in STUDIES["C"].cells()
+        condition: {k for k, v in vars(runs[condition, 0, 0]).items() if v != plain[k]}
+        for condition in STUDIES["C"].conditions()
     }
     assert changed == {
-        "plain, background taught": {"left_out"},
-        "SE + dropout, background taught": {"left_out", "model"},
+        "plain, background taught": {"ignored"},
+        "SE + dropout, background taught": {"ignored", "model"},
         "plain": set(),
         "SE + dropout": {"model"},
         "full inception": {"model"},
@@ -98,17 +98,17 @@ def test_claims_name_cells_and_columns_that_exist():
     columns |= {"gap", "rarest_iou"}
     for study in STUDIES.values():
         for claim in study.claims.values():
-            assert set(claim.cells) <= set(study.compared())
+            assert set(claim.conditions) <= set(study.compared())
             assert claim.metric in columns
             assert claim.sign in (-1, 1)
 
 
 def test_cells_of_later_date_are_no_studys_only_ones():
     for study in STUDIES.values():
-        first = set(study.cells()) - set(study.later)
-        assert len(first) == len(study.cells()) - len(study.later)
+        first = set(study.conditions()) - set(study.later)
+        assert len(first) == len(study.conditions()) - len(study.later)
         assert not study.claims or any(
-            set(c.cells) <= first | set(study.readings) for c in study.claims.values()
+            set(c.conditions) <= first | set(study.readings) for c in study.claims.values()
         )
 
 
@@ -116,7 +116,9 @@ def test_data_of_one_test_group_has_one_fold_and_no_leak():
     start = studies.scale("E", "full", "potsdam").starts[0]
     runs = studies.runs("E", "full", "potsdam", start)
     assert {fold for _, fold, _ in runs} == {0}
-    assert {pair for _, _, pair in runs} == set(range(25))  # the units of 5 folds x 5 pairs
+    assert {replicate for _, _, replicate in runs} == set(
+        range(25)
+    )  # the units of 5 folds x 5 replicates
     assert len({fold for _, fold, _ in studies.runs("E", "full", "dubai", start)}) == 5
     assert "leak" in studies.comparing("full", "dubai")
     assert "leak" not in studies.comparing("full", "potsdam")
@@ -152,14 +154,14 @@ def test_rates_are_tried_where_no_test_tile_decides_and_else_as_system_e_runs():
     apart = {"lr": 1e-3, "validation": "none", "watch": Run().watch}
     back = {replace(run, **apart) for run in tried.values() if run.validation == "sparse"}
     theirs = studies.runs("E", "published", "dubai", start)
-    assert back == {run for (_, fold, pair), run in theirs.items() if fold == pair == 0}
+    assert back == {run for (_, fold, replicate), run in theirs.items() if fold == replicate == 0}
     assert len(tried) == 3 * len(back)
     assert "rates" not in studies.comparing("published", "dubai")
 
 
 def test_a_claim_names_all_cells_that_it_needs_once():
     claim = Claim("", "", ("a",), ("b",), measure="largest", rivals=(("c", "b"), ("d", "a")))
-    assert claim.cells == ("a", "b", "c", "d")
+    assert claim.conditions == ("a", "b", "c", "d")
 
 
 def test_digest_is_of_the_declaration():
@@ -213,11 +215,11 @@ def test_a_validation_says_whether_loss_and_score_agree_on_the_step():
     assert validated(None) == {}
 
 
-def test_a_cell_fills_the_places_in_a_models_name_and_leads_to_its_weights():
+def test_a_condition_fills_the_places_in_a_models_name_and_leads_to_its_weights():
     start = Start("smp:Unet:{encoder}", "none", {"resnet50": "ours"})
-    cell = {"encoder": "resnet50", "amount": 0.2}
+    condition = {"encoder": "resnet50", "amount": 0.2}
     named = {"model": "smp:Unet:resnet50", "weights": "ours"}
-    assert start.filled(cell) == named | {"amount": 0.2}
+    assert start.filled(condition) == named | {"amount": 0.2}
     assert start.filled({"encoder": "resnet18"})["weights"] == "none"
     with pytest.raises(KeyError, match="encoder"):
         start.filled({"amount": 0.2})

@@ -31,7 +31,7 @@ PROCESSES.set_forkserver_preload(
     ["fewlabels.cli", "fewlabels.experiments.remote.distribute", "distributed"]
 )
 START = Start("unet:depth=2,width=4", "none")
-CELLS = {
+CONDITIONS = {
     "random": {},
     "stratified": {"sampler": "stratified"},
     "dense": {"sampler": "all"},
@@ -41,11 +41,11 @@ PRIVATE = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.
 WAIT = 240  # seconds until a test gives up waiting for a process
 
 
-def study(cells: Mapping[str, Mapping], steps: int) -> studies.Study:
+def study(conditions: Mapping[str, Mapping], steps: int) -> studies.Study:
     fixed = {"grid": 64, "crop": 32, "batch": 2, "steps": steps, "watch": 1, "precision": "fp32"}
     scale = Scale((START,), (0,), 1, fixed)
     declared = studies.STUDIES["E"]
-    return replace(declared, varies={}, bounds=cells, scales={("smoke", "synthetic"): scale})
+    return replace(declared, varies={}, bounds=conditions, scales={("smoke", "synthetic"): scale})
 
 
 def serve_scheduler(port: int) -> None:
@@ -73,8 +73,8 @@ def serve_worker_of_another_commit(address: str, scratch: Path) -> None:
     serve_worker(address, scratch)
 
 
-def sweep_on(cells: Mapping[str, Mapping], steps: int, arguments: list[str]) -> None:
-    studies.STUDIES = {"E": study(cells, steps)}
+def sweep_on(conditions: Mapping[str, Mapping], steps: int, arguments: list[str]) -> None:
+    studies.STUDIES = {"E": study(conditions, steps)}
     command = ["sweep", "E", "--profile", "smoke", "--device", "cpu", *arguments]
     sys.exit(cli.main(command))
 
@@ -117,9 +117,9 @@ class Outside:
         return self.start(name, serve_worker_of_another_commit, address, self.folder / name)
 
     def sweep(
-        self, name: str, runs: Path, *more: str, cells: Mapping = CELLS, steps: int = 3
+        self, name: str, runs: Path, *more: str, conditions: Mapping = CONDITIONS, steps: int = 3
     ) -> PROCESSES.Process:
-        return self.start(name, sweep_on, cells, steps, ["--runs", str(runs), *more])
+        return self.start(name, sweep_on, conditions, steps, ["--runs", str(runs), *more])
 
     def said(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
@@ -202,7 +202,7 @@ def test_a_run_whose_worker_is_killed_is_trained_by_another(outside: Outside, tm
     assert exit_code(victim) == -signal.SIGKILL
     outside.worker(address, "another")
     assert exit_code(swept) == 0, outside.said("swept")
-    assert len(recorded(tmp_path / "runs")) == len(CELLS)
+    assert len(recorded(tmp_path / "runs")) == len(CONDITIONS)
     assert left(tmp_path / "runs") == []
 
 
@@ -216,14 +216,14 @@ def test_after_the_loss_of_the_scheduler_the_next_sweep_goes_on(outside: Outside
     assert exit_code(lost) == 1
     assert f"SweepError: the scheduler at '{address}' is gone" in outside.said("lost")
     before = recorded(tmp_path / "runs")
-    assert 1 <= len(before) < len(CELLS)
+    assert 1 <= len(before) < len(CONDITIONS)
     assert left(tmp_path / "runs") == []
 
     outside.scheduler(int(address.split(":")[-1]))
     outside.worker(address, "second")
     assert exit_code(outside.sweep("again", *given, steps=100)) == 0, outside.said("again")
     after = recorded(tmp_path / "runs")
-    assert len(after) == len(CELLS)
+    assert len(after) == len(CONDITIONS)
     assert {key: after[key] for key in before} == before
 
 
@@ -232,25 +232,25 @@ def test_two_sweeps_at_once_train_each_run_once(outside: Outside, address: str, 
     both = [outside.sweep(name, tmp_path / "runs", "--scheduler", address) for name in names]
     assert [exit_code(swept) for swept in both] == [0, 0]
     said = "".join(map(outside.said, names))
-    finished = re.findall(r"run \d of 3: (.*), fold 0, pair 0: mIoU ", said)
-    assert sorted(finished) == sorted([*CELLS, *CELLS])
-    theirs = re.findall(r"(.*), fold 0, pair 0 is recorded by another sweep", said)
-    assert sorted(theirs) == sorted(CELLS)
-    assert len(recorded(tmp_path / "runs")) == len(CELLS)
+    finished = re.findall(r"run \d of 3: (.*), fold 0, replicate 0: mIoU ", said)
+    assert sorted(finished) == sorted([*CONDITIONS, *CONDITIONS])
+    theirs = re.findall(r"(.*), fold 0, replicate 0 is recorded by another sweep", said)
+    assert sorted(theirs) == sorted(CONDITIONS)
+    assert len(recorded(tmp_path / "runs")) == len(CONDITIONS)
     assert left(tmp_path / "runs") == []
 
 
 def test_a_run_that_raises_is_named_and_the_others_finish(
     outside: Outside, address: str, tmp_path: Path
 ):
-    cells = TOO_MUCH | CELLS
-    swept = outside.sweep("swept", tmp_path / "runs", "--scheduler", address, cells=cells)
+    conditions = TOO_MUCH | CONDITIONS
+    swept = outside.sweep("swept", tmp_path / "runs", "--scheduler", address, conditions=conditions)
     assert exit_code(swept) == 1
     said = outside.said("swept")
     assert re.search(r"estimated time on 2 workers \(cpu, \d+ threads each\)", said)
     assert "SweepError: study E: 1 of 4 runs failed, 3 are recorded" in said
-    assert re.search(r"more than there is, fold 0, pair 0: BudgetError: .* on worker ", said)
-    assert len(recorded(tmp_path / "runs")) == len(CELLS)
+    assert re.search(r"more than there is, fold 0, replicate 0: BudgetError: .* on worker ", said)
+    assert len(recorded(tmp_path / "runs")) == len(CONDITIONS)
 
 
 def test_a_worker_that_lacks_something_is_passed_over(outside: Outside, tmp_path: Path):
@@ -259,12 +259,12 @@ def test_a_worker_that_lacks_something_is_passed_over(outside: Outside, tmp_path
     outside.worker_of_another_commit(address, "bad")
     outside.worker(address, "good")
     given = (tmp_path / "runs", "--scheduler", address)
-    swept = outside.sweep("swept", *given, cells=TOO_MUCH | CELLS)
+    swept = outside.sweep("swept", *given, conditions=TOO_MUCH | CONDITIONS)
     assert exit_code(swept) == 1
     said = outside.said("swept")
     assert "1 of 4 runs failed, 3 are recorded" in said, said
-    assert re.search(r"pair 0: WorkerError: .* code version .* another worker gets it", said)
-    assert len(recorded(tmp_path / "runs")) == len(CELLS)
+    assert re.search(r"replicate 0: WorkerError: .* code version .* another worker gets it", said)
+    assert len(recorded(tmp_path / "runs")) == len(CONDITIONS)
 
 
 def test_what_every_worker_lacks_is_the_failure_of_the_run(outside: Outside, tmp_path: Path):
@@ -289,7 +289,7 @@ def test_a_full_disk_stops_the_sweep_and_the_next_one_goes_on(
     assert re.search(r"DiskFullError: no space left .* nothing half", first)
     assert "ended with 1, left []" in first
     assert "ended with 0, left []" in then
-    assert f"recorded {len(CELLS)}" in then
+    assert f"recorded {len(CONDITIONS)}" in then
     assert code == 0
 
 
@@ -300,7 +300,7 @@ def sweep_on_a_small_disk(address: str, runs: Path) -> None:
         print(title)
         mounted(runs, size, anew=False)
         with pytest.raises(SystemExit) as ended:
-            sweep_on(CELLS, 3, ["--runs", str(runs), "--scheduler", address])
+            sweep_on(CONDITIONS, 3, ["--runs", str(runs), "--scheduler", address])
         print(f"ended with {ended.value.code}, left {left(runs)}")
     print(f"recorded {len(recorded(runs))}")
     sys.exit(0)
@@ -326,26 +326,26 @@ def test_workers_of_this_machine_are_replaced_when_killed_and_gone_after_ctrl_c(
 ):
     runs, scratch = tmp_path / "runs", tmp_path / "dask"
     swept = outside.start(
-        "swept", local_sweep, scratch, dict(CELLS) | {"long": {"steps": 10**6}}, runs
+        "swept", local_sweep, scratch, dict(CONDITIONS) | {"long": {"steps": 10**6}}, runs
     )
     until(lambda: scratch.exists() and in_a_run(scratch))
     processes = psutil.Process(swept.pid).children(recursive=True)
     victim = next(p for p in processes if p.parent().pid != swept.pid)
     victim.kill()
-    until(lambda: runs.exists() and len(recorded(runs)) == len(CELLS))
+    until(lambda: runs.exists() and len(recorded(runs)) == len(CONDITIONS))
     until(lambda: in_a_run(scratch))  # the long one, which would go on for an hour
     processes += psutil.Process(swept.pid).children(recursive=True)
     os.killpg(swept.pid, signal.SIGINT)
     assert exit_code(swept) == 130
     assert "stopped; what is recorded stays" in outside.said("swept")
     until(lambda: not any(map(lives, processes)))
-    assert len(recorded(runs)) == len(CELLS)
+    assert len(recorded(runs)) == len(CONDITIONS)
     assert left(runs) == []
 
 
-def local_sweep(scratch: Path, cells: Mapping[str, Mapping], runs: Path) -> None:
+def local_sweep(scratch: Path, conditions: Mapping[str, Mapping], runs: Path) -> None:
     """A sweep with a worker of its own, which is forked so that its replacement starts at once."""
     method = {"distributed.worker.multiprocessing-method": "forkserver"}
     dask.config.set({"temporary-directory": str(scratch)} | method)
     multiprocessing.set_forkserver_preload(["fewlabels.experiments.remote.distribute"])
-    sweep_on(cells, 3, ["--workers", "1", "--runs", str(runs)])
+    sweep_on(conditions, 3, ["--workers", "1", "--runs", str(runs)])

@@ -171,16 +171,16 @@ def test_cuts_rise_and_reach_across_a_turned_image():
         assert found[0] < -71 < 71 < found[-1]
 
 
-def test_a_place_keeps_its_light_and_another_has_its_own():
+def test_a_site_keeps_its_light_and_another_has_its_own():
     assert synthetic.style(0, 4).sun == synthetic.style(0, 4).sun
     assert synthetic.style(0, 4).sun != synthetic.style(0, 5).sun != synthetic.style(1, 5).sun
 
 
 def test_colour_alone_tells_little_and_next_to_nothing_of_buildings(pairs):
     source = synthetic.source()
-    tiles = [Tile(*n, *p) for *n, p in zip(source.ids, source.places, pairs, strict=True)]
-    test = [tile for tile in tiles if tile.place in source.folds[0]]
-    train = [tile for tile in tiles if tile.place not in source.folds[0]]
+    tiles = [Tile(*n, *p) for *n, p in zip(source.ids, source.sites, pairs, strict=True)]
+    test = [tile for tile in tiles if tile.site in source.folds[0]]
+    train = [tile for tile in tiles if tile.site not in source.folds[0]]
     confusion = baseline.colour_alone(train, test, len(CLASSES)).sum(axis=0)
     scores = metrics.scores(confusion)
     assert 0.15 < scores.miou < 0.42
@@ -189,10 +189,10 @@ def test_colour_alone_tells_little_and_next_to_nothing_of_buildings(pairs):
 
 def test_folds_hold_every_site_once():
     source = synthetic.source()
-    assert sorted(p for fold in source.folds for p in fold) == sorted(set(source.places))
+    assert sorted(p for fold in source.folds for p in fold) == sorted(set(source.sites))
     assert len(source.folds) == 5
-    assert len(set(source.ids)) == len(source.ids) == len(source.places) == 40
-    assert all(i.startswith(p) for i, p in zip(source.ids, source.places, strict=True))
+    assert len(set(source.ids)) == len(source.ids) == len(source.sites) == 40
+    assert all(i.startswith(p) for i, p in zip(source.ids, source.sites, strict=True))
     assert source.ids[11] == "place01-1"
 
 

@@ -53,7 +53,7 @@ def test_its_rows_stand_among_the_claims_by_name():
     both = benchmark_claims.beside(claims, {"D2": QUICK})
     assert both["claim"].tolist() == ["D1: a", "D2: Fast.", "D3: b"]
     row = both.loc[1]
-    assert (row["n"], row["verdict"], row["theirs"]) == (2, "cannot tell", "1 s")
+    assert (row["n"], row["verdict"], row["reported"]) == (2, "cannot tell", "1 s")
     assert row["ours"].startswith("300.00 [")
     assert benchmark_claims.beside(claims, {})["claim"].tolist() == ["D1: a", "D3: b"]
 

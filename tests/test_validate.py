@@ -50,9 +50,9 @@ def test_both_scores_are_counted_and_the_mode_says_what_the_loss_is_of(mode: str
     assert found["val_loss"] == pytest.approx(loss(logits, truth).item())
 
 
-def test_a_class_left_out_is_not_scored():
+def test_an_ignored_class_is_not_scored():
     """Without class 1, class 0 remains: 3 of its 4 pixels of the mask are found, and its label."""
     loss = losses.partial_cross_entropy
-    found = validation.validate(Fixed(), [tile()], drawn(), 2, loss, "dense", CPU, left_out=(1,))
+    found = validation.validate(Fixed(), [tile()], drawn(), 2, loss, "dense", CPU, ignored=(1,))
     assert found["val_sparse_miou"] == 1
     assert found["val_dense_miou"] == pytest.approx(3 / 4)

@@ -19,10 +19,10 @@ Row = Mapping[str, float | int | list[list[int]]]
 
 @dataclass(frozen=True)
 class Tile:
-    """One image with its dense mask. `place` is the ground it shows: the unit of a split."""
+    """One image with its dense mask. `site` is the ground it shows: the unit of a split."""
 
     id: str
-    place: str
+    site: str
     image: UInt8[np.ndarray, "h w c"]
     mask: UInt8[np.ndarray, "h w"]
 

@@ -42,7 +42,7 @@ def _data(wanted: argparse.Namespace) -> None:
 
     root = registry.fetch(wanted.name, wanted.root or paths.data_root())
     tiles = registry.load(wanted.name, root, split="all", grid=wanted.grid)
-    print(f"{wanted.name}: {len(tiles)} tiles of {len(set(tiles.places))} places, "
+    print(f"{wanted.name}: {len(tiles)} tiles of {len(set(tiles.sites))} sites, "
           f"{len(tiles.folds)} test group(s), classes {', '.join(tiles.classes)}")  # fmt: skip
     print(f"data hash {tiles.fingerprint[:12]}, cache {tiles.tiles.folder}")
     declared = registry.SOURCES[tiles.name.partition(":")[0]]
@@ -102,7 +102,16 @@ def _asked(wanted: argparse.Namespace) -> dict[str, object]:
 def _print_scores(found: Mapping[tuple[str, int, int], object]) -> None:
     from fewlabels.results import records
 
-    columns = ["cell", "fold", "pair", "miou", "accuracy", "steps_to_95", "seconds", "key"]
+    columns = [
+        "condition",
+        "fold",
+        "replicate",
+        "miou",
+        "accuracy",
+        "steps_to_95",
+        "seconds",
+        "key",
+    ]
     print(records.table(found)[columns].round(3).to_string(index=False))
 
 
@@ -145,7 +154,7 @@ def _lint(wanted: argparse.Namespace) -> None:
     from fewlabels.results import consistency, records, reproductions
 
     if wanted.results is None:
-        print("\n".join(finding.line() for finding in consistency.theirs()))
+        print("\n".join(finding.line() for finding in consistency.reported()))
         return
     if not next(wanted.results.glob("*.parquet"), None):
         raise RecordError(f"'{wanted.results}' holds no records: FOLDER/STUDY.parquet")

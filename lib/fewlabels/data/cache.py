@@ -114,7 +114,7 @@ def _write(source: Source, folder: Path, grid: int) -> None:
             images.write(image)
             masks.write(mask)
             facts = zlib.crc32(image), zlib.crc32(mask), int((mask != IGNORE).sum())
-            entries.append(Entry(source.ids[i], source.places[i], *image.shape, offset, *facts))
+            entries.append(Entry(source.ids[i], source.sites[i], *image.shape, offset, *facts))
             offset += mask.size
     if void := sum(not entry.labelled for entry in entries):
         log.info("%s: %d of %d tiles hold no class", source.name, void, len(entries))

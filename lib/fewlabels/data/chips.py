@@ -114,7 +114,7 @@ def source(
         classes=classes,
         synthetic=False,
         ids=tuple(f"{sheet.id}_r{row:02d}c{column:02d}" for sheet, row, column in chips),
-        places=tuple(sheet.id for sheet, _, _ in chips),
+        sites=tuple(sheet.id for sheet, _, _ in chips),
         folds=folds,
         fingerprint=_fingerprint(sheets, side),
         decode=decode,

@@ -66,7 +66,7 @@ class Dataset(Sequence[Tile]):
         return tuple(self.tiles.entries[i].id for i in self.members)
 
     @property
-    def places(self) -> tuple[str, ...]:
+    def sites(self) -> tuple[str, ...]:
         return tuple(self.tiles.entries[i].place for i in self.members)
 
 

@@ -148,17 +148,17 @@ def _cleaned(found: Dataset, source: Source, fold: int) -> Dataset:
 
 def _members(source: Source, tiles: cache.Cache, sites: set[str]) -> tuple[int, ...]:
     """The numbers of the tiles of some sites that have a labelled pixel."""
-    numbered = zip(source.places, tiles.entries, strict=True)
+    numbered = zip(source.sites, tiles.entries, strict=True)
     return tuple(i for i, (site, e) in enumerate(numbered) if site in sites and e.labelled)
 
 
 def _sites(source: Source, fold: int, split: str) -> set[str]:
-    every, test, val = set(source.places), set(source.folds[fold]), set(source.held_out(fold))
+    every, test, val = set(source.sites), set(source.folds[fold]), set(source.held_out(fold))
     train = every - test
     wanted = {"all": every, "test": test, "train": train, "val": val, "fit": train - val}[split]
     if not wanted:
         raise DataError(
-            f"{source.name}: of {len(every)} places, {len(test)} are the test and {len(val)} the "
-            f"validation of fold {fold}, and none is left to fit; add a place"
+            f"{source.name}: of {len(every)} sites, {len(test)} are the test and {len(val)} the "
+            f"validation of fold {fold}, and none is left to fit; add a site"
         )
     return wanted

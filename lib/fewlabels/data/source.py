@@ -34,7 +34,7 @@ class Source:
         classes: class names; a class's index is its value in the masks.
         synthetic: True where the images are generated.
         ids: one identity a tile, unique, in the order of `decode`.
-        places: the site that each tile shows, aligned with `ids`.
+        sites: the site that each tile shows, aligned with `ids`.
         folds: the sites of each test group, no site twice. In cross-validation every site is in
             some group. A published split is one group; the other sites only train.
         fingerprint: SHA-256 of what the tiles are decoded from.
@@ -47,7 +47,7 @@ class Source:
     classes: tuple[str, ...]
     synthetic: bool
     ids: tuple[str, ...]
-    places: tuple[str, ...]
+    sites: tuple[str, ...]
     folds: tuple[tuple[str, ...], ...]
     fingerprint: str
     decode: Callable[[int], Pair]
@@ -107,7 +107,7 @@ def mixed(source: Source) -> Source:
     dealt = np.random.default_rng(0).permutation(len(source.ids))
     groups = np.array_split(dealt, len(source.folds))
     folds = tuple(tuple(source.ids[i] for i in group) for group in groups)
-    return replace(source, places=source.ids, folds=folds, validation=None)
+    return replace(source, sites=source.ids, folds=folds, validation=None)
 
 
 def fingerprint_files(files: Iterable[Path], root: Path) -> str:

@@ -145,20 +145,28 @@ def table(views: list[View]) -> pd.DataFrame:
 def beside(view: View, found: Runs) -> pd.DataFrame:
     """Score the runs that were tested on the images that a view annotates twice.
 
-    Columns `cell`, `fold`, `pair`, `miou` (of the network, on those whole images), `people` (of
-    the other annotation, on the part that it shows) and `below`: people minus network. Both are
-    means over the classes that both truths hold.
+    Columns `condition`, `fold`, `replicate`, `miou` (of the network, on those whole images),
+    `people` (of the other annotation, on the part that it shows) and `below`: people minus network.
+    Both are means over the classes that both truths hold.
     """
     images = view.twice()
     people = metrics.scores(_of(images, view.tiles, view.statistics.confusion)).iou
     rows = []
-    for (cell, fold, pair), run in found.items():
+    for (condition, fold, replicate), run in found.items():
         if set(images) <= set(run.tiles):
-            network = metrics.scores(_of(images, run.tiles, run.confusion), run.left_out).iou
+            network = metrics.scores(_of(images, run.tiles, run.confusion), run.ignored).iou
             both = np.isfinite(people) & np.isfinite(network)
             mine, theirs = float(network[both].mean()), float(people[both].mean())
-            rows.append({"cell": cell, "fold": fold, "pair": pair, "miou": mine, "people": theirs})
-    out = pd.DataFrame(rows, columns=["cell", "fold", "pair", "miou", "people"])
+            rows.append(
+                {
+                    "condition": condition,
+                    "fold": fold,
+                    "replicate": replicate,
+                    "miou": mine,
+                    "people": theirs,
+                }
+            )
+    out = pd.DataFrame(rows, columns=["condition", "fold", "replicate", "miou", "people"])
     return out.assign(below=out["people"] - out["miou"])
 
 
@@ -175,9 +183,11 @@ def compared(views: list[View], found: Mapping[str, Runs]) -> pd.DataFrame:
         alone = Interval(people, np.nan, np.nan, 1, 1)
         rows.append(here | {"by": "people", "miou": alone, "below": None, "runs": 0})
         for study, runs in found.items():
-            for cell, mine in beside(view, runs).groupby("cell", sort=False):
-                each = {k: interval(mine[k].to_numpy(), mine["pair"].to_numpy()) for k in BESIDE}
-                rows.append(here | {"by": f"{study}: {cell}", **each, "runs": len(mine)})
+            for condition, mine in beside(view, runs).groupby("condition", sort=False):
+                each = {
+                    k: interval(mine[k].to_numpy(), mine["replicate"].to_numpy()) for k in BESIDE
+                }
+                rows.append(here | {"by": f"{study}: {condition}", **each, "runs": len(mine)})
     return pd.DataFrame(rows)
 
 
@@ -189,7 +199,7 @@ def _of(
 
 def mosaic(source: Source, tile: str) -> Mosaic:
     """Join the images of a tile as they lie on the ground."""
-    numbers = [i for i, place in enumerate(source.places) if place == tile]
+    numbers = [i for i, site in enumerate(source.sites) if site == tile]
     pairs = [source.decode(i) for i in numbers]
     rows = [pairs[at : at + SIDE] for at in range(0, len(pairs), SIDE)]
     grey = np.vstack(

@@ -44,21 +44,21 @@ Labels = UInt8[np.ndarray, "h w"]
 
 
 def declared(profile: str, data: str) -> dict[Unit, Run]:
-    """(arm, fold, pair) -> run, both arms of one (fold, pair) after another.
+    """(arm, fold, replicate) -> run, both arms of one (fold, replicate) after another.
 
-    Folds, pairs, network and sizes are those of study E; its steps are dealt out to the rounds. Of
-    a run, `amount` is what an image has in the end, and `sampler` what it begins with.
+    Folds, replicates, network and sizes are those of study E; its steps are dealt out to the
+    rounds. Of a run, `amount` is what an image has in the end, and `sampler` what it begins with.
 
     Raises:
         FewLabelsError: as `sweep.start_of` and `studies.runs`.
     """
     runs = studies.runs("E", profile, data, sweep.start_of("E", profile, data))
     return {
-        (arm, fold, pair): replace(
+        (arm, fold, replicate): replace(
             run, amount=ROUNDS * PIXELS, steps=ROUNDS * max(1, run.steps // ROUNDS), watch=ROUNDS
         )
-        for (cell, fold, pair), run in runs.items()
-        if cell == "random, PCE"
+        for (condition, fold, replicate), run in runs.items()
+        if condition == "random, PCE"
         for arm in ARMS
     }
 
@@ -122,8 +122,8 @@ def uncertain(
 
 
 def _key(unit: Unit, run: Run) -> str:
-    arm, fold, pair = unit
-    return f"{run.data}-{arm}-fold-{fold}-pair-{pair}"
+    arm, fold, replicate = unit
+    return f"{run.data}-{arm}-fold-{fold}-pair-{replicate}"
 
 
 def _unit(

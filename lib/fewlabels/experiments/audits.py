@@ -64,9 +64,9 @@ def with_shares(counts: pd.DataFrame) -> pd.DataFrame:
     return counts.assign(coverage=counts["correct"] / pixels, purity=counts["correct"] / labelled)
 
 
-def one_a_place(tiles: Sequence[Tile], most: int = 12) -> list[Tile]:
+def one_a_site(tiles: Sequence[Tile], most: int = 12) -> list[Tile]:
     """Return the first tile of every site; of more than `most` sites, evenly spaced ones."""
-    first = list({tile.place: tile for tile in reversed(tiles)}.values())[::-1]
+    first = list({tile.site: tile for tile in reversed(tiles)}.values())[::-1]
     kept = np.linspace(0, len(first) - 1, min(most, len(first))).round().astype(int)
     return [first[i] for i in kept]
 
@@ -82,7 +82,7 @@ def audited(
 ) -> pd.DataFrame:
     """Audit all methods at all reaches: one row a tile, budget, method, reach and class.
 
-    Method `none` (reach 0) is the draw itself. The other columns are `place` and the counts of
+    Method `none` (reach 0) is the draw itself. The other columns are `site` and the counts of
     `audit`.
     """
     rows = []
@@ -94,7 +94,7 @@ def audited(
                 labels = expansion.expand(drawn, method, image=tile.image, **option)
                 found = audit(labels, tile.mask, len(classes))[COUNTS]
                 named = found.set_axis(classes).rename_axis("class").reset_index()
-                where = {"tile": tile.id, "place": tile.place, "budget": budget}
+                where = {"tile": tile.id, "site": tile.site, "budget": budget}
                 rows.append(named.assign(**where, method=method, reach=float(reach)))
     return pd.concat(rows, ignore_index=True)
 
@@ -134,7 +134,7 @@ def added(table: pd.DataFrame) -> pd.DataFrame:
     Columns: `correct` and `wrong` (each a `statistics.Interval`, added labels a given label), `net`
     (the difference of their means) and `right` (share of the added labels that are correct).
     """
-    keys = ["tile", "place", "budget"]
+    keys = ["tile", "site", "budget"]
     count = table.groupby([*keys, "method", "reach"], sort=False)[COUNTS].sum().reset_index()
     given = count[count["method"] == "none"].set_index(keys)["labelled"].rename("given")
     mine = count[count["method"] != "none"].join(given, on=keys)
@@ -142,7 +142,7 @@ def added(table: pd.DataFrame) -> pd.DataFrame:
     mine["wrong_a_label"] = (mine["labelled"] - mine["correct"]) / mine["given"]
     rows = {
         setting: {
-            name: interval(rows[f"{name}_a_label"].to_numpy(), rows["place"].to_numpy())
+            name: interval(rows[f"{name}_a_label"].to_numpy(), rows["site"].to_numpy())
             for name in ("correct", "wrong")
         }
         for setting, rows in mine.groupby(SETTING, sort=False)

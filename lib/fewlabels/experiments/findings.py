@@ -41,7 +41,11 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     said = []
     if "budget" in tables:
         shares = statistics.shares_of_bound(tables["budget"], studies.budget.DENSE)
-        said += [_reached(amount, shares[cell]) for cell, amount in REACHED if cell in shares]
+        said += [
+            _reached(amount, shares[condition])
+            for condition, amount in REACHED
+            if condition in shares
+        ]
     for each in COMPARED:
         if each.study in tables:
             claims = studies.study(each.study).claims

@@ -30,8 +30,8 @@ SIZES = ("data", "model", "grid", "crop", "batch")
 class Plan:
     """The runs of a study at a profile, in the order in which they are trained.
 
-    All cells of one (fold, pair) come before the next, so a study that is stopped early still
-    holds complete comparisons.
+    All conditions of one (fold, replicate) come before the next, so a study that is stopped early
+    still holds complete comparisons.
 
     Attributes:
         root: folder of the data; None is DATA_ROOT, on each machine its own.
@@ -178,11 +178,11 @@ def _promised(plan: Plan) -> str:
     study = studies.study(plan.study)
     if not study.claims:
         return ""
-    folds, pairs = (len({unit[i] for unit in plan.declared}) for i in (1, 2))
+    folds, replicates = (len({unit[i] for unit in plan.declared}) for i in (1, 2))
     pilot = None
     if plan.found and not study.tested_like:  # else a unit is made of several runs
         pilot = records.table(plan.found | regroup.at_best_step(plan.found, study.readings))
-    return f"\n{statistics.promise(study.claims, folds, pairs, pilot)}"
+    return f"\n{statistics.promise(study.claims, folds, replicates, pilot)}"
 
 
 def _time(seconds: float, made: int) -> str:

@@ -21,7 +21,7 @@ from fewlabels.types import IGNORE, Tile, unknown
 
 log = logging.getLogger(__name__)
 
-REDRAWN = 1_000_000  # between the seeds of two rounds' draws, so that no pair has another's
+REDRAWN = 1_000_000  # between the seeds of two rounds' draws, so that no replicate has another's
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,17 @@ class Prepared:
         return sampling.fingerprint(self.drawn.values())
 
     @property
-    def left_out(self) -> tuple[int, ...]:
-        """The classes left out of the loss, by number."""
-        return tuple(self.train.classes.index(name) for name in self.run.left_out)
+    def ignored(self) -> tuple[int, ...]:
+        """The classes that the loss ignores, by number."""
+        return tuple(self.train.classes.index(name) for name in self.run.ignored)
 
     @cached_property
     def rare(self) -> tuple[int, ...]:
         """The rare classes, by number: those with labels, but with fewer than the run's
-        `rare_below` of the labels drawn for all training tiles, classes left out not counted.
+        `rare_below` of the labels drawn for all training tiles, ignored classes not counted.
         """
         counts = sampling.counts(self.drawn.values(), len(self.train.classes))
-        counts[list(self.left_out)] = 0
+        counts[list(self.ignored)] = 0
         found = (counts > 0) & (counts < self.run.rare_below * counts.sum())
         return tuple(np.flatnonzero(found).tolist())
 
@@ -94,9 +94,9 @@ def prepare(run: Run, root: Path | None = None) -> Prepared:
     load = partial(registry.load, run.data, root, run.fold, grid=run.grid)
     validation = None if run.validation == "none" else load("val")
     tiles, test = load("train" if validation is None else "fit"), load("test")
-    for name in run.left_out:
+    for name in run.ignored:
         if name not in tiles.classes:
-            raise unknown("class to leave out", name, tiles.classes)
+            raise unknown("class to ignore", name, tiles.classes)
     shelf = Shelf(paths.cache_root())
     drawn, cost, labelled, held_out = {}, {}, [], {}
     for tile in tiles:
@@ -170,9 +170,9 @@ def data_facts(ready: Prepared) -> dict[str, object]:
         "fingerprint": data.fingerprint,
         "classes": list(data.classes),
         "channels": ready.labelled[0].image.shape[-1],
-        "train_places": sorted(set(data.places)),
-        "test_places": sorted(set(ready.test.places)),
-        "validation_places": sorted(set(ready.validation.places)) if ready.validation else [],
+        "train_sites": sorted(set(data.sites)),
+        "test_sites": sorted(set(ready.test.sites)),
+        "validation_sites": sorted(set(ready.validation.sites)) if ready.validation else [],
         "train_tiles": len(data),
         "test_tiles": len(ready.test),
     }

@@ -54,7 +54,7 @@ OPEN = "not run yet"
 SETTING = ("data", "grid", "steps", "batch", "crop")
 CLICKS = Claim(
     text="Clicks where the margin is smallest beat random ones at equal cost.",
-    theirs="PixelPick: uncertain pixels beat random ones on CamVid, Cityscapes and VOC",
+    reported="PixelPick: uncertain pixels beat random ones on CamVid, Cityscapes and VOC",
     plus=("margin",),
     minus=("random",),
 )
@@ -172,7 +172,7 @@ def _setting(run: Run) -> str:
 
 def departures(names: Iterable[str]) -> str:
     """List, as Markdown, where our settings differ from those of the five systems."""
-    found = {name: studies.study(name).departs for name in names}
+    found = {name: studies.study(name).deviations for name in names}
     return "\n".join(f"- {name}: {text}" for name, text in found.items() if text)
 
 
@@ -184,9 +184,11 @@ def clicks(found: Mapping[Unit, Record]) -> pd.DataFrame:
     Raises:
         RecordError: none has.
     """
-    both = {u: r for u, r in found.items() if all((arm, *u[1:]) in found for arm in CLICKS.cells)}
+    both = {
+        u: r for u, r in found.items() if all((arm, *u[1:]) in found for arm in CLICKS.conditions)
+    }
     if not both:
-        raise RecordError("no pair of arms is recorded; make them: `fewlabels clicks`")
+        raise RecordError("no replicate has both arms; make them: `fewlabels clicks`")
     return statistics.claims_table(records.table(both), {"clicks": CLICKS})
 
 

@@ -127,7 +127,7 @@ def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operati
         checkpoints=operation.checkpoints, workers=operation.workers,
     )  # fmt: skip
     began = time.perf_counter()
-    found = inference.statistics(model, ready.test, classes, compute, left_out=ready.left_out)
+    found = inference.statistics(model, ready.test, classes, compute, ignored=ready.ignored)
     evaluated = time.perf_counter() - began
     trained_on = _trained_on(ready)
     fitted = inference.confusions(model, trained_on, classes, compute).sum(axis=0)
@@ -170,9 +170,9 @@ def _trained_on(ready: Prepared) -> list[Tile]:
 
 
 def _class_weights(ready: Prepared) -> Float[Tensor, " k"] | None:
-    """From the labels that the loss sees: a class left out counts as one without labels."""
+    """From the labels that the loss sees: an ignored class counts as one without labels."""
     counts = ready.counts
-    counts[list(ready.left_out)] = 0
+    counts[list(ready.ignored)] = 0
     return losses.class_weights(counts, ready.run.class_weights, bound=ready.run.weight_bound)
 
 
@@ -184,7 +184,7 @@ def _loss(
     return partial(
         losses.LOSSES[run.loss],
         class_weights=None if weights is None else weights.to(compute.device),
-        left_out=ready.left_out,
+        ignored=ready.ignored,
         **options,
     )
 
@@ -198,7 +198,7 @@ def _optimisation(run: Run) -> optimisation.Optimisation:
 def _watcher(ready: Prepared, compute: devices.Compute) -> loop.Watch:
     def watch(step: int, model: nn.Module) -> Row:
         classes = len(ready.test.classes)
-        found = inference.watched(model, ready.test, classes, compute, left_out=ready.left_out)
+        found = inference.watched(model, ready.test, classes, compute, ignored=ready.ignored)
         log.info("step %d of %d: test mIoU %.3f", step, ready.run.steps, found["miou"])
         return found
 
@@ -215,7 +215,7 @@ def _judge(
 
     def score(step: int, model: nn.Module) -> Row:
         return validation.validate(
-            model, tiles, drawn, len(tiles.classes), loss, mode, compute, left_out=ready.left_out
+            model, tiles, drawn, len(tiles.classes), loss, mode, compute, ignored=ready.ignored
         )
 
     return loop.Judge(score, f"val_{mode}_miou")
@@ -234,8 +234,8 @@ def _evenly(steps: int, times: int) -> frozenset[int]:
 
 
 def _score_facts(found: metrics.Statistics, ready: Prepared) -> dict[str, object]:
-    score = metrics.scores(found.confusion, ready.left_out)
-    outline = boundaries.scores(found.boundaries, ready.left_out)
+    score = metrics.scores(found.confusion, ready.ignored)
+    outline = boundaries.scores(found.boundaries, ready.ignored)
     means = {
         "miou": score.miou,
         "accuracy": score.accuracy,

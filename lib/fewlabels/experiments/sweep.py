@@ -67,7 +67,7 @@ def log_finished(plan: Plan, unit: Unit, found: Mapping[Unit, Record]) -> None:
     """Log one line on the run that was recorded last of those in `found`."""
     score, cost = found[unit].scores.miou, found[unit].facts["cost"]
     log.info(
-        "study %s, run %d of %d: %s, fold %d, pair %d: mIoU %.1f %% (training took %.0f s)",
+        "study %s, run %d of %d: %s, fold %d, replicate %d: mIoU %.1f %% (training took %.0f s)",
         plan.study, len(found), len(plan.declared), *unit, 100 * score, cost["train_seconds"],
     )  # fmt: skip
 
@@ -153,9 +153,12 @@ def start_of(name: str, profile: str, data: str) -> Start:
     from fewlabels.training import networks
 
     registry.check_name(data)
-    starts, cells = studies.scale(name, profile, data).starts, studies.study(name).cells().values()
+    starts, conditions = (
+        studies.scale(name, profile, data).starts,
+        studies.study(name).conditions().values(),
+    )
     for start in starts:
-        asked = {(f["model"], f["weights"]) for f in map(start.filled, cells)}
+        asked = {(f["model"], f["weights"]) for f in map(start.filled, conditions)}
         try:
             for model, weights in sorted(asked):
                 networks.build(model, 2, weights=weights)

@@ -63,7 +63,7 @@ def sites(dataset: Dataset, without: Sequence[str] = ()) -> list[str]:
     Args:
         without: development sites.
     """
-    known = sorted(set(dataset.places) - set(without))
+    known = sorted(set(dataset.sites) - set(without))
     rng = np.random.default_rng(_number(dataset.name))
     found = []
     for site in rng.permutation(known).tolist():
@@ -233,7 +233,7 @@ def _even(
 
 
 def _tiles(dataset: Dataset, site: str) -> list:
-    return [dataset[i] for i, place in enumerate(dataset.places) if place == site]
+    return [dataset[i] for i, place in enumerate(dataset.sites) if place == site]
 
 
 def _rng(*parts: str) -> np.random.Generator:

@@ -41,13 +41,13 @@ class Held:
         units: the units scored, each once, by a model that did not train on it.
         confusion: of each of them; rows truth, columns prediction.
         folds: trainings that it took.
-        left_out: classes that a single unit has; their pixels are in no score.
+        ignored: classes that a single unit has; their pixels are in no score.
     """
 
     units: Sequence[int]
     confusion: Int[np.ndarray, "units k k"]
     folds: int
-    left_out: tuple[int, ...]
+    ignored: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def summary(held: Held | None, classes: Sequence[str], seed: int) -> Mapping[str
     """
     if held is None:
         return {"scored": False, "why": "no class has two units that can be held out apart"}
-    value = metrics.scores(held.confusion, held.left_out)
+    value = metrics.scores(held.confusion, held.ignored)
     intervals = {name: _ends(values) for name, values in _drawn(held, seed).items()}
     return {
         "scored": True,
@@ -234,7 +234,7 @@ def summary(held: Held | None, classes: Sequence[str], seed: int) -> Mapping[str
         "pixels": int(held.confusion.sum()),
         "few": len(held.units) < FEW,
         "resamples": RESAMPLES,
-        "left_out": [classes[i] for i in held.left_out],
+        "ignored": [classes[i] for i in held.ignored],
         "miou": metrics.known(value.miou, 6),
         "miou_interval": intervals["miou"],
         "accuracy": metrics.known(value.accuracy, 6),
@@ -255,7 +255,7 @@ def difference(one: Held, other: Held, seed: int) -> Mapping[str, object]:
     """
     if list(one.units) != list(other.units):
         raise ValueError("scores of different units have no paired difference")
-    values = [metrics.scores(held.confusion, held.left_out).miou for held in (one, other)]
+    values = [metrics.scores(held.confusion, held.ignored).miou for held in (one, other)]
     low, high = _ends(_drawn(one, seed)["miou"] - _drawn(other, seed)["miou"])
     verdict = "better" if low > 0 else "worse" if high < 0 else "cannot tell"
     return {
@@ -286,8 +286,8 @@ def _drawn(held: Held, seed: int) -> dict[str, Float[np.ndarray, " n"]]:
     found = {"miou": [], "accuracy": []}
     for _ in range(RESAMPLES):
         taken = np.concatenate([rng.choice(group, len(group)) for group in groups])
-        if np.delete(held.confusion[taken], held.left_out, axis=1).any():
-            value = metrics.scores(held.confusion[taken], held.left_out)
+        if np.delete(held.confusion[taken], held.ignored, axis=1).any():
+            value = metrics.scores(held.confusion[taken], held.ignored)
             found["miou"].append(value.miou)
             found["accuracy"].append(value.accuracy)
     return {name: np.array(values) for name, values in found.items()}

@@ -39,7 +39,7 @@ class Chapter:
     @property
     def conditions(self) -> list[str]:
         """The conditions that have runs, in the order of the study."""
-        there = set(self.table["cell"])
+        there = set(self.table["condition"])
         return [condition for condition in self.study.compared() if condition in there]
 
     @property
@@ -78,7 +78,7 @@ class Chapter:
 
     def difference(self, condition: str, other: str) -> Interval:
         """Mean mIoU of one condition less another's, paired by unit, interval over folds."""
-        wide = self.table.pivot(index=["fold", "pair"], columns="cell", values="miou")
+        wide = self.table.pivot(index=["fold", "replicate"], columns="condition", values="miou")
         units = (wide[condition] - wide[other]).dropna()
         return statistics.interval(
             units.to_numpy(), units.index.get_level_values("fold").to_numpy()
@@ -86,7 +86,7 @@ class Chapter:
 
     def balanced(self) -> bool:
         """Whether all conditions have the same number of runs, but those declared later."""
-        counts = self.table["cell"].value_counts()
+        counts = self.table["condition"].value_counts()
         return counts.drop(list(self.study.later), errors="ignore").nunique() == 1
 
     def within_budget(self) -> bool:
@@ -103,11 +103,11 @@ class Chapter:
     def splits_apart(self) -> bool:
         """Whether training, validation and test of every run have no site in common."""
         for record in self.runs.values():
-            places = [
-                set(record.facts["data"][f"{split}_places"])
+            sites = [
+                set(record.facts["data"][f"{split}_sites"])
                 for split in ("train", "validation", "test")
             ]
-            if sum(map(len, places)) != len(set.union(*places)):
+            if sum(map(len, sites)) != len(set.union(*sites)):
                 return False
         return True
 

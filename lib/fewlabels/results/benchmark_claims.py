@@ -53,11 +53,11 @@ def claims_table(timings: Mapping[str, Timing]) -> pd.DataFrame:
     for name, timing in timings.items():
         took, times = measured(timing)
         rows.append(
-            {"claim": f"{name}: {timing.text}", "theirs": timing.theirs}
+            {"claim": f"{name}: {timing.text}", "reported": timing.reported}
             | {"ours": f"{took.text(1000, 2)} ms; {timing.other} {times.text(1, 1)} times as long"}
             | {"p (Holm)": "-", "n": took.units, "verdict": verdict(timing, took, times)}
         )
-    return pd.DataFrame(rows, columns=["claim", "theirs", "ours", "p (Holm)", "n", "verdict"])
+    return pd.DataFrame(rows, columns=["claim", "reported", "ours", "p (Holm)", "n", "verdict"])
 
 
 def beside(claims: pd.DataFrame, timings: Mapping[str, Timing]) -> pd.DataFrame:

@@ -31,15 +31,15 @@ def counted(runs: Runs) -> bool:
 
 
 def by_image(runs: Runs) -> pd.DataFrame:
-    """Score each test image of each run: `cell`, `fold`, `pair`, `image`, `miou`, `accuracy` and
-    `iou_<class>`, fractions; NaN for a class that the image's mask does not hold.
+    """Score each test image of each run: `condition`, `fold`, `replicate`, `image`, `miou`,
+    `accuracy` and `iou_<class>`, fractions; NaN for a class that the image's mask does not hold.
     """
     names, rows = classes(runs), []
-    for (cell, fold, pair), record in runs.items():
+    for (condition, fold, replicate), record in runs.items():
         for image, matrix in zip(record.tiles, record.confusion, strict=True):
-            score = metrics.scores(matrix, record.left_out)
+            score = metrics.scores(matrix, record.ignored)
             rows.append(
-                {"cell": cell, "fold": fold, "pair": pair, "image": image}
+                {"condition": condition, "fold": fold, "replicate": replicate, "image": image}
                 | {"miou": score.miou, "accuracy": score.accuracy}
                 | {f"iou_{name}": iou for name, iou in zip(names, score.iou, strict=True)}
             )
@@ -58,13 +58,16 @@ def worst(runs: Runs, n: int = 5) -> pd.DataFrame:
     rows = []
     for image in order:
         mine = table[table["image"] == image]
-        pairs = mine.groupby("pair")[["miou", "accuracy"]].mean()
+        replicates = mine.groupby("replicate")[["miou", "accuracy"]].mean()
         total = composition(runs, image)
         wrong = total - np.diag(np.diag(total))
         truth, found = np.unravel_index(wrong.argmax(), wrong.shape)
         rows.append(
             {"image": image, "fold": int(mine["fold"].iloc[0])}
-            | {name: interval(pairs[name].to_numpy(), pairs.index.to_numpy()) for name in pairs}
+            | {
+                name: interval(replicates[name].to_numpy(), replicates.index.to_numpy())
+                for name in replicates
+            }
             | {"runs": len(mine), "truth": names[truth], "taken_for": names[found]}
             | {"of_image": wrong.max(), "of_truth": wrong.max() / total[truth].sum()}
         )
@@ -76,7 +79,7 @@ def composition(runs: Runs, image: str) -> Float[np.ndarray, "k k"]:
     found = []
     for record in (r for r in runs.values() if image in r.tiles):
         matrix = record.confusion[record.tiles.index(image)].astype(float)
-        matrix[list(record.left_out)] = 0
+        matrix[list(record.ignored)] = 0
         found.append(matrix / matrix.sum())
     return np.mean(found, axis=0)
 
@@ -91,7 +94,7 @@ def confused(runs: Runs) -> pd.DataFrame:
     folds = np.array([fold for _, fold, _ in runs])
     totals = np.stack([r.confusion.sum(axis=0) for r in runs.values()]).astype(float)
     for record, total in zip(runs.values(), totals, strict=True):
-        total[list(record.left_out)] = 0
+        total[list(record.ignored)] = 0
     for t, truth in enumerate(names):
         there = totals[:, t].sum(axis=1) > 0
         if there.any():
@@ -105,13 +108,13 @@ def confused(runs: Runs) -> pd.DataFrame:
 
 
 def outlines(runs: Runs) -> pd.DataFrame:
-    """Score each class of each run: `cell`, `fold`, `pair`, `class`, `f1` (of its pixels) and
-    `boundary_f1` (of its outline); NaN where the test images do not hold it.
+    """Score each class of each run: `condition`, `fold`, `replicate`, `class`, `f1` (of its pixels)
+    and `boundary_f1` (of its outline); NaN where the test images do not hold it.
     """
     rows = []
-    for (cell, fold, pair), record in runs.items():
+    for (condition, fold, replicate), record in runs.items():
         each = zip(classes(runs), record.scores.f1, record.boundary.f1, strict=True)
-        unit = {"cell": cell, "fold": fold, "pair": pair}
+        unit = {"condition": condition, "fold": fold, "replicate": replicate}
         rows += [unit | {"class": name, "f1": f1, "boundary_f1": line} for name, f1, line in each]
     return pd.DataFrame(rows)
 
@@ -129,9 +132,9 @@ def reliability(runs: Runs) -> pd.DataFrame:
     The counts of a fold's runs are added up first. Means and intervals are over those folds that
     have pixels in the bin, or over replicates where there is one fold.
     """
-    folds, pairs = (np.array([unit[i] for unit in runs]) for i in (1, 2))
+    folds, replicates = (np.array([unit[i] for unit in runs]) for i in (1, 2))
     each = np.stack([r.statistics.calibration.sum(axis=0) for r in runs.values()])
-    blocks = folds if len(set(folds.tolist())) > 1 else pairs
+    blocks = folds if len(set(folds.tolist())) > 1 else replicates
     counts = np.stack([each[blocks == block].sum(axis=0) for block in np.unique(blocks)])
     rows = []
     for bin in counts.transpose(1, 0, 2):

@@ -17,27 +17,29 @@ def regroup_by_test_tiles(named: Mapping[Unit, Record], like: str) -> dict[Unit,
     returned only with all tiles of all conditions. Facts and history stay those of the run whose
     fold has the same number.
     """
-    cells = dict.fromkeys(cell for cell, _, _ in named)
+    conditions = dict.fromkeys(condition for condition, _, _ in named)
     tested = {
-        (cell, pair, tile): (record.statistics, i)
-        for (cell, _, pair), record in named.items()
+        (condition, replicate, tile): (record.statistics, i)
+        for (condition, _, replicate), record in named.items()
         for i, tile in enumerate(record.tiles)
     }
     wanted = {unit[1:]: record.tiles for unit, record in named.items() if unit[0] == like}
     short = {
-        pair
-        for (_, pair), tiles in wanted.items()
-        if any((cell, pair, tile) not in tested for cell in cells for tile in tiles)
+        replicate
+        for (_, replicate), tiles in wanted.items()
+        if any(
+            (condition, replicate, tile) not in tested for condition in conditions for tile in tiles
+        )
     }
     return {
-        (cell, fold, pair): replace(
-            named[cell, fold, pair],
+        (condition, fold, replicate): replace(
+            named[condition, fold, replicate],
             tiles=tiles,
-            statistics=_gathered([tested[cell, pair, tile] for tile in tiles]),
+            statistics=_gathered([tested[condition, replicate, tile] for tile in tiles]),
         )
-        for (fold, pair), tiles in wanted.items()
-        for cell in cells
-        if pair not in short
+        for (fold, replicate), tiles in wanted.items()
+        for condition in conditions
+        if replicate not in short
     }
 
 
@@ -69,10 +71,10 @@ def at_best_step(
         RecordError: a record without that column or without the matrices of its curve.
     """
     return {
-        (name, fold, pair): _at_best(record, column)
+        (name, fold, replicate): _at_best(record, column)
         for name, (read, column) in asked.items()
-        for (cell, fold, pair), record in named.items()
-        if cell == read
+        for (condition, fold, replicate), record in named.items()
+        if condition == read
     }
 
 

@@ -69,7 +69,7 @@ def counts(
     return found
 
 
-def scores(counts: Int[np.ndarray, "*tiles k 7"], left_out: tuple[int, ...] = ()) -> BoundaryScores:
+def scores(counts: Int[np.ndarray, "*tiles k 7"], ignored: tuple[int, ...] = ()) -> BoundaryScores:
     """Compute per-class and mean scores; leading axes are summed first.
 
     `iou` = band in both / (band predicted + band true - band in both). `f1` = 2 p r / (p + r) with
@@ -77,14 +77,14 @@ def scores(counts: Int[np.ndarray, "*tiles k 7"], left_out: tuple[int, ...] = ()
     matched.
 
     Args:
-        left_out: ignored classes, whose scores are NaN. (Their pixels are void to the other classes
-            only if they were in the mask that `counts` got.)
+        ignored: classes to ignore, whose scores are NaN. (Their pixels are void to the other
+            classes only if they were in the mask that `counts` got.)
     """
     pooled = counts.reshape(-1, *counts.shape[-2:]).sum(axis=0).astype(float)
     both, guess, truth, guess_matched, guess_contour, truth_matched, truth_contour = pooled.T
     banded, outlined = truth > 0, truth_contour > 0
     for there in (banded, outlined):
-        there[list(left_out)] = False
+        there[list(ignored)] = False
     iou, f1 = (np.where(there, 0.0, np.nan) for there in (banded, outlined))
     np.divide(both, guess + truth - both, out=iou, where=banded)
     hit = outlined & (guess_matched > 0)

@@ -83,13 +83,13 @@ def watched(
     classes: int,
     compute: Compute,
     *,
-    left_out: tuple[int, ...] = (),
+    ignored: tuple[int, ...] = (),
 ) -> Row:
     """Score the tiles for a training curve: `miou` and `accuracy`, as `metrics.scores`, and the
     `confusion` of them all.
     """
     found = confusions(model, tiles, classes, compute).sum(axis=0)
-    score = metrics.scores(found, left_out)
+    score = metrics.scores(found, ignored)
     return {"miou": score.miou, "accuracy": score.accuracy, "confusion": found.tolist()}
 
 
@@ -99,14 +99,14 @@ def statistics(
     classes: int,
     compute: Compute,
     *,
-    left_out: tuple[int, ...] = (),
+    ignored: tuple[int, ...] = (),
     window: int | None = None,
     overlap: int | None = None,
 ) -> Statistics:
     """Count what all scores of the tiles follow from, from one prediction a tile.
 
     Args:
-        left_out: ignored classes: to boundaries and calibration their pixels are void. The
+        ignored: classes to ignore: to boundaries and calibration their pixels are void. The
             confusion matrices keep them; `metrics.scores` ignores them.
         window, overlap: as for `predict`.
     """
@@ -114,7 +114,7 @@ def statistics(
     def counted(tile: Tile) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         scores = logits(model, tile.image, compute, window=window, overlap=overlap)
         prediction, confidence = _decided(scores)
-        mask = without(tile.mask, left_out)
+        mask = without(tile.mask, ignored)
         return (
             confusion(prediction, tile.mask, classes),
             boundaries.counts(prediction, mask, classes),

@@ -66,14 +66,14 @@ def confusion(
     return np.bincount(truth * classes + guess, minlength=classes**2).reshape(classes, classes)
 
 
-def scores(confusion: Int[np.ndarray, "*tiles k k"], left_out: tuple[int, ...] = ()) -> Scores:
+def scores(confusion: Int[np.ndarray, "*tiles k k"], ignored: tuple[int, ...] = ()) -> Scores:
     """Compute per-class and mean scores; leading axes are summed first.
 
     `iou` = hits / (truth + predicted - hits) of a class, `miou` its mean over the classes present
     in the truth, `accuracy` = hits of all classes / pixels with a class.
 
     Args:
-        left_out: ignored classes, such as a background that means "anything else". Pixels whose
+        ignored: classes to ignore, such as a background that means "anything else". Pixels whose
             truth is such a class do not count, whatever is predicted there; where one is predicted
             on another pixel, that pixel is missed. Its own scores are NaN.
 
@@ -81,13 +81,13 @@ def scores(confusion: Int[np.ndarray, "*tiles k k"], left_out: tuple[int, ...] =
         NoLabelsError: the matrix is empty, so no score is defined.
     """
     pooled = confusion.reshape(-1, *confusion.shape[-2:]).sum(axis=0).astype(float)
-    pooled[list(left_out)] = 0
+    pooled[list(ignored)] = 0
     if pooled.sum() == 0:
         raise NoLabelsError("no pixel of the tiles scored carries a class; check the test split")
     hits, truth, predicted = np.diag(pooled), pooled.sum(axis=1), pooled.sum(axis=0)
     present = truth > 0
     claimed = predicted > 0
-    claimed[list(left_out)] = False
+    claimed[list(ignored)] = False
     iou = _share(hits, truth + predicted - hits, present)
     return Scores(
         iou=iou,
@@ -99,11 +99,11 @@ def scores(confusion: Int[np.ndarray, "*tiles k k"], left_out: tuple[int, ...] =
     )
 
 
-def without(mask: UInt8[np.ndarray, "h w"], left_out: tuple[int, ...]) -> UInt8[np.ndarray, "h w"]:
+def without(mask: UInt8[np.ndarray, "h w"], ignored: tuple[int, ...]) -> UInt8[np.ndarray, "h w"]:
     """Return the mask with the pixels of ignored classes as IGNORE."""
-    if not left_out:
+    if not ignored:
         return mask
-    return np.where(np.isin(mask, left_out), np.uint8(IGNORE), mask)
+    return np.where(np.isin(mask, ignored), np.uint8(IGNORE), mask)
 
 
 def known(value: float, digits: int | None = None) -> float | None:

@@ -29,7 +29,7 @@ def validate(
     mode: str,
     compute: Compute,
     *,
-    left_out: tuple[int, ...] = (),
+    ignored: tuple[int, ...] = (),
 ) -> Row:
     """Score a network on validation tiles, by their sparse labels and by their dense masks.
 
@@ -37,7 +37,7 @@ def validate(
         drawn: the sparse labels of each tile, by its id.
         loss: the one that trains.
         mode: `sparse` or `dense`: which labels `val_loss` is of.
-        left_out: ignored classes, for both scores; `loss` knows them already.
+        ignored: classes to ignore, for both scores; `loss` knows them already.
 
     Returns:
         `val_sparse_confusion`, `val_dense_confusion`: as `metrics.confusion`, of all tiles.
@@ -59,6 +59,6 @@ def validate(
         "val_loss": sum(values) / len(values),
         "val_sparse_confusion": sparse.tolist(),
         "val_dense_confusion": dense.tolist(),
-        "val_sparse_miou": scores(sparse, left_out).miou,
-        "val_dense_miou": scores(dense, left_out).miou,
+        "val_sparse_miou": scores(sparse, ignored).miou,
+        "val_dense_miou": scores(dense, ignored).miou,
     }

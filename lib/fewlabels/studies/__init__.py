@@ -35,7 +35,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
     }
 )
 ONE_GROUP = frozenset({"ai4mars", "potsdam"})
-"""Data sets with one published group of test places; the others have at least five."""
+"""Data sets with one published group of test sites; the others have at least five."""
 SHOWN = (
     "data", "grid", "model", "weights", "sampler", "amount", "loss", "augmentation", "steps",
     "batch", "crop", "optimiser", "schedule", "lr", "weight_decay",
@@ -104,10 +104,10 @@ def runs(
     chosen = scale(name, profile, data)
     named = conditions(study(name), chosen, start, data)
     return {
-        (cell, fold, pair): replace(run, fold=fold, draw=pair, seed=pair)
-        for pair in range(_pairs(chosen, data, groups))
+        (condition, fold, replicate): replace(run, fold=fold, draw=replicate, seed=replicate)
+        for replicate in range(_replicates(chosen, data, groups))
         for fold in _folds(chosen, data, groups)
-        for cell, run in named.items()
+        for condition, run in named.items()
     }
 
 
@@ -115,10 +115,13 @@ def conditions(study: Study, scale: Scale, start: Start, data: str) -> dict[str,
     """Declare one run of each condition of a study on `data`, with fold, draw and seed 0."""
     data = str(scale.fixed.get("data", "{data}")).format(data=data)
     given = dict(scale.fixed) | {"data": "{data}"}
-    cells = {cell: given | start.filled(factors) for cell, factors in study.cells().items()}
+    conditions = {
+        condition: given | start.filled(factors)
+        for condition, factors in study.conditions().items()
+    }
     return {
-        cell: replace(Run(), **factors | {"data": factors["data"].format(data=data)})
-        for cell, factors in cells.items()
+        condition: replace(Run(), **factors | {"data": factors["data"].format(data=data)})
+        for condition, factors in conditions.items()
     }
 
 
@@ -155,8 +158,8 @@ def factors(
     if asked.bounds:
         title = "beside the grid" if asked.varies else "conditions"
         rows.append((title, "varies", "; ".join([*asked.bounds, *asked.readings])))
-    folds, pairs = len(_folds(chosen, data, groups)), _pairs(chosen, data, groups)
-    rows.append(("folds x pairs", "units", f"{folds} x {pairs}"))
+    folds, replicates = len(_folds(chosen, data, groups)), _replicates(chosen, data, groups)
+    rows.append(("folds x replicates", "units", f"{folds} x {replicates}"))
     rows += [(k, "fixed", str(v)) for k, v in shared.items() if k in SHOWN or v != usual[k]]
     return [dict(zip(("factor", "kind", "value"), row, strict=True)) for row in rows]
 
@@ -170,8 +173,8 @@ def _folds(scale: Scale, data: str, groups: int | None = None) -> tuple[int, ...
     return (0,) if data in ONE_GROUP else scale.folds[:groups]
 
 
-def _pairs(scale: Scale, data: str, groups: int | None = None) -> int:
-    return scale.pairs * len(scale.folds) // len(_folds(scale, data, groups))
+def _replicates(scale: Scale, data: str, groups: int | None = None) -> int:
+    return scale.replicates * len(scale.folds) // len(_folds(scale, data, groups))
 
 
 def _validates(name: str, profile: str, data: str) -> bool:

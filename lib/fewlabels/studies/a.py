@@ -5,7 +5,7 @@ from fewlabels.studies.profiles import scales
 from fewlabels.studies.run import Start
 
 HOME = {"optimiser": "adam", "schedule": "constant", "weight_decay": 0.0}
-THEIRS = {  # 10 epochs of 640 images, each with a validation; the best checkpoint was kept
+REPORTED = {  # 10 epochs of 640 images, each with a validation; the best checkpoint was kept
     "steps": 800, "watch": 10, "validation": "dense", "keep": "best",
 }  # fmt: skip
 SCRATCH = (Start("smp:Unet:{encoder}:3", "none"),)
@@ -44,13 +44,13 @@ STUDY = Study(
             measure="interaction",
         ),
     },
-    departs=(
+    deviations=(
         "satellite images of seven classes they do not name, a network they do not name (here "
         "U-Net), torchvision's weights (ours were rebuilt, from another source for each encoder, "
         "which weakens A1), 10 epochs, validation loss as the score"
     ),
     scales=scales(
         {"synthetic": SCRATCH, "smoke": SCRATCH, "real": IMAGENET},
-        {"synthetic": HOME, "real": HOME, ("quick", "synthetic"): {"steps": 14}, "home": THEIRS},
+        {"synthetic": HOME, "real": HOME, ("quick", "synthetic"): {"steps": 14}, "home": REPORTED},
     ),
 )  # fmt: skip

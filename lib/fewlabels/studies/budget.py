@@ -5,9 +5,9 @@ from fewlabels.studies.e import FACTORS
 from fewlabels.studies.profiles import RESNET18, SCRATCH, scales
 
 DENSE = "dense"
-ONCE = {"smoke": 1, "quick": 1}  # pairs a fold
-REAL = scales({"real": RESNET18}, FACTORS, pairs=ONCE)
-SCALES = scales({"synthetic": SCRATCH, "real": RESNET18}, FACTORS, pairs=ONCE)
+ONCE = {"smoke": 1, "quick": 1}  # replicates a fold
+REAL = scales({"real": RESNET18}, FACTORS, replicates=ONCE)
+SCALES = scales({"synthetic": SCRATCH, "real": RESNET18}, FACTORS, replicates=ONCE)
 
 BUDGET = Study(
     title="Label budget",

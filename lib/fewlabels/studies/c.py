@@ -10,10 +10,10 @@ THIN = (Start("unet:depth=4,width=4{blocks}", "none"),)
 SE = {"blocks": ",se,spatial_dropout=0.1"}
 INCEPTION = {"blocks": ",encoder=inception,bottleneck=inception,skip=inception"}
 TAUGHT = {"blocks": "", "class_weights": "inverse", "weight_bound": 100.0}
-PLAIN = TAUGHT | {"left_out": ("background",)}
+PLAIN = TAUGHT | {"ignored": ("background",)}
 UNWEIGHTED = PLAIN | {"class_weights": "none"}
 RARE = {"rare_below": 0.03, "rare_times": 4, "rare_augmentation": "flips+shift_scale_rotate"}
-CELLS = {
+CONDITIONS = {
     "plain, background taught": TAUGHT,
     "SE + dropout, background taught": TAUGHT | SE,
     "plain": PLAIN,
@@ -38,7 +38,7 @@ HOME = {
 }  # fmt: skip
 MARS = {"grid": 96, "crop": 96, "batch": 8, "steps": 800, "lr": 1.5e-3, "watch": 4}  # whole frames
 LONG = {"steps": 4000, "watch": 10}
-THEIRS = {  # they give no epochs: 40 of 2,500 frames, each with a validation, and may stop early
+REPORTED = {  # they give no epochs: 40 of 2,500 frames, each with a validation, and may stop early
     "steps": 12_500, "watch": 40, "patience": 10, "keep": "best", "schedule": "plateau",
     "plateau_patience": 5,
 }  # fmt: skip
@@ -49,7 +49,7 @@ STUDY = Study(
         "What does a U-Net from scratch gain when the loss ignores unlabelled pixels, and what do "
         "blocks, losses and augmentation add?"
     ),
-    bounds=CELLS,
+    bounds=CONDITIONS,
     claims={
         "C1": Claim(
             "Ignoring background in the loss brings the largest single gain.",
@@ -58,7 +58,7 @@ STUDY = Study(
             ("plain, background taught", "SE + dropout, background taught"), measure="largest",
             rivals=(
                 ("SE + dropout, background taught", "plain, background taught"),
-                *((cell, "plain") for cell in ALONE),
+                *((condition, "plain") for condition in ALONE),
                 ("plain", "unweighted"),
             ),
         ),
@@ -84,7 +84,7 @@ STUDY = Study(
             rivals=tuple((loss, "unweighted") for loss in ("Dice", "Tversky", "focal Tversky")),
         ),
     },
-    departs=(
+    deviations=(
         "about 2,500 frames of 64 x 128 pixels (about as many as 96 x 96) with background at "
         "20 % of the area; a wider U-Net whose size they do not give; early stopping and a "
         "plateau scheduler, where here all conditions have equal steps; losses and blocks tried "
@@ -101,10 +101,10 @@ STUDY = Study(
             ("quick", "synthetic"): SMALL | {"steps": 12},
             ("quick", "real"): MARS,
             ("full", "real"): MARS | LONG,
-            "home": MARS | THEIRS,
+            "home": MARS | REPORTED,
             "published": MARS | {"data": "ai4mars:background"},
         },
-        pairs={"full": 15, ("full", "synthetic"): 6, "home": 15, "published": 15},
+        replicates={"full": 15, ("full", "synthetic"): 6, "home": 15, "published": 15},
         folds=(0,),
     ),
 )  # fmt: skip

@@ -47,7 +47,7 @@ STUDY = Study(
             side="k-d tree", other="all pairs", limit=1.0,
         )
     },
-    departs=(
+    deviations=(
         "ISPRS Potsdam in 2,400 images, a network they do not name, 10 epochs, a linking distance "
         "they do not give (here 10 pixels), regularisation they do not specify (here weight decay "
         "1e-4, a cosine schedule and gradients clipped at 1), one run a condition"

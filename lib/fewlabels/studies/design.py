@@ -21,14 +21,14 @@ class Scale:
         starts: in order of preference: all runs use the first one whose weights can be had. It is
             part of every run, so a stand-in cannot be mistaken for the first choice.
         folds: which test groups.
-        pairs: (label draw, training seed) pairs a fold; draw and seed are both 0, 1, ...
+        replicates: label draws with a training seed a fold; draw and seed are both 0, 1, ...
         fixed: factors that all runs share. `data` may hold `{data}`, which stands for the data set
             that is asked for; in the factors of a condition, for the data set of the scale.
     """
 
     starts: tuple[Start, ...]
     folds: tuple[int, ...]
-    pairs: int
+    replicates: int
     fixed: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -52,7 +52,7 @@ class Claim:
     """One statement under test as a measurable contrast, declared before any run.
 
     Attributes:
-        theirs: what the earlier study reported, in its words and numbers.
+        reported: what the earlier study reported, in its words and numbers.
         plus, minus: conditions whose means are compared, unit by unit.
         metric: column of `records.table`.
         sign: +1 where the claim says that plus is higher, -1 where it says lower.
@@ -76,7 +76,7 @@ class Claim:
     """
 
     text: str
-    theirs: str = "not asked by the five"
+    reported: str = "not asked by the five"
     plus: tuple[str, ...] = ()
     minus: tuple[str, ...] = ()
     metric: str = "miou"
@@ -97,15 +97,15 @@ class Claim:
             raise ValueError(f"'{self.text}': `largest` needs rivals, other measures have none")
 
     @property
-    def cells(self) -> tuple[str, ...]:
+    def conditions(self) -> tuple[str, ...]:
         """Every condition that the claim needs, once."""
-        rivals = (cell for rival in self.rivals for cell in rival)
+        rivals = (condition for rival in self.rivals for condition in rival)
         return tuple(dict.fromkeys((*self.plus, *self.minus, *rivals)))
 
     @property
     def rule(self) -> str:
         """The declaration as one line: metric, contrast, direction, margin or threshold."""
-        plus, minus = (self._side(cells) for cells in (self.plus, self.minus))
+        plus, minus = (self._side(conditions) for conditions in (self.plus, self.minus))
         rivals = "; ".join(f"[{w}] - [{without}]" for w, without in self.rivals)
         pairs = "; ".join(f"[{a}] - [{b}]" for a, b in zip(self.plus, self.minus, strict=False))
         contrast = MEASURES[self.measure].format(
@@ -114,8 +114,8 @@ class Claim:
         )  # fmt: skip
         return f"{self.metric}: {contrast}"
 
-    def _side(self, cells: tuple[str, ...]) -> str:
-        named = [f"[{cell}]" for cell in cells]
+    def _side(self, conditions: tuple[str, ...]) -> str:
+        named = [f"[{condition}]" for condition in conditions]
         if self.measure == "interaction":
             return " - ".join(named)
         return f"mean({', '.join(named)})" if len(named) > 1 else "".join(named)
@@ -129,14 +129,14 @@ class Timing:
     takes longer than either. Otherwise, an interval reaches across a limit: *cannot tell*.
 
     Attributes:
-        theirs: what the earlier study reported, in its words and numbers.
+        reported: what the earlier study reported, in its words and numbers.
         bench, table: bench/results/`bench`.json, and the title in it of a table of seconds: a row
             for each thing timed, a column for each side.
         limit: in seconds.
     """
 
     text: str
-    theirs: str
+    reported: str
     bench: str
     table: str
     side: str
@@ -162,8 +162,8 @@ class Study:
         bounds: conditions beside the grid, by name, such as the dense bound.
         claims: the statements under test, by id.
         scales: (profile, "synthetic" or "real") -> Scale.
-        departs: where our setting differs from that of the earlier study, apart from what the table
-            of factors shows; empty where the question is ours.
+        deviations: where our setting differs from that of the earlier study, apart from what the
+            table of factors shows; empty where the question is ours.
         timings: statements about time, by id.
         later: conditions that were added when runs of the others had been published; a comparison
             of the others is complete without them.
@@ -180,13 +180,13 @@ class Study:
     scales: Mapping[tuple[str, str], Scale]
     varies: Mapping[str, tuple] = field(default_factory=dict)
     bounds: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    departs: str = ""
+    deviations: str = ""
     timings: Mapping[str, Timing] = field(default_factory=dict)
     later: tuple[str, ...] = ()
     readings: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     tested_like: str = ""
 
-    def cells(self) -> dict[str, dict[str, object]]:
+    def conditions(self) -> dict[str, dict[str, object]]:
         """Name -> factors of every condition that is trained, the grid first, then the bounds."""
         grid = {}
         for levels in product(*self.varies.values()) if self.varies else ():
@@ -196,7 +196,7 @@ class Study:
 
     def compared(self) -> list[str]:
         """The name of every condition, those that are trained first."""
-        return [*self.cells(), *self.readings]
+        return [*self.conditions(), *self.readings]
 
 
 SHORT = MappingProxyType(

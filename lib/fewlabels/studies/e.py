@@ -8,7 +8,7 @@ DEEPLAB = (Start("deeplabv3_resnet50", "coco"), *RESNET18)
 FACTORS = {"real": {"alpha": 0.25}, "smoke": {"alpha": None}}
 """Also those of our own studies: of the two losses only focal loss reads alpha, but with it the
 conditions that they share with system E are trained once."""
-THEIRS = {  # their learning rate is `Run`'s
+REPORTED = {  # their learning rate is `Run`'s
     "optimiser": "adam", "schedule": "constant", "weight_decay": 1e-4, "class_weights": "inverse",
     "batch": 4, "crop": 512, "steps": 110,  # 10 epochs of 45 images
 }  # fmt: skip
@@ -45,7 +45,7 @@ STUDY = Study(
             ("random, PCE",), ("dense, PCE",), sign=-1, measure="share", threshold=2 / 3,
         ),
     },
-    departs=(
+    deviations=(
         "DeepLabV3-ResNet-50 with COCO weights, 10 epochs at a constant learning rate, "
         "class weights from the labels, one random split of the images, colours decoded "
         "wrongly, one run a condition"
@@ -55,7 +55,7 @@ STUDY = Study(
             "synthetic": SCRATCH, "real": RESNET18, "smoke": SCRATCH, "home": DEEPLAB,
             ("full", "real"): DEEPLAB,
         },
-        FACTORS | {("quick", "synthetic"): {"steps": 60, "watch": 6}, "home": THEIRS},
+        FACTORS | {("quick", "synthetic"): {"steps": 60, "watch": 6}, "home": REPORTED},
     ),
 )  # fmt: skip
 
@@ -64,15 +64,15 @@ RATES = Study(
     title="The learning rate of system E",
     question="Is the learning rate that all conditions of system E share the best of each?",
     bounds={
-        f"{cell}, {rate:g}": factors | {"lr": rate}
-        for cell, factors in STUDY.cells().items()
+        f"{condition}, {rate:g}": factors | {"lr": rate}
+        for condition, factors in STUDY.conditions().items()
         for rate in (3e-4, 1e-3, 3e-3)
     },
     claims={},  # one run a condition chooses a rate and compares nothing
     scales=scales(
         {("smoke", "synthetic"): SCRATCH, ("full", "real"): DEEPLAB, "published": RESNET18},
         FACTORS | {"synthetic": SPARSE | {"steps": 1}, "full": SPARSE, "published": SPARSE},
-        pairs={"smoke": 1, "full": 1, "published": 1},
+        replicates={"smoke": 1, "full": 1, "published": 1},
         folds=(0,),
     ),
 )  # fmt: skip

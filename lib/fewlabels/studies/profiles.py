@@ -39,7 +39,7 @@ def scales(
     starts: Mapping[Key, tuple[Start, ...]],
     own: Mapping[Key, Mapping[str, object]],
     *,
-    pairs: Mapping[Key, int] = MappingProxyType({}),
+    replicates: Mapping[Key, int] = MappingProxyType({}),
     folds: tuple[int, ...] | None = None,
 ) -> dict[tuple[str, str], Scale]:
     """Make the scales of a study from those of `BASE` and from what is its own.
@@ -50,7 +50,7 @@ def scales(
     Args:
         starts: the networks to start from.
         own: fixed factors, added to those of `BASE`.
-        pairs: (label draw, training seed) pairs a fold, instead of those of `BASE`.
+        replicates: replicates a fold, instead of those of `BASE`.
         folds: test groups at all profiles, instead of those of `BASE`.
     """
     found = {}
@@ -61,7 +61,7 @@ def scales(
         fixed = dict(base.fixed)
         for factors in _of(own, key):
             fixed |= factors
-        count = [base.pairs, *_of(pairs, key)][-1]
+        count = [base.replicates, *_of(replicates, key)][-1]
         found[key] = Scale(here[-1], folds or base.folds, count, fixed)
     return found
 

@@ -18,7 +18,7 @@ LEAK = Study(
     scales=scales(  # each tile has to be tested once, so all folds at every profile
         {("smoke", "synthetic"): SCRATCH, "real": RESNET18},
         {"real": FACTORS["real"], "smoke": FACTORS["smoke"] | {"steps": 1}},
-        pairs=ONCE,
+        replicates=ONCE,
         folds=FOLDS,
     ),
     tested_like="places apart",

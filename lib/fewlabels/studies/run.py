@@ -42,7 +42,7 @@ class Run:
         weight_bound: the largest ratio of two class weights, see `losses.class_weights`.
         expansion: how drawn labels are expanded for training, see `expand`; scores never use them.
         reach: distance, radius, size or scale of that method, see `expansion.METHODS`.
-        left_out: names of classes that the loss ignores, see `losses`.
+        ignored: names of classes that the loss ignores, see `losses`.
         draw: seed of the label draw. Runs that are compared share it.
         redrawn: draw new labels in every round of the tiles, as much public code does. Training
             then sees many times the budget; only to measure how much that inflates the score.
@@ -92,7 +92,7 @@ class Run:
     tversky_beta: float = 0.7
     tversky_gamma: float = 4 / 3
     weight_bound: float = 10.0
-    left_out: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     expansion: str = "none"
     reach: float = 5.0
     clip: float | None = None

@@ -97,7 +97,7 @@ def source(root: Path) -> Source:
         classes=CLASSES,
         synthetic=False,
         ids=tuple(frame.id for frame in frames),
-        places=tuple(frame.sol for frame in frames),
+        sites=tuple(frame.sol for frame in frames),
         folds=(tuple(sorted({frame.sol for frame in test})),),
         fingerprint=fingerprint_files([folder / TRAIN, folder / TEST, *images, *masks], folder),
         decode=lambda i: (_image(images[i]), np.asarray(_mask(masks[i]))),

@@ -88,7 +88,7 @@ DECLARATION = Declaration(
     name="deepglobe",
     find=source,
     notice="The images are chips of the 803 satellite images of DeepGlobe Land Cover (2018) that "
-    "have public masks; where they were taken is not published, so no split by place is proven.",
+    "have public masks; where they were taken is not published, so no split by site is proven.",
     citation="Demir et al. 2018, https://arxiv.org/abs/1805.06561",
     licence="not known; read the terms of the Kaggle page and of the challenge before use",
     folder=FOLDER,

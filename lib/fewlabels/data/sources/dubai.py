@@ -60,13 +60,13 @@ def source(root: Path) -> Source:
         raise DataError(
             f"dubai: '{missing[0]}' is missing; fetch the data set again (data/README.md)"
         )
-    places = tuple(f"tile{_number(p)}" for p in images)
+    sites = tuple(f"tile{_number(p)}" for p in images)
     return Source(
         name="dubai",
         classes=CLASSES,
         synthetic=False,
-        ids=tuple(f"{place}-{int(p.stem[-3:])}" for place, p in zip(places, images, strict=True)),
-        places=places,
+        ids=tuple(f"{site}-{int(p.stem[-3:])}" for site, p in zip(sites, images, strict=True)),
+        sites=sites,
         folds=FOLDS,
         fingerprint=fingerprint_files([*images, *masks], images[0].parents[2]),
         decode=lambda i: (colours("dubai", images[i]), mask_classes(masks[i])),

@@ -1,8 +1,8 @@
 """A folder of the user's own: images and masks of the same name, and a list of classes.
 
     folder/classes.json    {"classes": ["water", "road"], "void": [255]}
-    folder/images/PLACE/NAME.png|jpg|tif     RGB or grey, 8 bit
-    folder/masks/PLACE/NAME.png              8 bit, a pixel's value is its class
+    folder/images/SITE/NAME.png|jpg|tif     RGB or grey, 8 bit
+    folder/masks/SITE/NAME.png              8 bit, a pixel's value is its class
 
 Images in one sub-folder of images/ show one site and are never split between training and test;
 an image directly under images/ is a site of its own. Mask values in `void` (255 by default) carry
@@ -35,19 +35,19 @@ def source(root: Path) -> Source:
                  if p.with_suffix("") == before.with_suffix("")]:  # fmt: skip
         raise DataError(f"folder: two images for one mask: '{twice[0]}' and another; keep one")
     ids = tuple(p.relative_to(root / "images").with_suffix("").as_posix() for p in images)
-    places = tuple(i.rsplit("/", 1)[0] for i in ids)
-    known = sorted(set(places))
+    sites = tuple(i.rsplit("/", 1)[0] for i in ids)
+    known = sorted(set(sites))
     if len(known) < 2:
         raise DataError(
-            f"folder '{root}': found {len(known)} places in images/ ({len(images)} images); a test "
-            "needs a second place: put each place's images in a sub-folder of their own"
+            f"folder '{root}': found {len(known)} sites in images/ ({len(images)} images); a test "
+            "needs a second site: put each site's images in a sub-folder of their own"
         )
     return Source(
         name="folder",
         classes=classes,
         synthetic=False,
         ids=ids,
-        places=places,
+        sites=sites,
         folds=tuple(tuple(known[i::FOLDS]) for i in range(min(FOLDS, len(known)))),
         fingerprint=fingerprint_files([root / "classes.json", *images, *masks], root),
         decode=lambda i: (colours("folder", images[i]), _mask(masks[i], void)),

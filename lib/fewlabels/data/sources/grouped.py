@@ -5,7 +5,7 @@
     FOLDER/masks/NAME.png         palette PNG, a pixel's index is its class, 255 no class
     FOLDER/MD5SUMS                of every file
 
-`cz_ortho`: Czech orthophoto at 50 cm, 15 map sheets. `india_s2`: Sentinel-2 of India, 53 places;
+`cz_ortho`: Czech orthophoto at 50 cm, 15 map sheets. `india_s2`: Sentinel-2 of India, 53 sites;
 `india_s2_nir` has near infrared as its fourth band and lacks the one scene without it.
 `usgs_coast`: photographs of the coast of North Carolina, without the nine of guessed origin.
 data/README.md says what is wrong with each of them.
@@ -70,7 +70,7 @@ def source(root: Path, layout: Layout) -> Source:
         for stem in stems
     ]  # fmt: skip
     _check(layout, folder, [file for each in files for file in each])
-    places = tuple(row["place"] for row in rows)
+    sites = tuple(row["place"] for row in rows)
     labelled = [sum(int(row[c]) for c in row if c.startswith("px_") and c != "px_unlabelled")
                 for row in rows]  # fmt: skip
     return Source(
@@ -78,8 +78,8 @@ def source(root: Path, layout: Layout) -> Source:
         classes=layout.classes,
         synthetic=False,
         ids=tuple(stems),
-        places=places,
-        folds=_folds(places, labelled),
+        sites=sites,
+        folds=_folds(sites, labelled),
         fingerprint=fingerprint_files(
             [folder / "groups.csv", *(file for each in files for file in each)], folder
         ),
@@ -126,15 +126,15 @@ def _check(layout: Layout, folder: Path, files: list[Path]) -> None:
             )
 
 
-def _folds(places: tuple[str, ...], labelled: list[int]) -> tuple[tuple[str, ...], ...]:
+def _folds(sites: tuple[str, ...], labelled: list[int]) -> tuple[tuple[str, ...], ...]:
     sizes: Counter[str] = Counter()
-    for place, number in zip(places, labelled, strict=True):
-        sizes[place] += number
+    for site, number in zip(sites, labelled, strict=True):
+        sizes[site] += number
     groups: list[list[str]] = [[] for _ in range(FOLDS)]
     totals = [0] * FOLDS
-    for place, number in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
+    for site, number in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
         least = totals.index(min(totals))
-        groups[least].append(place)
+        groups[least].append(site)
         totals[least] += number
     return tuple(tuple(sorted(group)) for group in groups)
 

@@ -22,7 +22,7 @@ from fewlabels.data.synthetic import layout, scenery
 from fewlabels.data.synthetic.layout import Frame, Plane, Rng
 from fewlabels.data.synthetic.scenery import CLASSES, FIELD, GRASS, SOIL, Canvas, Style, Where
 
-SCENES, PLACES, FOLDS = 40, 10, 5
+SCENES, SITES, FOLDS = 40, 10, 5
 SMALLEST = 64
 FINGERPRINT = "dc3cf21964ccddbc6af07313bc9c3b34a42f189e16f6084247cb4f09536ecbc8"
 """Identifies the pixels of all scenes: change it whenever one of them changes."""
@@ -39,15 +39,15 @@ SHADE = np.array([0.62, 0.58, 0.5])
 
 def source(root: Path | None = None) -> Source:
     """Forty scenes of ten sites in five folds; scene i shows site i modulo 10."""
-    ids = tuple(f"place{index % PLACES:02d}-{index // PLACES}" for index in range(SCENES))
-    places = tuple(id_.partition("-")[0] for id_ in ids)
+    ids = tuple(f"place{index % SITES:02d}-{index // SITES}" for index in range(SCENES))
+    sites = tuple(id_.partition("-")[0] for id_ in ids)
     return Source(
         name="synthetic",
         classes=CLASSES,
         synthetic=True,
         ids=ids,
-        places=places,
-        folds=tuple(places[fold:PLACES:FOLDS] for fold in range(FOLDS)),
+        sites=sites,
+        folds=tuple(sites[fold:SITES:FOLDS] for fold in range(FOLDS)),
         fingerprint=FINGERPRINT,
         decode=partial(scene, 0),
     )
@@ -67,7 +67,7 @@ def scene(seed: int, index: int, size: int = 256) -> Pair:
         if found < least:
             raise ValueError(f"{name} of a synthetic scene is {found}; it must be at least {least}")
     rng = _generator(seed, f"scene {index}")
-    canvas = blank(rng, visit(rng, style(seed, index % PLACES)), size)
+    canvas = blank(rng, visit(rng, style(seed, index % SITES)), size)
     paint_scene(canvas)
     return develop(canvas), canvas.mask
 
@@ -77,9 +77,9 @@ def _generator(seed: int, identity: str) -> Rng:
     return np.random.default_rng(int.from_bytes(digest, "big"))
 
 
-def style(seed: int, place: int) -> Style:
+def style(seed: int, site: int) -> Style:
     """The season, colours, density and light of a site."""
-    rng = _generator(seed, f"place {place}")
+    rng = _generator(seed, f"place {site}")
     dry = rng.uniform(0.1, 0.5)
     azimuth = rng.uniform(0, 2 * pi)
     soil, dust = _mixed(rng, SOILS), rng.uniform(0, 0.2)
@@ -103,17 +103,17 @@ def style(seed: int, place: int) -> Style:
     )
 
 
-def visit(rng: Rng, place: Style) -> Style:
+def visit(rng: Rng, site: Style) -> Style:
     """A site on one day: growth, ground, water and exposure differ between its scenes."""
     exposure, lush = rng.uniform(0.85, 1.15, 2)
     return replace(
-        place,
-        grass=place.grass * lush * rng.uniform(0.95, 1.05, 3),
-        tree=place.tree * lush * rng.uniform(0.95, 1.05, 3),
-        soil=0.5 * place.soil + 0.5 * _mixed(rng, SOILS),
-        water=(0.3 * place.water + 0.7 * _mixed(rng, WATERS)) * rng.uniform(0.8, 1.2),
-        asphalt=place.asphalt * rng.uniform(0.7, 1.3),
-        balance=place.balance * exposure * rng.uniform(0.95, 1.05, 3),
+        site,
+        grass=site.grass * lush * rng.uniform(0.95, 1.05, 3),
+        tree=site.tree * lush * rng.uniform(0.95, 1.05, 3),
+        soil=0.5 * site.soil + 0.5 * _mixed(rng, SOILS),
+        water=(0.3 * site.water + 0.7 * _mixed(rng, WATERS)) * rng.uniform(0.8, 1.2),
+        asphalt=site.asphalt * rng.uniform(0.7, 1.3),
+        balance=site.balance * exposure * rng.uniform(0.95, 1.05, 3),
     )
 
 

@@ -30,7 +30,7 @@ RULES = MappingProxyType(
         "label-share": "labels hold each class as often as the masks do, up to sampling",
         "labels-seen": "training sees no more labels than were declared",
         "as-stored": "scores written when a run ended follow from its confusion matrix",
-        "same-cell": "two cells of the same configuration agree",
+        "same-condition": "two conditions of the same configuration agree",
         "one-code": "runs that are compared are of one version of the code, or of versions that "
         "gave a run the same counts",
         "collapsed-baseline": "a gain is not over a run that has collapsed",
@@ -138,7 +138,7 @@ def labels_seen(seen: int, declared: int) -> Outcome:
     return (str(seen), f"<={declared}") if seen > declared else None
 
 
-def same_cell(score: float, other: float, within: float = POINT) -> Outcome:
+def same_condition(score: float, other: float, within: float = POINT) -> Outcome:
     """Check that the same configuration scores the same twice, up to `within`."""
     return _unequal(score, other, within)
 

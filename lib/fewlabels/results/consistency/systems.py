@@ -36,7 +36,7 @@ def final() -> pd.DataFrame:
     return rows[["system", "question", "condition", "metric", "value"]].reset_index(drop=True)
 
 
-def theirs() -> list[Finding]:
+def reported() -> list[Finding]:
     """Find what does not add up in the five systems' own numbers."""
     return [*_a(), *_b(), *_c(), *_d(), *_e()]
 
@@ -55,9 +55,12 @@ def _a() -> list[Finding]:
 
 
 def _b() -> list[Finding]:
-    cell, weight = "U-Net, 15 %", _of("B", "all", "smallest class weight")
-    loss, accuracy = _of("B", cell, "best validation loss"), _share("B", cell, "final accuracy")
-    at = f"{cell}, best validation loss at {100 * accuracy:.2f} % accuracy"
+    condition, weight = "U-Net, 15 %", _of("B", "all", "smallest class weight")
+    loss, accuracy = (
+        _of("B", condition, "best validation loss"),
+        _share("B", condition, "final accuracy"),
+    )
+    at = f"{condition}, best validation loss at {100 * accuracy:.2f} % accuracy"
     return findings(
         "B",
         "ce-bound",
@@ -85,10 +88,10 @@ def _c() -> list[Finding]:
 def _d() -> list[Finding]:
     plain, linked = "2,100 a class, regularised", "500 a class, linked"
     cases = []
-    for cell, other in ((plain, linked), (linked, plain)):
+    for condition, other in ((plain, linked), (linked, plain)):
         test, validation = _of("D", other, "test IoU"), _of("D", other, "validation IoU")
-        where = f"{cell}, test less validation IoU; {other}: {test - validation:+.2f}"
-        mine = (_share("D", cell, f"{part} IoU") for part in ("test", "validation"))
+        where = f"{condition}, test less validation IoU; {other}: {test - validation:+.2f}"
+        mine = (_share("D", condition, f"{part} IoU") for part in ("test", "validation"))
         cases.append((where, rules.above_validation(*mine)))
     return findings("D", "test-above-validation", *cases)
 
@@ -97,28 +100,28 @@ def _e() -> list[Finding]:
     classes, scores = int(_of("E", "all", "classes")), ("best IoU", "final IoU")
     random, before = "random, first experiment", "stratified, first experiment"
     pce, focal = "stratified, PCE", "stratified, focal"
-    of = {(cell, score): _share("E", cell, score)
-          for cell in (random, before, pce, focal) for score in scores}  # fmt: skip
-    best = {cell: of[cell, "best IoU"] for cell in (focal, pce, before)}
+    of = {(condition, score): _share("E", condition, score)
+          for condition in (random, before, pce, focal) for score in scores}  # fmt: skip
+    best = {condition: of[condition, "best IoU"] for condition in (focal, pce, before)}
     gain = rules.collapsed_baseline(*best.values(), classes)
     over = f"focal against PCE, best IoU: over {100 * best[pce]:.1f} and over"
     land = _share("E", "land", "share of the masks")
     return [
-        *findings("E", "same-cell", *(
+        *findings("E", "same-condition", *(
             (f"{pce}, {score} in two experiments",
-             rules.same_cell(of[before, score], of[pce, score]))
+             rules.same_condition(of[before, score], of[pce, score]))
             for score in scores
         )),
         *findings("E", "constant-predictor", *(
-            (f"{cell}, {score}: that of one class of share {100 * value * classes:.1f} %",
+            (f"{condition}, {score}: that of one class of share {100 * value * classes:.1f} %",
              rules.constant_predictor(value, classes))
-            for (cell, score), value in of.items()
+            for (condition, score), value in of.items()
         )),
         *findings("E", "collapsed-baseline", (f"{over} {100 * best[before]:.1f}", gain)),
         *findings("E", "label-share", *map(_label_share, ("building", "road"))),
         *findings("E", "majority", *(
-            (cell, rules.majority(_share("E", cell, "accuracy"), land))
-            for cell in (random, before, focal)
+            (condition, rules.majority(_share("E", condition, "accuracy"), land))
+            for condition in (random, before, focal)
         )),
     ]  # fmt: skip
 

@@ -91,13 +91,16 @@ def grouped(letter: str, study: Study, found: Iterable[Record]) -> dict[str, dic
     Raises:
         LintError: a record of no condition, or two of the same unit.
     """
-    named, groups = {factor for cell in study.cells().values() for factor in cell}, {}
+    named, groups = (
+        {factor for condition in study.conditions().values() for factor in condition},
+        {},
+    )
     filled = named - set(vars(Run()))  # places in the name of a model
     varied = (named - filled) | ({"model", "weights"} if filled else set())
     for record in found:
         fixed = vars(record.run).keys() - varied - {"fold", "draw", "seed"}
         shared = tuple((k, v) for k, v in vars(record.run).items() if k in fixed)
-        unit = (_cell(study, record, varied), record.run.fold, record.run.draw)
+        unit = (_condition(study, record, varied), record.run.fold, record.run.draw)
         runs = groups.setdefault(shared, {})
         if unit in runs:
             raise LintError(f"records '{runs[unit].key}' and '{record.key}' are both {unit}")
@@ -110,15 +113,15 @@ def grouped(letter: str, study: Study, found: Iterable[Record]) -> dict[str, dic
     }
 
 
-def _cell(study: Study, record: Record, varied: Iterable[str]) -> str:
+def _condition(study: Study, record: Record, varied: Iterable[str]) -> str:
     """Find the condition whose varied factors, at some scale, are those of the record."""
     data = record.run.data.partition(":")[0]
     for scale in study.scales.values():
         for start in scale.starts:
-            for cell, run in conditions(study, scale, start, data).items():
+            for condition, run in conditions(study, scale, start, data).items():
                 if all(getattr(run, factor) == getattr(record.run, factor) for factor in varied):
-                    return cell
-    raise LintError(f"record '{record.key}' fits none of {', '.join(study.cells())}")
+                    return condition
+    raise LintError(f"record '{record.key}' fits none of {', '.join(study.conditions())}")
 
 
 def _all_cases(
@@ -131,7 +134,7 @@ def _all_cases(
         ]
         for study, runs in found.items()
     }  # fmt: skip
-    return of_studies | {"all": list(_same_cells(found))}
+    return of_studies | {"all": list(_same_conditions(found))}
 
 
 def _table(study: str, runs: Mapping[Unit, Record]) -> pd.DataFrame:
@@ -141,7 +144,7 @@ def _table(study: str, runs: Mapping[Unit, Record]) -> pd.DataFrame:
 
 def _of_table(table: pd.DataFrame) -> list[Case]:
     cases = [case for row in table.to_dict("records") for case in _of_row(row)]
-    if {"cell", "fold", "val_dense_miou"} <= set(table.columns):
+    if {"condition", "fold", "val_dense_miou"} <= set(table.columns):
         cases += _against_validation(table)
     return cases
 
@@ -151,7 +154,7 @@ def _found(of: str, cases: Iterable[Case]) -> list[Finding]:
 
 
 def _of_row(row: Mapping[str, object]) -> Iterator[Case]:
-    where = ", ".join(f"{k} {row[k]}".removeprefix("cell ") for k in records.UNIT if k in row)
+    where = ", ".join(f"{k} {row[k]}".removeprefix("condition ") for k in records.UNIT if k in row)
     iou, f1, truth = (_by_class(row, column) for column in ("iou", "f1", "truth"))
     shares = [share for share in truth.values() if share > 0]
     if iou and "miou" in row:
@@ -173,25 +176,33 @@ def _by_class(row: Mapping[str, object], column: str) -> dict[str, float]:
 
 
 def _against_validation(table: pd.DataFrame) -> Iterator[Case]:
-    """Compare means over folds: places differ, so that single folds exceed by chance."""
-    for cell, rows in table.dropna(subset="val_dense_miou").groupby("cell", sort=False):
+    """Compare means over folds: sites differ, so that single folds exceed by chance."""
+    for condition, rows in table.dropna(subset="val_dense_miou").groupby("condition", sort=False):
         if len(rows) < 2:
             continue
         gap = (rows["miou"] - rows["val_dense_miou"]).to_numpy(float)
         within = _half(interval(gap, rows["fold"].to_numpy()))
         test, validation = rows["miou"].mean(), rows["val_dense_miou"].mean()
         outcome = rules.above_validation(test, validation, within)
-        yield "test-above-validation", f"{cell}, mean over {rows['fold'].nunique()} folds", outcome
+        yield (
+            "test-above-validation",
+            f"{condition}, mean over {rows['fold'].nunique()} folds",
+            outcome,
+        )
 
 
 def _stored(runs: Mapping[Unit, Record]) -> Iterator[Case]:
     """Compare the scores that were stored when the run ended with its confusion matrix."""
-    for (cell, fold, pair), record in runs.items():
-        where = f"{cell}, fold {fold}, pair {pair}, as stored"
+    for (condition, fold, replicate), record in runs.items():
+        where = f"{condition}, fold {fold}, replicate {replicate}, as stored"
         stored = record.facts["scores"]
         classes = [v for v in stored["iou"].values() if v is not None]
         yield "macro-mean", where, rules.macro_mean(stored["miou"], classes)
-        yield "as-stored", where, rules.same_cell(stored["miou"], record.scores.miou, rules.ROUNDED)
+        yield (
+            "as-stored",
+            where,
+            rules.same_condition(stored["miou"], record.scores.miou, rules.ROUNDED),
+        )
 
 
 def _label_shares(runs: Mapping[Unit, Record]) -> Iterator[Case]:
@@ -202,11 +213,11 @@ def _label_shares(runs: Mapping[Unit, Record]) -> Iterator[Case]:
     pixels a tile gives every tile the same weight, a share of them gives every pixel the same.
     """
     tested = {fold: record for (_, fold, _), record in runs.items()}
-    for (cell, fold, pair), record in runs.items():
+    for (condition, fold, replicate), record in runs.items():
         others = [other for at, other in tested.items() if at != fold]
-        places = {place for other in others for place in other.facts["data"]["test_places"]}
-        elsewhere = places != set(record.facts["data"]["train_places"])
-        if record.run.sampler != "random" or record.run.left_out or elsewhere:
+        sites = {site for other in others for site in other.facts["data"]["test_sites"]}
+        elsewhere = sites != set(record.facts["data"]["train_sites"])
+        if record.run.sampler != "random" or record.run.ignored or elsewhere:
             continue
         labels = record.facts["labels"]
         truth = np.concatenate([other.confusion.sum(axis=2) for other in others])
@@ -215,7 +226,7 @@ def _label_shares(runs: Mapping[Unit, Record]) -> Iterator[Case]:
         shares = truth.sum(axis=0) / truth.sum()
         for (name, count), share in zip(labels["per_class"].items(), shares, strict=True):
             outcome = rules.label_share(count / labels["pixels"], share, labels["pixels"])
-            yield "label-share", f"{cell}, fold {fold}, pair {pair}, {name}", outcome
+            yield "label-share", f"{condition}, fold {fold}, replicate {replicate}, {name}", outcome
 
 
 def _versions(runs: Mapping[Unit, Record], alike: pd.DataFrame) -> Iterator[Case]:
@@ -224,20 +235,24 @@ def _versions(runs: Mapping[Unit, Record], alike: pd.DataFrame) -> Iterator[Case
     yield "one-code", f"versions {where}", rules.one_code(len(groups))
 
 
-def _same_cells(found: Mapping[str, Mapping[Unit, Record]]) -> Iterator[Case]:
+def _same_conditions(found: Mapping[str, Mapping[Unit, Record]]) -> Iterator[Case]:
     """Compare conditions, of any study, whose runs differ only in fold, draw and seed."""
-    cells: dict[Run, dict[str, list[Record]]] = {}
+    conditions: dict[Run, dict[str, list[Record]]] = {}
     for study, runs in found.items():
-        for (cell, _, _), record in runs.items():
-            named = cells.setdefault(replace(record.run, fold=0, draw=0, seed=0), {})
-            named.setdefault(f"{study}: {cell}", []).append(record)
-    for (first, mine), *others in (list(same.items()) for same in cells.values()):
+        for (condition, _, _), record in runs.items():
+            named = conditions.setdefault(replace(record.run, fold=0, draw=0, seed=0), {})
+            named.setdefault(f"{study}: {condition}", []).append(record)
+    for (first, mine), *others in (list(same.items()) for same in conditions.values()):
         for other, theirs in others:
             if {r.key for r in mine} == {r.key for r in theirs}:
                 continue  # studies share these runs: there is nothing to compare
             one, two = _scored(mine), _scored(theirs)
             within = _half(one) + _half(two)
-            yield "same-cell", f"{first}; {other}", rules.same_cell(one.mean, two.mean, within)
+            yield (
+                "same-condition",
+                f"{first}; {other}",
+                rules.same_condition(one.mean, two.mean, within),
+            )
 
 
 def _scored(runs: list[Record]) -> Interval:

@@ -80,23 +80,23 @@ def curve(history: pd.DataFrame) -> Figure:
     return figure
 
 
-def compared(table: pd.DataFrame, cells: Sequence[str], *, bound: str | None = None) -> Figure:
+def compared(table: pd.DataFrame, conditions: Sequence[str], *, bound: str | None = None) -> Figure:
     """Draw every run as a dot and each condition's mean as a bar with its 95 % interval, in %.
 
     The shape of a dot is its fold. With too few runs there is no interval.
     """
-    figure, axis = plt.subplots(figsize=(6.8, 0.5 * len(cells) + 1.1))
+    figure, axis = plt.subplots(figsize=(6.8, 0.5 * len(conditions) + 1.1))
     markers = dict(zip(sorted(table["fold"].unique()), "osD^v", strict=False))
-    for y, cell in enumerate(cells):
-        rows = table[table["cell"] == cell]
+    for y, condition in enumerate(conditions):
+        rows = table[table["condition"] == condition]
         for fold, mine in rows.groupby("fold"):
             shift = np.linspace(-0.12, 0.12, len(mine)) if len(mine) > 1 else [0]
             axis.scatter(100 * mine["miou"], y + 0.22 + np.array(shift), s=16, marker=markers[fold],
                          color="#999999", label=f"fold {fold}" if y == 0 else None)  # fmt: skip
-        mean, colour = _mean_miou(rows), "#000000" if cell == bound else "#0072B2"
+        mean, colour = _mean_miou(rows), "#000000" if condition == bound else "#0072B2"
         axis.barh(y, 100 * mean.mean, height=0.24, color=colour, alpha=0.2, lw=0)
         _whisker(axis, y, mean, colour)
-    axis.set(yticks=range(len(cells)), yticklabels=cells, xlabel="test mIoU in %")
+    axis.set(yticks=range(len(conditions)), yticklabels=conditions, xlabel="test mIoU in %")
     axis.invert_yaxis()
     if table["fold"].nunique() > 1:
         axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -110,7 +110,7 @@ def budget_curve(
 
     Args:
         series: name -> rows with `pixels_a_tile`, `miou`, `fold`, one a run; runs of one budget
-            share a `cell`.
+            share a `condition`.
         bound: rows of the dense bound, drawn as a line with its interval as a band.
     """
     figure, axis = plt.subplots(figsize=(6.8, 4))
@@ -120,8 +120,8 @@ def budget_curve(
         axis.scatter(
             rows["pixels_a_tile"] * shift, 100 * rows["miou"], s=9, color=colour, alpha=0.3, lw=0
         )
-        budgets = rows.groupby("cell")["pixels_a_tile"].mean().sort_values()
-        means = [_mean_miou(rows[rows["cell"] == cell]) for cell in budgets.index]
+        budgets = rows.groupby("condition")["pixels_a_tile"].mean().sort_values()
+        means = [_mean_miou(rows[rows["condition"] == condition]) for condition in budgets.index]
         heights = [100 * m.mean for m in means]
         ends = [[100 * (m.mean - m.low) for m in means], [100 * (m.high - m.mean) for m in means]]
         axis.errorbar(budgets * shift, heights, np.nan_to_num(ends), fmt=f"{marker}-", ms=6,

@@ -8,7 +8,7 @@ import pandas as pd
 from fewlabels.results.records.record import Record
 from fewlabels.scoring import metrics
 
-UNIT = ("cell", "fold", "pair")
+UNIT = ("condition", "fold", "replicate")
 Unit = tuple[str, int, int]
 """One run of a study: the values of UNIT."""
 
@@ -27,13 +27,13 @@ def table(named: Mapping[Unit, Record]) -> pd.DataFrame:
     - the columns of `validated` and `fitted`, for runs that have them.
     """
     rows = []
-    for (cell, fold, pair), record in named.items():
+    for (condition, fold, replicate), record in named.items():
         score, outline, watched = record.scores, record.boundary, watched_curve(record)
         labels, seconds = record.facts["labels"], record.history["seconds"]
         row = {
-            "cell": cell,
+            "condition": condition,
             "fold": fold,
-            "pair": pair,
+            "replicate": replicate,
             "key": record.key,
             "miou": score.miou,
             "accuracy": score.accuracy,
@@ -55,7 +55,7 @@ def table(named: Mapping[Unit, Record]) -> pd.DataFrame:
 
 def _by_class(record: Record) -> dict[str, float]:
     truth = record.confusion.sum(axis=(0, 2)).astype(float)
-    truth[list(record.left_out)] = 0
+    truth[list(record.ignored)] = 0
     names, score = ("precision", "recall", "f1", "iou"), record.scores
     columns = {name: getattr(score, name) for name in names} | {"truth": truth / truth.sum()}
     classes = record.facts["data"]["classes"]

@@ -58,9 +58,9 @@ class Record:
         return self.statistics.confusion
 
     @property
-    def left_out(self) -> tuple[int, ...]:
+    def ignored(self) -> tuple[int, ...]:
         """The numbers of the classes that loss and scores ignore."""
-        return tuple(self.facts["data"]["classes"].index(name) for name in self.run.left_out)
+        return tuple(self.facts["data"]["classes"].index(name) for name in self.run.ignored)
 
     @property
     def notice(self) -> str:
@@ -70,7 +70,7 @@ class Record:
     @property
     def scores(self) -> Scores:
         """Scores of the weights that were kept, pooled over the test tiles."""
-        return metrics.scores(self.confusion, self.left_out)
+        return metrics.scores(self.confusion, self.ignored)
 
     @property
     def boundary(self) -> BoundaryScores:
@@ -78,7 +78,7 @@ class Record:
         found = self.statistics.boundaries
         if found is None:
             found = np.zeros((self.confusion.shape[-1], len(boundaries.COUNTS)), np.int64)
-        return boundaries.scores(found, self.left_out)
+        return boundaries.scores(found, self.ignored)
 
     @property
     def ece(self) -> float:

@@ -7,7 +7,7 @@ from fewlabels.studies.design import Claim
 
 
 def paired(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
-    """Compute a claim's value for each unit: columns `fold`, `pair`, `plus`, `minus`, `value`.
+    """Compute a claim's value for each unit: columns `fold`, `replicate`, `plus`, `minus`, `value`.
 
     `plus` and `minus` are the two sides that the claim says differ: means of `claim.metric` over
     conditions, gains, or a threshold. `value` is their difference. For `share` and `ratio`, `minus`
@@ -27,7 +27,9 @@ def closest(table: pd.DataFrame, claim: Claim) -> str:
     means = [units["value"].mean() for units in contrasts(table, claim)]
     if len(means) < 2 or pd.isna(means).any():
         return ""
-    against = [f"the gain of {cell} over {of}" for cell, of in claim.rivals] or claim.minus
+    against = [
+        f"the gain of {condition} over {of}" for condition, of in claim.rivals
+    ] or claim.minus
     return against[means.index(min(means))]
 
 
@@ -50,7 +52,7 @@ def contrasts(table: pd.DataFrame, claim: Claim) -> list[pd.DataFrame]:
         case "property":
             return [_units(plus, plus * 0 + claim.threshold)]
         case "interaction":
-            return [_units(*(_gain(wide, *cells) for cells in (claim.plus, claim.minus)))]
+            return [_units(*(_gain(wide, *conditions) for conditions in (claim.plus, claim.minus)))]
         case "each":
             sides = zip(claim.plus, claim.minus, strict=True)
             return [_units(wide[one], wide[other]) for one, other in sides]
@@ -62,13 +64,13 @@ def contrasts(table: pd.DataFrame, claim: Claim) -> list[pd.DataFrame]:
 
 def _wide(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     """Arrange the claim's metric, a row for each unit, a column for each condition."""
-    held = table.reindex(columns=["cell", "fold", "pair", claim.metric])
-    wide = held.pivot(index=["fold", "pair"], columns="cell", values=claim.metric)
-    return wide.reindex(columns=list(claim.cells)).astype(float)
+    held = table.reindex(columns=["condition", "fold", "replicate", claim.metric])
+    wide = held.pivot(index=["fold", "replicate"], columns="condition", values=claim.metric)
+    return wide.reindex(columns=list(claim.conditions)).astype(float)
 
 
-def _gain(wide: pd.DataFrame, cell: str, without: str) -> pd.Series:
-    return wide[cell] - wide[without]
+def _gain(wide: pd.DataFrame, condition: str, without: str) -> pd.Series:
+    return wide[condition] - wide[without]
 
 
 def _units(plus: pd.Series, minus: pd.Series, of: pd.Series | None = None) -> pd.DataFrame:

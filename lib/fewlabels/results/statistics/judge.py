@@ -131,7 +131,7 @@ def verdict(claim: Claim, effect: Interval, p_holm: float, p_none: float = np.na
 
 
 def declared(
-    claims: Mapping[str, Claim], folds: int, pairs: int, pilot: pd.DataFrame | None = None
+    claims: Mapping[str, Claim], folds: int, replicates: int, pilot: pd.DataFrame | None = None
 ) -> pd.DataFrame:
     """Tabulate what is fixed before the runs: `claim`, `rule`, `units`, the `smallest p` that the
     units can give after Holm, and the effect that is `detectable` at the pilot's spread.
@@ -139,7 +139,7 @@ def declared(
     Equivalence is tested by t, which has no smallest p: NaN. Detectable is the true effect, in the
     unit of the value, that 80 % of such studies detect; NaN without a pilot of two sites.
     """
-    units, rows = folds * pairs, []
+    units, rows = folds * replicates, []
     for name, claim in claims.items():
         least = np.nan if claim.measure == "equivalence" else smallest_p(units) * len(claims)
         seen = np.nan if pilot is None else _detectable(pilot, claim, folds, units)
@@ -151,16 +151,17 @@ def declared(
 
 
 def promise(
-    claims: Mapping[str, Claim], folds: int, pairs: int, pilot: pd.DataFrame | None = None
+    claims: Mapping[str, Claim], folds: int, replicates: int, pilot: pd.DataFrame | None = None
 ) -> str:
     """Say in one line what so many units can show, before anything is run.
 
     Args:
         pilot: runs that are recorded already, whose spread decides which effects are detectable.
     """
-    table = declared(claims, folds, pairs, pilot).set_index("claim")
+    table = declared(claims, folds, replicates, pilot).set_index("claim")
     p = table["smallest p"].min()
-    line = f"{folds} fold(s) x {pairs} pair(s) = {folds * pairs} units, of {UNITS} for a verdict"
+    units = f"{folds} fold(s) x {replicates} replicate(s) = {folds * replicates} units"
+    line = f"{units}, of {UNITS} for a verdict"
     line += "" if np.isnan(p) else f"; smallest p after Holm {p:.2g}"
     seen = table["detectable"].dropna()
     if seen.empty:
@@ -170,8 +171,8 @@ def promise(
 
 
 def claims_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
-    """Tabulate `verdicts` for readers: claim (with the closest of several contrasts), theirs, ours
-    (effect with interval), p, n and verdict.
+    """Tabulate `verdicts` for readers: claim (with the closest of several contrasts), reported,
+    ours (effect with interval), p, n and verdict.
     """
     judged = verdicts(table, claims)
     rows = []
@@ -179,7 +180,7 @@ def claims_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFra
         against = closest(table, claim)
         near = f" (Closest: {against}.)" if against else ""
         rows.append(
-            {"claim": f"{name}: {claim.text}{near}", "theirs": claim.theirs}
+            {"claim": f"{name}: {claim.text}{near}", "reported": claim.reported}
             | {"ours": _in_words(claim, mine.effect), "p (Holm)": _p(mine.p_holm, mine.units, 2)}
             | {"n": mine.units, "verdict": mine.verdict}
         )

@@ -14,7 +14,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from fewlabels.results.statistics.intervals import Interval, block_means, interval
 
-UNITS = 15  # below it a comparison decides nothing (3 pairs x 5 folds)
+UNITS = 15  # below it a comparison decides nothing (3 replicates x 5 folds)
 DRAWN = 100_000  # sign flips where there are more than UNITS units
 
 
@@ -129,7 +129,7 @@ def spread(values: Float[np.ndarray, " n"], blocks: Shaped[np.ndarray, " n"]) ->
     """
     groups = pd.Series(values).groupby(np.asarray(blocks))
     if groups.ngroups < 2:
-        raise ValueError(f"{groups.ngroups} block; the spread of places needs at least two")
+        raise ValueError(f"{groups.ngroups} block; the spread of sites needs at least two")
     sizes, free = groups.size(), len(values) - groups.ngroups
     within = (groups.var(ddof=1) * (sizes - 1)).sum() / free if free else 0.0
     between = groups.mean().var(ddof=1) - within * (1 / sizes).mean()

@@ -16,15 +16,19 @@ def shares_of_bound(table: pd.DataFrame, bound: str, metric: str = "miou") -> di
     A fraction, with the interval of `quotient` over folds.
 
     Raises:
-        UnknownName: no such cell.
+        UnknownName: no such condition.
     """
-    if bound not in set(table["cell"]):
-        raise unknown("cell", bound, table["cell"].unique())
-    wide = table.pivot(index=["fold", "pair"], columns="cell", values=metric)
-    both = {cell: wide[[cell, bound]].dropna() for cell in wide if cell != bound}
+    if bound not in set(table["condition"]):
+        raise unknown("condition", bound, table["condition"].unique())
+    wide = table.pivot(index=["fold", "replicate"], columns="condition", values=metric)
+    both = {
+        condition: wide[[condition, bound]].dropna() for condition in wide if condition != bound
+    }
     return {
-        cell: quotient(*units.to_numpy(float).T, units.index.get_level_values("fold").to_numpy())
-        for cell, units in both.items()
+        condition: quotient(
+            *units.to_numpy(float).T, units.index.get_level_values("fold").to_numpy()
+        )
+        for condition, units in both.items()
     }
 
 
@@ -35,10 +39,12 @@ def budget_table(table: pd.DataFrame, bound: str) -> pd.DataFrame:
     bound's and mIoU, both with a 95 % interval over folds; n, the runs.
 
     Raises:
-        UnknownName: no such cell.
+        UnknownName: no such condition.
     """
-    of_bound = {cell: s.text(digits=0) for cell, s in shares_of_bound(table, bound).items()}
-    pixels = table.groupby("cell")["pixels_a_tile"].mean().sort_values()
+    of_bound = {
+        condition: s.text(digits=0) for condition, s in shares_of_bound(table, bound).items()
+    }
+    pixels = table.groupby("condition")["pixels_a_tile"].mean().sort_values()
     said = {
         "pixels an image": pixels.map("{:,.0f}".format),
         "% of its pixels": (100 * pixels / pixels[bound]).map("{:.3g}".format),
@@ -147,13 +153,13 @@ def summary(table: pd.DataFrame, columns: Mapping[str, tuple[str, float, int]]) 
         columns: heading -> column of `records.table`, what it is multiplied by, digits.
     """
     rows = {
-        cell: {
+        condition: {
             heading: interval(mine[name].to_numpy(float), mine["fold"].to_numpy()).text(
                 scale, digits
             )
             for heading, (name, scale, digits) in columns.items()
         }
         | {"n": len(mine)}
-        for cell, mine in table.groupby("cell", sort=False)
+        for condition, mine in table.groupby("condition", sort=False)
     }
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -4,7 +4,7 @@ Dividing by all pixels would shrink the loss, and with it the effective learning
 rarer. A loss is one function, usually one file, and one line in `LOSSES`.
 
 All losses share two arguments. `class_weights` (k numbers, none negative) makes a mean a weighted
-mean. `left_out` names ignored classes: a pixel labelled with one counts as unlabelled, while the
+mean. `ignored` names classes to ignore: a pixel labelled with one counts as unlabelled, while the
 class's logit stays in the softmax, so that the other pixels teach the network not to predict it.
 """
 

@@ -16,7 +16,7 @@ def partial_cross_entropy(
     labels: Int[Tensor, "b h w"],
     *,
     class_weights: Float[Tensor, " k"] | None = None,
-    left_out: tuple[int, ...] = (),
+    ignored: tuple[int, ...] = (),
 ) -> Float[Tensor, ""]:
     """Average the cross-entropy in nats over the labelled pixels of the batch.
 
@@ -27,7 +27,7 @@ def partial_cross_entropy(
     Args:
         labels: class in [0, k), or IGNORE where the pixel has no label.
         class_weights: makes it the weighted mean, sum(w * ce) / sum(w) over labelled pixels.
-        left_out: ignored classes; their logits stay in the softmax.
+        ignored: classes to ignore; their logits stay in the softmax.
 
     Raises:
         ValueError: shapes, weights or classes that do not fit, or labels that are neither a class
@@ -36,7 +36,7 @@ def partial_cross_entropy(
     Source: Tang et al. 2018, https://arxiv.org/abs/1804.01346
     """
     weights = fitting_weights(class_weights, logits)
-    scores, truth, count = labelled_pixels(logits, labels, left_out=left_out)
+    scores, truth, count = labelled_pixels(logits, labels, ignored=ignored)
     summed = F.cross_entropy(scores, truth, weights, ignore_index=IGNORE, reduction="sum")
     return summed / _at_least(_TINY, count if weights is None else _of(weights, truth).sum())
 
@@ -48,7 +48,7 @@ def partial_focal(
     gamma: float = 2.0,
     alpha: float | None = None,
     class_weights: Float[Tensor, " k"] | None = None,
-    left_out: tuple[int, ...] = (),
+    ignored: tuple[int, ...] = (),
 ) -> Float[Tensor, ""]:
     """Average the softmax focal loss, `(1 - p_y)^gamma * -log p_y` in nats, over labelled pixels.
 
@@ -67,10 +67,10 @@ def partial_focal(
     if gamma < 0:
         raise ValueError(f"gamma must be at least 0, found {gamma}")
     if gamma == 0:
-        mean = partial_cross_entropy(logits, labels, class_weights=class_weights, left_out=left_out)
+        mean = partial_cross_entropy(logits, labels, class_weights=class_weights, ignored=ignored)
         return mean if alpha is None else alpha * mean
     weights = fitting_weights(class_weights, logits)
-    scores, truth, count = labelled_pixels(logits, labels, left_out=left_out)
+    scores, truth, count = labelled_pixels(logits, labels, ignored=ignored)
     log_p = -F.cross_entropy(scores, truth, ignore_index=IGNORE, reduction="none")
     focal = -log_p * (-torch.expm1(log_p)).clamp(min=_TINY) ** gamma  # 0 where there is no label
     if weights is None:

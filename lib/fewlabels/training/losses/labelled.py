@@ -34,7 +34,7 @@ def labelled_pixels(
     logits: Float[Tensor, "b k h w"],
     labels: Int[Tensor, "b h w"],
     *,
-    left_out: tuple[int, ...] = (),
+    ignored: tuple[int, ...] = (),
 ) -> Pixels:
     """Return the labelled pixels alone, or, above the density DENSE, every pixel.
 
@@ -45,7 +45,7 @@ def labelled_pixels(
 
     Args:
         labels: class in [0, k), or IGNORE where the pixel has no label.
-        left_out: ignored classes.
+        ignored: classes to ignore.
 
     Raises:
         ValueError: shapes that do not fit, an ignored class that is not there, or labels that are
@@ -53,7 +53,7 @@ def labelled_pixels(
             them would break the graph).
     """
     _check_shapes(logits, labels)
-    labels = _without(labels.long(), left_out, logits.shape[1])
+    labels = _without(labels.long(), ignored, logits.shape[1])
     labelled = labels != IGNORE
     if logits.device.type == "xla" or torch.compiler.is_compiling():
         return every_pixel(logits, labels, labelled.sum())
@@ -134,13 +134,13 @@ def _check_shapes(logits: Tensor, labels: Tensor) -> None:
         raise ValueError(f"logits must have at most {IGNORE} classes, found {k}")
 
 
-def _without(labels: Tensor, left_out: tuple[int, ...], classes: int) -> Tensor:
-    unknown = [c for c in left_out if not 0 <= c < classes]
-    if unknown or len(set(left_out)) == classes:
+def _without(labels: Tensor, ignored: tuple[int, ...], classes: int) -> Tensor:
+    unknown = [c for c in ignored if not 0 <= c < classes]
+    if unknown or len(set(ignored)) == classes:
         raise ValueError(
-            f"left_out must name some, not all, of the classes [0, {classes}), found {left_out}"
+            f"ignored must name some, not all, of the classes [0, {classes}), found {ignored}"
         )
-    for c in left_out:
+    for c in ignored:
         labels = labels.masked_fill(labels == c, IGNORE)
     return labels
 

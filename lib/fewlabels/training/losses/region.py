@@ -20,7 +20,7 @@ def partial_dice(
     labels: Int[Tensor, "b h w"],
     *,
     class_weights: Float[Tensor, " k"] | None = None,
-    left_out: tuple[int, ...] = (),
+    ignored: tuple[int, ...] = (),
 ) -> Float[Tensor, ""]:
     """Average the soft Dice loss, in [0, 1], over the classes that the batch has labels of.
 
@@ -30,7 +30,7 @@ def partial_dice(
     Source: Milletari et al. 2016, https://arxiv.org/abs/1606.04797 (here without the squares of
     their denominator, as in Drozdzal et al. 2016, https://arxiv.org/abs/1608.04117)
     """
-    lost, weight = _lost(logits, labels, 0.5, 0.5, class_weights, left_out)
+    lost, weight = _lost(logits, labels, 0.5, 0.5, class_weights, ignored)
     return _mean(lost, weight)
 
 
@@ -41,7 +41,7 @@ def partial_tversky(
     alpha: float = 0.3,
     beta: float = 0.7,
     class_weights: Float[Tensor, " k"] | None = None,
-    left_out: tuple[int, ...] = (),
+    ignored: tuple[int, ...] = (),
 ) -> Float[Tensor, ""]:
     """Average the soft Tversky loss, in [0, 1], over the classes that the batch has labels of.
 
@@ -56,7 +56,7 @@ def partial_tversky(
         alpha: weight of false positives, at least 0.
         beta: weight of false negatives, at least 0; not both 0.
         class_weights: makes it the weighted mean over those classes, sum(w * loss) / sum(w).
-        left_out: ignored classes; their logits stay in the softmax.
+        ignored: classes to ignore; their logits stay in the softmax.
 
     Raises:
         ValueError: alpha or beta below 0 or both 0; shapes, weights or classes that do not fit, or
@@ -64,7 +64,7 @@ def partial_tversky(
 
     Source: Salehi et al. 2017, https://arxiv.org/abs/1706.05721
     """
-    lost, weight = _lost(logits, labels, alpha, beta, class_weights, left_out)
+    lost, weight = _lost(logits, labels, alpha, beta, class_weights, ignored)
     return _mean(lost, weight)
 
 
@@ -76,7 +76,7 @@ def partial_focal_tversky(
     beta: float = 0.7,
     gamma: float = 4 / 3,
     class_weights: Float[Tensor, " k"] | None = None,
-    left_out: tuple[int, ...] = (),
+    ignored: tuple[int, ...] = (),
 ) -> Float[Tensor, ""]:
     """Average each class's Tversky loss to the power 1 / gamma, as `partial_tversky` does.
 
@@ -93,7 +93,7 @@ def partial_focal_tversky(
     """
     if gamma <= 0:
         raise ValueError(f"gamma must be above 0, found {gamma}")
-    lost, weight = _lost(logits, labels, alpha, beta, class_weights, left_out)
+    lost, weight = _lost(logits, labels, alpha, beta, class_weights, ignored)
     return _mean(lost.clamp(min=_TINY) ** (1 / gamma), weight)
 
 
@@ -107,7 +107,7 @@ def _lost(
     alpha: float,
     beta: float,
     class_weights: Float[Tensor, " k"] | None,
-    left_out: tuple[int, ...],
+    ignored: tuple[int, ...],
 ) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"]]:
     """Return Tversky loss and weight of each class; both 0 where the batch has no label of it."""
     if alpha < 0 or beta < 0 or alpha + beta == 0:
@@ -115,7 +115,7 @@ def _lost(
             f"alpha and beta must be at least 0 and not both 0, found {alpha} and {beta}"
         )
     weights = fitting_weights(class_weights, logits)
-    scores, truth, _ = labelled_pixels(logits, labels, left_out=left_out)
+    scores, truth, _ = labelled_pixels(logits, labels, ignored=ignored)
     p = scores.softmax(dim=1)
     classes = torch.arange(p.shape[1], device=p.device).view(-1, *[1] * (truth.ndim - 1))
     here = truth.unsqueeze(1) == classes
