@@ -153,11 +153,8 @@ def start_of(name: str, profile: str, data: str) -> Start:
     from fewlabels.training import networks
 
     registry.check_name(data)
-    starts, conditions = (
-        studies.scale(name, profile, data).starts,
-        studies.study(name).conditions().values(),
-    )
-    for start in starts:
+    conditions = studies.study(name).conditions().values()
+    for start in studies.scale(name, profile, data).starts:
         asked = {(f["model"], f["weights"]) for f in map(start.filled, conditions)}
         try:
             for model, weights in sorted(asked):
