@@ -153,8 +153,9 @@ def start_of(name: str, profile: str, data: str) -> Start:
     from fewlabels.training import networks
 
     registry.check_name(data)
+    starts = studies.scale(name, profile, data).starts
     conditions = studies.study(name).conditions().values()
-    for start in studies.scale(name, profile, data).starts:
+    for start in starts:
         asked = {(f["model"], f["weights"]) for f in map(start.filled, conditions)}
         try:
             for model, weights in sorted(asked):
