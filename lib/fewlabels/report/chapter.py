@@ -104,7 +104,7 @@ class Chapter:
         """Whether training, validation and test of every run have no site in common."""
         for record in self.runs.values():
             sites = [
-                set(record.facts["data"][f"{split}_places"])
+                set(record.facts["data"][f"{split}_sites"])
                 for split in ("train", "validation", "test")
             ]
             if sum(map(len, sites)) != len(set.union(*sites)):
