@@ -102,16 +102,7 @@ def _asked(wanted: argparse.Namespace) -> dict[str, object]:
 def _print_scores(found: Mapping[tuple[str, int, int], object]) -> None:
     from fewlabels.results import records
 
-    columns = [
-        "condition",
-        "fold",
-        "replicate",
-        "miou",
-        "accuracy",
-        "steps_to_95",
-        "seconds",
-        "key",
-    ]
+    columns = [*records.UNIT, "miou", "accuracy", "steps_to_95", "seconds", "key"]
     print(records.table(found)[columns].round(3).to_string(index=False))
 
 

@@ -233,7 +233,7 @@ def _even(
 
 
 def _tiles(dataset: Dataset, site: str) -> list:
-    return [dataset[i] for i, place in enumerate(dataset.sites) if place == site]
+    return [dataset[i] for i, shown in enumerate(dataset.sites) if shown == site]
 
 
 def _rng(*parts: str) -> np.random.Generator:
