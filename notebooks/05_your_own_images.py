@@ -71,10 +71,9 @@ from fewlabels.results import figures
 get_ipython().run_line_magic("matplotlib", "inline")
 figures.style()
 folder = Path(out) if out else Path(tempfile.mkdtemp())
-if scene:
-    given = examples.Example(Path(scene), Path(labels), column, "Scene and labels are your own.")
-else:
-    given = examples.example(examples.DUBAI, folder / "example", paths.data_root())
+own = examples.Example(Path(scene), Path(labels), column, "Scene and labels are your own.")
+packaged = (examples.DUBAI, folder / "example", paths.data_root())
+given = own if scene else examples.example(*packaged)
 display(Markdown(given.notice))
 
 # %% [markdown]
@@ -85,8 +84,9 @@ display(Markdown(given.notice))
 # labels, @tbl-own-labels counts them.
 
 # %%
-quick = {"method": "pixel_forest", "trees": 5, "folds": 2}  # only shows that the chain works
-how = Recipe(seed=seed, **(quick if profile == "smoke" else {}))
+# Profile smoke only shows that the chain works.
+quick = {"method": "pixel_forest", "trees": 5, "folds": 2} if profile == "smoke" else {}
+how = Recipe(seed=seed, **quick)
 seen = survey.survey(given.scene, survey.Labels(given.labels, given.column), how)
 found, ground = seen.found, seen.scene
 

@@ -37,7 +37,10 @@ def parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", help="train the run of a record again, and compare")
     verify.add_argument("records", help="published study, such as E, or a folder of runs")
-    verify.add_argument("key", help="name of the record, twelve hex digits")
+    verify.add_argument(
+        "key",
+        help="twelve hex digits; of study W a data set: a tenth of its sites is run",
+    )
     verify.add_argument("--keep", action="store_true", help="note it in verified.csv beside them")
 
     audit = commands.add_parser(
@@ -87,7 +90,9 @@ def parser() -> argparse.ArgumentParser:
                          "help most")  # fmt: skip
 
     for command in (run, sweep):
-        command.add_argument("study", choices=sorted(STUDIES))
+        command.add_argument(
+            "study", choices=sorted([*STUDIES, *(["W"] if command is run else [])])
+        )
     for command in (run, sweep, clicks):
         command.add_argument(
             "--runs", type=Path, help="folder of the records (RUNS_ROOT, or runs/)"

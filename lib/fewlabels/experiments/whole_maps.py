@@ -170,6 +170,31 @@ def run(
     return table
 
 
+def differing(
+    dataset: Dataset, table: pd.DataFrame, *, share: float = 0.1, seed: int = 0,
+    device: str = "auto", bands: Sequence[str] = (),
+) -> pd.DataFrame:  # fmt: skip
+    """Run a random share of the sites of a table again; return the rows whose counts differ."""
+    compute = devices.compute(device)
+    names = np.array(sorted(set(table["site"])))
+    taken = np.random.default_rng(seed).choice(names, max(1, round(share * len(names))), False)
+    wrong = []
+    for name in taken.tolist():
+        there = table[table["site"] == name]
+        learners, replicates = (there[key].unique().tolist() for key in ("learner", "replicate"))
+        made = pd.DataFrame(rows(dataset, name, learners, replicates, compute, bands))
+        both = there.merge(made, on=KEY, suffixes=("", "_again"))
+        same = [
+            all(np.array_equal(row[c], row[f"{c}_again"]) for c in ("confusion", "far"))
+            for row in both.to_dict("records")
+        ]
+        log.info(
+            "%s, site %s: %d rows, %d differ", dataset.name, name, len(both), same.count(False)
+        )
+        wrong.append(both[~np.array(same, bool)])
+    return pd.concat(wrong, ignore_index=True)
+
+
 def read(file: Path) -> pd.DataFrame:
     """Read a table; an empty one where there is no file."""
     if file.exists():

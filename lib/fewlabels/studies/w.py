@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 BUDGETS = (30, 100, 300, 1000)
+REPLICATES = 3  # label draws a site
 EVEN = (30, 100)  # budgets that are also drawn evenly over the classes
 LEARNERS = ("pixel_forest", "texture_forest", "frozen_linear", "frozen_forest")
 DATA = ("cz_ortho", "india_s2_nir", "usgs_coast")
