@@ -23,4 +23,4 @@ def test_the_way_to_a_map_names_scene_and_model_in_order():
         for name in ("train", "predict")
     )
     assert train.out == predict.model == Path("try/model")
-    assert train.scene == predict.scene == Path("scene.tif")
+    assert train.scene == predict.scene == Path("try/scene.tif")

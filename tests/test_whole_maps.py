@@ -11,6 +11,7 @@ from fewlabels import devices
 from fewlabels.data import load
 from fewlabels.experiments import whole_maps as runs
 from fewlabels.results import whole_maps as results
+from fewlabels.results.recommend import AdviceError, recommend
 from fewlabels.results.statistics.intervals import Interval
 from fewlabels.studies.w import BUDGETS, CLAIMS, DATA, DEVELOPMENT, Condition, SiteClaim
 
@@ -148,3 +149,28 @@ def test_every_claim_is_of_conditions_that_are_run():
         for pair in claim.pairs:
             for condition in pair:
                 assert condition.budget in BUDGETS
+
+
+def row(data: str, site: str, learner: str, budget: int, hits: int) -> dict:
+    return {"data": data, "site": site, "replicate": 0, "labels": "random", "budget": budget,
+            "learner": learner, "miou": hits / 100, "miou_far": hits / 100}  # fmt: skip
+
+
+def test_advice_is_read_off_the_curves_of_images_alike():
+    """Of coarse pixels the middle of 100 and 300 on the logarithm is half of what 300 brings."""
+    gains = {30: 0, 100: 10, 300: 20, 1000: 30}
+    rows = [
+        row(data, site, learner, budget, 40 + (gain if learner == "frozen_linear" else 0) + n)
+        for data in ("india_s2_nir", "cz_ortho")
+        for n, site in enumerate("ab")
+        for learner in ("frozen_linear", "pixel_forest")
+        for budget, gain in gains.items()
+    ]
+    table = pd.DataFrame(rows)
+    said = recommend(round((100 * 300) ** 0.5), pixel=10, table=table)
+    assert said[0].startswith("frozen_linear: 15.0 [15.0, 15.0] points")
+    assert "(2 sites of india_s2_nir)" in said[0]
+    assert recommend(5000, "polygons", table=table)[-1].startswith("the study drew single pixels")
+    assert recommend(5000, table=table)[1] == "twice the labels: 0.0 [0.0, 0.0] points more"
+    with pytest.raises(AdviceError, match="0 labels of kind 'points'"):
+        recommend(0, table=table)

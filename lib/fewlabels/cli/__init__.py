@@ -212,6 +212,12 @@ def _example(wanted: argparse.Namespace) -> None:
     print("\n".join(f"  {line.format(folder=wanted.folder)}" for line in examples.COMMANDS))
 
 
+def _recommend(wanted: argparse.Namespace) -> None:
+    from fewlabels.results.recommend import recommend
+
+    print("\n".join(recommend(wanted.labels, wanted.kind, wanted.pixel, wanted.bands)))
+
+
 def _train(wanted: argparse.Namespace) -> None:
     from fewlabels.mapping import fit, recipe, score_summary, survey
 
@@ -253,6 +259,7 @@ COMMANDS = MappingProxyType(
         "lint": _lint,
         "report": _report,
         "example": _example,
+        "recommend": _recommend,
         "train": _train,
         "predict": _predict,
     }

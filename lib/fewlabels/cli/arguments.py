@@ -1,5 +1,5 @@
 """The command line: `fewlabels data | run | sweep | verify | audit | agreement | clicks | lint |
-report | example | train | predict`, each with `--help`.
+report | example | recommend | train | predict`, each with `--help`.
 """
 
 import argparse
@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
         dest="command",
         required=True,
         metavar="data | run | sweep | verify | audit | agreement | clicks | lint | report | "
-        "example | train | predict",
+        "example | recommend | train | predict",
     )
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
@@ -73,6 +73,16 @@ def parser() -> argparse.ArgumentParser:
     example.add_argument("folder", type=Path, help="where to write scene.tif and labels.gpkg")
     example.add_argument("--name", default="dubai", help="dubai (comes with the package), landsat, "
                          "romania, ethiopia or brazil (under DATA_ROOT)")  # fmt: skip
+
+    recommend = commands.add_parser(
+        "recommend", help="what study W says of so many labels on such a scene"
+    )
+    recommend.add_argument("--labels", type=_at_least(1), required=True, help="labelled pixels")
+    recommend.add_argument(
+        "--kind", default="points", help="points, scribbles or polygons (points)"
+    )
+    recommend.add_argument("--pixel", type=float, default=0.5, help="side in metres (0.5)")
+    recommend.add_argument("--bands", type=_at_least(1), default=3, help="of the scene (3)")
 
     train = commands.add_parser("train", help="a model folder from a scene and labels of your own")
     _add_training(train)

@@ -200,6 +200,8 @@ def _pooled(parts: Sequence[np.ndarray]) -> Interval:
     if min(len(part) for part in parts) < 2:
         return Interval(mean, np.nan, np.nan, number, number)
     variances = np.array([part.var(ddof=1) / len(part) for part in parts]) / len(parts) ** 2
+    if not variances.any():
+        return Interval(mean, mean, mean, number, number)
     freedom = variances.sum() ** 2 / sum(
         v**2 / (len(part) - 1) for v, part in zip(variances, parts, strict=True)
     )
