@@ -42,8 +42,8 @@ from fewlabels.types import IGNORE, DataError, NoLabelsError, PlaceError, Unknow
 
 CPU = compute("cpu", "fp32")
 TINY = Recipe(
-    method="network", model="unet:depth=2,width=4", steps=30, batch=2, crop=32, side=32, window=32,
-    lr=1e-2, folds=3, gap=2,
+    method="network", model="unet:depth=2,width=4", weights="none", steps=30, batch=2, crop=32,
+    side=32, window=32, lr=1e-2, folds=3, gap=2,
 )  # fmt: skip
 
 
@@ -199,15 +199,17 @@ def test_a_held_out_unit_is_predicted_by_a_network_that_never_saw_it(ground):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.cat([x[:, :1], -x[:, :1]], dim=1)
 
-    def learn(asked, parts, name, method):
+    def learn(asked, parts, name):
         trained.append([np.where(part == IGNORE, -1, piece.units)
                         for piece, part in zip(asked.pieces, parts, strict=True)])  # fmt: skip
         ranges = Ranges((0.0,) * 4, (10_000.0,) * 4)
         return recipe.Learned(NetworkPredictor(Bright(), CPU), ranges, [], 0.0)
 
     with scenes.reading(scenes.opened(ground / "scene.tif")) as read:
-        asked = recipe.Ground(read, found.pieces, given.classes, TINY, CPU, ground, "test")
-        held = score.held_out(asked, "network", learn)
+        asked = recipe.Ground(
+            read, (64, 64), found.pieces, given.classes, TINY, CPU, ground, "test"
+        )
+        held = score.held_out(asked, score.of_network(asked, learn))
     groups = score.folds(tiles.inventory(found.pieces, 2), 3, seed=0)
     for group, units in zip(groups, trained, strict=True):
         assert not set(np.concatenate(units, axis=None).tolist()) & group

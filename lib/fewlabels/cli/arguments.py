@@ -1,5 +1,5 @@
 """The command line: `fewlabels data | run | sweep | verify | audit | agreement | clicks | lint |
-report | train | predict`, each with `--help`.
+report | example | recommend | train | predict`, each with `--help`.
 """
 
 import argparse
@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
         dest="command",
         required=True,
         metavar="data | run | sweep | verify | audit | agreement | clicks | lint | report | "
-        "train | predict",
+        "example | recommend | train | predict",
     )
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
@@ -37,7 +37,10 @@ def parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", help="train the run of a record again, and compare")
     verify.add_argument("records", help="published study, such as E, or a folder of runs")
-    verify.add_argument("key", help="name of the record, twelve hex digits")
+    verify.add_argument(
+        "key",
+        help="twelve hex digits; of study W a data set: a tenth of its sites is run",
+    )
     verify.add_argument("--keep", action="store_true", help="note it in verified.csv beside them")
 
     audit = commands.add_parser(
@@ -64,6 +67,23 @@ def parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="execute the notebooks and build the report")
 
+    example = commands.add_parser(
+        "example", help="write a scene with labels to try, and the commands that map it"
+    )
+    example.add_argument("folder", type=Path, help="where to write scene.tif and labels.gpkg")
+    example.add_argument("--name", default="dubai", help="dubai (comes with the package), landsat, "
+                         "romania, ethiopia or brazil (under DATA_ROOT)")  # fmt: skip
+
+    recommend = commands.add_parser(
+        "recommend", help="what study W says of so many labels on such a scene"
+    )
+    recommend.add_argument("--labels", type=_at_least(1), required=True, help="labelled pixels")
+    recommend.add_argument(
+        "--kind", default="points", help="points, scribbles or polygons (points)"
+    )
+    recommend.add_argument("--pixel", type=float, default=0.5, help="side in metres (0.5)")
+    recommend.add_argument("--bands", type=_at_least(1), default=3, help="of the scene (3)")
+
     train = commands.add_parser("train", help="a model folder from a scene and labels of your own")
     _add_training(train)
     predict = commands.add_parser("predict", help="maps of a scene by a model folder")
@@ -82,7 +102,9 @@ def parser() -> argparse.ArgumentParser:
                          "help most")  # fmt: skip
 
     for command in (run, sweep):
-        command.add_argument("study", choices=sorted(STUDIES))
+        command.add_argument(
+            "study", choices=sorted([*STUDIES, *(["W"] if command is run else [])])
+        )
     for command in (run, sweep, clicks):
         command.add_argument(
             "--runs", type=Path, help="folder of the records (RUNS_ROOT, or runs/)"
@@ -94,7 +116,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--profile", default="quick", choices=PROFILES)
     for command in (run, sweep, verify, clicks, report, train, predict):
         command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
-    for command in (data, run, sweep, verify, audit, agreement, clicks):
+    for command in (data, run, sweep, verify, audit, agreement, clicks, example):
         command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", help="show where an error was raised")
@@ -119,14 +141,19 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     )
     train.add_argument("--licence", default="", help="terms the model may be used under, in words")
     recipe = train.add_argument_group("recipe (defaults: fewlabels.mapping.recipe)")
-    texts = {"method": "network, forest, or best: what scores higher on held-out labels (best)",
-             "model": "network", "weights": "what it starts from", "loss": "partial loss",
-             "class-weights": "weighting of classes", "augmentation": "of crops",
+    texts = {"method": "auto (the best of the quick learners on held-out labels), pixel_forest, "
+             "texture_forest, frozen_linear, frozen_forest or network (auto)",
+             "encoder": "of frozen features: lite0, timm:NAME or smp:NAME (lite0)",
+             "model": "network", "weights": "what it starts from (lite0; none: from scratch)",
+             "loss": "partial loss of the network",
+             "class-weights": "weighting of classes: none, balanced; see losses for the network",
+             "augmentation": "of crops",
              "unit": "held out together: auto, shape, block"}  # fmt: skip
-    numbers = {"steps": "of a training", "trees": "of a forest", "batch": "crops in a step",
+    numbers = {"trees": "of a forest", "zoom": "times the encoder sees the image enlarged (1)",
+               "steps": "of the network's training", "batch": "crops in a step",
                "crop": "side of a crop",
                "side": "of the pieces read around labels", "window": "read at once in prediction",
-               "folds": "held-out parts, each a training more; 0 scores nothing",
+               "folds": "held-out parts; 0 scores nothing",
                "block": "side of a held-out block", "gap": "pixels around what is held out",
                "seed": "of all that is random"}  # fmt: skip
     for name, text in texts.items():

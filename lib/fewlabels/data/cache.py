@@ -31,7 +31,7 @@ FORMAT = 2  # raise it when the files' meaning changes
 class Entry:
     """Where one tile lies: offsets are in pixels, the checks are CRC-32 of its bytes.
 
-    `labelled` counts the pixels of its mask that carry a class.
+    `labelled` counts pixels of its mask with a class; `place` is the index's word for its site.
     """
 
     id: str

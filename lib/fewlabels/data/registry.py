@@ -11,7 +11,15 @@ from fewlabels import paths
 from fewlabels.data import cache, download, outliers, synthetic
 from fewlabels.data.dataset import Dataset
 from fewlabels.data.source import Declaration, Source, mixed
-from fewlabels.data.sources import ai4mars, deepglobe, dubai, folder, landcoverai, potsdam
+from fewlabels.data.sources import (
+    ai4mars,
+    deepglobe,
+    dubai,
+    folder,
+    grouped,
+    landcoverai,
+    potsdam,
+)
 from fewlabels.types import DataError, unknown
 
 SOURCES: dict[str, Declaration] = {
@@ -23,6 +31,7 @@ SOURCES: dict[str, Declaration] = {
         landcoverai.DECLARATION,
         deepglobe.DECLARATION,
         potsdam.DECLARATION,
+        *grouped.DECLARATIONS,
         folder.DECLARATION,
     )
 }

@@ -20,7 +20,7 @@ from fewlabels import paths
 from fewlabels.data.registry import SOURCES
 from fewlabels.data.source import Affine, Source
 from fewlabels.files import whole_file
-from fewlabels.results.records import Record
+from fewlabels.results.records import UNIT, Record
 from fewlabels.results.statistics import Interval, interval
 from fewlabels.scoring import boundaries, metrics
 from fewlabels.scoring.metrics import Statistics
@@ -152,21 +152,12 @@ def beside(view: View, found: Runs) -> pd.DataFrame:
     images = view.twice()
     people = metrics.scores(_of(images, view.tiles, view.statistics.confusion)).iou
     rows = []
-    for (condition, fold, replicate), run in found.items():
+    for unit, run in found.items():
         if set(images) <= set(run.tiles):
             network = metrics.scores(_of(images, run.tiles, run.confusion), run.ignored).iou
             both = np.isfinite(people) & np.isfinite(network)
-            mine, theirs = float(network[both].mean()), float(people[both].mean())
-            rows.append(
-                {
-                    "condition": condition,
-                    "fold": fold,
-                    "replicate": replicate,
-                    "miou": mine,
-                    "people": theirs,
-                }
-            )
-    out = pd.DataFrame(rows, columns=["condition", "fold", "replicate", "miou", "people"])
+            rows.append((*unit, float(network[both].mean()), float(people[both].mean())))
+    out = pd.DataFrame(rows, columns=[*UNIT, "miou", "people"])
     return out.assign(below=out["people"] - out["miou"])
 
 
@@ -224,8 +215,8 @@ def aligned(
     found, at = [], tuple(axis[::3, ::3] for axis in np.indices(one.grey.shape, sparse=True))
     for x, y in product(range(-MOVE, MOVE + 1), repeat=2):
         moved = there + np.array([(0, 0, x), (0, 0, y), (0, 0, 0)])
-        inside, theirs = beneath(two.grey, moved, *at)
-        r = np.corrcoef(one.grey[::3, ::3][inside], theirs)[0, 1]
+        inside, below = beneath(two.grey, moved, *at)
+        r = np.corrcoef(one.grey[::3, ::3][inside], below)[0, 1]
         found.append((float(r), -abs(x) - abs(y), (x, y), moved))
     r, _, how, moved = max(found, key=lambda each: each[:2])
     return moved, how, r
@@ -239,15 +230,15 @@ def counted(
     for id, (rows, columns) in truth.images.items():
         at = np.ogrid[rows, columns]
         mask = truth.mask[rows, columns].copy()
-        theirs = np.full(mask.shape, IGNORE, np.uint8)
+        second = np.full(mask.shape, IGNORE, np.uint8)
         inside, shown = beneath(other.mask, there, *at)
-        theirs[inside] = shown
-        mask[theirs == IGNORE] = IGNORE
+        second[inside] = shown
+        mask[second == IGNORE] = IGNORE
         if (mask != IGNORE).any():
             found[id] = (
                 float((mask != IGNORE).mean()),
-                metrics.confusion(theirs, mask, classes),
-                boundaries.counts(theirs, mask, classes),
+                metrics.confusion(second, mask, classes),
+                boundaries.counts(second, mask, classes),
             )
     shared, matrices, outlines = zip(*found.values(), strict=True)
     return tuple(found), shared, Statistics(np.stack(matrices), np.stack(outlines))

@@ -41,11 +41,7 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     said = []
     if "budget" in tables:
         shares = statistics.shares_of_bound(tables["budget"], studies.budget.DENSE)
-        said += [
-            _reached(amount, shares[condition])
-            for condition, amount in REACHED
-            if condition in shares
-        ]
+        said += [_reached(amount, shares[name]) for name, amount in REACHED if name in shares]
     for each in COMPARED:
         if each.study in tables:
             claims = studies.study(each.study).claims

@@ -184,9 +184,8 @@ def clicks(found: Mapping[Unit, Record]) -> pd.DataFrame:
     Raises:
         RecordError: none has.
     """
-    both = {
-        u: r for u, r in found.items() if all((arm, *u[1:]) in found for arm in CLICKS.conditions)
-    }
+    arms = CLICKS.conditions
+    both = {u: r for u, r in found.items() if all((arm, *u[1:]) in found for arm in arms)}
     if not both:
         raise RecordError("no replicate has both arms; make them: `fewlabels clicks`")
     return statistics.claims_table(records.table(both), {"clicks": CLICKS})

@@ -23,11 +23,12 @@ from fewlabels.mapping import class_text, maps, model_folder, stream, unlike
 from fewlabels.mapping import query as clicking
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.model_folder import About
+from fewlabels.mapping.recipe import RecipeError
 from fewlabels.mapping.scene import Scene
 from fewlabels.mapping.stream import Plan, Strip
 from fewlabels.types import DataError
 
-FORMAT = 3  # raise it when strips mean something else
+FORMAT = 4  # raise it when strips mean something else
 SEED = 0  # of the clicks
 
 
@@ -65,7 +66,7 @@ def predict(
 
     Args:
         window: side in pixels of what the model is given at once; the model's if None.
-        overlap: pixels that neighbouring windows share at least; see `stream.overlap` if None.
+        overlap: pixels that neighbouring windows of a network share at least; a quarter if None.
         clicks: how many pixels and blocks to name for labels, see `clicks.chosen`; 0 for no file.
         force: see `unlike.fitting`.
 
@@ -73,7 +74,7 @@ def predict(
         DataError: as `unlike.fitting`, or a map exists or is not named as a GeoTIFF.
         DiskFullError, PlaceError: the maps cannot be written.
         ModelError: as `stored.about` and `stored.predictor`.
-        RecipeError: as `stream.Plan` and `clicks.chosen`.
+        RecipeError: as `stream.Plan` and `query.chosen`, or an overlap that cannot apply.
     """
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise DataError(f"'{out}' is no name for a class map; it is a GeoTIFF, name it NAME.tif")
@@ -90,8 +91,13 @@ def predict(
     compute = devices.compute(device)
     predictor = model_folder.predictor(model, about, compute)
     side = window or about.window
-    shared = stream.overlap(side, predictor.halo) if overlap is None else overlap
-    how = Plan(ground.height, ground.width, side, shared)
+    if overlap is not None and predictor.halo is not None:
+        raise RecipeError(
+            f"an overlap of windows was asked for, and a {about.learner} needs none: its map does "
+            "not depend on windows; leave it out"
+        )
+    shared = side // 4 if overlap is None else overlap
+    how = Plan(ground.height, ground.width, side, shared, predictor.halo)
     folder = out.parent / f".{out.name}.{_key(ground, model, about, how, compute)}.partial"
     resumed = _finished(folder)
     _make(ground, about, predictor, how, folder)

@@ -241,7 +241,7 @@ def _on_pixels(
 def _reprojected(
     frame: geopandas.GeoDataFrame, file: Path, scene: Scene, crs: str | None
 ) -> geopandas.GeoDataFrame:
-    if crs == "scene":
+    if crs == "scene" or (crs is None and frame.crs is None and not scene.crs):
         return frame
     apart = (
         f"the labels '{file}' ({crs or frame.crs or 'system none'}) cannot be transformed to the "

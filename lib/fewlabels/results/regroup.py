@@ -17,7 +17,7 @@ def regroup_by_test_tiles(named: Mapping[Unit, Record], like: str) -> dict[Unit,
     returned only with all tiles of all conditions. Facts and history stay those of the run whose
     fold has the same number.
     """
-    conditions = dict.fromkeys(condition for condition, _, _ in named)
+    names = dict.fromkeys(name for name, _, _ in named)
     tested = {
         (condition, replicate, tile): (record.statistics, i)
         for (condition, _, replicate), record in named.items()
@@ -27,9 +27,7 @@ def regroup_by_test_tiles(named: Mapping[Unit, Record], like: str) -> dict[Unit,
     short = {
         replicate
         for (_, replicate), tiles in wanted.items()
-        if any(
-            (condition, replicate, tile) not in tested for condition in conditions for tile in tiles
-        )
+        if any((name, replicate, tile) not in tested for name in names for tile in tiles)
     }
     return {
         (condition, fold, replicate): replace(
@@ -38,7 +36,7 @@ def regroup_by_test_tiles(named: Mapping[Unit, Record], like: str) -> dict[Unit,
             statistics=_gathered([tested[condition, replicate, tile] for tile in tiles]),
         )
         for (fold, replicate), tiles in wanted.items()
-        for condition in conditions
+        for condition in names
         if replicate not in short
     }
 

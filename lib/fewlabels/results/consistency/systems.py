@@ -55,12 +55,9 @@ def _a() -> list[Finding]:
 
 
 def _b() -> list[Finding]:
-    condition, weight = "U-Net, 15 %", _of("B", "all", "smallest class weight")
-    loss, accuracy = (
-        _of("B", condition, "best validation loss"),
-        _share("B", condition, "final accuracy"),
-    )
-    at = f"{condition}, best validation loss at {100 * accuracy:.2f} % accuracy"
+    name, weight = "U-Net, 15 %", _of("B", "all", "smallest class weight")
+    loss, accuracy = _of("B", name, "best validation loss"), _share("B", name, "final accuracy")
+    at = f"{name}, best validation loss at {100 * accuracy:.2f} % accuracy"
     return findings(
         "B",
         "ce-bound",

@@ -91,10 +91,7 @@ def grouped(letter: str, study: Study, found: Iterable[Record]) -> dict[str, dic
     Raises:
         LintError: a record of no condition, or two of the same unit.
     """
-    named, groups = (
-        {factor for condition in study.conditions().values() for factor in condition},
-        {},
-    )
+    named, groups = {factor for each in study.conditions().values() for factor in each}, {}
     filled = named - set(vars(Run()))  # places in the name of a model
     varied = (named - filled) | ({"model", "weights"} if filled else set())
     for record in found:
@@ -183,12 +180,8 @@ def _against_validation(table: pd.DataFrame) -> Iterator[Case]:
         gap = (rows["miou"] - rows["val_dense_miou"]).to_numpy(float)
         within = _half(interval(gap, rows["fold"].to_numpy()))
         test, validation = rows["miou"].mean(), rows["val_dense_miou"].mean()
-        outcome = rules.above_validation(test, validation, within)
-        yield (
-            "test-above-validation",
-            f"{condition}, mean over {rows['fold'].nunique()} folds",
-            outcome,
-        )
+        where = f"{condition}, mean over {rows['fold'].nunique()} folds"
+        yield "test-above-validation", where, rules.above_validation(test, validation, within)
 
 
 def _stored(runs: Mapping[Unit, Record]) -> Iterator[Case]:
@@ -198,11 +191,8 @@ def _stored(runs: Mapping[Unit, Record]) -> Iterator[Case]:
         stored = record.facts["scores"]
         classes = [v for v in stored["iou"].values() if v is not None]
         yield "macro-mean", where, rules.macro_mean(stored["miou"], classes)
-        yield (
-            "as-stored",
-            where,
-            rules.same_condition(stored["miou"], record.scores.miou, rules.ROUNDED),
-        )
+        alike = rules.same_condition(stored["miou"], record.scores.miou, rules.ROUNDED)
+        yield "as-stored", where, alike
 
 
 def _label_shares(runs: Mapping[Unit, Record]) -> Iterator[Case]:
@@ -237,22 +227,18 @@ def _versions(runs: Mapping[Unit, Record], alike: pd.DataFrame) -> Iterator[Case
 
 def _same_conditions(found: Mapping[str, Mapping[Unit, Record]]) -> Iterator[Case]:
     """Compare conditions, of any study, whose runs differ only in fold, draw and seed."""
-    conditions: dict[Run, dict[str, list[Record]]] = {}
+    declared: dict[Run, dict[str, list[Record]]] = {}
     for study, runs in found.items():
         for (condition, _, _), record in runs.items():
-            named = conditions.setdefault(replace(record.run, fold=0, draw=0, seed=0), {})
+            named = declared.setdefault(replace(record.run, fold=0, draw=0, seed=0), {})
             named.setdefault(f"{study}: {condition}", []).append(record)
-    for (first, mine), *others in (list(same.items()) for same in conditions.values()):
-        for other, theirs in others:
-            if {r.key for r in mine} == {r.key for r in theirs}:
+    for (first, mine), *others in (list(same.items()) for same in declared.values()):
+        for other, second in others:
+            if {r.key for r in mine} == {r.key for r in second}:
                 continue  # studies share these runs: there is nothing to compare
-            one, two = _scored(mine), _scored(theirs)
-            within = _half(one) + _half(two)
-            yield (
-                "same-condition",
-                f"{first}; {other}",
-                rules.same_condition(one.mean, two.mean, within),
-            )
+            one, two = _scored(mine), _scored(second)
+            alike = rules.same_condition(one.mean, two.mean, _half(one) + _half(two))
+            yield "same-condition", f"{first}; {other}", alike
 
 
 def _scored(runs: list[Record]) -> Interval:

@@ -27,9 +27,7 @@ def closest(table: pd.DataFrame, claim: Claim) -> str:
     means = [units["value"].mean() for units in contrasts(table, claim)]
     if len(means) < 2 or pd.isna(means).any():
         return ""
-    against = [
-        f"the gain of {condition} over {of}" for condition, of in claim.rivals
-    ] or claim.minus
+    against = [f"the gain of {one} over {of}" for one, of in claim.rivals] or claim.minus
     return against[means.index(min(means))]
 
 
