@@ -11,7 +11,7 @@ from fewlabels import paths
 from fewlabels.data import cache, dataset, download, synthetic
 from fewlabels.data.dataset import Dataset
 from fewlabels.data.source import Declaration, Source, mixed
-from fewlabels.data.sources import ai4mars, dubai, folder, sheets
+from fewlabels.data.sources import ai4mars, dubai, folder, grouped, sheets
 from fewlabels.types import DataError, unknown
 
 SOURCES: dict[str, Declaration] = {
@@ -21,6 +21,7 @@ SOURCES: dict[str, Declaration] = {
         dubai.DECLARATION,
         ai4mars.DECLARATION,
         *sheets.DECLARATIONS,
+        *grouped.DECLARATIONS,
         folder.DECLARATION,
     )
 }

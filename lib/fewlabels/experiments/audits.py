@@ -87,7 +87,7 @@ def recorded(data: str) -> pd.DataFrame:
         raise RecordError(
             f"the audit of '{data}' is not in '{file}'; make it: `python bench/audit.py {data}`"
         )
-    return pd.read_csv(file, compression="gzip")
+    return pd.read_csv(file, compression="gzip").rename(columns={"place": "site"})  # earlier audits
 
 
 def shares(table: pd.DataFrame, by: Sequence[str] = ("class",)) -> pd.DataFrame:

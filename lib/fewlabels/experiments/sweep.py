@@ -153,10 +153,8 @@ def start_of(name: str, profile: str, data: str) -> Start:
     from fewlabels.training import networks
 
     registry.check_name(data)
-    starts, conditions = (
-        studies.scale(name, profile, data).starts,
-        studies.study(name).conditions().values(),
-    )
+    starts = studies.scale(name, profile, data).starts
+    conditions = studies.study(name).conditions().values()
     for start in starts:
         asked = {(f["model"], f["weights"]) for f in map(start.filled, conditions)}
         try:

@@ -33,6 +33,7 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "14_sampling_loss": ("E",),
     "15_label_budget": ("budget",),
     "16_protocol": ("leak", "redrawing", "selection"),
+    "20_whole_maps": (),
     "90_analysis": (),
     "91_failures": (),
 }

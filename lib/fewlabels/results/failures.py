@@ -58,16 +58,13 @@ def worst(runs: Runs, n: int = 5) -> pd.DataFrame:
     rows = []
     for image in order:
         mine = table[table["image"] == image]
-        replicates = mine.groupby("replicate")[["miou", "accuracy"]].mean()
+        means = mine.groupby("replicate")[["miou", "accuracy"]].mean()
         total = composition(runs, image)
         wrong = total - np.diag(np.diag(total))
         truth, found = np.unravel_index(wrong.argmax(), wrong.shape)
         rows.append(
             {"image": image, "fold": int(mine["fold"].iloc[0])}
-            | {
-                name: interval(replicates[name].to_numpy(), replicates.index.to_numpy())
-                for name in replicates
-            }
+            | {name: interval(means[name].to_numpy(), means.index.to_numpy()) for name in means}
             | {"runs": len(mine), "truth": names[truth], "taken_for": names[found]}
             | {"of_image": wrong.max(), "of_truth": wrong.max() / total[truth].sum()}
         )

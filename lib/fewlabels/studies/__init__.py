@@ -117,13 +117,10 @@ def conditions(study: Study, scale: Scale, start: Start, data: str) -> dict[str,
     """Declare one run of each condition of a study on `data`, with fold, draw and seed 0."""
     data = str(scale.fixed.get("data", "{data}")).format(data=data)
     given = dict(scale.fixed) | {"data": "{data}"}
-    conditions = {
-        condition: given | start.filled(factors)
-        for condition, factors in study.conditions().items()
-    }
+    filled = {name: given | start.filled(own) for name, own in study.conditions().items()}
     return {
-        condition: replace(Run(), **factors | {"data": factors["data"].format(data=data)})
-        for condition, factors in conditions.items()
+        name: replace(Run(), **factors | {"data": factors["data"].format(data=data)})
+        for name, factors in filled.items()
     }
 
 

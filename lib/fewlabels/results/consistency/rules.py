@@ -170,8 +170,8 @@ def collapsed_baseline(score: float, baseline: float, healthy: float, classes: i
 
 def robustness(own: Sequence[float], other: Sequence[float]) -> Outcome:
     """Check that scores called robust change less than the others over the same levels."""
-    mine, theirs = (max(scores) - min(scores) for scores in (own, other))
-    return (f"{mine:.3f}", f"<{theirs:.3f}") if mine >= theirs - 1e-9 else None
+    mine, rival = (max(scores) - min(scores) for scores in (own, other))
+    return (f"{mine:.3f}", f"<{rival:.3f}") if mine >= rival - 1e-9 else None
 
 
 def in_general(higher: Sequence[float], lower: Sequence[float]) -> Outcome:

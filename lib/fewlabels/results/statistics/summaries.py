@@ -28,14 +28,10 @@ def shares_of_bound(table: pd.DataFrame, bound: str, metric: str = "miou") -> di
     if bound not in set(table["condition"]):
         raise unknown("condition", bound, table["condition"].unique())
     wide = table.pivot(index=["fold", "replicate"], columns="condition", values=metric)
-    both = {
-        condition: wide[[condition, bound]].dropna() for condition in wide if condition != bound
-    }
+    both = {name: wide[[name, bound]].dropna() for name in wide if name != bound}
     return {
-        condition: quotient(
-            *units.to_numpy(float).T, units.index.get_level_values("fold").to_numpy()
-        )
-        for condition, units in both.items()
+        name: quotient(*units.to_numpy(float).T, units.index.get_level_values("fold").to_numpy())
+        for name, units in both.items()
     }
 
 
@@ -48,9 +44,7 @@ def budget_table(table: pd.DataFrame, bound: str) -> pd.DataFrame:
     Raises:
         UnknownName: no such condition.
     """
-    of_bound = {
-        condition: s.text(digits=0) for condition, s in shares_of_bound(table, bound).items()
-    }
+    of_bound = {name: s.text(digits=0) for name, s in shares_of_bound(table, bound).items()}
     pixels = table.groupby("condition")["pixels_a_tile"].mean().sort_values()
     said = {
         "pixels an image": pixels.map("{:,.0f}".format),
