@@ -14,7 +14,7 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(
         dest="command",
         required=True,
-        metavar="data | run | sweep | verify | lint | report | example | recommend | train | predict",
+        metavar="COMMAND",
     )
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")

@@ -94,9 +94,9 @@ def table(views: list[View]) -> pd.DataFrame:
 def beside(view: View, found: Runs) -> pd.DataFrame:
     """Score the runs that were tested on the images that a view annotates twice.
 
-    Columns `condition`, `replicate`, `miou` (of the network, on those whole images), and `below`: the mIoU of
-    the other annotation, on the part that it shows, less that. Both are means over the classes that
-    both truths hold.
+    Columns `condition`, `replicate`, `miou` (of the network, on those whole images), and `below`:
+    the mIoU of the other annotation, on the part that it shows, less that. Both are means over the
+    classes that both truths hold.
     """
     images, people, rows = view.twice(), view.scores().iou, []
     for (condition, _, replicate), run in found.items():

@@ -5,7 +5,7 @@ Scores, shares and accuracies are fractions in [0, 1]. A rule returns what was f
 expected, as text, or None where nothing is wrong.
 
 `printed.csv` has each number of the systems with the part of their report that prints it (`where`);
-losses are in nats, counts and weights are plain, all else is in %. `theirs.yaml` says which of them
+losses are in nats, counts and weights are plain, all else is in %. `reported.yaml` says which of them
 each rule is held against.
 """
 
@@ -220,7 +220,7 @@ def printed() -> pd.DataFrame:
         return pd.read_csv(file, dtype=str, keep_default_na=False)
 
 
-def theirs() -> list[Finding]:
+def reported() -> list[Finding]:
     """Find what contradicts itself in the five systems' own numbers."""
     values = {}
     for row in printed().itertuples():
@@ -229,7 +229,7 @@ def theirs() -> list[Finding]:
         values[key] = int(number) if row.metric == "classes" else number
     found = []
     for case in yaml.safe_load(
-        (files("fewlabels.results.consistency") / "theirs.yaml").read_text()
+        (files("fewlabels.results.consistency") / "reported.yaml").read_text()
     ):
         of, rule, where = (case.pop(name) for name in ("of", "rule", "where"))
         numbers = {

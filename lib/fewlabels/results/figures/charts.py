@@ -62,7 +62,7 @@ def compared(
     The shape of a dot is its fold. With too few runs there is no interval.
 
     Args:
-        table: `condition`, `fold` and `miou`, or another score under that name, which `label` names.
+        table: `condition`, `fold` and `miou`, or another score under that name, see `label`.
         bound: the condition to draw in black.
     """
     figure, axis = plt.subplots(figsize=(6.8, 0.5 * len(conditions) + 1.1))
