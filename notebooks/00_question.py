@@ -48,6 +48,7 @@ device = "auto"
 # %%
 from IPython.display import Markdown, display
 
+from fewlabels import studies
 from fewlabels.data import registry
 from fewlabels.labels import sampling
 from fewlabels.results import consistency, figures
@@ -109,7 +110,9 @@ Markdown(
 #| label: tbl-reported
 #| tbl-cap: "Final figures of the five studies as they printed them, one run each (losses in nats, IoU in %)."
 #| data: reported
-reported = consistency.final()
+reported = consistency.printed().query("final == 'yes'")[["system", "condition", "metric", "value"]]
+titles = reported["system"].map(lambda name: studies.study(name).title)
+reported.insert(1, "question", titles)
 reported.style.hide(axis="index")
 
 # %% [markdown]

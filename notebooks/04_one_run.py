@@ -113,7 +113,7 @@ record = run.execute(this, device=device)
 # %%
 #| label: fig-curve
 #| fig-cap: "Training loss on the labelled pixels and test mIoU on dense masks, by step. One run."
-figure = figures.curve(record.history)
+figure = figures.curves({"this run": [record.history]})
 
 # %% [markdown]
 # ## The map

@@ -48,7 +48,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from fewlabels import IGNORE
-from fewlabels.data import outliers, registry
+from fewlabels.data import dataset, registry
 from fewlabels.report.chapter import open_study
 from fewlabels.results import consistency, figures, statistics
 from fewlabels.training import augmentation
@@ -123,7 +123,7 @@ Markdown(
 # ## The images
 #
 # Before training, the study removed outliers, and does not say by what rule. Ours was written down
-# first (`data.outliers`): clipped, repeated, far from the others in brightness or contrast, or with
+# first (`data.dataset`): clipped, repeated, far from the others in brightness or contrast, or with
 # next to no labels. @fig-c-outliers shows what it finds, or what comes closest to being found.
 
 # %%
@@ -133,8 +133,8 @@ try:
     tiles = registry.load(some.run.data, **options)
 except DataError:  # not at hand: pictures of synthetic scenes, and said to be
     tiles = registry.load("synthetic:background", **options)
-odd = outliers.outliers(registry.load(tiles.name.partition(":")[0], **options))
-hits = odd[list(outliers.RULES)]
+odd = dataset.outliers(registry.load(tiles.name.partition(":")[0], **options))
+hits = odd[list(dataset.RULES)]
 display(Markdown(f"Pictures in this chapter: {tiles.notice}"))
 
 # %%
@@ -152,7 +152,7 @@ figure = figures.pictures(panels, columns=4, side=1.8)
 # %%
 #| needs: images
 #| echo: false
-counted = ", ".join(f"{rule} {hits[rule].sum()}" for rule in outliers.RULES)
+counted = ", ".join(f"{rule} {hits[rule].sum()}" for rule in dataset.RULES)
 Markdown(
     f"Found: {hits.any(axis=1).sum()} of {len(odd)} training images ({counted}). One condition leaves them "
     "out of training; validation and test stay whole."

@@ -54,7 +54,7 @@ from fewlabels.data import registry
 from fewlabels.experiments import audits
 from fewlabels.labels import expansion, sampling
 from fewlabels.report.chapter import open_study, plain
-from fewlabels.results import benchmark_claims, figures, statistics
+from fewlabels.results import figures, statistics
 
 chapter = open_study("D", profile, data, device)
 table, some, conditions = chapter.table, chapter.first, chapter.conditions
@@ -186,8 +186,8 @@ of_gaps if len(gaps) else pd.DataFrame({"condition": ["no run of these records s
 rows = []
 for each in ("500", "2,100", "5,000"):
     title = chapter.study.timings["D4"].table.replace("500", each)
-    took, times = benchmark_claims.measured(replace(chapter.study.timings["D4"], table=title))
-    other = benchmark_claims.seconds("linking", title)["all pairs"].mean()
+    took, times = statistics.timed(replace(chapter.study.timings["D4"], table=title))
+    other = statistics.seconds("linking", title)["all pairs"].mean()
     rows.append({"labels a class": each, "k-d tree": took.text(1, 4), "all pairs": f"{other:.3f}"})
     rows[-1] |= {"times as long": times.text(1, 1), "n": took.units}
 plain(rows)
@@ -231,8 +231,8 @@ assert chapter.balanced()
 assert chapter.within_budget()
 for condition in ("500 a class, linked", "2,100 a class, regularised"):
     assert chapter.same_labels(condition, condition.rpartition(",")[0])
-assert benchmark_claims.seconds("linking", chapter.study.timings["D4"].table).max(axis=None) < 1
-assert benchmark_claims.measured(chapter.study.timings["D4"])[1].low > 1
+assert statistics.seconds("linking", chapter.study.timings["D4"].table).max(axis=None) < 1
+assert statistics.timed(chapter.study.timings["D4"])[1].low > 1
 
 # %%
 #| needs: images

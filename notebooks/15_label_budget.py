@@ -95,29 +95,20 @@ figure = figures.budget_curve(series, bound=curve[curve["condition"] == "dense"]
 statistics.budget_table(curve, "dense").style.hide(axis="index")
 
 # %%
-sparse = [condition for condition in chapter.conditions if condition != "dense"]
-pixels = curve.groupby("condition")["pixels_a_tile"].mean()[sparse].to_numpy()
-scores = curve.pivot(index=["fold", "replicate"], columns="condition", values="miou")
-sites = scores.index.get_level_values("fold").to_numpy()
-heights, dense = scores[sparse].to_numpy(), scores["dense"].to_numpy()
-areas = np.array([statistics.area_under_budget_curve(pixels, unit) for unit in heights])
-area = statistics.quotient(areas, dense, sites)
-enough = statistics.budgets_reaching(pixels, heights - 0.95 * dense[:, None], sites, 0.0)
-
-
-# %%
 #| echo: false
-def at_most(budget):
-    return f"{budget:,.0f}" if np.isfinite(budget) else f"more than {pixels.max():,.0f}"
-
-
-ends = "no interval" if np.isnan(enough.low) else f"{at_most(enough.low)} to {at_most(enough.high)}"
+shares = statistics.shares_of_bound(curve, "dense")
+means = curve.groupby("condition")["pixels_a_tile"].mean().drop("dense").sort_values()
+below = [condition for condition in means.index if shares[condition].mean < 0.95]
+above = means.index[means.index.get_loc(below[-1]) + 1 :] if below else means.index
 Markdown(
-    f"From {pixels.min():,.0f} to {pixels.max():,.0f} pixels an image the curve's mean height (the area "
-    f"under it, over the logarithm of the budget) is {area.text(digits=0)} % of the dense score. The mean stays at or "
-    f"above 95 % from {at_most(enough.mean)} pixels an image on, read between the budgets (95 % bootstrap over "
-    f"sites, too narrow for so few: {ends}; n = {enough.units} units on {enough.blocks} site(s)). The dense score "
-    "is that of a network trained on every pixel for as many steps, not the best that dense masks can give."
+    (
+        f"The mean stays at or above 95 % of the dense score from {means[above[0]]:,.0f} pixels an image on "
+        f"({shares[above[0]].text(digits=0)} %, n = {shares[above[0]].units} units on {shares[above[0]].blocks} site(s)). "
+        if len(above)
+        else f"No budget up to {means.max():,.0f} pixels an image reaches 95 % of the dense score. "
+    )
+    + "The dense score is that of a network trained on every pixel for as many steps, not the best that "
+    "dense masks can give."
 )
 
 # %% [markdown]

@@ -48,7 +48,7 @@ from fewlabels import paths, studies
 from fewlabels.data import registry
 from fewlabels.experiments import recommendations, sweep
 from fewlabels.mapping import score_summary
-from fewlabels.results import benchmark_claims, consistency, figures, reproductions, statistics
+from fewlabels.results import consistency, figures, reproductions, statistics
 
 figures.style()
 found = {name: sweep.recorded(name, profile, data) for name in sweep.available(profile, data)}
@@ -73,7 +73,7 @@ pd.DataFrame(rows).style.hide(axis="index")
 # %%
 #| echo: false
 different = {record.key for these in found.values() for record in these.values()}
-beside = " Beside them stand those of other learning rates (@sec-e) and of a simulated annotator (below)."
+beside = " Beside them stand those of other learning rates (@sec-e)."
 Markdown(f"These are {len(different)} different runs.{beside if profile == 'published' else ''}")
 
 # %% [markdown]
@@ -93,13 +93,6 @@ recommendations.table(tables).style.hide(axis="index")
 #| echo: false
 judged = recommendations.claims(found)
 Markdown(recommendations.decided(judged))
-
-# %%
-#| echo: false
-Markdown(
-    "Is it worth clicking where the network is undecided? "
-    + recommendations.clicks_said(paths.published("clicks"))
-)
 
 # %% [markdown]
 # ## What became of the claims
@@ -121,7 +114,7 @@ Markdown(
 # %%
 #| label: tbl-claims
 #| tbl-cap: "Our setting (data, longer side of an image), claim, what they reported, what we measured (effect with 95 % interval), n = units (for D4 masks), and verdict."
-told_of = judged.drop(columns="p (Holm)")
+told_of = judged.drop(columns=["p (Holm)", "detectable"])
 told_of["ours"] = told_of["ours"].str.partition(";")[0]  # D4's quotient stands in its chapter
 told_of.style.hide(axis="index")
 
@@ -211,8 +204,8 @@ cost.reset_index().style.hide(axis="index").format(text, na_rep="-")
 #
 # From the protocol that was written first we depart in three ways. All conditions of a study share one
 # learning rate, where each was to have its own: only for system E several were tried, and @sec-e shows
-# what that does. Student's interval over sites decides, not the bootstrap of sites, which is too narrow
-# for five. And system C has 15 replicates, and needs them for a verdict, where six were planned: of six, no p can
+# what that does. Student's interval over sites decides, not the bootstrap of sites that was planned,
+# which is too narrow for five. And system C has 15 replicates, and needs them for a verdict, where six were planned: of six, no p can
 # fall below 0.05 once it is corrected.
 
 # %%
@@ -224,7 +217,7 @@ for name, these in found.items():
     units = {unit[1:] for unit in studies.runs(name, profile, data, start, groups)}
     folds, replicates = (len({unit[i] for unit in units}) for i in (0, 1))
     plans.append(statistics.declared(studies.study(name).claims, folds, replicates))
-declared = pd.concat(plans).drop(columns="detectable")
+declared = pd.concat(plans)
 timings = {k: t for name in tables for k, t in studies.study(name).timings.items()}
 of_time = pd.DataFrame([{"claim": k, "rule": t.rule} for k, t in timings.items()])
 declared = pd.concat([declared, of_time]).sort_values("claim", kind="stable")
@@ -235,26 +228,19 @@ declared.style.hide(axis="index").format({"smallest p": "{:.2g}", "units": "{:.0
 #
 # The runs behind @tbl-verdicts are in the studies' own chapters. The interval of the effect decides; it
 # is Student's over sites (over replicates where there is one site), of a quotient Fieller's [@fieller1954],
-# and wider where a claim is about several contrasts at once. The bootstrap of whole sites stands
-# beside it and does not decide: resampling few sites cannot reach beyond them, so it is too narrow.
-# d_z is the distance of the effect from what the claim holds it against, over the spread of its units.
-# Detectable is the true effect that the interval would tell from that in 80 % of such studies: a
-# smaller one is not to be seen here. A claim of no difference has none. A claim about time is held against a benchmark: its n are the
-# things timed.
+# and wider where a claim is about several contrasts at once.
+# Detectable is the true effect that the interval would tell from what the claim holds it against in
+# 80 % of such studies: a smaller one is not to be seen here. A claim of no difference has none. A claim
+# about time is held against a benchmark: its n are the things timed.
 
 # %%
 #| label: tbl-verdicts
-#| tbl-cap: "Claims: effect with 95 % interval, interval of the block bootstrap, effect size, smallest detectable effect, p after Holm, n = units; the verdicts stand in @tbl-claims."
-verdicts = pd.concat(
-    [statistics.evidence_table(t, studies.study(n).claims) for n, t in tables.items()]
-)
-spent = benchmark_claims.claims_table(timings).rename(columns={"ours": "effect [95 %]"})
-spent["claim"] = list(timings)
-spent["effect [95 %]"] = spent["effect [95 %]"].str.partition(";")[0]
-shown = (
-    pd.concat([verdicts, spent])[verdicts.columns].fillna("-").sort_values("claim", kind="stable")
-)
-shown.drop(columns=["Cliff's delta", "verdict"]).style.hide(axis="index")
+#| tbl-cap: "Claims: effect with 95 % interval, smallest detectable effect, p after Holm, n = units; the verdicts stand in @tbl-claims."
+verdicts = told_of.assign(**judged[["detectable", "p (Holm)"]])
+verdicts["claim"] = verdicts["claim"].str.partition(":")[0]
+verdicts = verdicts.rename(columns={"ours": "effect [95 %]"})
+shown = verdicts[["claim", "effect [95 %]", "detectable", "p (Holm)", "n"]]
+shown.sort_values("claim", kind="stable").style.hide(axis="index")
 
 # %% [markdown]
 # ## Labels that a person drew

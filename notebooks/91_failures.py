@@ -46,7 +46,8 @@ device = "auto"
 from IPython.display import Markdown, display
 
 from fewlabels.experiments import agreement, sweep
-from fewlabels.results import diagrams, failures, figures, statistics
+from fewlabels.results import failures, figures
+from fewlabels.scoring import boundaries, metrics
 
 figures.style()
 there = [name for name in ("E", "D") if name in sweep.available(profile, data)]
@@ -94,10 +95,12 @@ shown.style.hide(axis="index")
 # %%
 #| label: fig-worst
 #| needs: images
-#| fig-cap: "The five worst images: the share of each class in the mask and among the predictions, mean over the runs; above, the image and its mask."
-shares = {image: failures.composition(found["E"], image) for image in worst["image"]}
-tiles = failures.images(data, some.run.grid, shares)
-figure = diagrams.single_images(shares, names, tiles)
+#| fig-cap: "The five worst images and their masks."
+tiles = failures.images(data, some.run.grid, worst["image"])
+masks = {f"{id}, mask": figures.painted(tile.mask, names) for id, tile in tiles.items()}
+shown = {id: tile.image for id, tile in tiles.items()} | masks
+figure = figures.pictures(shown, columns=len(tiles), side=1.8)
+figures.legend(figure, names, void=True)
 
 # %%
 #| echo: false
@@ -117,8 +120,12 @@ Markdown(
 
 # %%
 #| label: fig-classes
-#| fig-cap: "IoU of each class on each test image that holds it (dots: mean over the runs of system E), and the mean of the folds with its 95 % interval (of the images where there is one fold)."
-figure = diagrams.iou_by_image(by_image, names)
+#| fig-cap: "IoU of each class on each test image that holds it (dots: mean over the runs of system E, shape: fold), and the mean of the folds with its 95 % interval (of the images where there is one fold)."
+of_images = by_image.groupby(["fold", "image"])[[f"iou_{name}" for name in names]].mean()
+rows = of_images.set_axis(names, axis=1).melt(
+    var_name="condition", value_name="miou", ignore_index=False
+)
+figure = figures.compared(rows.dropna().reset_index(), names, label="IoU on one image in %")
 
 # %% [markdown]
 # @fig-confusion says what a class is taken for instead, for networks trained on sparse labels and for
@@ -134,7 +141,7 @@ panels = {
     "sparse labels": failures.confused(sparse),
     "every pixel labelled": failures.confused(dense),
 }
-figure = diagrams.heat_maps(panels, names)
+figure = figures.heat_maps(panels, names)
 
 # %%
 #| label: tbl-confused
@@ -153,35 +160,26 @@ shown.rename(columns={"taken_for": "taken for"}).style.hide(axis="index")
 # %% [markdown]
 # ## Outlines and areas
 #
-# @fig-outlines sets the F1 of a class's outline against that of its pixels. Above the line the outline
-# is found better than the area, below it worse. An outline counts as found within 2 % of the image's
-# diagonal, which is wide where streets and houses lie close: there a map can follow the outlines and
-# still be wrong about what they enclose, as the two annotations of the same ground (crosses) are.
+# @tbl-outlines sets the F1 of a class's outline beside that of its pixels. An outline counts as found
+# within 2 % of the image's diagonal, which is wide where streets and houses lie close: there a map can
+# follow the outlines and still be wrong about what they enclose, as the two annotations of the same
+# ground are.
 
 # %%
-#| label: fig-outlines
-#| fig-cap: "F1 of outlines against F1 of pixels by class and fold, mean over the runs; crosses: one human annotation of Dubai's tiles 4 and 8 held against the other (only beside networks that were tested there)."
-views = [v for v in agreement.recorded("dubai") if v.twice()]
-beside = {
-    f"people, {v.truth}": failures.outlines_of(v.statistics, names)
-    for v in views
-    if data == "dubai"
-}
+#| label: tbl-outlines
+#| tbl-cap: "F1 of pixels and of outlines by class, in %, and the latter less the former in points: mean and 95 % interval over folds. People: one human annotation of Dubai's tiles 4 and 8 held against the other, pixels and outlines (only beside networks that were tested there)."
 lines = failures.outlines(found[full])
-figure = diagrams.outlines(lines, failures.classes(found[full]), beside)
-
-# %%
-#| echo: false
-gap = lines.assign(gap=lines["boundary_f1"] - lines["f1"]).dropna()
-each = {
-    name: statistics.interval(rows["gap"].to_numpy(), rows["fold"].to_numpy())
-    for name, rows in gap.groupby("class", sort=False)
-}
-Markdown(
-    "Outline less area, in points: "
-    + "; ".join(f"{name} {i.text()} (n = {i.units})" for name, i in each.items())
-    + "."
-)
+views = [view for view in agreement.recorded("dubai") if view.twice()]
+texts = {c: [i.text() for i in lines[c]] for c in ("f1", "boundary_f1", "gap")}
+shown = lines[["class"]].assign(n=[i.units for i in lines["f1"]], **texts)
+for view in views if data == "dubai" else ():
+    of = (
+        metrics.scores(view.statistics.confusion).f1,
+        boundaries.scores(view.statistics.boundaries).f1,
+    )
+    both = {c: f"{100 * f:.0f}, {100 * b:.0f}" for c, f, b in zip(view.classes, *of, strict=True)}
+    shown[f"people, {view.truth}"] = shown["class"].map(both).fillna("-")
+shown.rename(columns={"f1": "pixels", "boundary_f1": "outlines"}).style.hide(axis="index")
 
 # %% [markdown]
 # ## Confidence
@@ -201,7 +199,7 @@ conditions = {
 panels = {
     c: (failures.reliability(r), failures.calibration_error(r)) for c, r in conditions.items()
 }
-figure = diagrams.reliability(panels)
+figure = figures.reliability(panels)
 
 # %%
 #| echo: false

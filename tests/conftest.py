@@ -1,6 +1,7 @@
 """Shared by all tests: shapes and types are checked, and tiny copies of the data layouts."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,17 +129,26 @@ def blocks(rng: np.random.Generator, classes: int, shape: tuple[int, int]) -> np
     return np.kron(rough, np.ones((4, 4), int))[: shape[0], : shape[1]].astype(np.uint8)
 
 
+def smaller(monkeypatch: pytest.MonkeyPatch, name: str, **changed: object):
+    """Declare a data set of sheets for a generated copy: smaller chips, fewer sheets."""
+    from fewlabels.data import registry
+    from fewlabels.data.sources import sheets
+
+    small = replace(getattr(sheets, name.upper()), **changed)
+    found = replace(registry.SOURCES[name], find=small.source)
+    monkeypatch.setitem(registry.SOURCES, name, found)
+    return small
+
+
 @pytest.fixture
 def landcoverai_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A generated copy of LandCover.ai's layout: 41 orthophotos of 36 x 50, chips of 16 x 16.
 
     The first band holds the orthophoto's number, the second the class, the third the column.
     """
-    from fewlabels.data.sources import landcoverai
-
-    monkeypatch.setattr(landcoverai, "CHIP", 16)
-    folder, rng = tmp_path / landcoverai.FOLDER, np.random.default_rng(3)
-    for number, name in enumerate(landcoverai.SHEETS):
+    small = smaller(monkeypatch, "landcoverai", side=16)
+    folder, rng = tmp_path / small.folder, np.random.default_rng(3)
+    for number, name in enumerate(small.ids):
         mask = blocks(rng, 5, (36, 50))
         image = np.stack([np.full_like(mask, number), 50 * mask, mask * 0 + np.arange(50)], axis=-1)
         geotiff(folder / "images" / f"{name}.tif", image.astype(np.uint8))
@@ -154,11 +164,8 @@ DEEPGLOBE = [(0, 255, 255), (255, 255, 0), (255, 0, 255), (0, 255, 0), (0, 0, 25
 @pytest.fixture
 def deepglobe_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A generated copy of DeepGlobe's layout: 12 images of 32 x 32 with masks, chips of 8 x 8."""
-    from fewlabels.data.sources import deepglobe
-
-    monkeypatch.setattr(deepglobe, "CHIP", 8)
-    monkeypatch.setattr(deepglobe, "IMAGES", 12)
-    folder, rng = tmp_path / deepglobe.FOLDER, np.random.default_rng(4)
+    small = smaller(monkeypatch, "deepglobe", side=8, ids=12)
+    folder, rng = tmp_path / small.folder, np.random.default_rng(4)
     for part in ("train", "valid", "test"):
         (folder / part).mkdir(parents=True)
     for number in range(12):
@@ -183,11 +190,9 @@ def potsdam_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     Masks 4_12 and 6_7 are unclean as the published ones are said to be.
     """
-    from fewlabels.data.sources import potsdam
-
-    monkeypatch.setattr(potsdam, "CHIP", 20)
-    folder, rng = tmp_path / potsdam.FOLDER, np.random.default_rng(5)
-    for patch in (*potsdam.TRAIN, *potsdam.TEST):
+    small = smaller(monkeypatch, "potsdam", side=20)
+    folder, rng = tmp_path / small.folder, np.random.default_rng(5)
+    for patch in small.ids:
         classes = blocks(rng, 6, (40, 40))
         rgb = np.array(POTSDAM, np.uint8)[classes]
         geotiff(folder / "2_Ortho_RGB" / f"top_potsdam_{patch}_RGB.tif", rgb // 2 + 40, 0.05)

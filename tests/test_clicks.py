@@ -110,7 +110,7 @@ def test_a_map_comes_with_points_that_become_labels(tmp_path: Path):
     file = scene(tmp_path / "scene.tif", halves())
     shapes = {pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright"}
     labels(tmp_path / "labels.gpkg", shapes)
-    how = Recipe(method="forest", trees=5, folds=0)
+    how = Recipe(method="pixel_forest", trees=5, folds=0)
     fit.fit(file, survey.Labels(tmp_path / "labels.gpkg"), tmp_path / "model", how, device="cpu")
     asked = ["predict", str(tmp_path / "model"), str(file), str(tmp_path / "map.tif")]
     assert cli.main([*asked, "--next", "6", "--device", "cpu"]) == 0
@@ -133,7 +133,7 @@ def test_a_scene_without_a_valid_pixel_gives_maps_and_layers_without_content(tmp
     file = scene(tmp_path / "scene.tif", halves())
     shapes = {pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright"}
     given = survey.Labels(labels(tmp_path / "labels.gpkg", shapes))
-    how = Recipe(method="forest", trees=2, folds=0)
+    how = Recipe(method="pixel_forest", trees=2, folds=0)
     fit.fit(file, given, tmp_path / "model", how, device="cpu")
     void = scene(tmp_path / "void.tif", np.full((4, 20, 30), np.nan, np.float32))
     asked = {"clicks": 3, "polygons": True, "device": "cpu"}

@@ -10,9 +10,9 @@ from conftest import paint
 from PIL import Image
 
 from fewlabels import cli, paths
-from fewlabels.data import cache, outliers, registry
+from fewlabels.data import cache, dataset, registry
 from fewlabels.data.registry import Declaration
-from fewlabels.data.sources import deepglobe, dubai, folder, landcoverai, potsdam
+from fewlabels.data.sources import dubai, folder, sheets
 from fewlabels.experiments import prepare
 from fewlabels.studies import Run
 from fewlabels.types import IGNORE, DataError, UnknownName
@@ -213,7 +213,7 @@ def test_folder_explains_its_class_file(text: str, match: str, folder_root: Path
 def test_folder_refuses_two_images_for_one_mask(folder_root: Path):
     image = next(p for p in (folder_root / "images").rglob("*.png"))
     Image.open(image).convert("RGB").save(image.with_suffix(".jpg"))
-    with pytest.raises(DataError, match=f"two images for one mask.*{image.stem}"):
+    with pytest.raises(DataError, match=f"{image.stem}.* have one name; keep one"):
         registry.load("folder", folder_root)
 
 
@@ -221,6 +221,34 @@ def test_folder_names_a_missing_mask(folder_root: Path):
     (folder_root / "masks" / "south" / "a.png").unlink()
     with pytest.raises(DataError, match=r"south/a\.png.*no mask"):
         folder.source(folder_root)
+
+
+def test_folder_is_read_as_viewers_and_other_systems_leave_it(folder_root: Path, caplog):
+    """Copies of a macOS disk, upper-case endings, a byte-order mark, a camera held sideways."""
+    caplog.set_level("INFO")
+    image, mask = (folder_root / kind / "west" / "a.png" for kind in ("images", "masks"))
+    (image.parent / "._a.png").write_bytes(b"no image")
+    classes = folder_root / "classes.json"
+    classes.write_bytes(b"\xef\xbb\xbf" + classes.read_bytes())
+    mask.rename(mask.with_suffix(".PNG"))
+    shown = np.zeros((20, 30, 3), np.uint8)
+    shown[:, :15] = 200
+    exif = Image.Exif()
+    exif[274] = 6  # a viewer turns it to the right
+    turned = Image.fromarray(np.rot90(shown).copy())
+    turned.save(image.with_suffix(".jpg"), exif=exif, quality=95)
+    image.unlink()
+    source = folder.source(folder_root)
+    found, _ = source.decode(source.ids.index("west/a"))
+    assert np.abs(found.astype(int) - shown).max() < 30
+    void = np.full((20, 30), 255, np.uint8)
+    void[0, 0] = 0
+    for site in ("west", "north", "south"):
+        for file in (folder_root / "masks" / site).iterdir():
+            Image.fromarray(void).save(file)
+    registry.load("folder", folder_root, split="all", cache_root=folder_root / "cache")
+    assert "99.8 % of the pixels carry no class" in caplog.text
+    assert f"no pixel has the class '{source.classes[1]}'" in caplog.text
 
 
 def test_a_file_that_is_no_image_is_named(folder_root: Path):
@@ -284,12 +312,10 @@ def test_declarations_hold_what_the_page_on_data_says():
 
 def test_what_a_data_set_holds_is_on_its_card():
     page = (paths.project_root() / "data" / "README.md").read_text()
-    for home in (landcoverai, deepglobe, potsdam):
-        assert f"{home.CHIP} x {home.CHIP}" in page
-        for name in home.CLASSES:
-            assert name in page
-    for pair in landcoverai.groups(landcoverai.SHEETS):
-        assert len(pair) == 1 or pair[0] in page
+    for declared in (sheets.LANDCOVERAI, sheets.DEEPGLOBE, sheets.POTSDAM):
+        assert f"{declared.side} x {declared.side}" in page
+        assert all(name in page for name in declared.classes)
+        assert all(together[0] in page for together in declared.together)
 
 
 @pytest.mark.parametrize("name", ["landcoverai", "deepglobe", "potsdam"])
@@ -327,10 +353,10 @@ def test_cleaned_leaves_outliers_out_of_training_alone(tmp_path: Path, monkeypat
 
     def found(tiles):
         assert len(tiles) == 32  # of all that train, whatever is held out
-        rules = {rule: [t.id == first for t in tiles] for rule in outliers.RULES}
+        rules = {rule: [t.id == first for t in tiles] for rule in dataset.RULES}
         return pd.DataFrame(rules)
 
-    monkeypatch.setattr(outliers, "outliers", found)
+    monkeypatch.setattr(dataset, "outliers", found)
     for split in ("train", "fit", "val", "test"):
         whole, cleaned = (
             registry.load(full, split=split, grid=64, cache_root=tmp_path)

@@ -13,18 +13,17 @@ import socket
 import stat
 import threading
 import zipfile
-from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pooch
 import pytest
-from tqdm import tqdm
 
 from fewlabels.data import registry
 from fewlabels.data.download import Download, fetch
-from fewlabels.data.sources import deepglobe, dubai, landcoverai
+from fewlabels.data.sources import dubai, sheets
 from fewlabels.types import DataError, DiskFullError, PlaceError
 
 FILES = {
@@ -53,19 +52,14 @@ class Kaggle:
     """What the server holds, and what it was asked."""
 
     archive: bytes = field(default_factory=lambda: archive(FILES))
-    etag: str | None = '"1"'
     length: str | None = "true"  # or what is told instead
-    ranges_heard: bool = True
     refuses: int = 0
     breaks: list[int] = field(default_factory=list)  # bytes each next transfer sends, then all
-    after_break: tuple[str, bytes] | None = None  # the next (etag, archive)
     seen: list[tuple] = field(default_factory=list)  # (method, url, headers, body)
     answering: bool = False
 
-    def ranges(self) -> list[str | None]:
-        """The Range header of each request to the storage but the one that only asks."""
-        gets = [headers.get("Range") for method, _, headers, _ in self.seen if method == "GET"]
-        return gets[1:]
+    def gets(self) -> int:
+        return sum(method == "GET" for method, *_ in self.seen)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -101,20 +95,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         kaggle = self.record()
-        start = int(self.headers.get("Range", "bytes=0-")[6:-1])
-        if self.headers.get("If-Range", kaggle.etag) != kaggle.etag or not kaggle.ranges_heard:
-            start = 0
-        body = kaggle.archive[start:]
+        body = kaggle.archive
         length = len(body) if kaggle.length == "true" else kaggle.length
         headers = {"Content-Length": length} if length is not None else {}
-        headers |= {"ETag": kaggle.etag} if kaggle.etag else {}
-        headers |= {"Content-Range": f"bytes {start}-/{len(kaggle.archive)}"} if start else {}
         limit = len(body)
         if not kaggle.answering and kaggle.breaks:
             limit = kaggle.breaks.pop(0)
-            kaggle.etag, kaggle.archive = kaggle.after_break or (kaggle.etag, kaggle.archive)
         kaggle.answering = False
-        self.answer(206 if start else 200, headers, body[:limit])
+        self.answer(200, headers, body[:limit])
 
     def log_message(self, *args: object) -> None:
         pass
@@ -290,63 +278,26 @@ def test_no_member_is_written_outside_or_as_a_link(kaggle, target, name, kind):
     assert not any(path.is_symlink() for path in target.rglob("*"))
 
 
-def test_a_broken_transfer_goes_on_in_the_same_call(kaggle, target):
-    kaggle.breaks = [150_000, 100_000]
-    fetch(DOWNLOAD, target)
-    first, *later = kaggle.ranges()
-    starts = [int(text[6:-1]) for text in later]
-    assert first is None
-    assert 0 < starts[0] <= 150_000 < starts[1] <= 250_000
-
-
-def test_a_broken_transfer_goes_on_in_the_next_call(kaggle, target):
-    kaggle.breaks = [150_000, 0]
-    with pytest.raises(DataError, match="no connection"):
+def test_a_broken_transfer_leaves_nothing_and_the_next_call_begins_anew(kaggle, target):
+    kaggle.breaks = [150_000]
+    with pytest.raises(DataError, match="no connection to Kaggle"):
         fetch(DOWNLOAD, target)
-    (partial,) = target.parent.glob(".set.zip.*.partial")
-    size = partial.stat().st_size
-    kaggle.seen.clear()
+    assert beside(target) == []
     fetch(DOWNLOAD, target)
-    assert kaggle.ranges() == [f"bytes={size}-"]
-    assert 0 < size <= 150_000
     assert beside(target) == ["set"]
-
-
-@pytest.mark.parametrize("etag", ['"2"', None])
-def test_an_archive_that_may_have_changed_is_begun_anew(kaggle, target, etag):
-    kaggle.archive, kaggle.breaks, whole = bytes(len(kaggle.archive)), [150_000, 0], kaggle.archive
-    kaggle.etag = etag and '"1"'
-    with pytest.raises(DataError, match="no connection"):
-        fetch(DOWNLOAD, target)
-    kaggle.seen.clear()
-    kaggle.archive, kaggle.etag = whole, etag
-    fetch(DOWNLOAD, target)
-    assert kaggle.ranges() == [None]
-    assert beside(target) == ["set"]
-
-
-def test_an_archive_that_changes_on_the_way_is_not_glued_to_the_old_one(kaggle, target):
-    kaggle.breaks, kaggle.after_break = [150_000], ('"2"', kaggle.archive)
-    kaggle.archive = bytes(len(kaggle.archive))
-    fetch(DOWNLOAD, target)
-    first, second = kaggle.ranges()
-    assert first is None
-    assert second is not None
 
 
 def test_a_length_that_is_not_told_is_not_needed(kaggle, target):
-    for number, length in enumerate((None, "abc")):
-        kaggle.length = length
-        fetch(DOWNLOAD, target.with_name(f"set {number}"))
-    assert beside(target)[-2:] == ["set 0", "set 1"]
+    kaggle.length = None
+    fetch(DOWNLOAD, target)
+    assert beside(target) == ["set"]
 
 
-def test_an_answer_with_the_whole_archive_is_not_appended_to_a_part(kaggle, target):
-    """A zip file is read from its end, so only the hash tells that something is before it."""
-    kaggle.breaks, kaggle.ranges_heard = [0, 150_000], False
-    fetch(elsewhere(kaggle.archive), target)
-    assert held(target) == FILES
-    assert kaggle.ranges()[-1] is not None
+def test_a_length_that_is_no_number_is_named(kaggle, target):
+    kaggle.length = "abc"
+    with pytest.raises(DataError, match=r"answer of the server cannot be read \(.*'abc'"):
+        fetch(DOWNLOAD, target)
+    assert beside(target) == []
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
@@ -376,35 +327,22 @@ def test_a_network_that_swallows_everything_is_noticed(kaggle, target, monkeypat
         rescue.cancel()
 
 
-def test_leftovers_of_a_killed_process_are_neither_used_nor_kept(kaggle, target):
+def test_the_leftover_of_a_killed_process_is_not_used(kaggle, target):
     target.parent.mkdir()
-    for name in (".set.zip.0123456789abcdef.partial", ".set.zip"):
-        (target.parent / name).write_bytes(b"of another archive")
+    (target.parent / ".set.zip").write_bytes(b"of another archive")
     fetch(DOWNLOAD, target)
-    assert kaggle.ranges() == [None]
     assert beside(target) == ["set"]
 
 
-def test_a_full_disk_is_noticed_before_anything_is_written(kaggle, target, monkeypatch):
-    usage = namedtuple("usage", "total used free")(10**6, 10**6 - 300_000, 300_000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(DiskFullError, match=r"no space left .*set.*300,000 bytes are free"):
-        fetch(DOWNLOAD, target)
-    assert kaggle.ranges() == []
-    assert beside(target) == []
-
-
-@pytest.mark.parametrize(
-    "step", [(tqdm, "update"), (zipfile.ZipFile, "extract")], ids=["download", "extract"]
-)
+@pytest.mark.parametrize("step", [(pooch.HTTPDownloader, "__call__"), (zipfile.ZipFile, "extract")])
 def test_a_disk_that_fills_up_leaves_nothing(kaggle, target, monkeypatch, step):
-    def fill_up(*args):
+    def fill_up(*args, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(*step, fill_up)
     with pytest.raises(DiskFullError, match="no space left"):
         fetch(DOWNLOAD, target)
-    assert [name for name in beside(target) if not name.endswith(".partial")] == []
+    assert beside(target) == []
 
 
 def test_a_place_that_cannot_be_written_is_named(kaggle, target):
@@ -416,7 +354,7 @@ def test_a_place_that_cannot_be_written_is_named(kaggle, target):
 def test_two_that_want_the_same_set_download_it_once(kaggle, target):
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(fetch, [DOWNLOAD] * 2, [target] * 2)) == [target] * 2
-    assert kaggle.ranges() == [None]
+    assert kaggle.gets() == 2  # one asks where it is
     assert beside(target) == ["set"]
 
 
@@ -431,14 +369,6 @@ def test_an_archive_at_an_address_of_its_own_is_put_in_place(kaggle, target):
     assert held(target) == FILES
     assert {(method, url) for method, url, _, _ in kaggle.seen} == {("GET", STORAGE)}
     assert beside(target) == ["set"]
-
-
-def test_a_broken_transfer_from_an_address_goes_on(kaggle, target):
-    kaggle.breaks = [len(kaggle.archive), 150_000]  # the first only asks
-    fetch(elsewhere(kaggle.archive), target)
-    first, second = kaggle.ranges()
-    assert first is None
-    assert 0 < int(second[6:-1]) <= 150_000
 
 
 def test_another_archive_than_the_known_one_is_refused_and_not_kept(kaggle, target):
@@ -469,7 +399,7 @@ def packed(folder: Path) -> bytes:
 
 def test_deepglobe_is_downloaded_from_kaggle(kaggle, deepglobe_root):
     before = registry.load("deepglobe", deepglobe_root).fingerprint
-    kaggle.archive = packed(deepglobe_root / deepglobe.FOLDER)
+    kaggle.archive = packed(deepglobe_root / sheets.DEEPGLOBE.folder)
     registry.fetch("deepglobe", deepglobe_root)
     (asked,) = [json.loads(body) for method, _, _, body in kaggle.seen if method == "POST"]
     assert asked["ownerSlug"] == "balraj98"
@@ -479,7 +409,7 @@ def test_deepglobe_is_downloaded_from_kaggle(kaggle, deepglobe_root):
 
 def test_landcoverai_is_downloaded_from_its_own_site(kaggle, landcoverai_root, monkeypatch):
     before = registry.load("landcoverai", landcoverai_root).fingerprint
-    kaggle.archive = packed(landcoverai_root / landcoverai.FOLDER)
+    kaggle.archive = packed(landcoverai_root / sheets.LANDCOVERAI.folder)
     declared = registry.SOURCES["landcoverai"]
     md5 = hashlib.md5(kaggle.archive).hexdigest()
     own = replace(declared.download, address="http://landcover.example/v1.zip", md5=md5)
@@ -490,7 +420,7 @@ def test_landcoverai_is_downloaded_from_its_own_site(kaggle, landcoverai_root, m
 
 
 def test_landcoverai_s_address_is_that_of_version_1_over_https():
-    known = landcoverai.DECLARATION.download
+    known = registry.SOURCES["landcoverai"].download
     assert known.address.startswith("https://landcover.ai.")
     assert known.address.endswith("/landcover.ai.v1.zip")
     assert len(known.md5) == 32

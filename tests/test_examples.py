@@ -9,56 +9,61 @@ import pandas as pd
 import pytest
 from rasters import halves, labels, pixels, scene
 
-from fewlabels import paths
-from fewlabels.data import synthetic
-from fewlabels.data.synthetic import scenery
+from fewlabels import cli, paths
+from fewlabels.data.sources import dubai
 from fewlabels.mapping import examples, score_summary, survey, tiles
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.recipe import Recipe
 from fewlabels.mapping.widget import static_view
-from fewlabels.types import IGNORE, DataError
+from fewlabels.types import IGNORE, DataError, UnknownName
 
 LABELS = survey.Labels
 
 
-def test_synthetic_labels_are_right_but_for_what_is_wrong_on_purpose(tmp_path):
-    made = examples.example("synthetic", tmp_path, tmp_path)
+def test_the_packaged_example_is_labelled_as_its_mask_says(tmp_path):
+    made = examples.example("dubai", tmp_path / "try", tmp_path)
+    assert "CC0" in made.notice
     seen = survey.survey(made.scene, LABELS(made.labels, made.column), Recipe())
-    found = seen.found
-    assert "synthetic" in made.notice
-    assert found["units"]["pool"] == 1
-    assert found["outside the scene"] == 1
-    assert found["contradictory pixels"] > 0
-    assert len(found["warnings"]) == 3
-    mask = synthetic.scene(0, 0)[1]
-    wrong = 0
-    with scenes.reading(seen.scene), tiles.labelling(seen.given, seen.scene) as burn:
-        burnt = burn(slice(0, 256), slice(0, 256))
+    assert seen.found["pixels"] == dict.fromkeys(sorted(dubai.CLASSES), 12)
+    assert seen.found["warnings"] == []
+    assert seen.scene.names == ("red", "green", "blue")
+    truth = scenes.opened(tmp_path / "try" / "truth.tif")
+    with (
+        scenes.reading(truth) as read,
+        tiles.labelling(seen.given, seen.scene) as burn,
+    ):
+        whole = slice(0, truth.height), slice(0, truth.width)
+        mask, burnt = read(*whole)[0][..., 0], burn(*whole).labels
     for value, name in enumerate(seen.given.classes):
-        truth = mask[burnt.labels == value]
-        wrong += int((truth != scenery.CLASSES.index(name)).sum())
-    of_soil_on_grass = found["pixels"]["soil"]
-    assert 0 < wrong < of_soil_on_grass / 4
-    assert seen.scene.names == ("red", "green", "blue", "near infrared")
+        assert (mask[burnt == value] == dubai.CLASSES.index(name)).all()
+    with pytest.raises(DataError, match="scene.tif' is there already"):
+        examples.example("dubai", tmp_path / "try", tmp_path)
 
 
-def test_the_real_scene_is_taken_where_it_is(tmp_path):
-    root = tmp_path / "data"
-    assert "synthetic" in examples.example("dubai", tmp_path, root).notice
-    folder = root / examples.LANDSAT
-    folder.mkdir(parents=True)
+def test_a_scene_with_polygons_is_written_with_its_grid(tmp_path):
+    root, given = tmp_path / "data", examples.SCENES["landsat"]
+    (root / given.archive).parent.mkdir(parents=True)
     bands = np.arange(8 * 250 * 250, dtype=np.int16).reshape(8, 250, 250)
-    np.savez(folder / examples.ARCHIVE, bands_1999=bands)
-    made = examples.example("dubai", tmp_path, root)
-    found = scenes.opened(made.scene)
+    np.savez(root / given.archive, bands_1999=bands)
+    with pytest.raises(DataError, match="cannot be read"):
+        examples.example("landsat", tmp_path / "without polygons", root)
+    labels(root / given.polygons, {pixels(2, 2, 8, 8): "forest"})
+    found = scenes.opened(examples.example("landsat", tmp_path / "try", root).scene)
     assert (found.system, found.pixel, len(found.bands)) == ("EPSG:32615", 30, 8)
-    assert made.labels == folder / examples.POLYGONS
     with scenes.reading(found) as read:
         values = read(slice(3, 4), slice(5, 6))[0]
     assert (values[0, 0] == bands[:, 3, 5]).all()
-    (folder / examples.ARCHIVE).write_bytes(b"not an archive")
+    (root / given.archive).write_bytes(b"not an archive")
     with pytest.raises(DataError, match="landsat7"):
-        examples.landsat(tmp_path, root)
+        examples.example("landsat", tmp_path / "damaged", root)
+    with pytest.raises(UnknownName, match="unknown example 'mars'"):
+        examples.example("mars", tmp_path / "mars", root)
+
+
+def test_the_command_line_writes_the_example_and_says_what_to_type(tmp_path, capsys):
+    assert cli.main(["example", str(tmp_path / "try")]) == 0
+    said = capsys.readouterr().out
+    assert f"fewlabels train {tmp_path}/try/scene.tif {tmp_path}/try/labels.gpkg" in said
 
 
 def test_a_survey_counts_what_training_would_and_writes_nothing(tmp_path):
@@ -121,22 +126,19 @@ def test_scores_of_both_methods_stand_side_by_side():
 
 
 @pytest.mark.real
-def test_the_real_polygons_that_contradict_themselves_are_named(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "polygons", "labelled", "doubtful"),
+    [("landsat", 30, 718, 2), ("romania", 59, 20943, 0), ("ethiopia", 16, 38765, 0),
+     ("brazil", 36, 4410, 0)],
+)  # fmt: skip
+def test_the_polygons_of_real_scenes_are_all_found(tmp_path, name, polygons, labelled, doubtful):
     root: Path = paths.data_root()
-    if not (root / examples.LANDSAT / examples.ARCHIVE).exists():
-        pytest.skip("the Landsat scene is not under DATA_ROOT")
-    made = examples.landsat(tmp_path, root)
+    if not (root / examples.SCENES[name].archive).exists():
+        pytest.skip(f"the scene '{name}' is not under DATA_ROOT")
+    made = examples.example(name, tmp_path, root)
     found = survey.survey(made.scene, LABELS(made.labels, made.column), Recipe()).found
-    assert (found["found"], sum(found["pixels"].values())) == (30, 718)
-    assert [line.split(":")[0] for line in found["doubtful"]] == ["label 7", "label 9"]
-
-
-def test_a_real_scene_is_trained_by_the_whole_recipe_but_for_a_smoke_test(tmp_path):
-    made = examples.made(tmp_path)
-    own = made._replace(notice="my own")
-    assert examples.recipe(own, "quick", 3) == Recipe(seed=3)
-    assert examples.recipe(made, "quick", 3).steps < Recipe().steps
-    assert examples.recipe(own, "smoke", 3) == examples.recipe(made, "smoke", 3)
+    assert (found["found"], sum(found["pixels"].values())) == (polygons, labelled)
+    assert len(found.get("doubtful", ())) == doubtful
 
 
 def test_published_records_of_ones_own_scenes_are_read_by_name(tmp_path, monkeypatch):

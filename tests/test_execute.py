@@ -1,7 +1,6 @@
 """Notebooks are executed strictly: a wrong parameter, an error or a death is never success."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -39,17 +38,8 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     body = 'import os\nprint(data, steps, os.environ["TQDM_DISABLE"], os.getcwd())'
     source = write(folder, "00_fine", body, "steps = 1")
-    call = {"own": {"00_fine": {"steps": 7}}, "key": "library 1"}
-    (target,) = execute_all([source], folder / "out", COMMON, **call)
-    return source, target, call
-
-
-@pytest.fixture
-def copied(finished, tmp_path):
-    """The finished notebook in a folder of its own, free to be spoilt."""
-    source, target, call = finished
-    shutil.copytree(target.parent, tmp_path / "out")
-    return source, tmp_path / "out" / target.name, call
+    (target,) = execute_all([source], folder / "out", COMMON, own={"00_fine": {"steps": 7}})
+    return source, target
 
 
 @pytest.fixture
@@ -78,66 +68,20 @@ def child_runs(monkeypatch):
 
 
 def test_values_given_replace_values_declared(finished):
-    source, target, _ = finished
+    source, target = finished
     cells = nbformat.read(target, as_version=4).cells
     assert cells[-1].outputs[0].text.split() == ["synthetic", "7", "1", str(source.parent)]
 
 
-def test_nothing_but_copy_log_and_seal_is_left(finished):
-    _, target, _ = finished
+def test_nothing_but_copy_and_log_is_left(finished):
+    _, target = finished
     names = sorted(path.name for path in target.parent.iterdir())
-    assert names == ["00_fine.done", "00_fine.ipynb", "00_fine.log"]
+    assert names == ["00_fine.ipynb", "00_fine.log"]
 
 
 def test_kernel_is_reached_without_a_warning(finished):
-    _, target, _ = finished
+    _, target = finished
     assert "warn" not in target.with_suffix(".log").read_text().lower()
-
-
-def test_unchanged_notebook_is_not_executed_again(copied, child_runs):
-    source, target, call = copied
-    assert execute_all([source], target.parent, COMMON, **call) == [target]
-    assert child_runs == []
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"key": "library 2"},
-        {"key": None},
-        {"own": {"00_fine": {"steps": 8}}},
-    ],
-)
-def test_another_key_or_parameter_is_executed_again(copied, child_runs, change):
-    source, target, call = copied
-    with pytest.raises(NotebookError, match="counted"):
-        execute_all([source], target.parent, COMMON, **call | change)
-    assert len(child_runs) == 1
-
-
-def test_another_source_is_executed_again(copied, child_runs, tmp_path):
-    source, target, call = copied
-    edited = tmp_path / source.name
-    edited.write_text(source.read_text() + "\n# edited\n")
-    with pytest.raises(NotebookError, match="counted"):
-        execute_all([edited], target.parent, COMMON, **call)
-
-
-@pytest.mark.parametrize("spoilt", ["half", None])
-def test_copy_without_its_seal_is_executed_again(copied, child_runs, spoilt):
-    source, target, call = copied
-    seal = target.with_suffix(".done")
-    seal.write_text(spoilt) if spoilt else seal.unlink()
-    with pytest.raises(NotebookError, match="counted"):
-        execute_all([source], target.parent, COMMON, **call)
-    assert not target.exists()
-
-
-def test_executed_copy_that_was_edited_is_executed_again(copied, child_runs):
-    source, target, call = copied
-    target.write_text(target.read_text() + "\n")
-    with pytest.raises(NotebookError, match="counted"):
-        execute_all([source], target.parent, COMMON, **call)
 
 
 def test_notebooks_run_at_the_same_time_each_with_its_share_of_the_cores(
@@ -226,7 +170,7 @@ def test_default_that_follows_another_parameter_is_refused(tmp_path):
 def test_notebook_that_raises_is_named_and_kept(tmp_path):
     source = write(tmp_path, "00_raises", "rate = 1\nrate / 0")
     with pytest.raises(NotebookError) as raised:
-        execute_all([source], tmp_path / "out", COMMON, key="k")
+        execute_all([source], tmp_path / "out", COMMON)
     message = str(raised.value)
     assert "'00_raises.py', cell 3 ('rate = 1'): ZeroDivisionError: division by zero" in message
     assert str(tmp_path / "out" / "00_raises.failed.ipynb") in message

@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import pytest
 
+from fewlabels.studies import digest
 from fewlabels.studies.run import LIMITS, Run
 from fewlabels.types import FactorError
 
@@ -34,10 +35,16 @@ def test_a_number_that_cannot_be_is_named(factor: str, value: float, words: str)
 
 
 def test_every_number_of_a_run_has_limits():
-    """But for the budget, which is counted in pixels or in shares; `sparsify` holds it."""
+    """But for the budget, which is counted in pixels or in shares; `sampling` holds it."""
     numbers = {f.name for f in fields(Run) if f.type in (int, float, float | None)}
     assert numbers == set(LIMITS)
 
 
 def test_what_is_not_asked_for_has_none():
     assert Run(clip=None, alpha=None).clip is None
+
+
+def test_factors_that_came_later_leave_the_digests_of_older_runs_alone():
+    of_that_day = "ca956d9c21c4deeb6553385593f5175a3d8e19beba62d5793c7900e92a120052"
+    assert digest(Run()) == of_that_day
+    assert len({digest(Run()), digest(Run(rounds=2)), digest(Run(query="margin"))}) == 3

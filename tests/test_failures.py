@@ -10,11 +10,10 @@ import pytest
 
 from fewlabels.data import registry
 from fewlabels.experiments import agreement
-from fewlabels.results import diagrams, failures
+from fewlabels.results import failures, figures
 from fewlabels.results.records import Record
 from fewlabels.scoring.metrics import Statistics
 from fewlabels.studies import Run
-from fewlabels.types import Tile
 
 mpl.use("Agg")
 
@@ -109,11 +108,14 @@ def test_earlier_records_are_told_apart(runs: dict):
 
 
 def test_outlines_stand_beside_areas(runs: dict):
-    table = failures.outlines(runs).set_index(["condition", "fold", "class"])
-    assert table.loc[("a", 1, "land"), "boundary_f1"] == pytest.approx(3 / 4)
-    assert table.loc[("a", 1, "land"), "f1"] == pytest.approx(2 * 5 / 15)
-    alone = failures.outlines_of(runs["a", 1, 0].statistics, NAMES)
-    assert alone.loc[0, "f1"] == pytest.approx(2 * 5 / 15)
+    table = failures.outlines(runs).set_index("class")
+    water = table.loc["water"]  # fold 1 has none
+    assert (water["f1"].units, water["f1"].blocks) == (2, 2)  # one fold: of its units
+    assert table.loc["land", "boundary_f1"].mean == pytest.approx(3 / 4)
+    of_runs = [2 * 10 / (18 + 12), 2 * 4 / (16 + 8)], [2 * 5 / 15] * 2
+    expected = np.mean([np.mean(fold) for fold in of_runs])
+    assert table.loc["land", "f1"].mean == pytest.approx(expected)
+    assert table.loc["land", "gap"].mean == pytest.approx(3 / 4 - expected)
 
 
 def test_bins_are_added_up_within_a_fold(runs: dict):
@@ -144,27 +146,18 @@ def test_images_are_shown_only_where_they_are(tmp_path: Path, monkeypatch: pytes
     assert [(id, tile.id) for id, tile in found.items()] == [(id, id) for id in wanted]
 
 
-def test_diagrams_show_every_number_that_they_are_given(runs: dict):
-    heat = diagrams.heat_maps({"p": failures.confused(runs)}, NAMES)
+def test_figures_show_every_number_that_they_are_given(runs: dict):
+    heat = figures.heat_maps({"p": failures.confused(runs)}, NAMES)
     assert [t.get_text() for t in heat.axes[0].texts][:2] == ["45", "55"]
-    spread = diagrams.iou_by_image(failures.by_image(runs), NAMES)
-    assert [len(d.get_offsets()) for d in spread.axes[0].collections] == [3, 3]
-    beside = {"people": failures.outlines_of(runs["a", 0, 0].statistics, NAMES)}
-    lines = diagrams.outlines(failures.outlines(runs), NAMES, beside)
-    assert [t.get_text() for t in lines.axes[0].get_legend().get_texts()][-1] == "people"
     panel = (failures.reliability(runs), failures.calibration_error(runs))
-    sure = diagrams.reliability({"a": panel, "b": panel, "c": panel})
+    sure = figures.reliability({"a": panel, "b": panel, "c": panel})
     assert "ECE 15.0 [15.0, 15.0] %" in sure.axes[0].get_title()
     assert not sure.axes[3].axison
-    shares = {i: failures.composition(runs, i) for i in "xy"}
-    assert len(diagrams.single_images(shares, NAMES).axes) == 2
-    tile = Tile("x", "x", np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8))
-    assert len(diagrams.single_images(shares, NAMES, {"x": tile}).axes) == 6
 
 
 def test_networks_stand_below_people_only_where_they_were_tested(runs: dict):
     people = Statistics(np.array([[[10, 0], [0, 10]]]), np.ones((1, 2, 7), np.int64))
-    views = [agreement.View("x", "w", NAMES, ("x",), (share,), people, (0, 0), 1.0)
+    views = [agreement.View("x", "w", NAMES, ("x",), (share,), people)
              for share in (0.9, 0.3)]  # fmt: skip
     table = agreement.compared(views, {"E": runs})
     assert table["by"].tolist() == ["people", "E: a", "E: b"]  # of the second, too little is common

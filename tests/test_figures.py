@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fewlabels.data import synthetic
-from fewlabels.data.sources import ai4mars, deepglobe, dubai, landcoverai, potsdam
+from fewlabels.data.sources import ai4mars, dubai, sheets
 from fewlabels.results import figures
 from fewlabels.types import IGNORE
 
@@ -18,8 +18,8 @@ def closed():
     plt.close("all")
 
 
-HOMES = (dubai, synthetic, ai4mars, landcoverai, deepglobe, potsdam)
-DATA = [home.CLASSES for home in HOMES]
+SHEETS = (sheets.LANDCOVERAI, sheets.DEEPGLOBE, sheets.POTSDAM)
+DATA = [*(home.CLASSES for home in (dubai, synthetic, ai4mars)), *(of.classes for of in SHEETS)]
 DEFICIENCIES = {
     "protanopia": [
         [0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
@@ -118,11 +118,10 @@ def test_figures_have_labelled_axes():
     history = pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.5], "miou": [np.nan, 0.3], "lr": 1e-3})
     drawn = [
         figures.compared(table, ["a", "b"], bound="b"),
-        figures.curve(history),
         figures.budget_curve(
             {"a": table.assign(pixels_a_tile=[5.0, 5.0, 50.0, 50.0])}, bound=table
         ),
-        figures.curves({"a": [history.dropna()]}),
+        figures.curves({"a": [history]}),
         figures.bars(pd.DataFrame({"IoU": [1.0, 2.0]}), ("water", "road"), label="IoU in %"),
     ]
     for figure in drawn:

@@ -1,4 +1,4 @@
-"""The pixel forest: scikit-learn's, kept by skops, scored and stored like a network."""
+"""Learners on a scene of one's own: scored on the same held-out units, kept, stored and mapped."""
 
 import json
 from dataclasses import replace
@@ -12,14 +12,23 @@ from rasters import SPOTS, halves, labels, scene
 
 from fewlabels import cli
 from fewlabels.devices import compute
-from fewlabels.learners import LEARNERS, pixel_forest
-from fewlabels.mapping import fit, model_folder, score, score_summary, survey
+from fewlabels.mapping import (
+    fit,
+    labelled_pixels,
+    model_folder,
+    recipe,
+    score,
+    score_summary,
+    survey,
+    tiles,
+)
 from fewlabels.mapping.predict import predict
 from fewlabels.mapping.recipe import Recipe
-from fewlabels.types import IGNORE, NoLabelsError, UnknownName
+from fewlabels.mapping.scene import Ranges
+from fewlabels.types import UnknownName
 
 CPU = compute("cpu", "fp32")
-QUICK = Recipe(method="forest", trees=7, crop=32, side=32, window=32, folds=3, gap=2)
+QUICK = Recipe(method="pixel_forest", trees=7, crop=32, side=32, window=32, folds=3, gap=2)
 
 
 @pytest.fixture
@@ -35,60 +44,12 @@ def trained(folder: Path, how: Recipe, name: str = "model") -> model_folder.Abou
     return fit.fit(folder / "scene.tif", given, folder / name, how, device="cpu")
 
 
-@pytest.mark.parametrize("name", LEARNERS)
-def test_every_learner_gives_probabilities_and_comes_back_from_its_file(name: str, tmp_path: Path):
-    """Class 0 of 3 has no label; dark is class 2."""
-    image = np.zeros((32, 48, 4), np.uint8)
-    image[:, 24:] = 200
-    drawn = np.full((32, 48), IGNORE, np.uint8)
-    drawn[4:9, 4:9], drawn[4:9, 40:45] = 2, 1
-    options = {} if name == "pixel_forest" else {
-        "model": "unet:depth=2,width=4", "steps": 60, "batch": 2, "crop": 32, "lr": 3e-2
-    }  # fmt: skip
-    empty = np.full_like(drawn, IGNORE)
-    learner = LEARNERS[name]
-    made = learner.fit([image, image], [drawn, empty], 3, seed=1, compute=CPU, **options)
-    found = made.probabilities(image)
-    assert (found.shape, found.dtype) == ((3, 32, 48), np.float32)
-    assert found.sum(axis=0) == pytest.approx(1, abs=1e-5)
-    assert (found.argmax(axis=0)[:, 2:20] == 2).all()
-    assert (found.argmax(axis=0)[:, 28:46] == 1).all()
-    made.write(tmp_path / learner.FILE)
-    kept = {k: v for k, v in options.items() if k == "model"}
-    again = learner.read(tmp_path / learner.FILE, 3, 4, CPU, **kept)
-    assert np.array_equal(again.probabilities(image), found)
-    with pytest.raises(NoLabelsError):
-        learner.fit([image], [empty], 3, compute=CPU, **options)
-    with pytest.raises((ValueError, RuntimeError)):
-        learner.read(tmp_path / learner.FILE, 3, 5, CPU, **kept)
-
-
-def test_a_forest_votes_as_scikit_learn_does():
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (30, 20, 5)).astype(np.uint8)
-    drawn = (image[..., 0] // 90 + (image[..., 1] > 200)).astype(np.uint8) * 2  # 0, 2, 4, 6
-    drawn[10:] = IGNORE
-    made = pixel_forest.fit([image], [drawn], 8, trees=20)
-    votes = made.forest.predict_proba(image.reshape(-1, 5).astype(np.float32))
-    found = made.probabilities(image).reshape(8, -1)
-    assert pytest.approx(votes, abs=1e-6) == found[[0, 2, 4, 6]].T
-    assert not found[1::2].any()
-
-
-def test_more_pixels_than_a_forest_needs_are_drawn_by_class(monkeypatch):
-    monkeypatch.setattr(pixel_forest, "MOST", 5)
-    wanted = np.array([0] * 20 + [3] * 4, np.uint8)
-    taken = np.concatenate(list(pixel_forest._drawn(wanted, 0)))
-    assert np.bincount(wanted[taken]).tolist() == [5, 0, 0, 4]
-    assert len(set(taken.tolist())) == 9
-
-
 def test_a_forest_is_stored_without_a_pickle_and_maps_its_scene(ground):
     about = trained(ground, QUICK)
-    assert (about.network, about.learner) == ("forest", "pixel_forest")
+    assert (about.network, about.learner) == ("", "pixel_forest")
     assert about.record["scores"]["miou"] == 1.0
-    assert about.record["difference"] is None
-    assert about.record["weights"]["origin"].endswith("7 trees")
+    assert about.record["differences"] == {}
+    assert about.record["weights"]["features"] == 4
     assert sorted(p.name for p in (ground / "model").iterdir()) == ["model.json", "model.skops"]
     made = predict(ground / "scene.tif", ground / "model", ground / "map.tif", device="cpu")
     assert made.share == {"bright": 0.5, "dark": 0.5}
@@ -107,18 +68,9 @@ def test_a_damaged_or_foreign_forest_is_refused(ground):
         with pytest.raises(model_folder.ModelError, match=why):
             model_folder.predictor(folder, about, CPU)
 
-    refused("for 4 bands and classes .* needed are 3", replace(about, bands=about.bands[:3]))
-    for field, value in (("left_child", 10**6), ("right_child", 0), ("feature", 4)):
-        forest = skops.io.loads(whole, trusted=pixel_forest.TRUSTED)
-        tree = next(e.tree_ for e in forest.estimators_ if e.tree_.node_count > 1)
-        state = tree.__getstate__()
-        state["nodes"][field][0] = value
-        tree.__setstate__(state)
-        skops.io.dump(forest, file)
-        refused("a node leads nowhere")
-    skops.io.dump({"not": "a forest"}, file)
-    refused("a dict is no random forest")
-    skops.io.dump(json.JSONEncoder(), file)
+    refused("for 4 bands .* needed are 3", replace(about, bands=about.bands[:3]))
+    refused("unknown learner 'oracle'", replace(about, learner="oracle"))
+    skops.io.dump({"forest": json.JSONEncoder(), "about": "{}"}, file)
     refused("JSONEncoder")
     file.write_bytes(whole[: len(whole) // 2])
     refused("cannot be read")
@@ -148,37 +100,80 @@ def test_the_difference_is_paired_over_units():
         score.difference(one, replace(other, units=range(1, 17)), 0)
 
 
-def test_the_better_one_is_kept_and_both_are_reported(ground):
-    how = replace(QUICK, method="best", model="unet:depth=2,width=4", steps=1, batch=2, lr=1e-5)
-    about = trained(ground, how)
+def test_auto_scores_the_quick_learners_on_the_same_units_and_keeps_one(ground):
+    about = trained(ground, replace(QUICK, method="auto"))
     record = json.loads((ground / "model" / "model.json").read_text())["record"]
-    assert set(record["tried"]) == {"network", "forest"}
-    assert record["tried"]["forest"]["miou"] == 1.0 > record["tried"]["network"]["miou"]
-    assert (record["method"], about.network) == ("forest", "forest")
-    assert record["difference"]["units"] == 6
-    assert record["difference"]["miou"] == pytest.approx(record["tried"]["network"]["miou"] - 1)
+    assert set(record["tried"]) == set(recipe.CHEAP)
+    assert {scores["units"] for scores in record["tried"].values()} == {6}
+    assert record["method"] == about.learner
+    assert set(record["differences"]) == set(recipe.CHEAP) - {about.learner}
     text = "\n".join(score_summary.lines(record))
-    assert "network minus forest: -" in text
-    assert "kept: forest (its held-out mIoU is the higher one)" in text
-    assert trained(ground, replace(how, method="network"), "asked").network == how.model
-    assert trained(ground, replace(how, folds=0), "unscored").network == how.model
+    assert f"kept: {about.learner}: " in text
+    assert "also try a network: --method network" in text
+    made = predict(ground / "scene.tif", ground / "model", ground / "map.tif", device="cpu")
+    assert made.share["bright"] == pytest.approx(0.5, abs=0.1)
 
 
-def test_of_equals_the_network_is_kept():
-    same = {"network": {"scored": True, "miou": 0.5}, "forest": {"scored": True, "miou": 0.5}}
-    assert score._kept("best", same)[0] == "network"
-    neither = {"network": {"scored": False}, "forest": {"scored": False}}
-    assert score._kept("best", neither)[0] == "network"
+def test_a_network_is_scored_beside_the_cheapest_learner_and_kept(ground):
+    how = replace(QUICK, method="network", model="unet:depth=2,width=4", weights="none", steps=1,
+                  batch=2, lr=1e-5)  # fmt: skip
+    about = trained(ground, how)
+    assert set(about.record["tried"]) == {"frozen_linear", "network"}
+    assert (about.learner, about.network) == ("network", how.model)
+    assert about.record["differences"]["frozen_linear"]["units"] == 6
+    assert "network minus frozen_linear: -" in "\n".join(score_summary.lines(about.record))
+
+
+def test_features_of_labelled_pixels_do_not_depend_on_the_pieces(ground, monkeypatch):
+    monkeypatch.setattr(tiles, "ranges", lambda *_: Ranges((0.0,) * 4, (10_000.0,) * 4))
+    bands, found = ("red", "green", "blue", "nir"), []
+    for side in (16, 500):
+        how = replace(QUICK, side=64)
+        with (
+            survey.surveyed(
+                ground / "scene.tif", survey.Labels(ground / "labels.gpkg"), how, ()
+            ) as (seen, read, _),
+            tiles.labelling(seen.given, seen.scene) as burn,
+        ):
+            cut = tiles.cut(seen.scene, read, burn, side=side, gap=0, block=None)
+            asked = recipe.Ground(
+                read, (64, 64), cut.pieces, seen.given.classes, how, CPU, ground, "test"
+            )
+            pixels = labelled_pixels.read(asked, ["frozen_forest"], bands)
+        corners = np.array([(piece.rows.start, piece.columns.start) for piece in cut.pieces])
+        rows, columns = (corners[pixels.piece] + pixels.at).T
+        found.append(pixels.x[np.lexsort((columns, rows))])
+    assert np.abs(found[0] - found[1]).max() < 1e-2
+
+
+def test_of_learners_within_a_point_the_cheapest_is_kept():
+    def tried(**scores: float) -> dict:
+        return {name: {"scored": True, "miou": scores.get(name, 0.2)} for name in recipe.CHEAP}
+
+    kept = score._kept("auto", tried(frozen_forest=0.505, pixel_forest=0.5, frozen_linear=0.49))
+    assert kept[0] == "pixel_forest"
+    assert "costs less than that of frozen_forest" in kept[1]
+    assert score._kept("auto", tried(frozen_forest=0.52, pixel_forest=0.5))[0] == "frozen_forest"
+    neither = {name: {"scored": False} for name in recipe.CHEAP}
+    assert score._kept("auto", neither)[0] == "frozen_linear"
+
+
+def test_a_class_of_which_only_some_pixels_are_used_keeps_its_weight(ground, monkeypatch):
+    monkeypatch.setattr(labelled_pixels, "MOST", 40)
+    about = trained(ground, QUICK)
+    assert about.record["trained_pixels"] == {"bright": 88, "dark": 76}
+    assert about.record["weights"]["pixels"] == 40
+    assert about.record["scores"]["pixels"] == pytest.approx(164, abs=6)
 
 
 def test_the_command_line_trains_a_forest(ground, capsys):
     asked = [
         "train", str(ground / "scene.tif"), str(ground / "labels.gpkg"), str(ground / "m"),
-        "--method", "forest", "--trees", "3", "--device", "cpu",
+        "--method", "pixel_forest", "--trees", "3", "--device", "cpu",
     ]  # fmt: skip
     assert cli.main(asked) == 0
     said = capsys.readouterr().out
-    assert "forest: mIoU 100.0 [100.0, 100.0] %" in said
-    assert "kept: forest (it was asked for)" in said
+    assert "pixel_forest: mIoU 100.0 [100.0, 100.0] %" in said
+    assert "kept: pixel_forest: it was asked for" in said
     with pytest.raises(UnknownName, match="method 'trees'"):
         replace(QUICK, method="trees")

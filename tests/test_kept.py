@@ -6,8 +6,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from fewlabels.report.cells import keep
 from fewlabels.report.execute import execute_all
-from fewlabels.report.kept import keep
 from fewlabels.types import NotebookError
 
 NOTEBOOK = """

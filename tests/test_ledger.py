@@ -1,5 +1,4 @@
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,18 +73,6 @@ def test_derived_labels_do_not_use_up_the_budget_and_redrawn_ones_still_do():
     assert book.touched == 30
     with pytest.raises(BudgetError, match="30 were declared"):
         book.enter("t", 0, 0, expansion.expand(labels(1), "disc", radius=2))
-
-
-def test_a_draw_is_stored_once_and_read_back_as_it_was(tmp_path: Path):
-    drawn = {"north/a": labels(0), "south/b": labels(1)}
-    name = sampling.fingerprint(drawn.values())
-    file = ledger.keep(tmp_path, name, drawn)
-    written = file.stat().st_mtime_ns
-    assert ledger.keep(tmp_path, name, drawn) == file
-    assert file.stat().st_mtime_ns == written
-    back = dict(np.load(file))
-    assert list(back) == list(drawn)
-    assert sampling.fingerprint(back.values()) == name
 
 
 def test_what_was_seen_is_packed_and_unpacked():

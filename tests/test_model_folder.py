@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.ensemble import RandomForestClassifier
 
 from fewlabels.devices import compute
-from fewlabels.learners import pixel_forest, sound
+from fewlabels.learners import LEARNERS, heads, sound
 from fewlabels.learners.network import NetworkPredictor
 from fewlabels.mapping import model_folder, stream
 from fewlabels.mapping.model_folder import About, ModelError
@@ -31,7 +31,7 @@ NAME = "unet:depth=2,width=4"
 def folder(tmp_path: Path) -> Path:
     """The folder of an untrained network of two classes and three bands."""
     about = About(
-        NAME, ("a", "b"), ((0, 0, 0), (255, 0, 0)), (), ("1", "2", "3"), "uint8",
+        "network", NAME, ("a", "b"), ((0, 0, 0), (255, 0, 0)), (), ("1", "2", "3"), "uint8",
         Ranges((0, 0, 0), (255, 255, 255)), 30, "EPSG:32615", 32, {},
     )  # fmt: skip
     predictor = NetworkPredictor(networks.build(NAME, 2), CPU)
@@ -136,17 +136,22 @@ def grown() -> RandomForestClassifier:
 
 @pytest.fixture
 def forest(grown: RandomForestClassifier, tmp_path: Path) -> Path:
-    skops.io.dump(grown, tmp_path / "model.skops")
+    kept(grown, tmp_path / "model.skops")
     return tmp_path / "model.skops"
 
 
+def kept(forest: RandomForestClassifier, file: Path) -> None:
+    about = json.dumps({"bank": {"groups": ["bands"], "channels": 3}})
+    skops.io.dump({"forest": forest, "about": about}, file)
+
+
 def spoilt(forest: Path, change: Callable[[dict], None]) -> Path:
-    found = skops.io.load(forest, trusted=pixel_forest.TRUSTED)
+    found = skops.io.load(forest, trusted=heads.TRUSTED)["forest"]
     tree = found.estimators_[0].tree_
     state = tree.__getstate__()
     change(state)
     tree.__setstate__(state)
-    skops.io.dump(found, forest)
+    kept(found, forest)
     return forest
 
 
@@ -164,24 +169,24 @@ def no_threshold(state: dict) -> None:
 
 @pytest.mark.parametrize("change", [not_finite, no_share, no_threshold])
 def test_a_forest_without_shares_is_refused(forest, change):
-    pixel_forest.read(forest, 2, 3, CPU)
+    LEARNERS["pixel_forest"].read(forest, 2, 3, CPU)
     with pytest.raises(ValueError, match="hold no shares"):
-        pixel_forest.read(spoilt(forest, change), 2, 3, CPU)
+        LEARNERS["pixel_forest"].read(spoilt(forest, change), 2, 3, CPU)
 
 
 def test_a_forest_that_is_too_deep_is_refused(forest, monkeypatch):
     monkeypatch.setattr(sound, "DEEPEST", 1)
     with pytest.raises(ValueError, match="deeper than 1 nodes"):
-        pixel_forest.read(forest, 2, 3, CPU)
+        LEARNERS["pixel_forest"].read(forest, 2, 3, CPU)
 
 
 @pytest.mark.parametrize("classes", [np.array([0.0, NAN]), np.array([1, 0]), np.array([0, 0])])
 def test_a_forest_of_odd_classes_is_refused(forest, classes):
-    found = skops.io.load(forest, trusted=pixel_forest.TRUSTED)
+    found = skops.io.load(forest, trusted=heads.TRUSTED)["forest"]
     found.classes_ = classes
-    skops.io.dump(found, forest)
+    kept(found, forest)
     with pytest.raises(ValueError, match="no numbers in order"):
-        pixel_forest.read(forest, 2, 3, CPU)
+        LEARNERS["pixel_forest"].read(forest, 2, 3, CPU)
 
 
 def replaced(forest: Path, change: Callable[[bytes], bytes]) -> Path:
@@ -212,7 +217,7 @@ def bomb(_: bytes) -> bytes:
 def test_an_archive_that_would_fill_the_memory_is_not_read(forest, change, why, monkeypatch):
     monkeypatch.setattr(skops.io, "load", lambda *_, **__: pytest.fail("read"))
     with pytest.raises(ValueError, match=why):
-        pixel_forest.read(replaced(forest, change), 2, 3, CPU)
+        LEARNERS["pixel_forest"].read(replaced(forest, change), 2, 3, CPU)
 
 
 def test_a_whole_model_folder_reads_as_it_was_written(folder, tmp_path):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fewlabels.data import outliers
-from fewlabels.data.outliers import RULES
+from fewlabels.data import dataset
+from fewlabels.data.dataset import RULES
 from fewlabels.types import IGNORE, Tile
 
 
@@ -24,7 +24,7 @@ USUAL = [tile("u" * n, 80 + 4 * n, 120 + 4 * n + 4 * (n % 4)) for n in range(1, 
 
 
 def found(*more: Tile) -> dict[str, list[str]]:
-    table = outliers.outliers([*USUAL, *more])
+    table = dataset.outliers([*USUAL, *more])
     return {rule: table.loc[table[rule], "tile"].tolist() for rule in RULES}
 
 
@@ -52,9 +52,9 @@ def test_an_odd_image_is_found_by_the_rules_that_it_breaks(odd: Tile, rules: set
 def test_far_by_hand():
     """Median 3, median deviation 1: far is what is more than 3.5 * 1.4826 = 5.19 off."""
     values = np.array([1.0, 2.0, 3.0, 4.0, 8.0])
-    assert outliers.far(values).tolist() == [False] * 5
-    assert outliers.far(np.append(values[:4], 8.2)).tolist() == [False] * 4 + [True]
-    assert not outliers.far(np.array([1.0, 1.0, 1.0, 9.0])).any()
+    assert dataset.far(values).tolist() == [False] * 5
+    assert dataset.far(np.append(values[:4], 8.2)).tolist() == [False] * 4 + [True]
+    assert not dataset.far(np.array([1.0, 1.0, 1.0, 9.0])).any()
 
 
 class Streamed(Sequence):
@@ -73,7 +73,7 @@ class Streamed(Sequence):
 def test_images_are_not_kept_while_the_others_are_read():
     """All together are 5.6 MiB; what one needs on the way (counts in 64 bits) is about 2."""
     tracemalloc.start()
-    assert len(outliers.outliers(Streamed())) == 30
+    assert len(dataset.outliers(Streamed())) == 30
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 * 2**20

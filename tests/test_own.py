@@ -42,8 +42,8 @@ from fewlabels.types import IGNORE, DataError, NoLabelsError, PlaceError, Unknow
 
 CPU = compute("cpu", "fp32")
 TINY = Recipe(
-    method="network", model="unet:depth=2,width=4", steps=30, batch=2, crop=32, side=32, window=32,
-    lr=1e-2, folds=3, gap=2,
+    method="network", model="unet:depth=2,width=4", weights="none", steps=30, batch=2, crop=32,
+    side=32, window=32, lr=1e-2, folds=3, gap=2,
 )  # fmt: skip
 
 
@@ -225,15 +225,17 @@ def test_a_held_out_unit_is_predicted_by_a_network_that_never_saw_it(ground):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.cat([x[:, :1], -x[:, :1]], dim=1)
 
-    def learn(asked, parts, name, method):
+    def learn(asked, parts, name):
         trained.append([np.where(part == IGNORE, -1, piece.units)
                         for piece, part in zip(asked.pieces, parts, strict=True)])  # fmt: skip
         ranges = Ranges((0.0,) * 4, (10_000.0,) * 4)
         return recipe.Learned(NetworkPredictor(Bright(), CPU), ranges, [], 0.0)
 
     with scenes.reading(scenes.opened(ground / "scene.tif")) as read:
-        asked = recipe.Ground(read, found.pieces, given.classes, TINY, CPU, ground, "test")
-        held = score.held_out(asked, "network", learn)
+        asked = recipe.Ground(
+            read, (64, 64), found.pieces, given.classes, TINY, CPU, ground, "test"
+        )
+        held = score.held_out(asked, score.of_network(asked, learn))
     groups = score.folds(tiles.inventory(found.pieces, 2), 3, seed=0)
     for group, units in zip(groups, trained, strict=True):
         assert not set(np.concatenate(units, axis=None).tolist()) & group
@@ -323,16 +325,15 @@ def test_maps_that_cannot_be_written_are_refused_before_any_work(ground, tmp_pat
 
 def test_strips_of_a_map_with_odd_letters_are_cleared_away(ground, tmp_path):
     predict(ground / "scene.tif", ground / "model", tmp_path / "map[1].tif", device="cpu")
-    assert {f.name for f in tmp_path.iterdir()} == {"map[1].tif", "map[1]_confidence.tif"}
+    made = {"map[1].tif", "map[1].tif.aux.xml", "map[1]_confidence.tif"}
+    assert {f.name for f in tmp_path.iterdir()} == made
 
 
-@pytest.mark.parametrize("name", ["l.gpkg", "l.png"])
-def test_a_class_that_is_named_twice_is_refused(ground, tmp_path, name):
-    twice = ("1=water", "2=water") if name.endswith("png") else ("water", " water")
-    with pytest.raises(DataError, match="class 'water' is named twice"):
-        survey.labelled(
-            survey.Labels(tmp_path / name, classes=twice), scenes.opened(ground / "scene.tif")
-        )
+def test_a_value_that_is_named_twice_is_refused(ground):
+    for file, twice in (("labels.gpkg", ("dark", " dark")), ("l.png", ("1=a", "1=b"))):
+        given = survey.Labels(ground / file, classes=twice)
+        with pytest.raises(DataError, match="class '(dark|1)' is named twice"):
+            survey.labelled(given, scenes.opened(ground / "scene.tif"))
 
 
 def test_a_prediction_that_was_interrupted_goes_on_to_the_same_map(ground, tmp_path, monkeypatch):
@@ -448,7 +449,7 @@ def test_one_class_only_or_labels_on_nodata_cannot_train(tmp_path):
             fit.fit(tmp_path / "scene.tif", survey.Labels(file), tmp_path / "m", TINY, **asked)
     assert not (tmp_path / "m").exists()
     with pytest.raises(DataError, match="known are .csv"):
-        fit.fit(tmp_path / "scene.tif", survey.Labels(Path("a.kml")), tmp_path / "m", TINY, **asked)
+        fit.fit(tmp_path / "scene.tif", survey.Labels(Path("a.doc")), tmp_path / "m", TINY, **asked)
 
 
 def test_a_label_image_without_an_empty_value_is_warned_about(tmp_path, caplog):

@@ -86,13 +86,12 @@ def test_a_plan_counts_what_is_recorded_and_what_is_missing(template, tmp_path: 
     assert set(made.keys) == set(made.missing)
     assert plan.described(made, "cpu of another") == (
         "study E on synthetic, profile smoke: 10 runs, 1 recorded, 9 to train in 27 steps\n"
-        "1 fold(s) x 2 replicate(s) = 2 units, of 15 for a verdict; smallest p after Holm 1\n"
         "estimated time on cpu of another: unknown, no run is recorded from such a device"
     )
     recorded(template, tmp_path / "S.parquet", 300.0)  # 306 s a run, and five rounds of two
     (tmp_path / "b").mkdir()
     (tmp_path / "S.parquet").rename(tmp_path / "b" / "record.parquet")
-    assert plan.described(made, HERE, 2).splitlines()[2] == (
+    assert plan.described(made, HERE, 2).splitlines()[1] == (
         f"estimated time on 2 workers ({HERE} each): 26 min (from 1 record(s) of it)"
     )
 

@@ -13,7 +13,7 @@ from fewlabels.mapping.predict import predict
 from fewlabels.mapping.recipe import Recipe, RecipeError
 from fewlabels.types import DataError, DiskFullError, PlaceError
 
-FOREST = Recipe(method="forest", trees=3, side=32, crop=32, window=32, folds=0)
+FOREST = Recipe(method="pixel_forest", trees=3, side=32, crop=32, window=32, folds=0)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_maps_that_a_killed_process_had_not_named_get_their_names_first(
     monkeypatch.setattr(stream, "strips", lambda *_, **__: pytest.fail("computed again"))
     made = predict(*asked, polygons=True, device="cpu")
     assert made.valid == 1
-    assert names(tmp_path) == ["map.gpkg", "map.tif", "map_confidence.tif"]
+    assert names(tmp_path) == ["map.gpkg", "map.tif", "map.tif.aux.xml", "map_confidence.tif"]
     with pytest.raises(DataError, match="there already"):
         predict(*asked, polygons=True, device="cpu")
 
@@ -66,7 +66,7 @@ def test_a_note_of_maps_that_were_deleted_since_names_nothing(ground, tmp_path):
     folder.mkdir(parents=True)
     (folder / "names.json").write_text(json.dumps([["classes.tif", "map.tif"]]))
     predict(ground / "scene.tif", ground / "model", tmp_path / "map.tif", device="cpu")
-    assert names(tmp_path) == ["map.tif", "map_confidence.tif"]
+    assert names(tmp_path) == ["map.tif", "map.tif.aux.xml", "map_confidence.tif"]
 
 
 def test_a_target_that_another_process_makes_is_refused_at_once(ground, tmp_path, monkeypatch):
@@ -86,14 +86,14 @@ def test_a_damaged_strip_is_named(ground, tmp_path, monkeypatch):
     asked = ground / "scene.tif", ground / "model", tmp_path / "map.tif"
     monkeypatch.setattr("fewlabels.mapping.predict._maps", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        predict(*asked, device="cpu")
+        predict(*asked, window=32, device="cpu")
     strip = next(tmp_path.rglob("strip-000001.npz"))
     with np.load(strip) as found:
         short = {name: values[:-1] for name, values in found.items()}
     np.savez(strip, **short)
     monkeypatch.undo()
     with pytest.raises(DataError, match=r"strip-000001.*not of \d+ rows.*delete"):
-        predict(*asked, device="cpu")
+        predict(*asked, window=32, device="cpu")
 
 
 def test_what_cannot_fit_is_refused_before_it_starts(tmp_path, monkeypatch):
@@ -106,7 +106,9 @@ def test_what_cannot_fit_is_refused_before_it_starts(tmp_path, monkeypatch):
 def test_a_long_prediction_says_first_what_it_takes(ground, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(limits, "LONG", 4)
     with caplog.at_level("INFO"):
-        predict(ground / "scene.tif", ground / "model", tmp_path / "map.tif", device="cpu")
+        predict(
+            ground / "scene.tif", ground / "model", tmp_path / "map.tif", window=32, device="cpu"
+        )
     assert "4 windows of 32 pixels: about 0." in caplog.text
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from fewlabels.experiments import prepare
+from fewlabels.labels import sampling
 from fewlabels.studies import Run
-from fewlabels.types import IGNORE, UnknownName
+from fewlabels.types import IGNORE, FactorError, UnknownName
 
 TINY = Run(grid=64, crop=32, batch=2, steps=3, sampler="per_class", amount=20)
 
@@ -108,10 +109,68 @@ def test_validation_sites_do_not_train_and_keep_their_own_draw():
         ({"rare_augmentation": "more"}, UnknownName, "augmentation 'more'"),
         ({"fill": "white"}, UnknownName, "fill 'white'"),
         ({"validation": "test"}, UnknownName, "validation 'test'; known: dense, none, sparse"),
-        ({"redrawn": True, "expansion": "disc"}, ValueError, "cannot be expanded"),
+        ({"redrawn": True, "expansion": "disc"}, FactorError, "cannot be expanded"),
     ],
 )
 def test_wrong_factors_are_named_before_anything_is_loaded(factors, error, match, monkeypatch):
     monkeypatch.setattr(prepare.registry, "load", None)
     with pytest.raises(error, match=match):
         ready(**factors)
+
+
+def test_the_annotator_is_asked_where_the_margin_is_small_and_answers_with_the_mask():
+    rng = np.random.default_rng(0)
+    first = np.linspace(0.5, 1, 400, dtype=np.float32).reshape(20, 20)  # margin grows with the row
+    mask = rng.integers(0, 2, (20, 20)).astype(np.uint8)
+    mask[0, :5] = IGNORE
+    labels = np.full((20, 20), IGNORE, np.uint8)
+    labels[0, 5:8] = mask[0, 5:8]
+    probabilities = np.stack([first, 1 - first])
+    more = sampling.undecided(probabilities, labels, mask, 10, np.random.default_rng(0))
+    new = np.flatnonzero((more != IGNORE) & (labels == IGNORE))
+    free = [i for i in range(400) if not i < 8]
+    assert len(new) == 10
+    assert set(new.tolist()) <= set(free[: round(0.05 * len(free))])
+    assert (more.ravel()[new] == mask.ravel()[new]).all()
+    assert (more[0, 5:8] == labels[0, 5:8]).all()
+    assert (labels != IGNORE).sum() == 3
+    few = np.where(np.arange(400).reshape(20, 20) < 15, mask, IGNORE)
+    every = sampling.undecided(probabilities, labels, few, 10, np.random.default_rng(0))
+    assert np.array_equal(every, few)  # fewer free pixels than are asked for
+
+
+def test_each_round_adds_labels_where_the_query_says_and_no_more():
+    rounds = {"sampler": "random", "amount": 15, "rounds": 3}
+    random, margin = ready(**rounds), ready(**rounds, query="margin")
+    assert random.sha256 == margin.sha256
+    image = random.train[0].image
+    flat = np.full((len(random.train.classes), *image.shape[:2]), 0.1, np.float32)
+    for number in (2, 3):
+        before = margin.drawn
+        random = prepare.next_round(random, number, lambda _: flat)
+        margin = prepare.next_round(margin, number, lambda _: flat)
+        for tile in random.train:
+            asked = 5 * number
+            drawn = sampling.draw(tile.mask, "random", asked, seed=0, tile=tile.id)
+            assert np.array_equal(random.drawn[tile.id], drawn)
+            labels = margin.drawn[tile.id]
+            known = labels != IGNORE
+            assert known.sum() == asked
+            assert (labels[known] == tile.mask[known]).all()
+            assert known[before[tile.id] != IGNORE].all()
+    assert random.sha256 != margin.sha256
+    assert [t.labels.sum() for t in margin.labelled] == [v.sum() for v in margin.drawn.values()]
+    assert set(margin.ledger().declared.values()) == {15}
+    assert len(prepare.batches(margin, margin.ledger(), 3)) == 1
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [
+        {"amount": 0.5}, {"amount": 10}, {"steps": 4}, {"redrawn": True}, {"expansion": "disc"},
+        {"validation": "sparse"},
+    ],
+)  # fmt: skip
+def test_rounds_that_cannot_be_dealt_out_are_refused(factors: dict[str, object]):
+    with pytest.raises(FactorError):
+        ready(**{"amount": 15, "rounds": 3} | factors)

@@ -22,5 +22,5 @@ def test_the_way_to_a_map_names_scene_and_model_in_order():
         arguments.parser().parse_args(shlex.split(next(c for c in COMMANDS if c.startswith(name))))
         for name in ("train", "predict")
     )
-    assert train.out == predict.model == Path("model")
-    assert train.scene == predict.scene == Path("scene.tif")
+    assert train.out == predict.model == Path("try/model")
+    assert train.scene == predict.scene == Path("try/scene.tif")

@@ -146,6 +146,20 @@ def test_a_factor_that_was_renamed_is_read_by_its_old_name(tmp_path: Path, monke
     assert records.declared(file) == {"a": Run()}
 
 
+def test_facts_and_factors_of_earlier_records_are_read_by_the_names_of_today(tmp_path: Path):
+    row = records.record.to_row(record("a", ignored=("b",)))
+    row["facts"] = row["facts"].replace('"data": {', '"data": {"test_sites": ["x"], ')
+    for old, new in records.ALIASES.items():
+        row |= {name: row[name].replace(f'"{new}"', f'"{old}"') for name in ("run", "facts")}
+    assert "ignored" not in row["run"]
+    assert "sites" not in row["facts"]
+    file = altered(tmp_path, row)
+    (found,) = records.read_all(file)
+    assert found.run == Run(ignored=("b",))
+    assert found.facts["data"]["test_sites"] == ["x"]
+    assert records.facts(file) == {"a": found.facts}
+
+
 def foreign() -> bytes:
     out = io.BytesIO()
     parquet.write_table(pyarrow.table({"key": ["a"], "x": [1]}), out)

@@ -14,8 +14,7 @@ import torch
 from fewlabels import cli, devices, studies
 from fewlabels.data import registry
 from fewlabels.experiments import prepare, run, sweep, versioning
-from fewlabels.labels import sampling  # fmt: skip
-from fewlabels.results import records, regroup
+from fewlabels.results import records
 from fewlabels.scoring import metrics
 from fewlabels.studies import Run, Scale, Start
 from fewlabels.training import losses
@@ -173,7 +172,7 @@ def test_the_best_weights_of_a_run_are_read_from_the_one_that_kept_its_last(tmp_
     }
     record = run.execute(last, runs=tmp_path, device="cpu")
     asked = {mode: ("last", f"val_{mode}_miou") for mode in kept}
-    found = regroup.at_best_step({("last", 2, 1): record, ("other", 2, 1): record}, asked)
+    found = records.at_best_step({("last", 2, 1): record, ("other", 2, 1): record}, asked)
     assert set(found) == {("sparse", 2, 1), ("dense", 2, 1)}
     for mode, this in kept.items():
         trained = run.execute(this, runs=tmp_path, device="cpu")
@@ -185,7 +184,7 @@ def test_the_best_weights_of_a_run_are_read_from_the_one_that_kept_its_last(tmp_
     assert any(found[mode, 2, 1].facts["kept"]["step"] < 4 for mode in kept)
     bare = dataclasses.replace(record, curves={})
     with pytest.raises(RecordError, match=f"record '{record.key}' does not say .* val_dense_miou"):
-        regroup.at_best_step({("last", 2, 1): bare}, {"dense": ("last", "val_dense_miou")})
+        records.at_best_step({("last", 2, 1): bare}, {"dense": ("last", "val_dense_miou")})
 
 
 def test_a_record_without_boundaries_and_calibration_has_nan_for_them(finished, tmp_path: Path):
@@ -213,7 +212,7 @@ def test_runs_that_split_the_tiles_in_different_ways_are_scored_on_the_same(fini
         ("dealt", 0, 0): run("b2", "a1"), ("dealt", 1, 0): run("a2", "b1"),
         ("apart", 0, 1): run("a1", "a2"), ("dealt", 0, 1): run("b2", "a1"),
     }  # fmt: skip
-    found = regroup.regroup_by_test_tiles(named, "apart")
+    found = records.regroup_by_test_tiles(named, "apart")
     assert set(found) == {(c, f, 0) for c in ("apart", "dealt") for f in (0, 1)}
     for fold, tiles in enumerate([("a1", "a2"), ("b1", "b2")]):
         assert found["dealt", fold, 0].tiles == found["apart", fold, 0].tiles == tiles
@@ -247,6 +246,33 @@ def test_the_key_follows_declaration_data_and_code(finished, monkeypatch: pytest
     assert versioning.key(TINY) != record.key
 
 
+def test_annotation_rounds_go_on_in_one_history_with_the_weights_that_are_declared(tmp_path: Path):
+    rounds = {"amount": 6, "rounds": 3, "steps": 6, "watch": 3, "sampler": "random"}
+    found = {}
+    for weighting in ("none", "inverse"):
+        asked = dataclasses.replace(TINY, **rounds, query="margin", class_weights=weighting)
+        found[weighting] = run.execute(asked, runs=tmp_path, device="cpu", keep_model=False)
+    record = found["inverse"]
+    assert record.history["step"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert record.history["seconds"].is_monotonic_increasing
+    assert record.history["step"][record.history["miou"].notna()].tolist() == [2, 4, 6]
+    assert record.facts["labels"]["pixels"] == 6 * record.facts["data"]["train_tiles"]
+    assert len(set(record.facts["class_weights"])) > 1
+    losses_of = [each.history["loss"][:2].tolist() for each in found.values()]
+    assert losses_of[0] != losses_of[1]
+
+
+def test_profiles_of_one_study_never_share_a_record():
+    keys = [
+        versioning.key(this)
+        for profile in ("smoke", "quick")
+        for this in studies.runs(
+            "clicks", profile, "synthetic", studies.scale("clicks", profile, "synthetic").starts[0]
+        ).values()
+    ]
+    assert len(set(keys)) == len(keys)
+
+
 def test_the_factors_of_a_run_are_the_arguments_of_its_loss():
     ready = prepare.prepare(dataclasses.replace(TINY, ignored=("water",), class_weights="inverse"))
     water = ready.train.classes.index("water")
@@ -264,21 +290,11 @@ def test_the_factors_of_a_run_are_the_arguments_of_its_loss():
     for name, loss in losses.LOSSES.items():
         factors = {"tversky_alpha": 0.1, "tversky_beta": 0.8, "tversky_gamma": 2.5}
         asked = dataclasses.replace(ready.run, loss=name, **factors)
-        made = run._loss(dataclasses.replace(ready, run=asked), weights, CPU)(logits, labels)
+        made = run._loss(dataclasses.replace(ready, run=asked), CPU)(logits, labels)
         expected = loss(
             logits, labels, class_weights=weights, ignored=(water,), **options.get(name, {})
         )
         assert torch.equal(made, expected)
-
-
-def test_the_draw_of_a_run_is_stored_under_its_hash(finished):
-    root, record = finished
-    sha256 = record.facts["labels"]["sha256"]
-    stored = dict(np.load(root / "draws" / f"{sha256}.npz"))
-    assert sampling.fingerprint(stored.values()) == sha256
-    ready = prepare.prepare(TINY)
-    assert all((stored[t.id] == t.labels).all() for t in ready.labelled)
-    assert record.facts["labels"]["annotator_seconds"] > 0
 
 
 def test_an_expansion_changes_what_is_trained_and_not_the_budget(tmp_path: Path):
@@ -293,7 +309,6 @@ def test_an_expansion_changes_what_is_trained_and_not_the_budget(tmp_path: Path)
     labels = run.execute(asked, runs=tmp_path, device="cpu", keep_model=False).facts["labels"]
     assert 0 < labels["seen"] <= labels["pixels"] == plain.counts.sum()
     assert labels["trained_pixels"] == ready.counts.sum()
-    assert not (tmp_path / "draws").exists()
 
 
 def test_a_class_without_a_label_is_named(caplog):
@@ -369,8 +384,7 @@ def test_a_full_disk_leaves_no_record(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(DiskFullError, match="no space left"):
         run.execute(TINY, runs=tmp_path, device="cpu")
-    # a draw is whole, under its hash, and a claim is empty: they may stay
-    assert {p.name for p in tmp_path.iterdir()} == {"draws", ".claims"}
+    assert {p.name for p in tmp_path.iterdir()} == {".claims"}  # an empty lock
 
 
 @pytest.mark.parametrize(
@@ -491,14 +505,11 @@ def test_numbers_that_cannot_be_are_refused_at_once(command, capsys: pytest.Capt
     assert "or more, found" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "command", [["run", "E", "--data", "mars", "--dry-run"], ["clicks", "--data", "mars"]]
-)
-def test_a_data_set_that_is_none_is_named_before_weights_are_sought(command, capsys, monkeypatch):
+def test_a_data_set_that_is_none_is_named_before_weights_are_sought(capsys, monkeypatch):
     monkeypatch.setattr(
         "fewlabels.training.networks.build", lambda *_, **__: pytest.fail("weights sought")
     )
-    assert cli.main(command) == 1
+    assert cli.main(["run", "E", "--data", "mars", "--dry-run"]) == 1
     assert "unknown data set 'mars'" in capsys.readouterr().err
 
 

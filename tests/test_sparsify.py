@@ -10,8 +10,8 @@ from scipy import ndimage
 from skimage import measure
 
 from fewlabels.labels import sampling
-from fewlabels.labels.sampling import cost, draw, draw_for, draw_with_cost
-from fewlabels.labels.sampling.pixels import even_split
+from fewlabels.labels.sampling import draw, draw_for, draw_with_cost, drawing
+from fewlabels.labels.sampling.scene import even_split
 from fewlabels.types import IGNORE, BudgetError, NoLabelsError, UnknownName
 
 
@@ -327,7 +327,7 @@ def test_labels_as_given_are_all_that_people_gave():
 
 def test_the_cost_of_clicks_strokes_and_dense_masks_by_hand():
 
-    def spent(how: str, amount: float, mask: np.ndarray | None = None) -> cost.Cost:
+    def spent(how: str, amount: float, mask: np.ndarray | None = None) -> drawing.Cost:
         mask = town() if mask is None else mask
         return draw_with_cost(mask, how, amount, seed=0, tile="t")[1]
 
@@ -365,7 +365,7 @@ def test_a_draw_for_less_than_a_mark_takes_is_one_mark():
 
 def test_the_click_times_give_the_published_total():
     """Bearman et al.: 22.1 s an image, with 18.5 absent classes at 1 s and 1.5 present ones."""
-    total = 18.5 * 1 + 1.5 * cost.FIRST_CLICK
+    total = 18.5 * 1 + 1.5 * drawing.FIRST_CLICK
     assert total == pytest.approx(22.1)
 
 

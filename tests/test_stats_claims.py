@@ -185,8 +185,8 @@ def test_a_claim_without_runs_is_not_decided_and_disturbs_no_other(claim: Claim)
     assert undecided["verdict"] == "cannot tell (0 of 15 units)"
     assert (decided["verdict"], decided["units"]) == ("holds", 15)
     assert decided["p_holm"] == pytest.approx(2 * 2 / 2**15)  # of two claims, as declared
-    for shown in (statistics.claims_table(rows, family), statistics.evidence_table(rows, family)):
-        assert "nan" not in " ".join(shown.drop(columns="p (Holm)").iloc[0].astype(str))
+    shown = statistics.claims_table(rows, family).drop(columns="p (Holm)").iloc[0]
+    assert "nan" not in " ".join(shown.astype(str))
 
 
 def test_no_verdict_without_an_interval():
@@ -213,21 +213,17 @@ def test_claims_that_say_nothing_are_refused():
 
 def test_what_is_declared_before_the_runs():
     claims = {"A": INTERACTION, "B": NOTHING}
-    plan = statistics.declared(claims, 5, 3, table(GAINS, noise=0.01)).set_index("claim")
+    plan = statistics.declared(claims, 5, 3).set_index("claim")
     assert plan.loc["A", "units"] == 15
     assert plan.loc["A", "smallest p"] == 2 * 2 / 2**15
     assert np.isnan(plan.loc["B", "smallest p"])
-    found = statistics.verdicts(table(GAINS, noise=0.01), claims).set_index("claim")
-    assert plan.loc["A", "detectable"] == found.loc["A", "detectable"]
-    assert statistics.declared(claims, 5, 3)["detectable"].isna().all()
 
 
-def test_the_table_of_evidence_says_all_of_it():
-    shown = statistics.evidence_table(table(GAINS, noise=0.01), {"A4": INTERACTION}).iloc[0]
-    assert shown["effect [95 %]"].endswith("] points")
-    assert shown["bootstrap"].startswith("[")
+def test_the_table_of_claims_says_what_could_have_been_seen():
+    shown = statistics.claims_table(table(GAINS, noise=0.01), {"A4": INTERACTION}).iloc[0]
+    assert shown["ours"].endswith("] points")
     assert shown["detectable"].endswith(" points")
-    assert (shown["n"], shown["verdict"]) == (15, "holds")
+    assert (shown["p (Holm)"], shown["n"], shown["verdict"]) == ("< 0.001", 15, "holds")
 
 
 def test_the_rule_seldom_decides_what_is_not_so():
@@ -279,17 +275,3 @@ def test_the_smallest_effect_is_that_of_the_interval_that_decides():
     seen = [statistics.evidence(found, claim).detectable for claim in (one, two, none)]
     assert seen[0] < seen[1]
     assert np.isnan(seen[2])
-
-
-def test_a_promise_names_units_smallest_p_and_what_can_be_seen():
-    """15 units have a smallest p of 2 / 2^15, times two claims."""
-    claims = {"X": Claim("", "", ("a",), ("b",)), "Y": Claim("", "", ("c",), ("d",))}
-    line = statistics.promise(claims, FOLDS, REPLICATES)
-    assert line == (
-        f"5 fold(s) x 3 replicate(s) = 15 units, of 15 for a verdict; smallest p after Holm "
-        f"{2 * 2 / 2**15:.2g}"
-    )
-    seen = statistics.declared(claims, FOLDS, REPLICATES, table(GAINS, noise=0.05))["detectable"]
-    assert f": X {100 * seen[0]:.1f} points, Y" in statistics.promise(
-        claims, FOLDS, REPLICATES, table(GAINS, noise=0.05)
-    )

@@ -12,11 +12,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from fewlabels.experiments import locks, run, versioning
+from fewlabels.experiments import distribute, run, versioning, workers
+from fewlabels.experiments.distribute import claimed
 from fewlabels.experiments.plan import Plan
-from fewlabels.experiments.remote import distribute, parcel, workers
-from fewlabels.experiments.remote.parcel import WorkerError
-from fewlabels.experiments.remote.workers import Local, SweepError
+from fewlabels.experiments.workers import Local, SweepError, WorkerError
+from fewlabels.files import locked
 from fewlabels.results import records
 from fewlabels.studies import Run
 from fewlabels.types import DiskFullError, RecordError
@@ -29,41 +29,41 @@ TINY = Run(
 KEY = "0" * 12
 
 
-def fulfilled(folder: Path, **changes: object) -> parcel.Files:
+def fulfilled(folder: Path, **changes: object) -> workers.Files:
     """What a worker sends back for TINY; nothing stays in its folder."""
     asked = {"this": TINY, "key": versioning.key(TINY), "code": versioning.code_version()}
     asked |= {"root": None, "device": "cpu", "keep_model": True}
     here = SimpleNamespace(local_directory=folder, address="tcp://here")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(parcel.distributed, "get_worker", lambda: here)
+        patched.setattr(workers.distributed, "get_worker", lambda: here)
         try:
-            return parcel.fulfilled(**asked | changes)
+            return workers.fulfilled(**asked | changes)
         finally:
             assert list(folder.iterdir()) == []
 
 
 @pytest.fixture(scope="module")
-def sent(tmp_path_factory: pytest.TempPathFactory) -> parcel.Files:
+def sent(tmp_path_factory: pytest.TempPathFactory) -> workers.Files:
     return fulfilled(tmp_path_factory.mktemp("scratch"))
 
 
-def unpacked(sent: parcel.Files, runs: Path, this: Run = TINY) -> records.Record:
-    return parcel.unpacked(sent, this, versioning.key(TINY), runs)
+def unpacked(sent: workers.Files, runs: Path, this: Run = TINY) -> records.Record:
+    return workers.unpacked(sent, this, versioning.key(TINY), runs)
 
 
 def test_a_run_is_claimed_once_and_again_when_it_is_released(tmp_path: Path):
-    held = locks.claimed(tmp_path, "k")
-    assert locks.claimed(tmp_path, "k") is None
-    assert locks.claimed(tmp_path, "other") is not None
+    held = claimed(tmp_path, "k")
+    assert claimed(tmp_path, "k") is None
+    assert claimed(tmp_path, "other") is not None
     held.release()
-    assert locks.claimed(tmp_path, "k") is not None
+    assert claimed(tmp_path, "k") is not None
 
 
 def test_who_needs_a_claim_waits_for_it(tmp_path: Path):
-    first, order = locks.claimed(tmp_path, "k"), []
+    first, order = claimed(tmp_path, "k"), []
 
     def second() -> None:
-        with locks.held(tmp_path, "k"):
+        with locked(tmp_path / "k"):
             order.append("second")
 
     waiting = threading.Thread(target=second)
@@ -76,12 +76,12 @@ def test_who_needs_a_claim_waits_for_it(tmp_path: Path):
 
 def test_a_claim_ends_with_its_process(tmp_path: Path):
     code = (
-        "import os, pathlib; from fewlabels.experiments import locks; "
-        f"held = locks.claimed(pathlib.Path({str(tmp_path)!r}), 'k'); os._exit(held is None)"
+        "import os, pathlib; from fewlabels.experiments.distribute import claimed; "
+        f"held = claimed(pathlib.Path({str(tmp_path)!r}), 'k'); os._exit(held is None)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-    assert (tmp_path / locks.FOLDER / "k.lock").exists()
-    assert locks.claimed(tmp_path, "k") is not None
+    assert (tmp_path / ".claims" / "k.lock").exists()
+    assert claimed(tmp_path, "k") is not None
 
 
 def test_what_a_worker_sends_becomes_the_record_that_this_process_would_make(sent, tmp_path: Path):
@@ -89,9 +89,8 @@ def test_what_a_worker_sends_becomes_the_record_that_this_process_would_make(sen
     there = unpacked(sent, tmp_path / "there")
     assert (there.key, there.run) == (here.key, here.run)
     assert (there.confusion == here.confusion).all()
-    for pattern in (f"{here.key}/model.safetensors", "draws/*"):
-        (one,), (other,) = ((tmp_path / side).glob(pattern) for side in ("here", "there"))
-        assert (one.name, one.read_bytes()) == (other.name, other.read_bytes())
+    one, other = (tmp_path / side / here.key / "model.safetensors" for side in ("here", "there"))
+    assert one.read_bytes() == other.read_bytes()
 
 
 def test_a_record_that_is_there_stays(sent, tmp_path: Path):
@@ -99,7 +98,7 @@ def test_a_record_that_is_there_stays(sent, tmp_path: Path):
     before = (tmp_path / key).stat().st_ino
     unpacked(sent, tmp_path)
     assert (tmp_path / key).stat().st_ino == before
-    assert {p.name for p in tmp_path.iterdir()} == {key, "draws"}
+    assert {p.name for p in tmp_path.iterdir()} == {key}
 
 
 def test_the_files_of_another_run_are_refused(sent, tmp_path: Path):
@@ -131,7 +130,7 @@ class Workers:
     def processing(self) -> dict[str, tuple]:
         return dict.fromkeys(self.there, ())
 
-    def submit(self, _: object, this: Run, *__: object, workers: str, **options: object) -> object:
+    def submit(self, _: object, this: Run, *__: object, workers: object, **___: object) -> object:
         self.given[this.seed] = workers
         return Mock(status="pending")
 
@@ -143,10 +142,10 @@ def sweep_on(folder: Path, *addresses: str, runs: int) -> distribute._Sweep:
     return distribute._Sweep(plan, Workers(*addresses), "cpu", list(declared))
 
 
-def test_each_free_worker_gets_one_run(tmp_path: Path):
+def test_dask_has_one_run_a_worker(tmp_path: Path):
     now = sweep_on(tmp_path, "a", "b", runs=3)
     assert list(distribute._hand_out(now)) == list(distribute._hand_out(now)) == []
-    assert now.client.given == {0: "a", 1: "b"}
+    assert now.client.given == {0: None, 1: None}  # any worker
     assert now.waiting == [("x", 0, 2)]
 
 
@@ -154,23 +153,22 @@ def test_a_worker_that_lacked_something_is_passed_over_while_there_are_others(tm
     now = sweep_on(tmp_path, "a", "b", runs=3)
     now.refused["x", 0, 2] = {"a": WorkerError("no data")}
     assert list(distribute._hand_out(now)) == []
-    assert now.client.given == {0: "b"}
+    assert now.client.given == {0: ["b"]}
     now.refused["x", 0, 1] = {"b": DiskFullError("full")}  # what they lack may be of a run alone
+    now.flying.clear()
     assert list(distribute._hand_out(now)) == []
-    assert now.client.given == {0: "b", 1: "a"}
+    assert now.client.given == {0: ["b"], 1: ["a"]}
 
 
-def test_a_run_that_four_workers_died_on_is_given_up(tmp_path: Path):
-    now = sweep_on(tmp_path, runs=1)
-    for number in range(4):
-        now.client.there = (f"worker {number}",)
-        assert list(distribute._hand_out(now)) == []
-        assert now.client.given == {0: f"worker {number}"}
-    now.client.there = ("worker 4",)
-    ((unit, error),) = distribute._hand_out(now)
-    assert (unit, str(error)) == (("x", 0, 0), "4 workers died while they trained it")
-    assert now.waiting == [] == list(now.flying)
-    assert locks.claimed(tmp_path, now.plan.keys[unit]) is not None
+def test_a_run_whose_able_workers_are_gone_waits_for_others(tmp_path: Path):
+    now = sweep_on(tmp_path, "a", "b", runs=2)
+    now.refused["x", 0, 1] = {"a": WorkerError("no data")}
+    assert list(distribute._hand_out(now)) == []
+    assert now.client.given == {0: ["b"]}
+    now.client.there = ("a", "c")
+    assert list(distribute._hand_out(now)) == []
+    assert now.client.given == {0: ["c"]}
+    assert now.waiting == [("x", 0, 1)]
 
 
 def test_a_run_that_every_worker_lacks_something_for_fails_alone(tmp_path: Path):
@@ -178,7 +176,7 @@ def test_a_run_that_every_worker_lacks_something_for_fails_alone(tmp_path: Path)
     now.refused["x", 0, 0] = {"a": WorkerError("no data")}
     ((unit, error),) = distribute._hand_out(now)
     assert (unit, str(error)) == (("x", 0, 0), "no data")
-    assert now.client.given == {1: "a"}
+    assert now.client.given == {1: None}
 
 
 def test_local_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch):
@@ -212,9 +210,9 @@ def test_a_full_disk_takes_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(locks.FileLock, "acquire", full)
+    monkeypatch.setattr(distribute.FileLock, "acquire", full)
     with pytest.raises(DiskFullError, match="no space left"):
-        locks.claimed(tmp_path, "k")
+        claimed(tmp_path, "k")
 
 
 def test_a_sweep_of_a_recorded_study_starts_no_worker(sent, tmp_path: Path, monkeypatch):

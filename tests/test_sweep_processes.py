@@ -28,7 +28,7 @@ distributed = pytest.importorskip("distributed")
 
 PROCESSES = multiprocessing.get_context("forkserver")  # that imports once for all of them
 PROCESSES.set_forkserver_preload(
-    ["fewlabels.cli", "fewlabels.experiments.remote.distribute", "distributed"]
+    ["fewlabels.cli", "fewlabels.experiments.distribute", "distributed"]
 )
 START = Start("unet:depth=2,width=4", "none")
 CONDITIONS = {
@@ -188,7 +188,7 @@ def recorded(runs: Path) -> dict[str, int]:
 
 
 def left(runs: Path) -> list[str]:
-    """What stands in a folder of runs besides records, draws and claims: scratch."""
+    """What stands in a folder of runs besides records and locks: scratch."""
     hidden = (p for p in runs.rglob("*") if any(part[0] == "." for part in p.parts[-2:]))
     return sorted(p.name for p in hidden if ".claims" not in p.parts)
 
@@ -347,5 +347,5 @@ def local_sweep(scratch: Path, conditions: Mapping[str, Mapping], runs: Path) ->
     """A sweep with a worker of its own, which is forked so that its replacement starts at once."""
     method = {"distributed.worker.multiprocessing-method": "forkserver"}
     dask.config.set({"temporary-directory": str(scratch)} | method)
-    multiprocessing.set_forkserver_preload(["fewlabels.experiments.remote.distribute"])
+    multiprocessing.set_forkserver_preload(["fewlabels.experiments.distribute"])
     sweep_on(conditions, 3, ["--workers", "1", "--runs", str(runs)])

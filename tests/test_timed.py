@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fewlabels import paths
-from fewlabels.results import benchmark_claims
+from fewlabels.results import statistics
 from fewlabels.results.statistics import Interval
 from fewlabels.studies import STUDIES, Timing
 from fewlabels.types import RecordError
@@ -25,7 +25,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_seconds_and_their_quotient_thing_by_thing():
-    took, times = benchmark_claims.measured(QUICK)
+    took, times = statistics.timed(QUICK)
     assert took.mean == pytest.approx(0.3)
     assert times.mean == pytest.approx((3 + 2) / 2)  # not 1.4 / 0.6
     assert took.high == pytest.approx(0.3 + 12.7062 * 0.1, rel=1e-4)  # Student's t of two
@@ -45,23 +45,23 @@ def test_seconds_and_their_quotient_thing_by_thing():
 )
 def test_verdicts_by_hand(seconds: tuple, times: tuple, expected: str):
     took, quotient = (Interval(sum(ends) / 2, *ends, 2, 2) for ends in (seconds, times))
-    assert benchmark_claims.verdict(QUICK, took, quotient) == expected
+    assert statistics.timing_verdict(QUICK, took, quotient) == expected
 
 
 def test_its_rows_stand_among_the_claims_by_name():
     claims = pd.DataFrame({"claim": ["D1: a", "D3: b"], "n": 15, "verdict": "cannot tell"})
-    both = benchmark_claims.beside(claims, {"D2": QUICK})
+    both = statistics.with_timings(claims, {"D2": QUICK})
     assert both["claim"].tolist() == ["D1: a", "D2: Fast.", "D3: b"]
     row = both.loc[1]
     assert (row["n"], row["verdict"], row["reported"]) == (2, "cannot tell", "1 s")
     assert row["ours"].startswith("300.00 [")
-    assert benchmark_claims.beside(claims, {})["claim"].tolist() == ["D1: a", "D3: b"]
+    assert statistics.with_timings(claims, {})["claim"].tolist() == ["D1: a", "D3: b"]
 
 
 def test_a_benchmark_that_is_not_there_is_named():
     for missing in (replace(QUICK, bench="c"), replace(QUICK, table="u")):
         with pytest.raises(RecordError, match=rf"python bench/{missing.bench}\.py"):
-            benchmark_claims.measured(missing)
+            statistics.timed(missing)
 
 
 def test_every_declared_benchmark_is_committed(monkeypatch: pytest.MonkeyPatch):
@@ -70,6 +70,6 @@ def test_every_declared_benchmark_is_committed(monkeypatch: pytest.MonkeyPatch):
     assert timings
     for timing in timings:
         assert (
-            benchmark_claims.seconds(timing.bench, timing.table)[[timing.side, timing.other]] > 0
+            statistics.seconds(timing.bench, timing.table)[[timing.side, timing.other]] > 0
         ).all(axis=None)
         assert timing.rule.startswith("seconds: [")

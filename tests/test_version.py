@@ -40,7 +40,7 @@ def test_every_module_of_a_package_is_in_the_code_version():
 
 def test_what_makes_the_pixels_is_in_the_code_version_and_what_fetches_files_is_not():
     names = {f.name for f in versioning.result_files()}
-    assert {"dubai.py", "chips.py", "outliers.py", "cache.py", "scenery.py"} <= names
+    assert {"dubai.py", "chips.py", "dataset.py", "cache.py", "layout.py"} <= names
     assert "download.py" not in names
 
 

@@ -1,40 +1,70 @@
 """What each command of the command line does; `arguments` says what can be asked."""
 
 import argparse
+import io
 import logging
+import os
 import signal
 import sys
+import traceback
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from fewlabels import paths
+from fewlabels import paths, studies
 from fewlabels.cli.arguments import parser
 from fewlabels.files import naming_a_full_disk
 from fewlabels.studies import STUDIES
-from fewlabels.types import FewLabelsError, RecordError
+from fewlabels.types import FewLabelsError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0, or 1 with one line on standard error that says what is wrong, or 130
-    where it was interrupted (Ctrl-C, or SIGTERM during a sweep or a report).
+    where it was interrupted (Ctrl-C, or SIGTERM during a sweep or a report). `--debug` shows where
+    an error was raised.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the console cannot show
+            stream.reconfigure(errors="backslashreplace")
     wanted = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
+    for library in ("rasterio", "pyogrio", "fiona"):  # what matters is said in words of our own
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    ended: list[int] = []
+    with ExitStack() as border:
+        border.push(partial(_ended, ended, wanted.debug))
         COMMANDS[wanted.command](wanted)
-    except FewLabelsError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:  # of a kind that nothing here expects
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; what is recorded stays, and the next start goes on from there",
-              file=sys.stderr)  # fmt: skip
-        return 130
-    return 0
+        _say()
+    return ended[0] if ended else 0
+
+
+def _ended(ended: list[int], debug: bool, kind: type | None, error: object, *_: object) -> bool:
+    """Say in one line what ended a command, and note its status; True where nothing is raised."""
+    if kind is None or not issubclass(kind, (Exception, KeyboardInterrupt)):
+        return False
+    if debug and kind is not KeyboardInterrupt:
+        traceback.print_exception(error)
+    if kind is KeyboardInterrupt:
+        line = "stopped; what is recorded stays, and the next start goes on from there"
+    elif issubclass(kind, (FewLabelsError, OSError)):
+        line = f"{kind.__name__}: {error}"
+    else:
+        words = " ".join(f"{error}".split())
+        line = f"{kind.__name__}: {words} (not foreseen; --debug shows where it was raised)"
+    print(line, file=sys.stderr)
+    ended.append(130 if kind is KeyboardInterrupt else 1)
+    return True
+
+
+def _say(*lines: str) -> None:
+    """Print the results of work that is done: a reader that has gone away fails nothing."""
+    try:
+        print(*lines, sep="\n", end="\n" * bool(lines), flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _data(wanted: argparse.Namespace) -> None:
@@ -54,17 +84,34 @@ def _run(wanted: argparse.Namespace) -> None:
     from fewlabels import devices
     from fewlabels.experiments import plan, sweep
 
+    if wanted.study == "W":
+        return _run_whole_maps(wanted)
     made = sweep.planned(**_asked(wanted))
     print(plan.described(made, devices.compute(wanted.device).hardware))
     if not wanted.dry_run:
         _print_scores(sweep.train(made, wanted.device))
 
 
+def _run_whole_maps(wanted: argparse.Namespace) -> None:
+    from fewlabels.data import registry
+    from fewlabels.experiments import whole_maps
+    from fewlabels.studies import w
+
+    tiles = registry.load(wanted.data, wanted.root, split="all")
+    names = whole_maps.sites(tiles, w.DEVELOPMENT.get(wanted.data, ()))
+    file = (wanted.runs or paths.runs_root() / "whole_maps") / f"{wanted.data}.parquet"
+    there = whole_maps.read(file)
+    print(f"study W on {wanted.data}: {len(names)} sites, learners {', '.join(w.LEARNERS)}, "
+          f"{w.REPLICATES} replicates; {len(there)} rows are recorded in '{file}'")  # fmt: skip
+    if not wanted.dry_run:
+        whole_maps.run(tiles, file, names, w.LEARNERS, range(w.REPLICATES), device=wanted.device,
+                       bands=w.BANDS.get(wanted.data, ()))  # fmt: skip
+
+
 def _sweep(wanted: argparse.Namespace) -> None:
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    from fewlabels.experiments import plan, sweep
-    from fewlabels.experiments.remote import distribute, workers
+    from fewlabels.experiments import distribute, plan, sweep, workers
 
     logging.getLogger("distributed").setLevel(logging.WARNING)
     made, where = sweep.planned(**_asked(wanted)), wanted.scheduler
@@ -83,6 +130,8 @@ def _verify(wanted: argparse.Namespace) -> None:
     from fewlabels.experiments import reproduce
     from fewlabels.results import reproductions
 
+    if wanted.records == "W":
+        return _verify_whole_maps(wanted)
     store = paths.published(wanted.records) if wanted.records in STUDIES else Path(wanted.records)
     found = reproduce.again(store, wanted.key, root=wanted.root, device=wanted.device)
     if not found.differ:
@@ -91,6 +140,21 @@ def _verify(wanted: argparse.Namespace) -> None:
         print(reproductions.keep(store.resolve().parent, store.stem, found.before, found.after))
     if found.differ:
         raise FewLabelsError(f"'{wanted.key}' did not come out again\n{found.described()}")
+
+
+def _verify_whole_maps(wanted: argparse.Namespace) -> None:
+    from fewlabels.data import registry
+    from fewlabels.experiments import whole_maps
+    from fewlabels.results import whole_maps as published
+    from fewlabels.studies import w
+
+    tiles = registry.load(wanted.key, wanted.root, split="all")
+    table = whole_maps.read(published.folder() / f"{wanted.key}.parquet")
+    wrong = whole_maps.differing(tiles, table, device=wanted.device,
+                                 bands=w.BANDS.get(wanted.key, ()))  # fmt: skip
+    if len(wrong):
+        raise FewLabelsError(f"{len(wrong)} rows of a tenth of the sites did not come out again")
+    print(f"W on {wanted.key}: all rows of a tenth of the sites came out again")
 
 
 def _asked(wanted: argparse.Namespace) -> dict[str, object]:
@@ -102,67 +166,20 @@ def _asked(wanted: argparse.Namespace) -> dict[str, object]:
 def _print_scores(found: Mapping[tuple[str, int, int], object]) -> None:
     from fewlabels.results import records
 
-    columns = [
-        "condition",
-        "fold",
-        "replicate",
-        "miou",
-        "accuracy",
-        "steps_to_95",
-        "seconds",
-        "key",
-    ]
+    columns = [*records.UNIT, "miou", "accuracy", "steps_to_95", "seconds", "key"]
     print(records.table(found)[columns].round(3).to_string(index=False))
 
 
-def _audit(wanted: argparse.Namespace) -> None:
-    from fewlabels.data import registry
-    from fewlabels.experiments import audits
-
-    tiles = registry.load(wanted.data, wanted.root, split="all", grid=wanted.grid)
-    table = audits.audited(tiles, tiles.classes)
-    print(audits.shares(table, by=()).round(4).to_string())
-    print(audits.record(table, wanted.data))
-
-
-def _agreement(wanted: argparse.Namespace) -> None:
-    from fewlabels.data import registry
-    from fewlabels.experiments import agreement
-
-    overlaps = agreement.overlaps(wanted.data)
-    source = registry.SOURCES[wanted.data].find(wanted.root or paths.data_root())
-    views = agreement.measured(source, overlaps)
-    print(agreement.table(views).round(4).to_string(index=False))
-    print(agreement.record(views, source))
-
-
-def _clicks(wanted: argparse.Namespace) -> None:
-    from fewlabels.experiments import annotate, recommendations
-
-    runs, folder = annotate.declared(wanted.profile, wanted.data), wanted.runs
-    folder = folder or annotate.folder_of(wanted.profile)
-    there = annotate.recorded(runs, folder)
-    print(f"clicks on {wanted.data}, profile {wanted.profile}: {len(runs)} runs, {len(there)} "
-          f"recorded, {len(runs) - len(there)} to train")  # fmt: skip
-    if not wanted.dry_run:
-        there = annotate.execute(runs, folder, root=wanted.root, device=wanted.device)
-    if {arm for arm, *_ in there} == set(annotate.ARMS):
-        print(recommendations.clicks(there).to_string(index=False))
-
-
 def _lint(wanted: argparse.Namespace) -> None:
-    from fewlabels.results import consistency, records, reproductions
+    from fewlabels.experiments import sweep
+    from fewlabels.results import consistency, reproductions
 
-    if wanted.results is None:
+    if not wanted.results:
         print("\n".join(finding.line() for finding in consistency.reported()))
         return
-    if not next(wanted.results.glob("*.parquet"), None):
-        raise RecordError(f"'{wanted.results}' holds no records: FOLDER/STUDY.parquet")
-    found = {}
-    for letter, study in STUDIES.items():
-        file = wanted.results / f"{letter}.parquet"
-        found |= consistency.grouped(letter, study, records.read_all(file))
-    wrong = consistency.ours(found, reproductions.read(wanted.results))
+    named = studies.declared("published", "dubai")
+    found = {name: sweep.recorded(name, "published", "dubai") for name in named}
+    wrong = consistency.ours(found, reproductions.read(paths.published_root()))
     explained = consistency.settled(wrong, consistency.explained())["explained"]
     for finding, why in zip(wrong, explained, strict=True):
         print(f"{finding.line()} (explained: {why})")
@@ -179,12 +196,26 @@ def _report(wanted: argparse.Namespace) -> None:
             print(file)
 
 
+def _example(wanted: argparse.Namespace) -> None:
+    from fewlabels.mapping import examples
+
+    made = examples.example(wanted.name, wanted.folder, wanted.root or paths.data_root())
+    print(f"{made.notice}\n{made.scene}\n{made.labels}\nTo map it:")
+    print("\n".join(f"  {line.format(folder=wanted.folder)}" for line in examples.COMMANDS))
+
+
+def _recommend(wanted: argparse.Namespace) -> None:
+    from fewlabels.results.recommend import recommend
+
+    print("\n".join(recommend(wanted.labels, wanted.kind, wanted.pixel, wanted.bands)))
+
+
 def _train(wanted: argparse.Namespace) -> None:
-    from fewlabels.mapping import fit, recipe, score_summary, survey
+    from fewlabels.mapping import class_text, fit, recipe, score_summary, survey
 
     names = (field.name for field in fields(recipe.Recipe))
     how = recipe.Recipe(**{n: getattr(wanted, n) for n in names if getattr(wanted, n) is not None})
-    classes = tuple(name.strip() for name in wanted.classes.split(",")) if wanted.classes else ()
+    classes = class_text.listed(wanted.classes) if wanted.classes else ()
     labels = survey.Labels(
         wanted.labels, wanted.column, classes, wanted.layer, wanted.labels_crs, wanted.no_label
     )
@@ -192,8 +223,8 @@ def _train(wanted: argparse.Namespace) -> None:
         wanted.scene, labels, wanted.out, how,
         bands=wanted.bands, device=wanted.device, licence=wanted.licence,
     )  # fmt: skip
-    print("\n".join(score_summary.lines(about.record)))
-    print(f"{wanted.out}, after {about.record['cost']['all_seconds']:.0f} s")
+    seconds = about.record["cost"]["all_seconds"]
+    _say(*score_summary.lines(about.record), f"{wanted.out}, after {seconds:.0f} s")
 
 
 def _predict(wanted: argparse.Namespace) -> None:
@@ -201,11 +232,11 @@ def _predict(wanted: argparse.Namespace) -> None:
 
     made = predict(
         wanted.scene, wanted.model, wanted.out, window=wanted.window, overlap=wanted.overlap,
-        polygons=wanted.polygons, clicks=wanted.next, device=wanted.device,
+        polygons=wanted.polygons, clicks=wanted.next, force=wanted.force, device=wanted.device,
     )  # fmt: skip
-    print("\n".join(map(str, made.files)))
     shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in made.share.items())
-    print(f"{100 * made.valid:.1f} % of the pixels have a class; of them: {shares}")
+    valid = f"{100 * made.valid:.1f} % of the pixels have a class; of them: {shares}"
+    _say(*map(str, made.files), valid)
 
 
 COMMANDS = MappingProxyType(
@@ -214,11 +245,10 @@ COMMANDS = MappingProxyType(
         "run": _run,
         "sweep": _sweep,
         "verify": _verify,
-        "audit": _audit,
-        "agreement": _agreement,
-        "clicks": _clicks,
         "lint": _lint,
         "report": _report,
+        "example": _example,
+        "recommend": _recommend,
         "train": _train,
         "predict": _predict,
     }

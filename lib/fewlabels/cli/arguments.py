@@ -1,13 +1,10 @@
-"""The command line: `fewlabels data | run | sweep | verify | audit | agreement | clicks | lint |
-report | train | predict`, each with `--help`.
-"""
+"""What can be asked on the command line, each command with `--help`."""
 
 import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from fewlabels import paths
 from fewlabels.studies import PROFILES, STUDIES
 
 
@@ -17,8 +14,7 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(
         dest="command",
         required=True,
-        metavar="data | run | sweep | verify | audit | agreement | clicks | lint | report | "
-        "train | predict",
+        metavar="COMMAND",
     )
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
@@ -37,32 +33,37 @@ def parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", help="train the run of a record again, and compare")
     verify.add_argument("records", help="published study, such as E, or a folder of runs")
-    verify.add_argument("key", help="name of the record, twelve hex digits")
+    verify.add_argument(
+        "key",
+        help="twelve hex digits; of study W a data set: a tenth of its sites is run",
+    )
     verify.add_argument("--keep", action="store_true", help="note it in verified.csv beside them")
-
-    audit = commands.add_parser(
-        "audit", help="hold label expansions of all tiles against the masks"
-    )
-    audit.add_argument(
-        "--grid", type=_at_least(1), default=350, help="longest side in pixels (350)"
-    )
-
-    agreement = commands.add_parser("agreement", help="hold two annotations of one ground together")
-    agreement.add_argument("--data", default="dubai", help="data set (dubai)")
-
-    clicks = commands.add_parser(
-        "clicks", help="do clicks where a network is undecided beat random ones? (simulated)"
-    )
 
     lint = commands.add_parser(
         "lint", help="numbers that do not add up: those that the five systems printed, or our own"
     )
-    lint.add_argument(
-        "--results", type=Path, nargs="?", const=paths.published_root(), metavar="FOLDER",
-        help="our records instead (report/results); a finding that nobody explained is an error",
-    )  # fmt: skip
+    lint.add_argument("--results", action="store_true",
+                      help="our published records instead; a finding that nobody explained is an "
+                      "error")  # fmt: skip
 
     report = commands.add_parser("report", help="execute the notebooks and build the report")
+
+    example = commands.add_parser(
+        "example", help="write a scene with labels to try, and the commands that map it"
+    )
+    example.add_argument("folder", type=Path, help="where to write scene.tif and labels.gpkg")
+    example.add_argument("--name", default="dubai", help="dubai (comes with the package), landsat, "
+                         "romania, ethiopia or brazil (under DATA_ROOT)")  # fmt: skip
+
+    recommend = commands.add_parser(
+        "recommend", help="what study W says of so many labels on such a scene"
+    )
+    recommend.add_argument("--labels", type=_at_least(1), required=True, help="labelled pixels")
+    recommend.add_argument(
+        "--kind", default="points", help="points, scribbles or polygons (points)"
+    )
+    recommend.add_argument("--pixel", type=float, default=0.5, help="side in metres (0.5)")
+    recommend.add_argument("--bands", type=_at_least(1), default=3, help="of the scene (3)")
 
     train = commands.add_parser("train", help="a model folder from a scene and labels of your own")
     _add_training(train)
@@ -75,25 +76,30 @@ def parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--overlap", type=_at_least(0), help="pixels they share (a quarter)")
     predict.add_argument("--polygons", action="store_true", help="write NAME.gpkg as well")
+    predict.add_argument("--force", action="store_true",
+                         help="map a scene whose values lie outside those of training")  # fmt: skip
     predict.add_argument("--next", type=_at_least(0), default=0, metavar="N",
                          help="write NAME_next.gpkg: N pixels and N blocks where a label would "
                          "help most")  # fmt: skip
 
     for command in (run, sweep):
-        command.add_argument("study", choices=sorted(STUDIES))
-    for command in (run, sweep, clicks):
+        command.add_argument(
+            "study", choices=sorted([*STUDIES, *(["W"] if command is run else [])])
+        )
         command.add_argument(
             "--runs", type=Path, help="folder of the records (RUNS_ROOT, or runs/)"
         )
         command.add_argument("--dry-run", action="store_true", help="print the plan and stop")
-    for command in (run, sweep, audit, clicks, report):
+    for command in (run, sweep, report):
         command.add_argument("--data", default="synthetic", help="data set (synthetic)")
-    for command in (run, sweep, clicks, report):
+    for command in (run, sweep, report):
         command.add_argument("--profile", default="quick", choices=PROFILES)
-    for command in (run, sweep, verify, clicks, report, train, predict):
+    for command in (run, sweep, verify, report, train, predict):
         command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
-    for command in (data, run, sweep, verify, audit, agreement, clicks):
+    for command in (data, run, sweep, verify, example):
         command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
+    for command in commands.choices.values():
+        command.add_argument("--debug", action="store_true", help="show where an error was raised")
     return whole
 
 
@@ -102,23 +108,32 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     train.add_argument("labels", type=Path, help="vector file, CSV of coordinates, or label image")
     train.add_argument("out", type=Path, help="the model folder to write")
     train.add_argument("--column", default="class", help="column that holds the class (class)")
-    train.add_argument("--classes", help="those that count: a,b or, of a label image, 1=a,2=b")
+    train.add_argument(
+        "--classes",
+        help="those that count: a,b or VALUE=NAME (always for a label image), quoted as in CSV; "
+        "values of one name are merged",
+    )
     train.add_argument("--layer", help="of a file with several")
-    train.add_argument("--labels-crs", help="whatever the file says: EPSG:CODE, or scene")
+    train.add_argument("--labels-crs", help="whatever their file says: EPSG:CODE, or scene")
     train.add_argument("--no-label", type=int, help="value of a label image that means no class")
     train.add_argument(
         "--bands", type=_numbers, default=(), help="such as 1,2,3,4 (all that are not alpha)"
     )
     train.add_argument("--licence", default="", help="terms the model may be used under, in words")
     recipe = train.add_argument_group("recipe (defaults: fewlabels.mapping.recipe)")
-    texts = {"method": "network, forest, or best: what scores higher on held-out labels (best)",
-             "model": "network", "weights": "what it starts from", "loss": "partial loss",
-             "class-weights": "weighting of classes", "augmentation": "of crops",
+    texts = {"method": "auto (the best of the quick learners on held-out labels), pixel_forest, "
+             "texture_forest, frozen_linear, frozen_forest or network (auto)",
+             "encoder": "of frozen features: lite0, timm:NAME or smp:NAME (lite0)",
+             "model": "network", "weights": "what it starts from (lite0; none: from scratch)",
+             "loss": "partial loss of the network",
+             "class-weights": "weighting of classes: none, balanced; see losses for the network",
+             "augmentation": "of crops",
              "unit": "held out together: auto, shape, block"}  # fmt: skip
-    numbers = {"steps": "of a training", "trees": "of a forest", "batch": "crops in a step",
+    numbers = {"trees": "of a forest", "zoom": "times the encoder sees the image enlarged (1)",
+               "steps": "of the network's training", "batch": "crops in a step",
                "crop": "side of a crop",
                "side": "of the pieces read around labels", "window": "read at once in prediction",
-               "folds": "held-out parts, each a training more; 0 scores nothing",
+               "folds": "held-out parts; 0 scores nothing",
                "block": "side of a held-out block", "gap": "pixels around what is held out",
                "seed": "of all that is random"}  # fmt: skip
     for name, text in texts.items():

@@ -31,7 +31,7 @@ FORMAT = 2  # raise it when the files' meaning changes
 class Entry:
     """Where one tile lies: offsets are in pixels, the checks are CRC-32 of its bytes.
 
-    `labelled` counts the pixels of its mask that carry a class.
+    `labelled` counts pixels of its mask with a class; `place` is the index's word for its site.
     """
 
     id: str
@@ -107,7 +107,7 @@ def opened(source: Source, root: Path, *, grid: int) -> Cache:
 
 
 def _write(source: Source, folder: Path, grid: int) -> None:
-    entries, offset = [], 0
+    entries, offset, counts = [], 0, np.zeros(IGNORE + 1, np.int64)
     with (folder / "images.bin").open("wb") as images, (folder / "masks.bin").open("wb") as masks:
         for i in tqdm(range(len(source.ids)), desc=f"decoding {source.name}", unit="tile"):
             image, mask = _on_grid(*_checked(source, i), grid)
@@ -116,8 +116,15 @@ def _write(source: Source, folder: Path, grid: int) -> None:
             facts = zlib.crc32(image), zlib.crc32(mask), int((mask != IGNORE).sum())
             entries.append(Entry(source.ids[i], source.sites[i], *image.shape, offset, *facts))
             offset += mask.size
+            counts += np.bincount(mask.ravel(), minlength=len(counts))
     if void := sum(not entry.labelled for entry in entries):
         log.info("%s: %d of %d tiles hold no class", source.name, void, len(entries))
+    if counts[IGNORE]:
+        share = 100 * counts[IGNORE] / counts.sum()
+        log.info("%s: %.1f %% of the pixels carry no class", source.name, share)
+    for name, number in zip(source.classes, counts, strict=False):
+        if not number:
+            log.warning("%s: no pixel has the class '%s'", source.name, name)
     index = {"format": FORMAT, "tiles": [asdict(e) for e in entries]}
     (folder / "index.json").write_text(json.dumps(index, indent=0))
 

@@ -6,7 +6,7 @@ needed does not grow with their number.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -21,9 +21,9 @@ from fewlabels.types import IGNORE, DataError
 
 HALF = 128
 """Channel value from which a rounded channel is full."""
+FOLDS = 5
 
 Colours = Mapping[tuple[int, int, int], int]
-Folds = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -35,91 +35,146 @@ class Sheet:
     mask: Path
 
 
-def sheets(
-    name: str, folder: Path, images: str, masks: Sequence[str], ids: Sequence[str], advice: str
-) -> list[Sheet]:
-    """Find the published sheets of a data set below `folder`, in the order of `ids`.
+@dataclass(frozen=True)
+class Sheets:
+    """A published data set of large images with masks; `source` finds it.
 
-    Args:
-        images: pattern of the images' paths; `*` in the file's name stands for the sheet's id.
+    Attributes:
+        name, classes: see `Source`.
+        folder: its folder under the data root.
+        images: pattern of the images' paths, at any depth the archive chose; `*` in the file's name
+            stands for the sheet's id.
         masks: patterns of the masks' paths; the first one that has a sheet's mask counts.
+        ids: of the published sheets, in order; or how many there are, where numbers name them.
+        side: of a chip in pixels.
         advice: what to do where a file is missing.
-
-    Raises:
-        DataError: an image or a mask is missing, or is of no published sheet.
+        colours: what the masks are painted in; None where a mask's values are its classes.
+        rounded: ids of the sheets whose masks are not of pure colours, see `painted`; None: all.
+        together: sheets that show partly the same ground, which no fold splits; every fifth of
+            these groups and single sheets, in order, is in one test group.
+        test, validation: the published split, as one fold, instead.
     """
-    found = [_by_id(folder, images)]
-    found.append({k: v for p in reversed(masks) for k, v in _by_id(folder, p).items()})
-    for pattern, files in zip((images, masks[0]), found, strict=True):
-        if odd := [file for id_, file in files.items() if id_ not in ids]:
+
+    name: str
+    classes: tuple[str, ...]
+    folder: str
+    images: str
+    masks: tuple[str, ...]
+    ids: tuple[str, ...] | int
+    side: int
+    advice: str
+    colours: Colours | None = None
+    rounded: tuple[str, ...] | None = ()
+    together: tuple[tuple[str, ...], ...] = ()
+    test: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+
+    def source(self, root: Path) -> Source:
+        """The data set of all whole chips, in the order of sheets, rows and columns.
+
+        Raises:
+            DataError: an image or a mask is missing, of no published sheet, or does not open; they
+                differ in size, or are smaller than a chip. `decode` raises it for pixels of a wrong
+                kind, too.
+        """
+        sheets = self._found(root / self.folder)
+        chips = [(sheet, *at) for sheet in sheets for at in self._whole(sheet)]
+
+        @lru_cache(maxsize=1)
+        def decoded(sheet: Sheet) -> tuple[Image.Image, Image.Image]:
+            image = opened(self.name, sheet.image, "RGB").convert("RGB")
+            if self.colours is None:
+                return image, opened(self.name, sheet.mask, "classes")
+            return image, opened(self.name, sheet.mask, "RGB").convert("RGB")
+
+        def decode(index: int) -> Pair:
+            sheet, row, column = chips[index]
+            left, top = column * self.side, row * self.side
+            box = (left, top, left + self.side, top + self.side)
+            image, mask = (np.asarray(part.crop(box)) for part in decoded(sheet))
+            return image, mask if self.colours is None else self.read(mask, sheet)
+
+        return Source(
+            name=self.name,
+            classes=self.classes,
+            synthetic=False,
+            ids=tuple(f"{sheet.id}_r{row:02d}c{column:02d}" for sheet, row, column in chips),
+            sites=tuple(sheet.id for sheet, _, _ in chips),
+            folds=self._folds([sheet.id for sheet in sheets]),
+            fingerprint=self._fingerprint(sheets),
+            decode=decode,
+            validation=(self.validation,) if self.validation else None,
+        )
+
+    def read(self, rgb: UInt8[np.ndarray, "h w 3"], sheet: Sheet) -> UInt8[np.ndarray, "h w"]:
+        """Class indices of a sheet's painted pixels; raises as `painted`."""
+        rounded = self.rounded is None or sheet.id in self.rounded
+        return painted(rgb, self.colours, self.name, sheet.mask, rounded=rounded)
+
+    def _found(self, folder: Path) -> list[Sheet]:
+        masks = {k: v for p in reversed(self.masks) for k, v in _by_id(folder, p).items()}
+        found = _by_id(folder, self.images), masks
+        ids = self._ids(found[0]) if isinstance(self.ids, int) else self.ids
+        for pattern, files in zip((self.images, self.masks[0]), found, strict=True):
+            if odd := [file for id_, file in files.items() if id_ not in ids]:
+                raise DataError(
+                    f"{self.name}: '{odd[0]}' is none of the {len(ids)} published files, so its "
+                    "site is unknown; move it away, or use it as a data set of your own (`folder`)"
+                )
+            if missing := [id_ for id_ in ids if id_ not in files]:
+                raise DataError(
+                    f"{self.name}: found {len(files)} of {len(ids)} files {pattern} in '{folder}', "
+                    f"that of {missing[0]} is missing; {self.advice}"
+                )
+        return [Sheet(id_, found[0][id_], masks[id_]) for id_ in ids]
+
+    def _ids(self, images: Mapping[str, Path]) -> tuple[str, ...]:
+        """Those that are numbers, in their order."""
+        named = [id_ for id_ in images if id_.isdecimal()]
+        if len(named) != self.ids:
             raise DataError(
-                f"{name}: '{odd[0]}' is none of the {len(ids)} published files, so its site is "
-                "unknown; move it away, or use it as a data set of your own (`folder`)"
+                f"{self.name}: found {len(named)} of {self.ids} images {self.images} with a number "
+                f"for *; {self.advice}"
             )
-        if missing := [id_ for id_ in ids if id_ not in files]:
+        return tuple(sorted(named, key=int))
+
+    def _folds(self, ids: list[str]) -> tuple[tuple[str, ...], ...]:
+        if self.test:
+            return (self.test,)
+        groups = {id_: next((g for g in self.together if id_ in g), (id_,)) for id_ in ids}
+        dealt = list(dict.fromkeys(groups.values()))
+        return tuple(tuple(s for group in dealt[i::FOLDS] for s in group) for i in range(FOLDS))
+
+    def _fingerprint(self, sheets: list[Sheet]) -> str:
+        total = hashlib.sha256(f"chips of {self.side}\n".encode())
+        for sheet in sheets:
+            total.update(f"{sheet.id} {content(sheet.image)} {content(sheet.mask)}\n".encode())
+        return total.hexdigest()
+
+    def _whole(self, sheet: Sheet) -> Iterator[tuple[int, int]]:
+        """Row and column of each whole chip, from the files' headers."""
+        (width, height), (across, down) = (
+            opened(self.name, file, "header").size for file in (sheet.image, sheet.mask)
+        )
+        if (width, height) != (across, down):
             raise DataError(
-                f"{name}: found {len(files)} of {len(ids)} files {pattern} in '{folder}', that of "
-                f"{missing[0]} is missing; {advice}"
+                f"{self.name}: image '{sheet.image}' is {height} x {width} pixels and its mask "
+                f"{down} x {across}; they must be of one size"
             )
-    return [Sheet(id_, found[0][id_], found[1][id_]) for id_ in ids]
+        if min(width, height) < self.side:
+            raise DataError(
+                f"{self.name}: image '{sheet.image}' is {height} x {width} pixels, less than one "
+                f"chip of {self.side} x {self.side}; it must be the published file, not a part or "
+                "a smaller copy"
+            )
+        return product(range(height // self.side), range(width // self.side))
 
 
 def _by_id(folder: Path, pattern: str) -> dict[str, Path]:
-    """Files by what `*` stands for in their names, at any depth the archive chose."""
+    """Files by what `*` stands for in their names."""
     before, after = pattern.rsplit("/", 1)[-1].split("*")
     files = sorted(folder.glob(f"**/{pattern}"))
     return {file.name.removeprefix(before).removesuffix(after): file for file in files}
-
-
-def source(
-    name: str,
-    classes: tuple[str, ...],
-    sheets: Sequence[Sheet],
-    side: int,
-    read: Callable[[UInt8[np.ndarray, "h w 3"], Path], UInt8[np.ndarray, "h w"]] | None = None,
-    *,
-    folds: Folds,
-    validation: Folds | None = None,
-) -> Source:
-    """The data set of all whole chips, in the order of sheets, rows and columns.
-
-    Args:
-        side: of a chip in pixels.
-        read: from a chip of a painted mask, and the mask's file, to class indices; None where a
-            mask's values are its classes.
-        folds, validation: see `Source`.
-
-    Raises:
-        DataError: a file does not open, an image and its mask differ in size, or an image is
-            smaller than a chip; `decode` raises it for pixels of a wrong kind, too.
-    """
-    chips = [(sheet, *at) for sheet in sheets for at in _whole(name, sheet, side)]
-
-    @lru_cache(maxsize=1)
-    def decoded(sheet: Sheet) -> tuple[Image.Image, Image.Image]:
-        image = opened(name, sheet.image, "RGB").convert("RGB")
-        if read is None:
-            return image, opened(name, sheet.mask, "classes")
-        return image, opened(name, sheet.mask, "RGB").convert("RGB")
-
-    def decode(index: int) -> Pair:
-        sheet, row, column = chips[index]
-        left, top = column * side, row * side
-        box = (left, top, left + side, top + side)
-        image, mask = (np.asarray(part.crop(box)) for part in decoded(sheet))
-        return image, read(mask, sheet.mask) if read else mask
-
-    return Source(
-        name=name,
-        classes=classes,
-        synthetic=False,
-        ids=tuple(f"{sheet.id}_r{row:02d}c{column:02d}" for sheet, row, column in chips),
-        sites=tuple(sheet.id for sheet, _, _ in chips),
-        folds=folds,
-        fingerprint=_fingerprint(sheets, side),
-        decode=decode,
-        validation=validation,
-    )
 
 
 def painted(
@@ -149,28 +204,3 @@ def painted(
             "the masks must be the published files, not re-coloured or re-compressed copies"
         )
     return mask
-
-
-def _fingerprint(sheets: Sequence[Sheet], side: int) -> str:
-    total = hashlib.sha256(f"chips of {side}\n".encode())
-    for sheet in sheets:
-        total.update(f"{sheet.id} {content(sheet.image)} {content(sheet.mask)}\n".encode())
-    return total.hexdigest()
-
-
-def _whole(name: str, sheet: Sheet, side: int) -> Iterator[tuple[int, int]]:
-    """Row and column of each whole chip, from the files' headers."""
-    (width, height), (across, down) = (
-        opened(name, file, "header").size for file in (sheet.image, sheet.mask)
-    )
-    if (width, height) != (across, down):
-        raise DataError(
-            f"{name}: image '{sheet.image}' is {height} x {width} pixels and its mask {down} x "
-            f"{across}; they must be of one size"
-        )
-    if min(width, height) < side:
-        raise DataError(
-            f"{name}: image '{sheet.image}' is {height} x {width} pixels, less than one chip of "
-            f"{side} x {side}; it must be the published file, not a part or a smaller copy"
-        )
-    return product(range(height // side), range(width // side))

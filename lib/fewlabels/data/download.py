@@ -1,16 +1,12 @@
 """Download a public data set without an account: whole and checked, or not at all.
 
-`pooch` checks the archive against its hash. Kaggle is asked with the request layer of its own
-client, `kagglesdk`; the layer above it is not imported, because without a token `import kaggle`
-prints its login help, makes a folder in the home directory and closes standard input (kaggle
-2.2.4). Neither continues a broken transfer without that layer, so `_transfer` does.
+`pooch` brings the archive and checks it against its hash. Kaggle is asked where it is with the
+request layer of its own client, `kagglesdk`; the layer above it is not imported, because without a
+token `import kaggle` prints its login help, makes a folder in the home directory and closes
+standard input (kaggle 2.2.4).
 """
 
-import glob
-import hashlib
 import lzma
-import os
-import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -25,7 +21,7 @@ import requests
 from filelock import FileLock
 from tqdm import tqdm
 
-from fewlabels.files import FULL, full, made_folder, naming_a_full_disk, whole_folder
+from fewlabels.files import FULL, made_folder, naming_a_full_disk, whole_folder
 from fewlabels.types import DataError
 
 RATIO = 100  # times its size that an archive without manifest and hash may grow
@@ -73,8 +69,8 @@ def fetch(download: Download, target: Path) -> Path:
     """Download a data set into the folder `target` unless it is there; returns `target`.
 
     Files that are there are checked by size, downloaded ones by size and MD5. `target` appears
-    by one rename. A later call continues a broken transfer. Of several processes that want the
-    same data set, one downloads it and the others wait.
+    by one rename. Of several processes that want the same data set, one downloads it and the others
+    wait.
 
     Raises:
         DataError: `target` lacks files; no connection; the server refuses; the archive is broken
@@ -128,9 +124,10 @@ def _install(download: Download, target: Path) -> None:
     store = pooch.create(target.parent, "", registry={archive.name: known},
                          urls={archive.name: download.origin})  # fmt: skip
 
-    def bring(_: str, output: str, __: pooch.Pooch) -> None:
+    def bring(_: str, output: str, store: pooch.Pooch) -> None:
         with _explained(download), naming_a_full_disk(target):
-            _transfer(_asked(download), archive, Path(output))
+            http = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)
+            http(download.address or _located(download.kaggle), output, store)
 
     try:
         store.fetch(archive.name, downloader=bring)
@@ -158,17 +155,14 @@ def _explained(download: Download) -> Iterator[None]:
     except requests.RequestException as error:
         where = download.address or "Kaggle"
         raise DataError(
-            f"no connection to {where} ({type(error).__name__}); call again when there is one: "
-            "a broken transfer continues"
+            f"no connection to {where} ({type(error).__name__}); call again when there is one"
         ) from error
+    except ValueError as error:  # a length that is no number
+        raise DataError(f"the answer of the server cannot be read ({error})") from error
 
 
-def _asked(download: Download) -> requests.Response:
-    """The answer to the request for the archive: its headers, the body unread."""
-    if download.address:
-        with requests.get(download.address, stream=True, timeout=TIMEOUT) as response:
-            response.raise_for_status()
-        return response
+def _located(dataset: str) -> str:
+    """The address of an archive that Kaggle stores."""
     from kagglesdk import KaggleClient
     from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest
     from kagglesdk.kaggle_env import get_endpoint, get_env
@@ -176,56 +170,11 @@ def _asked(download: Download) -> requests.Response:
     # The client waits without a limit; this notices a silent network in seconds.
     requests.head(get_endpoint(get_env()), timeout=TIMEOUT)
     request = ApiDownloadDatasetRequest()
-    request.owner_slug, request.dataset_slug = download.kaggle.split("/")
+    request.owner_slug, request.dataset_slug = dataset.split("/")
     with KaggleClient() as client:
         response = client.datasets.dataset_api_client.download_dataset(request)
         response.close()
-    return response
-
-
-def _transfer(answer: requests.Response, archive: Path, output: Path) -> None:
-    """Bring the file that was asked for to `output`, over as many connections as it takes.
-
-    What a broken transfer leaves lies beside `archive`; its name tells which bytes it is part of.
-
-    Raises:
-        requests.RequestException: a connection brought nothing new.
-        DiskFullError: the disk has no space for the rest of the file.
-    """
-    etag, length = (answer.headers.get(name, "") for name in ("ETag", "Content-Length"))
-    total = int(length) if length.isdecimal() else 0
-    key = hashlib.sha256(f"{etag} {total}".encode()).hexdigest()[:16]
-    partial = archive.with_name(f"{archive.name}.{key}.partial")
-    for other in archive.parent.glob(f"{glob.escape(archive.name)}.*.partial"):
-        if other != partial or not etag or not total:
-            other.unlink()
-    if total - _size(partial) > shutil.disk_usage(archive.parent).free:
-        raise full(archive)
-    while (have := _size(partial)) < (total or 1):
-        try:
-            _append(answer, partial, total)
-        except requests.RequestException:
-            if _size(partial) <= have:
-                raise
-    os.replace(partial, output)
-
-
-def _append(answer: requests.Response, partial: Path, total: int) -> None:
-    """Repeat the request that was answered, for the bytes still missing."""
-    asked, have = answer.request, _size(partial)
-    headers = {**asked.headers, "Accept-Encoding": "identity"}
-    if have:
-        headers |= {"Range": f"bytes={have}-", "If-Range": answer.headers.get("ETag")}
-    with requests.request(
-        asked.method, asked.url, data=asked.body, headers=headers, stream=True, timeout=TIMEOUT
-    ) as response:
-        response.raise_for_status()
-        if response.status_code != requests.codes.partial_content:
-            have = 0  # not the rest, but all of it
-        bar = tqdm(desc="download", total=total or None, initial=have, unit="B", unit_scale=True)
-        with bar, partial.open("ab" if have else "wb") as file:
-            for chunk in response.iter_content(1 << 16):
-                bar.update(file.write(chunk))
+    return response.url
 
 
 def _extract(archive: Path, folder: Path, download: Download) -> None:
@@ -258,7 +207,8 @@ def _wanted(
     """The entries to extract; a path may lie in a folder of the archive."""
     found: dict[str, zipfile.ZipInfo] = {}
     for entry in entries:
-        names = () if entry.is_dir() else PurePosixPath(entry.filename).parts
+        name = entry.filename
+        names = () if not name or entry.is_dir() else PurePosixPath(name).parts
         tails = ("/".join(names[-p.count("/") - 1 :]) for p in members)
         fits = [tail for tail, p in zip(tails, members, strict=True) if fnmatch(tail, p)]
         if fits and not listed:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from fewlabels import paths
-from fewlabels.data import cache, download, outliers, synthetic
+from fewlabels.data import cache, dataset, download, synthetic
 from fewlabels.data.dataset import Dataset
 from fewlabels.data.source import Declaration, Source, mixed
-from fewlabels.data.sources import ai4mars, deepglobe, dubai, folder, landcoverai, potsdam
+from fewlabels.data.sources import ai4mars, dubai, folder, grouped, sheets
 from fewlabels.types import DataError, unknown
 
 SOURCES: dict[str, Declaration] = {
@@ -20,9 +20,8 @@ SOURCES: dict[str, Declaration] = {
         synthetic.DECLARATION,
         dubai.DECLARATION,
         ai4mars.DECLARATION,
-        landcoverai.DECLARATION,
-        deepglobe.DECLARATION,
-        potsdam.DECLARATION,
+        *sheets.DECLARATIONS,
+        *grouped.DECLARATIONS,
         folder.DECLARATION,
     )
 }
@@ -50,7 +49,7 @@ def load(
         name: of the data set, with any of these after it. `:background` makes unlabelled pixels
             one more class, the last, in all splits but `test`; in the dense synthetic masks,
             pixels within `dataset.MARGIN` of another class count as unlabelled. `:cleaned` drops
-            outliers (see `outliers`) from `train` and `fit`. `:patches` deals single tiles into
+            the outliers (see `dataset`) from `train` and `fit`. `:patches` deals single tiles into
             the test groups, so that a site is on both sides: the usual split, which leaks.
         root: folder that holds the data sets' folders (default: `paths.data_root()`); for
             `folder`, the folder of images and masks itself.
@@ -132,8 +131,8 @@ def _cleaned(found: Dataset, source: Source, fold: int) -> Dataset:
     if found.split not in ("train", "fit"):
         return found
     train = _members(source, found.tiles, _sites(source, fold, "train"))
-    table = outliers.outliers(replace(found, members=train, background=False))
-    odd = {i for i, out in zip(train, table[list(outliers.RULES)].any(axis=1), strict=True) if out}
+    table = dataset.outliers(replace(found, members=train, background=False))
+    odd = {i for i, out in zip(train, table[list(dataset.RULES)].any(axis=1), strict=True) if out}
     return replace(found, members=tuple(i for i in found.members if i not in odd))
 
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +22,6 @@ KINDS = {
     "classes": (("L", "P", "1"), "8-bit grey, its values classes"),
 }
 """Pillow's modes of what a file may hold, and the same in words."""
-Affine = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,6 @@ class Declaration:
         citation, licence: of the publisher.
         folder: its folder under the data root.
         download: where to get it, if it can be downloaded.
-        overlaps: pairs of sites that show partly the same ground and were annotated apart, each
-            with the affine map from pixels (x, y, 1) of the second site to those of the first.
     """
 
     name: str
@@ -81,7 +78,6 @@ class Declaration:
     licence: str = ""
     folder: str = ""
     download: Download | None = None
-    overlaps: Mapping[tuple[str, str], Affine] = field(default_factory=dict)
 
 
 def way_out(name: str, folder: str) -> str:

@@ -17,7 +17,7 @@ import pandas as pd
 from fewlabels import paths, studies
 from fewlabels.data import registry
 from fewlabels.experiments import versioning
-from fewlabels.results import records, regroup, statistics
+from fewlabels.results import records
 from fewlabels.results.records import Record, Unit
 from fewlabels.studies import Run, Start
 from fewlabels.types import RecordError
@@ -115,7 +115,7 @@ def estimate(runs: Iterable[Run], stores: Iterable[Path], hardware: str) -> tupl
                 if facts["environment"]["device"] == hardware:
                     this, cost = declared[key], facts["cost"]
                     a_step = cost["train_seconds"] / this.steps
-                    made[key] = (*_size(this), a_step, cost["test_seconds"])
+                    made[key] = (*_size(this), a_step, cost.get("test_seconds", math.nan))
     if not made:
         return math.nan, 0
     costs = pd.DataFrame(made.values(), columns=[*SIZES, "step", "test"])
@@ -128,7 +128,7 @@ def estimate(runs: Iterable[Run], stores: Iterable[Path], hardware: str) -> tupl
 
 
 def described(plan: Plan, hardware: str, workers: int = 1) -> str:
-    """Describe a plan in three lines, to help decide whether to start it.
+    """Describe a plan in two lines, to help decide whether to start it.
 
     Args:
         hardware: the device of each of the `workers`, as in `estimate`.
@@ -136,7 +136,7 @@ def described(plan: Plan, hardware: str, workers: int = 1) -> str:
     counted = (
         f"study {plan.study} on {plan.data}, profile {plan.profile}: {len(plan.declared)} runs, "
         f"{len(plan.found)} recorded, {len(plan.missing)} to train in {plan.steps:,} steps"
-    ) + _promised(plan)
+    )
     if not plan.missing:
         return counted
     at_once = max(1, min(workers, len(plan.missing)))
@@ -173,22 +173,7 @@ def _size(this: Run) -> tuple[object, ...]:
     return tuple(getattr(this, factor) for factor in SIZES)
 
 
-def _promised(plan: Plan) -> str:
-    """What the study's units can show, on a line of its own; empty if it compares nothing."""
-    study = studies.study(plan.study)
-    if not study.claims:
-        return ""
-    folds, replicates = (len({unit[i] for unit in plan.declared}) for i in (1, 2))
-    pilot = None
-    if plan.found and not study.tested_like:  # else a unit is made of several runs
-        pilot = records.table(plan.found | regroup.at_best_step(plan.found, study.readings))
-    return f"\n{statistics.promise(study.claims, folds, replicates, pilot)}"
-
-
 def _time(seconds: float, made: int) -> str:
     if not made:
         return "unknown, no run is recorded from such a device"
-    unit, size = next(
-        (u, s) for u, s in (("h", 3600), ("min", 60), ("s", 1)) if seconds >= 2 * s or s == 1
-    )
-    return f"{max(1, round(seconds / size))} {unit} (from {made} record(s) of it)"
+    return f"{max(1, round(seconds / 60)):,} min (from {made} record(s) of it)"

@@ -1,13 +1,14 @@
 """From a run's declaration to what it trains and tests on: tiles, labels drawn, labels expanded."""
 
+import hashlib
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from fewlabels import paths
 from fewlabels.data import registry
@@ -17,11 +18,12 @@ from fewlabels.scoring import validation
 from fewlabels.studies import Run
 from fewlabels.training import augmentation, losses
 from fewlabels.training.batches import Batches, LabelledTile, Rare
-from fewlabels.types import IGNORE, Tile, unknown
+from fewlabels.types import IGNORE, FactorError, Tile, unknown
 
 log = logging.getLogger(__name__)
 
 REDRAWN = 1_000_000  # between the seeds of two rounds' draws, so that no replicate has another's
+Labels = UInt8[np.ndarray, "h w"]
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,12 @@ class Prepared:
     run: Run
     train: registry.Dataset
     test: registry.Dataset
-    drawn: Mapping[str, UInt8[np.ndarray, "h w"]]
+    drawn: Mapping[str, Labels]
     cost: Mapping[str, sampling.Cost]
     labelled: tuple[LabelledTile, ...]
     shelf: Shelf
     validation: registry.Dataset | None = None
-    validation_drawn: Mapping[str, UInt8[np.ndarray, "h w"]] = field(default_factory=dict)
+    validation_drawn: Mapping[str, Labels] = field(default_factory=dict)
 
     @property
     def counts(self) -> np.ndarray:
@@ -77,31 +79,32 @@ class Prepared:
         if self.run.redrawn:
             return ledger.ledger({t.id: _in_any_round(t) for t in self.labelled})
         trained = {t.id: t.labels for t in self.labelled}
-        return ledger.ledger(self.drawn, trained, self.shelf.zeros)
+        book = ledger.ledger(self.drawn, trained, self.shelf.zeros)
+        if self.run.rounds > 1:
+            return replace(book, declared=dict.fromkeys(book.declared, self.run.amount))
+        return book
 
 
 def prepare(run: Run, root: Path | None = None) -> Prepared:
-    """Load the tiles, draw their labels and expand them; nothing is trained.
+    """Load the tiles, draw their labels (of the first round) and expand them; nothing is trained.
 
     Raises:
         UnknownName, DataError, BudgetError, NoLabelsError: as `data.load`, `sampling.draw`,
             `expansion.expand` and `augmentation.augmentation`.
-        ValueError: labels drawn anew and expanded.
+        FactorError: factors that exclude each other.
     """
-    _check_names(run)
-    _check_redrawn(run)
-    _augments(run)
+    _check(run)
     load = partial(registry.load, run.data, root, run.fold, grid=run.grid)
     validation = None if run.validation == "none" else load("val")
     tiles, test = load("train" if validation is None else "fit"), load("test")
     for name in run.ignored:
         if name not in tiles.classes:
             raise unknown("class to ignore", name, tiles.classes)
-    shelf = Shelf(paths.cache_root())
+    shelf, amount = Shelf(paths.cache_root()), _amount(run, 1)
     drawn, cost, labelled, held_out = {}, {}, [], {}
     for tile in tiles:
         found, cost[tile.id] = sampling.draw_with_cost(
-            tile.mask, run.sampler, run.amount, seed=run.draw, tile=tile.id
+            tile.mask, run.sampler, amount, seed=run.draw, tile=tile.id
         )
         drawn[tile.id] = labels = _shelved(shelf, found)
         if run.expansion != "none":
@@ -118,7 +121,46 @@ def prepare(run: Run, root: Path | None = None) -> Prepared:
     return ready
 
 
-def _redrawn(run: Run, tile: Tile, tiles: int) -> Iterator[UInt8[np.ndarray, "h w"]]:
+def next_round(
+    ready: Prepared,
+    number: int,
+    probabilities: Callable[[UInt8[np.ndarray, "h w c"]], Float32[np.ndarray, "k h w"]],
+) -> Prepared:
+    """Add the labels of annotation round `number`, the first being 1.
+
+    Args:
+        probabilities: of an image, by the network that the rounds before have trained. Masks answer
+            for the annotator alone: training gets labels.
+    """
+    run, drawn, cost = ready.run, {}, {}
+    before, now = _amount(run, number - 1), _amount(run, number)
+    for tile in ready.train:
+        mask, how, amount = tile.mask, run.sampler, now
+        if run.query == "margin":
+            rng, seen = _generator(run, tile.id, number - 1), probabilities(tile.image)
+            known = ready.drawn[tile.id]
+            mask = sampling.undecided(seen, known, mask, now - before, rng)
+            how, amount = "random", int((mask != IGNORE).sum())  # draws them all, with their cost
+        found, cost[tile.id] = sampling.draw_with_cost(
+            mask, how, amount, seed=run.draw, tile=tile.id
+        )
+        drawn[tile.id] = _shelved(ready.shelf, found)
+    labelled = tuple(replace(tile, labels=drawn[tile.id]) for tile in ready.labelled)
+    return replace(ready, drawn=drawn, cost=cost, labelled=labelled)
+
+
+def _amount(run: Run, number: int) -> float | int:
+    """The label budget of a tile after so many annotation rounds."""
+    return run.amount * number // run.rounds if run.rounds > 1 else run.amount
+
+
+def _generator(run: Run, what: str, number: int) -> np.random.Generator:
+    """What is random in an annotation round."""
+    digest = hashlib.sha256(f"clicks {run.draw} {run.seed} {what} {number}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+def _redrawn(run: Run, tile: Tile, tiles: int) -> Iterator[Labels]:
     """The labels of a tile in the second round of so many tiles, the third, ..."""
     rounds = -(-run.steps * run.batch // tiles) if run.redrawn else 1
     for number in range(1, rounds):
@@ -126,13 +168,11 @@ def _redrawn(run: Run, tile: Tile, tiles: int) -> Iterator[UInt8[np.ndarray, "h 
         yield sampling.draw(tile.mask, run.sampler, run.amount, seed=seed, tile=tile.id)
 
 
-def _in_any_round(tile: LabelledTile) -> UInt8[np.ndarray, "h w"]:
+def _in_any_round(tile: LabelledTile) -> Labels:
     return np.minimum.reduce([tile.labels, *tile.redrawn])  # IGNORE is the greatest
 
 
-def expanded(
-    run: Run, labels: UInt8[np.ndarray, "h w"], image: UInt8[np.ndarray, "h w c"]
-) -> UInt8[np.ndarray, "h w"]:
+def expanded(run: Run, labels: Labels, image: UInt8[np.ndarray, "h w c"]) -> Labels:
     """A tile's drawn labels as the run's expansion leaves them."""
     if run.expansion == "none":
         return labels
@@ -140,24 +180,17 @@ def expanded(
     return expansion.expand(labels, run.expansion, image=image, **reach)
 
 
-def batches(ready: Prepared, seen: ledger.Ledger) -> Batches:
-    """The batches that a run trains on; their labels are entered into `seen`."""
+def batches(ready: Prepared, seen: ledger.Ledger, number: int = 1) -> Batches:
+    """The batches of annotation round `number`; their labels are entered into `seen`."""
     run, (usual, targeted) = ready.run, _augments(ready.run)
     found = {
         tile: np.flatnonzero(np.isin(labels, ready.rare)) for tile, labels in ready.drawn.items()
     }
     rare = Rare({t: at for t, at in found.items() if len(at)}, run.rare_times, targeted)
-    return Batches(
-        ready.labelled,
-        run.crop,
-        run.batch,
-        run.steps,
-        run.seed,
-        usual,
-        seen,
-        rare,
-        run.cutmix,
-    )
+    steps, seed = run.steps // run.rounds, run.seed
+    if run.rounds > 1:
+        seed = int(_generator(run, "batches", number).integers(2**31))
+    return Batches(ready.labelled, run.crop, run.batch, steps, seed, usual, seen, rare, run.cutmix)
 
 
 def data_facts(ready: Prepared) -> dict[str, object]:
@@ -198,28 +231,38 @@ def label_facts(ready: Prepared, seen: ledger.Ledger) -> dict[str, object]:
     }
 
 
-def _shelved(shelf: Shelf, labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+def _shelved(shelf: Shelf, labels: Labels) -> Labels:
     stored = shelf.zeros(labels.shape)
     stored[:] = labels
     return stored
 
 
-def _check_names(run: Run) -> None:
+def _check(run: Run) -> None:
     tables: Mapping[str, tuple[object, Mapping | tuple]] = {
         "sampler": (run.sampler, sampling.SAMPLERS),
         "expansion": (run.expansion, expansion.NAMES),
         "loss": (run.loss, losses.LOSSES),
         "class weighting": (run.class_weights, losses.WEIGHTINGS),
         "validation": (run.validation, validation.MODES),
+        "query": (run.query, sampling.QUERIES),
     }
     for kind, (found, known) in tables.items():
         if found not in known:
             raise unknown(kind, found, known)
-
-
-def _check_redrawn(run: Run) -> None:
+    _augments(run)
     if run.redrawn and run.expansion != "none":
-        raise ValueError("labels that are drawn anew each round cannot be expanded; choose one")
+        raise FactorError("labels that are drawn anew each round cannot be expanded; choose one")
+    if run.rounds == 1:
+        return
+    if not isinstance(run.amount, int) or run.amount % run.rounds or run.steps % run.rounds:
+        raise FactorError(
+            f"{run.rounds} annotation rounds share amount {run.amount} and steps {run.steps}, so "
+            "both must be whole multiples of it"
+        )
+    if run.redrawn or run.expansion != "none" or run.validation != "none":
+        raise FactorError(
+            "labels of several annotation rounds are not redrawn, expanded or validated on"
+        )
 
 
 def _augments(run: Run) -> tuple[augmentation.Augment, augmentation.Augment]:

@@ -1,11 +1,7 @@
-"""Recommendations for each label budget, from the verdicts on declared claims.
-
-Also whether it helps to annotate where a network is undecided. Records are read without torch.
-"""
+"""Say what the recorded runs mean for somebody who maps with few labels, from declared claims."""
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
@@ -13,20 +9,19 @@ import pandas as pd
 from fewlabels import studies
 from fewlabels.experiments import sweep
 from fewlabels.experiments.plan import Unit
-from fewlabels.results import benchmark_claims, records, statistics
+from fewlabels.results import statistics
 from fewlabels.results.records import Record
-from fewlabels.studies.design import Claim
+from fewlabels.results.statistics import Interval
 from fewlabels.studies.run import Run
-from fewlabels.types import RecordError
 
 
 class Choice(NamedTuple):
-    """Two options at a budget, the claim that the first is better, and the default.
+    """Two options for some labels, the claim that the first is better, and the default.
 
     The default is for where the claim is undecided: the simpler option, or one without extra cost.
     """
 
-    budget: str
+    labels: str
     first: str
     second: str
     study: str
@@ -34,31 +29,69 @@ class Choice(NamedTuple):
     otherwise: str
 
 
-EVEN, RANDOM = "labels even over the classes", "random labels"
-PRETRAINED, SCRATCH = "pretrained weights", "weights from scratch"
+EVEN, RANDOM = "labels spread evenly over the classes", "labels at random places"
+PRETRAINED, SCRATCH = "pretrained weights", "random weights"
 BEST, LAST = "weights of the best sparse validation", "last weights"
 CHOICES = (
-    Choice("10 px an image", EVEN, RANDOM, "balance", "S1", RANDOM),
-    Choice("30 px an image", PRETRAINED, SCRATCH, "pretraining", "P1", PRETRAINED),
-    Choice("30 px an image", BEST, LAST, "selection", "V2", LAST),
-    Choice("100 px an image", EVEN, RANDOM, "balance", "S2", RANDOM),
-    Choice("1,000 px an image", EVEN, RANDOM, "balance", "S3", RANDOM),
-    Choice("1 %", EVEN, RANDOM, "E", "E1", RANDOM),
-    Choice("1 %", "focal loss", "cross-entropy", "E", "E3", "cross-entropy"),
-    Choice("1 %", PRETRAINED, SCRATCH, "pretraining", "P2", PRETRAINED),
-    Choice("10 %", "U-Net++", "U-Net", "B", "B1", "U-Net"),
-    Choice("20 % and 50 %, each", "ResNet-50", "ResNet-18", "A", "A1", "ResNet-18"),
+    Choice("10 labelled pixels an image", EVEN, RANDOM, "balance", "S1", RANDOM),
+    Choice("30 labelled pixels an image", PRETRAINED, SCRATCH, "pretraining", "P1", PRETRAINED),
+    Choice("30 labelled pixels an image", BEST, LAST, "selection", "V2", LAST),
+    Choice("50 labelled pixels an image in five rounds", "clicks where the network is undecided",
+           "clicks at random places", "clicks", "K1", "clicks at random places"),
+    Choice("100 labelled pixels an image", EVEN, RANDOM, "balance", "S2", RANDOM),
+    Choice("1,000 labelled pixels an image", EVEN, RANDOM, "balance", "S3", RANDOM),
+    Choice("1 % of the pixels labelled", EVEN, RANDOM, "E", "E1", RANDOM),
+    Choice("1 % of the pixels labelled", "focal loss", "cross-entropy", "E", "E3", "cross-entropy"),
+    Choice("1 % of the pixels labelled", PRETRAINED, SCRATCH, "pretraining", "P2", PRETRAINED),
+    Choice("10 % of the pixels labelled", "U-Net++", "the smaller U-Net", "B", "B1",
+           "the smaller U-Net"),
+    Choice("20 % and 50 % of the pixels labelled", "ResNet-50", "ResNet-18", "A", "A1",
+           "ResNet-18"),
 )  # fmt: skip
 """From few labels to many."""
+SAID = ("S2", "P2", "B1", "K1")
+"""The claims of choices that are findings, in this order."""
 OPEN = "not run yet"
 SETTING = ("data", "grid", "steps", "batch", "crop")
-CLICKS = Claim(
-    text="Clicks where the margin is smallest beat random ones at equal cost.",
-    reported="PixelPick: uncertain pixels beat random ones on CamVid, Cityscapes and VOC",
-    plus=("margin",),
-    minus=("random",),
-)
-"""Of the arms of `annotate`."""
+REACHED = (("100 px", "100 labelled pixels"), ("1,000 px", "1,000 labelled pixels"))
+"""Conditions of the budget study whose share of the dense score is said."""
+
+
+def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Write a sentence for each finding whose study is recorded, with its 95 % interval and n.
+
+    Args:
+        tables: `sweep.table` of each study that has records.
+    """
+    said = []
+    if "budget" in tables:
+        shares = statistics.shares_of_bound(tables["budget"], studies.ours.DENSE)
+        for condition, amount in REACHED:
+            if condition in shares:
+                mean, _, ends = shares[condition].text(digits=0).partition(" ")
+                said.append(
+                    f"With {amount} an image a network reaches {mean} % {ends} of the score of one "
+                    f"trained on every pixel ({_n(shares[condition])})."
+                )
+    said_of = {choice.claim: choice for choice in CHOICES if choice.study in tables}
+    for choice in (said_of[claim] for claim in SAID if claim in said_of):
+        judged = statistics.verdicts(tables[choice.study], studies.study(choice.study).claims)
+        row = judged.set_index("claim").loc[choice.claim]
+        when, gain = f"With {choice.labels}", f"{row['effect'].text()} points of mIoU"
+        gain, first, second = f"{gain}, {_n(row['effect'])}", choice.first, choice.second
+        words = {"holds": "are better than", "does not hold": "are no better than"}
+        said.append(
+            f"{when}, {first} {words[row['verdict']]} {second} ({gain})."
+            if row["verdict"] in words
+            else f"{when}, these runs do not tell whether {first} or {second} are better "
+            f"(difference {gain})."
+        )
+    return said
+
+
+def _n(effect: Interval) -> str:
+    sites = "one group of sites" if effect.blocks == 1 else f"{effect.blocks} groups of sites"
+    return f"{effect.units} runs, {sites}"
 
 
 def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -81,7 +114,7 @@ def table(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _row(choice: Choice, judged: pd.DataFrame | None) -> dict[str, object]:
-    asked = {"labels": choice.budget, "choice": f"{choice.first} or {choice.second}"}
+    asked = {"labels": choice.labels, "choice": f"{choice.first} or {choice.second}"}
     if judged is None:
         none = {"gain of the first": "-", "n": 0, "verdict": OPEN}
         return asked | none | {"take": f"{choice.otherwise} (default)"}
@@ -112,16 +145,7 @@ def opening(tables: Mapping[str, pd.DataFrame], judged: pd.DataFrame) -> str:
         tables: as for `table`.
         judged: from `claims`.
     """
-    parts = [decided(judged)]
-    if "budget" in tables:
-        rows = statistics.budget_table(tables["budget"], studies.budget.DENSE).iloc[:-1]
-        row = rows.loc["100 px"] if "100 px" in rows.index else rows.iloc[-1]
-        parts.insert(
-            0,
-            f"With {row['pixels an image']} labelled pixels an image a network reaches "
-            f"{row['% of the dense score']} % of the mIoU of one trained on every pixel for as "
-            f"many steps (n = {row['n']}, 95 % interval over sites).",
-        )
+    parts = [*findings({k: t for k, t in tables.items() if k == "budget"})[:1], decided(judged)]
     parts.append(
         "The other claims are undecided: @tbl-verdicts has the smallest effect that each could "
         "have detected, @tbl-answers what to do at each budget."
@@ -140,7 +164,7 @@ def claims(found: Mapping[str, Mapping[Unit, Record]]) -> pd.DataFrame:
     for name, these in found.items():
         study = studies.study(name)
         judged = statistics.claims_table(sweep.table(name, these), study.claims)
-        both = benchmark_claims.beside(judged, study.timings)
+        both = statistics.with_timings(judged, study.timings)
         both.insert(0, "setting", _setting(next(iter(these.values())).run))
         timed_ones = both["claim"].str.partition(":")[0].isin(study.timings)
         both.loc[timed_ones, "setting"] = "synthetic labels"
@@ -174,43 +198,3 @@ def departures(names: Iterable[str]) -> str:
     """List, as Markdown, where our settings differ from those of the five systems."""
     found = {name: studies.study(name).deviations for name in names}
     return "\n".join(f"- {name}: {text}" for name, text in found.items() if text)
-
-
-def clicks(found: Mapping[Unit, Record]) -> pd.DataFrame:
-    """Decide the claim on clicks as a table of one row, see `statistics.claims_table`.
-
-    Only those (fold, replicate) count that have both arms.
-
-    Raises:
-        RecordError: none has.
-    """
-    both = {
-        u: r for u, r in found.items() if all((arm, *u[1:]) in found for arm in CLICKS.conditions)
-    }
-    if not both:
-        raise RecordError("no replicate has both arms; make them: `fewlabels clicks`")
-    return statistics.claims_table(records.table(both), {"clicks": CLICKS})
-
-
-def clicks_said(folder: Path) -> str:
-    """Say what the records of `annotate` in `folder` show, in one sentence a data set."""
-    of_data: dict[str, dict[Unit, Record]] = {}
-    for record in records.read_all(folder):
-        unit = (record.facts["clicks"]["arm"], record.run.fold, record.run.draw)
-        of_data.setdefault(record.run.data, {})[unit] = record
-    said = [_clicks_of(data, found) for data, found in of_data.items()]
-    none = "Whether such clicks help more than random ones has not been measured here yet."
-    return " ".join(filter(None, said)) or none
-
-
-def _clicks_of(data: str, found: Mapping[Unit, Record]) -> str:
-    try:
-        row = clicks(found).iloc[0]
-    except RecordError:
-        return ""
-    how = next(iter(found.values())).facts["clicks"]
-    return (
-        f"With a simulated annotator on {data}, {how['rounds']} rounds of {how['pixels']} pixels "
-        f"an image, those of small margin gained {row['ours']} of mIoU over random ones "
-        f"(n = {row['n']}): {row['verdict']}."
-    )

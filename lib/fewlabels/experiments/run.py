@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fewlabels import devices, environment, paths
-from fewlabels.experiments import locks, prepare, versioning
+from fewlabels.experiments import prepare, versioning
 from fewlabels.experiments.prepare import Prepared
+from fewlabels.files import locked
 from fewlabels.labels import ledger
 from fewlabels.results import records
 from fewlabels.scoring import boundaries, calibration, inference, metrics, validation
@@ -63,10 +64,10 @@ def execute(
     Args:
         root: of the data, see `data.load`.
         runs: folder of the records (default: `paths.runs_root()`).
-        keep_model: whether the weights are stored too, and the draw as `draws`/SHA256.npz.
+        keep_model: whether the weights are stored too.
         checkpoint_every: steps between two checkpoints, kept in .partial-KEY beside it until the
             record is written; a run that was killed goes on there and ends as if it had not been
-            (only times differ). None keeps none.
+            (only times differ). None keeps none, and so does a run of several annotation rounds.
         workers: threads that make batches; the record does not depend on it.
 
     Raises:
@@ -74,12 +75,13 @@ def execute(
     """
     runs = runs or paths.runs_root()
     name = versioning.key(run, root)
-    every, scratch = checkpoint_every, records.beside(runs) / f".partial-{name}"
+    every = checkpoint_every if run.rounds == 1 else None
+    scratch = records.beside(runs) / f".partial-{name}"
     partial_run = None if every is None else state.Checkpoints(scratch, name, every)
     if not records.exists(runs, name):
         compute, ready = devices.compute(device, run.precision), prepare.prepare(run, root)
         how = Operation(compute, keep_model, partial_run, workers)
-        with locks.held(runs, name):
+        with locked(records.beside(runs) / name):
             if not records.exists(runs, name):  # else another process has trained it meanwhile
                 _train_and_record(ready, runs, name, how)
     record = versioning.recorded(run, runs, name)
@@ -111,21 +113,13 @@ def trained(record: records.Record, runs: Path | None = None) -> nn.Module:
 
 def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operation) -> None:
     run, classes, compute = ready.run, len(ready.train.classes), operation.compute
-    weights = _class_weights(ready)
     model, provenance = networks.build_with_provenance(
-        run.model,
-        classes,
-        channels=ready.labelled[0].image.shape[-1],
-        weights=run.weights,
+        run.model, classes, channels=ready.labelled[0].image.shape[-1], weights=run.weights,
         seed=run.seed,
-    )
-    seen = ready.ledger()
-    loss, judge = _loss(ready, weights, compute), _judge(ready, weights, compute)
-    history = loop.fit(
-        model, prepare.batches(ready, seen), loss, _optimisation(run), compute, seed=run.seed,
-        watch=_watcher(ready, compute), watch_at=_evenly(run.steps, run.watch), judge=judge,
-        checkpoints=operation.checkpoints, workers=operation.workers,
     )  # fmt: skip
+    seen = ready.ledger()
+    ready, history = _trained(ready, model, seen, operation)
+    weights = _class_weights(ready)
     began = time.perf_counter()
     found = inference.statistics(model, ready.test, classes, compute, ignored=ready.ignored)
     evaluated = time.perf_counter() - began
@@ -139,7 +133,7 @@ def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operati
         "parameters": sum(p.numel() for p in model.parameters()),
         "scores": _score_facts(found, ready),
         "training": {"tiles": len(trained_on), "confusion": fitted.tolist()},
-        "kept": _kept_facts(run, judge, history),
+        "kept": _kept_facts(run, history),
         "cost": {
             "train_seconds": history[-1]["seconds"],
             "test_seconds": evaluated,
@@ -153,11 +147,33 @@ def _train_and_record(ready: Prepared, runs: Path, name: str, operation: Operati
             "code": versioning.code_version(),
         },
     }  # fmt: skip
-    if operation.keep_model:
-        ledger.keep(runs / "draws", ready.sha256, ready.drawn)
     state = {k: v.detach().cpu().contiguous().numpy() for k, v in model.state_dict().items()}
     stored = state if operation.keep_model else None
     records.write(runs, name, run, facts, history, ready.test.ids, found, stored)
+
+
+def _trained(
+    ready: Prepared, model: nn.Module, seen: ledger.Ledger, how: Operation
+) -> tuple[Prepared, loop.History]:
+    """Train `model` in place; returns the labels of the last annotation round, and all steps."""
+    run, compute, history = ready.run, how.compute, []
+    watched = _evenly(run.steps, run.watch)
+    for number in range(1, run.rounds + 1):
+        if number > 1:
+            undecided = partial(inference.probabilities, model, compute=compute)
+            ready = prepare.next_round(ready, number, undecided)
+        done, batches = len(history), prepare.batches(ready, seen, number)
+        seconds = history[-1]["seconds"] if history else 0.0
+        rows = loop.fit(
+            model, batches, _loss(ready, compute), _optimisation(run), compute, seed=batches.seed,
+            watch=_watcher(ready, compute, done),
+            watch_at=frozenset({step - done for step in watched} & {*range(1, len(batches) + 1)}),
+            judge=_judge(ready, compute), checkpoints=how.checkpoints, workers=how.workers,
+        )  # fmt: skip
+        history += [
+            row | {"step": row["step"] + done, "seconds": row["seconds"] + seconds} for row in rows
+        ]
+    return ready, history
 
 
 def _trained_on(ready: Prepared) -> list[Tile]:
@@ -176,10 +192,8 @@ def _class_weights(ready: Prepared) -> Float[Tensor, " k"] | None:
     return losses.class_weights(counts, ready.run.class_weights, bound=ready.run.weight_bound)
 
 
-def _loss(
-    ready: Prepared, weights: Float[Tensor, " k"] | None, compute: devices.Compute
-) -> loop.Loss:
-    run = ready.run
+def _loss(ready: Prepared, compute: devices.Compute) -> loop.Loss:
+    run, weights = ready.run, _class_weights(ready)
     options = {name: getattr(run, factor) for name, factor in OPTIONS.get(run.loss, {}).items()}
     return partial(
         losses.LOSSES[run.loss],
@@ -195,38 +209,44 @@ def _optimisation(run: Run) -> optimisation.Optimisation:
     return optimisation.Optimisation(**{name: getattr(run, name) for name in names})
 
 
-def _watcher(ready: Prepared, compute: devices.Compute) -> loop.Watch:
+def _watcher(ready: Prepared, compute: devices.Compute, done: int) -> loop.Watch:
+    """Scores the test tiles, after `done` steps of earlier rounds."""
+
     def watch(step: int, model: nn.Module) -> Row:
         classes = len(ready.test.classes)
         found = inference.watched(model, ready.test, classes, compute, ignored=ready.ignored)
-        log.info("step %d of %d: test mIoU %.3f", step, ready.run.steps, found["miou"])
+        log.info("step %d of %d: test mIoU %.3f", done + step, ready.run.steps, found["miou"])
         return found
 
     return watch
 
 
-def _judge(
-    ready: Prepared, weights: Float[Tensor, " k"] | None, compute: devices.Compute
-) -> loop.Judge | None:
+def _judge(ready: Prepared, compute: devices.Compute) -> loop.Judge | None:
     mode, tiles = ready.run.validation, ready.validation
     if tiles is None:
         return None
-    loss, drawn = _loss(ready, weights, compute), ready.validation_drawn
+    loss, drawn = _loss(ready, compute), ready.validation_drawn
 
     def score(step: int, model: nn.Module) -> Row:
         return validation.validate(
             model, tiles, drawn, len(tiles.classes), loss, mode, compute, ignored=ready.ignored
         )
 
-    return loop.Judge(score, f"val_{mode}_miou")
+    return loop.Judge(score, _judged_by(ready.run))
 
 
-def _kept_facts(run: Run, judge: loop.Judge | None, history: loop.History) -> dict[str, object]:
+def _judged_by(run: Run) -> str:
+    """The column of the history that chooses weights."""
+    return f"val_{run.validation}_miou"
+
+
+def _kept_facts(run: Run, history: loop.History) -> dict[str, object]:
     """Which weights the record is of: the rule, the step, and what chose it."""
     if run.keep == "last":
         return {"rule": "last", "step": len(history)}
-    row = max((row for row in history if judge.by in row), key=lambda row: row[judge.by])
-    return {"rule": "best", "step": row["step"], "by": judge.by, judge.by: row[judge.by]}
+    by = _judged_by(run)
+    row = max((row for row in history if by in row), key=lambda row: row[by])
+    return {"rule": "best", "step": row["step"], "by": by, by: row[by]}
 
 
 def _evenly(steps: int, times: int) -> frozenset[int]:

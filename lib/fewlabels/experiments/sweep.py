@@ -11,7 +11,7 @@ import pandas as pd
 
 from fewlabels import studies
 from fewlabels.experiments.plan import Plan, Unit, plan
-from fewlabels.results import records, regroup
+from fewlabels.results import records
 from fewlabels.results.records import Record
 from fewlabels.studies import Start
 from fewlabels.types import RecordError, WeightsError
@@ -138,8 +138,8 @@ def table(name: str, found: Mapping[Unit, Record]) -> pd.DataFrame:
     """
     study = studies.study(name)
     like = study.tested_like
-    alike = regroup.regroup_by_test_tiles(found, like) if like else dict(found)
-    return records.table(alike | regroup.at_best_step(alike, study.readings))
+    alike = records.regroup_by_test_tiles(found, like) if like else dict(found)
+    return records.table(alike | records.at_best_step(alike, study.readings))
 
 
 def start_of(name: str, profile: str, data: str) -> Start:
@@ -153,10 +153,8 @@ def start_of(name: str, profile: str, data: str) -> Start:
     from fewlabels.training import networks
 
     registry.check_name(data)
-    starts, conditions = (
-        studies.scale(name, profile, data).starts,
-        studies.study(name).conditions().values(),
-    )
+    starts = studies.scale(name, profile, data).starts
+    conditions = studies.study(name).conditions().values()
     for start in starts:
         asked = {(f["model"], f["weights"]) for f in map(start.filled, conditions)}
         try:

@@ -1,19 +1,17 @@
 """Account for labels: how many distinct labelled pixels training has really seen.
 
 Public code often draws new labels at every access; after e epochs the network has then seen up to
-e times the reported budget. Here a draw is made once and stored under its hash, every batch is
-entered, and a run that has seen more than it declared fails.
+e times the reported budget. Here a draw is made once, every batch is entered, and a run that has
+seen more than it declared fails.
 """
 
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from fewlabels.files import whole_file
 from fewlabels.types import IGNORE, BudgetError, RecordError
 
 Labels = Mapping[str, UInt8[np.ndarray, "h w"]]
@@ -98,18 +96,3 @@ def unpack(ledger: Ledger, packed: Mapping[str, UInt8[np.ndarray, " bytes"]]) ->
         raise RecordError("the stored ledger is of other tiles; delete it and run again")
     for tile, seen in ledger.seen.items():
         seen[:] = np.unpackbits(bits[tile], count=seen.size).reshape(seen.shape)
-
-
-def keep(folder: Path, sha256: str, drawn: Labels) -> Path:
-    """Store a draw as `folder`/SHA256.npz, one array a tile (read it with `np.load`); a file that
-    is there stays.
-
-    Raises:
-        DiskFullError: it does not fit; nothing of it is kept.
-    """
-    file = folder / f"{sha256}.npz"
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(file) as scratch, scratch.open("wb") as out:
-            np.savez_compressed(out, **drawn)
-    return file

@@ -1,8 +1,8 @@
 """Learners: from images and sparse labels to a predictor of class probabilities.
 
-Every learner is a module with the same functions (`Learner`), registered in `LEARNERS`:
-`pixel_forest`, a random forest that sees one pixel at a time, and `network`, the training loop with
-any network of `models`. The study and the tool use the same objects.
+Every learner has the same functions (`Learner`) and is registered in `LEARNERS`. All but `network`
+describe a pixel by features and fit a head to them in seconds. The study and the tool use the same
+objects.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,9 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from fewlabels.devices import Compute
-from fewlabels.learners import network, pixel_forest
+from fewlabels.learners import network
+from fewlabels.learners.bank import BANDS, FROZEN, TEXTURE
+from fewlabels.learners.features import FeatureLearner
 from fewlabels.types import Row
 
 __all__ = ["LEARNERS", "Learner", "Predictor"]
@@ -80,6 +82,14 @@ class Learner(Protocol):
         """
 
 
+FINE, ALL = (1, 2, 4, 8), (1, 2, 4, 8, 16)  # scales of texture filters, in pixels
+
 LEARNERS: Mapping[str, Learner] = MappingProxyType(
-    {"network": network, "pixel_forest": pixel_forest}
+    {
+        "pixel_forest": FeatureLearner((BANDS,), "forest"),
+        "texture_forest": FeatureLearner((BANDS, TEXTURE), "trees", ALL),
+        "frozen_linear": FeatureLearner((BANDS, TEXTURE, FROZEN), "linear", FINE),
+        "frozen_forest": FeatureLearner((BANDS, TEXTURE, FROZEN), "trees", ALL),
+        "network": network,
+    }
 )

@@ -1,12 +1,17 @@
-"""Scenes with labels to try things on: a synthetic one, and a real one where its files are.
+"""Scenes with labels to try things on: one that comes with the package, and real ones where their
+files are.
 
-The synthetic scene shows that code works and what the figures look like, not how well anything maps
-real ground. The real one is Landsat 7 of 1999 with 30 polygons that a person drew, of the Open
-Source Geoprocessing Tutorial by Chris Holden and Patrick Gray (see data/README.md).
+`dubai` is one of the 72 aerial images of Dubai (Humans in the Loop and Mohammed Bin Rashid Space
+Centre, CC0), with 60 points that are drawn from its dense mask. The others are scenes on which
+people drew polygons; data/README.md says where they are from.
 """
 
+from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
+from warnings import catch_warnings, filterwarnings
 from zipfile import BadZipFile
 
 import geopandas
@@ -14,23 +19,25 @@ import numpy as np
 import rasterio
 import shapely
 from jaxtyping import Shaped
-from rasterio.transform import from_origin
-from scipy.ndimage import distance_transform_edt
+from PIL import Image
+from pyogrio.errors import DataSourceError
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.transform import Affine, from_origin
 
-from fewlabels.data import synthetic
-from fewlabels.data.registry import SOURCES
-from fewlabels.data.synthetic import scenery
-from fewlabels.mapping.recipe import Recipe
-from fewlabels.types import DataError
+from fewlabels.data.sources import dubai
+from fewlabels.types import IGNORE, DataError, unknown
 
-LANDSAT = Path("real_sparse_polygons")
-ARCHIVE, POLYGONS = "landsat7_022049_1999_2002.npz", "landsat7_022049_polygons.geojson"
-BANDS = ("B1 blue", "B2 green", "B3 red", "B4 near infrared", "B5 short-wave infrared",
-         "B7 short-wave infrared", "B6 thermal", "cloud mask")  # fmt: skip
-RADIUS = 3  # pixels, of a synthetic polygon
-MANY = 6  # polygons of a class; of pools one
-INFRARED = {"tree": 0.55, "grass": 0.5, "field": 0.42, "soil": 0.3, "water": 0.03, "pool": 0.04}
-"""Share of infrared light that a synthetic class reflects; 0.2 else."""
+DUBAI = "dubai"
+POINTS = 60
+COMMANDS = (
+    "fewlabels train {folder}/scene.tif {folder}/labels.gpkg {folder}/model",
+    "fewlabels predict {folder}/model {folder}/scene.tif {folder}/map.tif",
+    "fewlabels predict {folder}/model {folder}/scene.tif {folder}/again.tif --next 12",
+)
+_LANDSAT = ("B1 blue", "B2 green", "B3 red", "B4 near infrared", "B5 short-wave infrared")
+_SENTINEL = ("B02 blue", "B03 green", "B04 red", "B08 near infrared", "B05 red edge",
+             "B06 red edge", "B07 red edge", "B8A", "B11 short-wave infrared",
+             "B12 short-wave infrared")  # fmt: skip
 
 
 class Example(NamedTuple):
@@ -42,94 +49,143 @@ class Example(NamedTuple):
     notice: str
 
 
-def example(data: str, folder: Path, root: Path) -> Example:
-    """The Landsat scene where `data` is not synthetic and `root` holds it, else a synthetic scene;
-    what has to be written goes to `folder`.
+class Polygons(NamedTuple):
+    """A scene with polygons as it lies under the data root: NAME.npz and NAME.geojson.
+
+    Attributes:
+        archive, polygons: files below the data root.
+        bands: names of the bands, in their order.
+        key: of the bands in the archive.
+        grid, crs: where the archive does not hold them.
+    """
+
+    archive: Path
+    polygons: Path
+    bands: tuple[str, ...]
+    notice: str
+    key: str = "bands"
+    grid: Affine | None = None
+    crs: str | None = None
+
+
+def _sparse(name: str, bands: tuple[str, ...], notice: str) -> Polygons:
+    file = Path("sparse_scenes") / name
+    return Polygons(file.with_suffix(".npz"), file.with_suffix(".geojson"), bands, notice)
+
+
+SCENES: Mapping[str, Polygons] = MappingProxyType(
+    {
+        "landsat": Polygons(
+            Path("real_sparse_polygons/landsat7_022049_1999_2002.npz"),
+            Path("real_sparse_polygons/landsat7_022049_polygons.geojson"),
+            (*_LANDSAT, "B7 short-wave infrared", "B6 thermal", "cloud mask"),
+            "The scene is Landsat 7 of 1999 (USGS); C. Holden and P. Gray drew the polygons "
+            "(CC BY-SA 4.0).",
+            "bands_1999", from_origin(462_405, 1_741_815, 30, 30), "EPSG:32615",
+        ),
+        "romania": _sparse(
+            "romania_s2_20181016", _SENTINEL,
+            "The scene is Sentinel-2 of Romania, 2018 (Copernicus); V. Stefan drew the polygons "
+            "(no licence stated).",
+        ),
+        "ethiopia": _sparse(
+            "ethiopia_gewata_l7", (*_LANDSAT, "B7 short-wave infrared"),
+            "The scene is Landsat 7 of Gewata, Ethiopia (USGS); the polygons are of Wageningen "
+            "University's GeoScripting course (CC BY-SA 4.0).",
+        ),
+        "brazil": _sparse(
+            "brazil_l5_19880814_rstoolbox",
+            (*_LANDSAT, "B6 thermal", "B7 short-wave infrared"),
+            "The scene is Landsat 5 of Tucurui, Brazil, 1988 (USGS); the polygons are of the "
+            "package RStoolbox (GPL 3).",
+        ),
+    }
+)  # fmt: skip
+
+
+def example(name: str, folder: Path, root: Path) -> Example:
+    """Write scene.tif and labels.gpkg into a folder; of `dubai` also truth.tif, the dense mask.
+
+    Args:
+        name: `dubai`, which comes with the package, or a key of SCENES.
+        root: of the data.
 
     Raises:
-        DataError: the Landsat archive is damaged.
+        UnknownName: no such example.
+        DataError: the files of an example are missing or damaged, or the folder holds an example.
     """
-    if data != "synthetic" and (root / LANDSAT / ARCHIVE).exists():
-        return landsat(folder, root)
-    return made(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in ("scene.tif", "labels.gpkg", "truth.tif"):
+        if (folder / file).exists():
+            raise DataError(f"'{folder / file}' is there already; name another folder")
+    if name == DUBAI:
+        return _packaged(folder)
+    if name not in SCENES:
+        raise unknown("example", name, (DUBAI, *SCENES))
+    return _of_polygons(SCENES[name], folder, root)
 
 
-def recipe(given: Example, profile: str, seed: int) -> Recipe:
-    """The default recipe on a real scene, minutes on two CPU cores; one of some seconds on the
-    synthetic scene, and a shorter one on any at profile smoke.
-    """
-    if profile == "smoke":
-        return Recipe(steps=4, crop=64, folds=2, seed=seed)
-    made = given.notice == SOURCES["synthetic"].notice
-    return Recipe(steps=25, crop=64, folds=2, seed=seed) if made else Recipe(seed=seed)
+def _packaged(folder: Path) -> Example:
+    """The image of Dubai in pixels: its publisher does not say where it lies."""
+    kept = resources.files("fewlabels.mapping") / "example"
+    with (kept / "dubai.jpg").open("rb") as source:
+        image = np.asarray(Image.open(source).convert("RGB"))
+    with (kept / "dubai_mask.png").open("rb") as source:
+        mask = np.asarray(Image.open(source))
+    grid = Affine.identity()
+    scene = _write(folder / "scene.tif", image.transpose(2, 0, 1), grid, None,
+                   ("red", "green", "blue"))  # fmt: skip
+    _write(folder / "truth.tif", mask[None], grid, None, ("class",), nodata=IGNORE)
+    rng = np.random.default_rng(0)
+    at = np.concatenate([
+        rng.permutation(np.argwhere(mask == value))[: POINTS // len(dubai.CLASSES)]
+        for value in range(len(dubai.CLASSES))
+    ])  # fmt: skip
+    frame = geopandas.GeoDataFrame(
+        {"class": [dubai.CLASSES[mask[row, column]] for row, column in at]},
+        geometry=shapely.points(at[:, 1] + 0.5, at[:, 0] + 0.5),
+    )
+    frame.to_file(folder / "labels.gpkg")
+    notice = (
+        "The image is one of the 72 aerial images of Dubai (Humans in the Loop, MBRSC; CC0), the "
+        f"{POINTS} points are drawn from its dense mask."
+    )
+    return Example(scene, folder / "labels.gpkg", "class", notice)
 
 
-def landsat(folder: Path, root: Path) -> Example:
-    """Eight bands of 250 x 250 pixels of 30 m as a GeoTIFF, and 30 hand-drawn polygons.
-
-    Raises:
-        DataError: the archive is missing or damaged.
-    """
-    archive = root / LANDSAT / ARCHIVE
+def _of_polygons(given: Polygons, folder: Path, root: Path) -> Example:
+    archive = root / given.archive
     try:
         with np.load(archive) as found:
-            bands = found["bands_1999"]
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+            bands = found[given.key]
+            grid = given.grid or Affine(*found["transform"].tolist())
+            crs = given.crs or f"EPSG:{int(found['epsg'])}"
+        frame = geopandas.read_file(root / given.polygons)
+    except (OSError, ValueError, KeyError, BadZipFile, DataSourceError) as error:
         raise DataError(f"'{archive}' cannot be read ({error}); see data/README.md") from error
-    grid = from_origin(462_405, 1_741_815, 30, 30)
-    file = _write(folder / "landsat.tif", bands, grid, "EPSG:32615", BANDS)
-    notice = (
-        "The scene is Landsat 7 of 1999 (USGS); the polygons were drawn by hand (CC BY-SA 4.0)."
-    )
-    return Example(file, root / LANDSAT / POLYGONS, "class", notice)
-
-
-def made(folder: Path, *, size: int = 256, seed: int = 0) -> Example:
-    """A synthetic scene of four bands u16 and round polygons inside its classes.
-
-    The labels have three faults, as labels that people draw have: one class (pool) has a single
-    polygon, two polygons of different classes overlap, and one lies outside the scene.
-    """
-    image, mask = synthetic.scene(seed, 0, size)
-    grid, crs = from_origin(330_000, 2_780_000, 0.5, 0.5), "EPSG:32640"
-    share = np.array([INFRARED.get(name, 0.2) for name in scenery.CLASSES])[mask]
-    noise = np.random.default_rng(seed).normal(0, 0.06, mask.shape)
-    infrared = share * (0.5 + image.mean(axis=2) / 255) + noise
-    values = np.stack([*(image.transpose(2, 0, 1) / 255), infrared])
-    reflectance = (10_000 * values.clip(0, 1)).round().astype(np.uint16)
-    names = ("red", "green", "blue", "near infrared")
-    file = _write(folder / "synthetic.tif", reflectance, grid, crs, names)
-    rng = np.random.default_rng(seed)
-    shapes, classes = [], []
-    for value, name in enumerate(scenery.CLASSES):
-        deep = distance_transform_edt(np.pad(mask == value, 1))[1:-1, 1:-1]
-        inside = rng.permutation(np.argwhere(deep > RADIUS + 1))[: 1 if name == "pool" else MANY]
-        shapes += [shapely.Point(x + 0.5, y + 0.5).buffer(RADIUS) for y, x in inside]
-        classes += [name] * len(inside)
-    grass = shapes[classes.index("grass")]
-    for by in (RADIUS, 2 * size):
-        shapes.append(shapely.affinity.translate(grass, by))
-        classes.append("soil")
-    pixels = geopandas.GeoSeries(shapes, crs=crs)
-    frame = geopandas.GeoDataFrame(
-        {"class": classes}, geometry=pixels.affine_transform(grid.to_shapely())
-    )
-    frame.to_file(folder / "synthetic.geojson")
-    return Example(file, folder / "synthetic.geojson", "class", SOURCES["synthetic"].notice)
+    nodata = -32768 if bands.dtype == np.int16 and (bands == -32768).any() else None
+    scene = _write(folder / "scene.tif", bands, grid, crs, given.bands, nodata)
+    if not given.crs:  # those files name their system where GeoJSON readers do not look
+        frame = frame.set_crs(crs, allow_override=True)
+    frame.to_file(folder / "labels.gpkg")
+    return Example(scene, folder / "labels.gpkg", "class", given.notice)
 
 
 def _write(
     file: Path,
     bands: Shaped[np.ndarray, "c h w"],
-    grid: rasterio.Affine,
-    crs: str,
+    grid: Affine,
+    crs: str | None,
     names: tuple[str, ...],
+    nodata: int | None = None,
 ) -> Path:
     count, height, width = bands.shape
-    with rasterio.open(
-        file, "w", driver="GTiff", dtype=bands.dtype, count=count, height=height, width=width,
-        crs=crs, transform=grid,
-    ) as target:  # fmt: skip
-        target.write(bands)
-        target.descriptions = names
+    with catch_warnings():
+        filterwarnings("ignore", category=NotGeoreferencedWarning)
+        with rasterio.open(
+            file, "w", driver="GTiff", dtype=bands.dtype, count=count, height=height, width=width,
+            crs=crs, transform=grid, nodata=nodata, compress="deflate",
+        ) as target:  # fmt: skip
+            target.write(bands)
+            target.descriptions = names
     return file

@@ -14,7 +14,15 @@ from matplotlib.colors import to_rgb
 
 from fewlabels import devices, environment
 from fewlabels.files import working, writable
-from fewlabels.mapping import limits, model_folder, recipe, score
+from fewlabels.mapping import (
+    labelled_pixels,
+    limits,
+    model_folder,
+    recipe,
+    score,
+    stream,
+    survey,
+)
 from fewlabels.mapping.recipe import Ground, Learned, Recipe
 from fewlabels.mapping.scene import Scene
 from fewlabels.mapping.score import Choice
@@ -42,7 +50,7 @@ def fit(
 
     Args:
         bands: see `scene.opened`.
-        licence: under which terms the model may be used; `stored.UNSTATED` if empty.
+        licence: under which terms the model may be used; `model_folder.UNSTATED` if empty.
 
     Raises:
         ModelError, DiskFullError, PlaceError: `folder` exists, cannot be written, or another
@@ -76,15 +84,24 @@ def _fitted(
     with surveyed(scene, labels, how, bands) as (seen, read, cut):
         classes, how = seen.given.classes, seen.how
         owner = _owner(seen.scene, cut.pieces, classes, how)
-        ground = Ground(read, cut.pieces, classes, how, compute, scratch, owner)
+        shape = seen.scene.height, seen.scene.width
+        ground = Ground(read, shape, cut.pieces, classes, how, compute, scratch, owner)
         for line in seen.found["warnings"]:
             log.warning("%s", line)
-        chosen = score.choice(ground)
-        log.info("training the %s on all labels", chosen.method)
-        every = [piece.labels for piece in cut.pieces]
-        learned = recipe.learn(ground, every, "all", chosen.method)
+        quick = [name for name in recipe.METHODS[how.method] if name != "network"]
+        if how.method == "network" and not how.folds:
+            quick = []
+        pixels = labelled_pixels.read(ground, quick, seen.scene.names) if quick else None
+        chosen = score.choice(ground, pixels)
+        log.info("training %s on all labels", chosen.method)
+        if chosen.method == "network":
+            every = [piece.labels for piece in cut.pieces]
+            learned = recipe.learn(ground, every, "all")
+        else:
+            learned = labelled_pixels.learn(ground, pixels, chosen.method)
     about = model_folder.About(
-        network=how.model if chosen.method == "network" else model_folder.FOREST,
+        learner=chosen.method,
+        network=how.model if chosen.method == "network" else "",
         classes=classes,
         colours=palette(classes),
         asked=bands,
@@ -93,7 +110,7 @@ def _fitted(
         ranges=learned.ranges,
         pixel=seen.scene.pixel,
         system=seen.scene.system,
-        window=how.window,
+        window=how.window if chosen.method == "network" else stream.WINDOW,
         record=_record(seen, ground, learned, chosen, time.perf_counter() - began),
         licence=licence or model_folder.UNSTATED,
     )
@@ -133,6 +150,8 @@ def _record(
     ends = [*history[:1], *history[-1:]]
     return {
         "scene": seen.scene.file.name,
+        "scaling": seen.scene.scaling,
+        "codes": survey.codes(seen.given),
         "labels": {"sha256": _labels_sha256(ground.pieces)} | dict(seen.found),
         "recipe": asdict(ground.recipe),
         "trained_pixels": dict(zip(ground.classes, learned.labelled, strict=True)),

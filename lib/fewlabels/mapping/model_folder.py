@@ -1,8 +1,8 @@
 """A model folder: what another machine needs to predict, and what the model came from.
 
-    FOLDER/model.safetensors    weights of a network, or
+    FOLDER/model.safetensors    weights of a network or a linear head, or
     FOLDER/model.skops          a forest
-    FOLDER/model.json           network, classes, colours, bands, ranges, training record, licence
+    FOLDER/model.json           learner, classes, colours, bands, ranges, training record, licence
 
 Nothing in it has to be unpickled, and no path of the machine that wrote it is in it.
 """
@@ -18,14 +18,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 from fewlabels.devices import Compute
 from fewlabels.files import whole_folder
 from fewlabels.learners import LEARNERS, Predictor
-from fewlabels.mapping.recipe import METHODS
 from fewlabels.mapping.scene import Ranges
 from fewlabels.types import IGNORE, FewLabelsError
 
-FORMAT = 1
+FORMAT = 2
 MOST = 2**24  # bytes of model.json
 SIDE = 2**14  # pixels of a window
-FOREST = "forest"
 UNSTATED = (
     "Not stated. The weights follow from the scene, the labels and the weights that training "
     "started from; whatever licences those have apply. The code that made them is under MIT."
@@ -41,7 +39,8 @@ class About:
     """What a model folder says of its model.
 
     Attributes:
-        network: see `networks.build`; FOREST for a forest.
+        learner: its name in `LEARNERS`.
+        network: see `networks.build`; empty for other learners.
         colours: RGB of each class.
         asked: the bands of a scene to use, counted from 1; all but alpha bands if empty.
         bands: names of those, in the order in which the model gets them.
@@ -53,6 +52,7 @@ class About:
         licence: under which terms the model may be used, as who trained it said.
     """
 
+    learner: str
     network: str
     classes: tuple[str, ...]
     colours: tuple[tuple[int, int, int], ...]
@@ -65,11 +65,6 @@ class About:
     window: int
     record: Mapping[str, object]
     licence: str = UNSTATED
-
-    @property
-    def learner(self) -> str:
-        """Its name in `LEARNERS`."""
-        return METHODS["forest" if self.network == FOREST else "network"]
 
 
 def write(folder: Path, about: About, predictor: Predictor) -> None:
@@ -130,9 +125,11 @@ def predictor(folder: Path, about: About, compute: Compute) -> Predictor:
     Raises:
         ModelError: its file is missing, damaged or does not fit.
     """
+    if about.learner not in LEARNERS:
+        raise ModelError(f"the model '{folder}' is of an unknown learner '{about.learner}'")
     learner = LEARNERS[about.learner]
     file = folder / learner.FILE
-    options = {} if about.network == FOREST else {"model": about.network}
+    options = {"model": about.network} if about.network else {}
     try:
         _bounded(file, math.inf)
         return learner.read(file, len(about.classes), len(about.bands), compute, **options)

@@ -7,7 +7,6 @@ folder, and a process that finds such a note finishes it first.
 
 import hashlib
 import json
-import logging
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,20 +21,18 @@ from fewlabels import devices
 from fewlabels.devices import Compute
 from fewlabels.files import made_folder, whole_file, working, writable
 from fewlabels.learners import LEARNERS, Predictor
-from fewlabels.mapping import limits, maps, model_folder, stream
+from fewlabels.mapping import class_text, limits, maps, model_folder, stream, unlike
 from fewlabels.mapping import query as clicking
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.model_folder import About
+from fewlabels.mapping.recipe import RecipeError
 from fewlabels.mapping.scene import Scene
 from fewlabels.mapping.stream import Plan, Strip
 from fewlabels.types import DataError
 
-log = logging.getLogger(__name__)
-
-FORMAT = 3  # raise it when strips mean something else
+FORMAT = 4  # raise it when strips mean something else
 SEED = 0  # of the clicks
 NAMES = "names.json"
-LIKE = 1.5  # a pixel more than this times larger or smaller than in training is warned about
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,7 @@ def predict(
     overlap: int | None = None,
     polygons: bool = False,
     clicks: int = 0,
+    force: bool = False,
     device: str = "auto",
 ) -> Written:
     """Write the class map `out` and its confidence as NAME_confidence.tif. On request also the
@@ -71,15 +69,16 @@ def predict(
 
     Args:
         window: side in pixels of what the model is given at once; the model's if None.
-        overlap: pixels that neighbouring windows share at least; see `stream.overlap` if None.
+        overlap: pixels that neighbouring windows of a network share at least; a quarter if None.
         clicks: how many pixels and blocks to name for labels, see `clicks.chosen`; 0 for no file.
+        force: see `unlike.fitting`.
 
     Raises:
-        DataError: the scene cannot be read or has other bands than the model, or a map exists or
-            is not named as a GeoTIFF.
+        DataError: as `unlike.fitting`, or a map exists or is not named as a GeoTIFF.
         DiskFullError, PlaceError: the maps cannot be written, or another process writes them now.
         ModelError: as `model_folder.about`, `model_folder.predictor` and `stream.strips`.
-        RecipeError: as `stream.Plan`, `limits.check` and `clicks.chosen`.
+        RecipeError: as `stream.Plan`, `limits.check` and `query.chosen`, or an overlap that cannot
+            apply.
         MemoryFullError: the memory does not suffice.
     """
     if out.suffix.lower() not in (".tif", ".tiff"):
@@ -94,13 +93,19 @@ def predict(
         if not named:
             _free(targets)
         about = model_folder.about(model)
-        ground = scenes.opened(scene, about.asked)
-        fits(ground, about, model)
+        ground = unlike.fitting(scene, about, model, force=force)
+        if polygons or clicks:
+            maps.try_layers(out.parent, ground)
         compute = devices.compute(device)
         predictor = model_folder.predictor(model, about, compute)
         side = window or about.window
-        shared = stream.overlap(side, predictor.halo) if overlap is None else overlap
-        how = Plan(ground.height, ground.width, side, shared)
+        if overlap is not None and predictor.halo is not None:
+            raise RecipeError(
+                f"an overlap of windows was asked for, and a {about.learner} needs none: its map "
+                "does not depend on windows; leave it out"
+            )
+        shared = side // 4 if overlap is None else overlap
+        how = Plan(ground.height, ground.width, side, shared, predictor.halo)
         folder = work / _key(ground, model, about, how, compute)
         if named and named != (folder, [file.name for file in targets]):
             _free(targets)  # of another prediction
@@ -111,6 +116,8 @@ def predict(
             made = _maps(ground, about, how, folder, polygons)
             made += [_next(ground, about, how, folder, clicks)] if clicks else []
             _name(folder, dict(zip(made, targets, strict=True)))
+        for target in targets[:2]:
+            maps.check(target, ground)
         counts = sum(np.bincount(s.classes.ravel(), minlength=256) for s in _kept(folder, how))
         for each in filter(Path.is_dir, work.iterdir()):
             shutil.rmtree(each, ignore_errors=True)
@@ -146,36 +153,13 @@ def _named(work: Path) -> tuple[Path, list[str]] | None:
             note.unlink()  # finished, and then deleted by someone
             continue
         for made, target in pairs:
-            beside = made.with_name(f"{made.name}.aux.xml")  # where GDAL keeps what fits no tag
-            if beside.exists():
-                beside.replace(target.with_name(f"{target.name}.aux.xml"))
+            if maps.side_car(made).exists():
+                maps.side_car(made).replace(maps.side_car(target))
             if made.exists():
                 maps.free(target)
                 made.replace(target)
         return note.parent, [target.name for _, target in pairs]
     return None
-
-
-def fits(scene: Scene, about: About, model: Path) -> None:
-    """Check that the model has a channel for each band; log a warning where the scene is of another
-    kind than the one it was trained on.
-
-    Raises:
-        DataError: the scene has more or fewer bands than the model.
-    """
-    mine, needed = (", ".join(names) for names in (scene.names, about.bands))
-    if len(scene.bands) != len(about.bands):
-        raise DataError(
-            f"the scene '{scene.file}' has {len(scene.bands)} bands ({mine}) and the model "
-            f"'{model}' needs {len(about.bands)} ({needed})"
-        )
-    if scene.kind != about.kind:
-        log.warning("the scene is of %s, the training scene was of %s", scene.kind, about.kind)
-    if scene.names != about.bands:
-        log.warning("the scene's bands are %s, the training scene's were %s", mine, needed)
-    times = scene.pixel / about.pixel
-    if scene.system == about.system and not 1 / LIKE <= times <= LIKE:
-        log.warning("a pixel of the scene is %.3g times as long as in training", times)
 
 
 def _make(scene: Scene, about: About, predictor: Predictor, how: Plan, folder: Path) -> None:
@@ -199,16 +183,21 @@ def _make(scene: Scene, about: About, predictor: Predictor, how: Plan, folder: P
 def _maps(scene: Scene, about: About, how: Plan, folder: Path, polygons: bool) -> list[Path]:
     """The maps beside the strips; those that exist already are kept."""
     confidence, classes = folder / "confidence.tif", folder / "classes.tif"
+    stored = about.record.get("codes")
+    there = isinstance(stored, list) and len(stored) == len(about.classes)
+    codes = class_text.codes(stored if there else about.classes)
     if not confidence.exists():
         maps.write(confidence, scene, (s.confidence for s in _kept(folder, how)), unit="percent")
     if not classes.exists():
         strips = (s.classes for s in _kept(folder, how))
-        maps.write(classes, scene, strips, classes=about.classes, palette=about.colours)
+        maps.write(
+            classes, scene, strips, classes=about.classes, palette=about.colours, codes=codes
+        )
     if not polygons:
         return [confidence, classes]
     areas = folder / "areas.gpkg"
     if not areas.exists():
-        maps.polygons(areas, classes, about.classes)
+        maps.polygons(areas, classes, about.classes, codes)
     return [confidence, classes, areas]
 
 

@@ -1,11 +1,10 @@
-"""The recipe of a training, and a learner fitted to some of a scene's labels by it.
+"""The recipe of a training, and the network fitted to some of a scene's labels by it.
 
-Steps, batch and crop are those of the published runs. The other defaults are a place to start: no
-record of this project compares them on such scenes.
+Steps, batch and crop are those of the published runs. The other defaults of the network are a place
+to start: no record of this project compares them on such scenes.
 """
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from jaxtyping import UInt8
 
 from fewlabels.devices import Compute
 from fewlabels.files import Shelf
-from fewlabels.learners import LEARNERS, Predictor
+from fewlabels.learners import LEARNERS, Predictor, frozen
 from fewlabels.mapping import tiles
 from fewlabels.mapping.scene import Ranges, Read
 from fewlabels.mapping.tiles import Piece
@@ -25,8 +24,12 @@ from fewlabels.training.networks import STRIDE
 from fewlabels.training.state import Checkpoints
 from fewlabels.types import IGNORE, FewLabelsError, NoLabelsError, unknown
 
-METHODS: Mapping[str, str] = MappingProxyType({"network": "network", "forest": "pixel_forest"})
-"""The learner of each method of a recipe."""
+CHEAP = ("frozen_linear", "pixel_forest", "texture_forest", "frozen_forest")
+"""Learners that take seconds, those first whose maps cost least."""
+METHODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"auto": CHEAP, "network": ("frozen_linear", "network"), **{name: (name,) for name in CHEAP}}
+)
+"""The learners that a method scores; all but `auto` keep the one that they are named after."""
 SEEDS = 2**32  # scikit-learn takes no larger seed
 CHECKPOINT_EVERY = 100  # steps
 _NETWORK = ("model", "weights", "loss", "class_weights", "augmentation", "steps", "batch", "crop",
@@ -42,11 +45,14 @@ class Recipe:
     """How a model is trained and scored; lengths are in pixels.
 
     Attributes:
-        method: `network`, `forest` (random forest of single pixels), or `best`: the one that scores
-            higher on held-out labels.
+        method: a learner, or `auto`: of those that take seconds the one that scores highest on
+            held-out labels. A `network` is scored beside the first of those.
         trees: of a forest.
+        encoder, zoom: what frozen features come from, see `learners.frozen`, and how many times the
+            image is enlarged for it.
         model, weights: of a network, see `networks.build`.
-        loss, class_weights: see `losses`.
+        loss: see `losses`.
+        class_weights: of a network see `losses`; of the other learners `none` or `balanced`.
         augmentation: see `augmentation.augmentation`.
         crop: side of what the network sees in training.
         side: of the squares that the scene is cut into around its labels.
@@ -62,17 +68,19 @@ class Recipe:
         RecipeError: a number that is out of range.
     """
 
-    method: str = "best"
+    method: str = "auto"
     trees: int = 100
-    model: str = "smp:Unet:resnet18"
-    weights: str = "none"
+    encoder: str = frozen.LITE0
+    zoom: int = 1
+    model: str = "smp:Unet:tu-tf_efficientnet_lite0"
+    weights: str = "lite0"
     loss: str = "partial_cross_entropy"
     class_weights: str = "none"
     augmentation: str = "d4"
     steps: int = 250
     batch: int = 8
     crop: int = 128
-    side: int = 512
+    side: int = 1024
     window: int = 256
     lr: float = 1e-3
     folds: int = 5
@@ -83,16 +91,19 @@ class Recipe:
 
     def __post_init__(self) -> None:
         tables = {
-            "method": (self.method, ("best", *METHODS)),
+            "method": (self.method, METHODS),
             "loss": (self.loss, losses.LOSSES),
-            "class weighting": (self.class_weights, losses.WEIGHTINGS),
+            "class weighting": (
+                self.class_weights,
+                losses.WEIGHTINGS if self.method == "network" else ("none", "balanced"),
+            ),
             "unit": (self.unit, ("auto", "shape", "block")),
         }
         for kind, (found, known) in tables.items():
             if found not in known:
                 raise unknown(kind, found, known)
         augmentation.augmentation(self.augmentation)
-        for name in ("steps", "trees", "batch", "crop", "side", "window", "block"):
+        for name in ("steps", "trees", "zoom", "batch", "crop", "side", "window", "block"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} must be 1 or more, found {getattr(self, name)}")
         rules = {
@@ -128,11 +139,13 @@ class Ground:
     """What all trainings on one scene have in common.
 
     Attributes:
+        shape: rows and columns of the scene.
         scratch: folder of files that are only needed until the model is written.
         owner: identifies this scene, these labels and this recipe.
     """
 
     read: Read
+    shape: tuple[int, int]
     pieces: Sequence[Piece]
     classes: tuple[str, ...]
     recipe: Recipe
@@ -145,22 +158,21 @@ def learn(
     ground: Ground,
     labels: Sequence[UInt8[np.ndarray, "_ _"]],
     name: str,
-    method: str,
     watch: loop.Watch | None = None,
 ) -> Learned:
-    """Fit the learner of a method to these labels, one array for each piece of the ground.
+    """Train the recipe's network on these labels, one array for each piece of the ground.
 
-    A network's training that was interrupted resumes from its last checkpoint, kept under `name`
-    every 100 steps. Loss, class weights and augmentation do not apply to a forest.
+    A training that was interrupted resumes from its last checkpoint, kept under `name` every 100
+    steps.
 
     Args:
-        watch: called after every step of a network, see `loop.fit`.
+        watch: called after every step, see `loop.fit`.
 
     Raises:
         NoLabelsError: no piece has a label.
         FewLabelsError: as the learner's `fit`.
     """
-    began, recipe = time.perf_counter(), ground.recipe
+    recipe = ground.recipe
     pairs = zip(ground.pieces, labels, strict=True)
     used = [(piece, drawn) for piece, drawn in pairs if (drawn != IGNORE).any()]
     if not used:
@@ -169,20 +181,13 @@ def learn(
     made = tiles.images(
         [piece for piece, _ in used], ground.read, found, Shelf(ground.scratch).zeros
     )
-    options = {"trees": recipe.trees} if method == "forest" else {
-        "ids": [piece.id for piece, _ in used],
-        "checkpoints": Checkpoints(
-            ground.scratch / name, f"{ground.owner} {name}", CHECKPOINT_EVERY
-        ),
-        "watch": watch,
-        **{option: getattr(recipe, option) for option in _NETWORK},
-    }  # fmt: skip
     drawn = [part for _, part in used]
-    predictor = LEARNERS[METHODS[method]].fit(
-        list(made), drawn, len(ground.classes), seed=recipe.seed, compute=ground.compute, **options
-    )
+    predictor = LEARNERS["network"].fit(
+        list(made), drawn, len(ground.classes), seed=recipe.seed, compute=ground.compute,
+        ids=[piece.id for piece, _ in used], watch=watch,
+        checkpoints=Checkpoints(ground.scratch / name, f"{ground.owner} {name}", CHECKPOINT_EVERY),
+        **{option: getattr(recipe, option) for option in _NETWORK},
+    )  # fmt: skip
     values = np.concatenate([part[part != IGNORE] for part in drawn])
     labelled = np.bincount(values, minlength=len(ground.classes)).tolist()
-    history = predictor.history
-    seconds = history[-1]["seconds"] if history else time.perf_counter() - began
-    return Learned(predictor, found, labelled, seconds)
+    return Learned(predictor, found, labelled, predictor.history[-1]["seconds"])

@@ -5,23 +5,22 @@ Its values become the bytes that models are given.
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 import rasterio
-from jaxtyping import Bool, Float, Float32, Shaped, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from fewlabels.mapping import formats
+from fewlabels.mapping import formats, grid
+from fewlabels.mapping.borders import foreign
 from fewlabels.types import DataError
 
 log = logging.getLogger(__name__)
@@ -31,7 +30,7 @@ TAILS = (0.5, 99.5)  # percentiles that become 0 and 255: a few odd values do no
 SAMPLE = 2**20  # pixels that the percentiles are computed from, at most
 FAR = 1  # times the width of all other values: a fill value, not an odd one
 MIDDLE = 128  # what void pixels and bands of one single value become
-Pixels = tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]
+Pixels = tuple[Float[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]
 Read = Callable[[slice, slice], Pixels]
 
 
@@ -46,6 +45,7 @@ class Scene:
         kind: their number format.
         transform: pixel (column, row) to coordinates; the scene may be rotated.
         crs: None where the file does not say.
+        scaling: scale and offset of each band, by which its values become physical ones.
     """
 
     file: Path
@@ -57,6 +57,7 @@ class Scene:
     kind: str
     transform: Affine
     crs: CRS | None
+    scaling: tuple[tuple[float, float], ...] = ()
 
     @property
     def system(self) -> str:
@@ -65,8 +66,8 @@ class Scene:
 
     @property
     def pixel(self) -> float:
-        """Side of a pixel in the unit of the coordinates: the root of its area."""
-        return math.sqrt(abs(self.transform.determinant))
+        """Side of a pixel in metres, see `grid.side`."""
+        return grid.side(self.transform, self.crs, self.height, self.width)
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,8 @@ def dataset(file: Path, what: str) -> DatasetReader:
     Raises:
         DataError: it does not open as `what`.
     """
-    with catch_warnings():
-        filterwarnings("ignore", category=NotGeoreferencedWarning)
-        try:
-            return formats.raster(file, what)
-        except RasterioIOError as error:
-            raise DataError(f"'{file}' does not open as a {what} ({error})") from error
+    with foreign(f"'{file}' does not open as a {what}"):
+        return formats.raster(file.absolute(), what)
 
 
 @contextmanager
@@ -122,7 +119,7 @@ def reading(scene: Scene) -> Iterator[Read]:
     """Open the scene as a function (rows, columns) -> (values, valid).
 
     A pixel is valid where every band has a finite value that is not nodata and that no mask or
-    alpha band hides. Values elsewhere are whatever the file holds.
+    alpha band hides. Where a band has none, its value is NaN.
 
     Raises:
         DataError: a part of the file cannot be read.
@@ -130,23 +127,27 @@ def reading(scene: Scene) -> Iterator[Read]:
     with rasterio.Env(GDAL_CACHEMAX=CACHE), dataset(scene.file, "GeoTIFF") as source:
 
         def read(rows: slice, columns: slice) -> Pixels:
-            window = Window.from_slices(rows, columns)
-            try:
-                values = source.read(scene.bands, window=window, out_dtype="float32")
-                masks = _masks(source, scene, values, window)
-            except RasterioError as error:
-                raise DataError(
-                    f"'{scene.file}': rows {rows.start} to {rows.stop}, columns {columns.start} to "
-                    f"{columns.stop} cannot be read ({error}); the file may be cut off"
-                ) from error
-            valid = (masks > 0).all(axis=0) & np.isfinite(values).all(axis=0)
-            return np.ascontiguousarray(values.transpose(1, 2, 0)), valid
+            return read_part(source, scene, window=Window.from_slices(rows, columns))
 
         yield read
 
 
+def read_part(source: DatasetReader, scene: Scene, **where: object) -> Pixels:
+    """Values and validity of a part of a scene; `where` is what `rasterio` takes: `window`, or
+    `out_shape` of a small copy.
+    """
+    kinds = {np.dtype(source.dtypes[number - 1]) for number in scene.bands}
+    exact = "float32" if all(np.can_cast(kind, np.float32) for kind in kinds) else "float64"
+    with foreign(
+        f"'{scene.file}': {where.get('window', 'a part')} cannot be read", "the file may be cut off"
+    ):
+        found = source.read(scene.bands, out_dtype=exact, **where)
+        found[~(_masks(source, scene, found, where) > 0)] = np.nan
+    return np.ascontiguousarray(found.transpose(1, 2, 0)), np.isfinite(found).all(axis=0)
+
+
 def measured(
-    pieces: Iterable[tuple[Float32[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]], pixels: int
+    pieces: Iterable[tuple[Float[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]], pixels: int
 ) -> Ranges:
     """The 0.5th and 99.5th percentile of each band over the valid pixels of all pieces.
 
@@ -174,7 +175,7 @@ def measured(
 
 
 def to_bytes(
-    values: Float32[np.ndarray, "h w c"], valid: Bool[np.ndarray, "h w"], ranges: Ranges
+    values: Float[np.ndarray, "h w c"], valid: Bool[np.ndarray, "h w"], ranges: Ranges
 ) -> UInt8[np.ndarray, "h w c"]:
     """round(255 * (value - low) / (high - low)) of each band, clipped to [0, 255]; void pixels and
     bands without a range become 128.
@@ -187,9 +188,9 @@ def to_bytes(
             f"the scene has {values.shape[-1]} bands and the model was trained on "
             f"{len(ranges.low)}; both must have the same bands in the same order"
         )
-    low, high = (np.array(ends, np.float32) for ends in (ranges.low, ranges.high))
+    low, high = np.array(ranges.low), np.array(ranges.high)
     there = valid[..., None] & (high > low)
-    span = np.where(high > low, high - low, np.float32(1))
+    span = np.where(high > low, high - low, 1)
     scaled = np.where(there, 255 * ((np.where(there, values, low) - low) / span), MIDDLE)
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
 
@@ -199,6 +200,11 @@ def _described(file: Path, source: DatasetReader, wanted: tuple[int, ...]) -> Sc
         raise DataError(
             f"'{file}' is {source.driver}, a scene must be a GeoTIFF; "
             "`gdal_translate IN OUT.tif` makes one"
+        )
+    if len(pages := source.subdatasets) > 1:
+        raise DataError(
+            f"'{file}' holds {len(pages)} images one after the other, not bands; "
+            "`gdalbuildvrt -separate` and `gdal_translate` make bands of them"
         )
     if source.gcps[0] and source.transform.is_identity:
         raise DataError(
@@ -218,19 +224,20 @@ def _described(file: Path, source: DatasetReader, wanted: tuple[int, ...]) -> Sc
         )
     names = tuple(source.descriptions[number - 1] or f"band {number}" for number in bands)
     kind = "/".join(sorted(kinds))
-    place = source.transform, source.crs
+    scaling = tuple((source.scales[n - 1], source.offsets[n - 1]) for n in bands)
+    place = source.transform, source.crs, scaling
     return Scene(file, source.height, source.width, bands, alpha, names, kind, *place)
 
 
 def _masks(
-    source: DatasetReader, scene: Scene, values: Float32[np.ndarray, "c h w"], window: Window
+    source: DatasetReader, scene: Scene, values: Float[np.ndarray, "c h w"], where: Mapping
 ) -> Shaped[np.ndarray, "c h w"]:
     """Above 0 where a band has a value; an alpha band that holds data masks nothing."""
     if not set(scene.alpha) & set(scene.bands):
-        return source.read_masks(scene.bands, window=window)
+        return source.read_masks(scene.bands, **where)
     nodata = [source.nodatavals[number - 1] for number in scene.bands]
     return np.stack([
-        np.ones(band.shape, bool) if value is None else band != np.float32(value)
+        np.ones(band.shape, bool) if value is None else band != band.dtype.type(value)
         for band, value in zip(values, nodata, strict=True)
     ])  # fmt: skip
 

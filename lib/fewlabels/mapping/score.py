@@ -1,5 +1,5 @@
-"""How good a recipe is on ground that did not train: held-out units, their scores, and whether the
-network or the forest is kept.
+"""How good learners are on ground that did not train: held-out units, their scores, and which
+learner is kept.
 
 Pixels beside each other look alike, so a pixel beside a training pixel says nothing about new
 ground. A fold therefore holds out whole units (drawn shapes, or square blocks of ground), and
@@ -14,7 +14,9 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from scipy.ndimage import maximum_filter
 
-from fewlabels.mapping import recipe
+from fewlabels.learners import features
+from fewlabels.mapping import labelled_pixels, recipe
+from fewlabels.mapping.labelled_pixels import LabelledPixels
 from fewlabels.mapping.recipe import METHODS, Ground, Learned
 from fewlabels.mapping.scene import to_bytes
 from fewlabels.mapping.score_summary import FEW
@@ -25,8 +27,10 @@ from fewlabels.types import IGNORE
 log = logging.getLogger(__name__)
 
 RESAMPLES = 2000
-Learn = Callable[[Ground, Sequence[UInt8[np.ndarray, "h w"]], str, str], Learned]
-"""`recipe.learn`, or what stands in for it."""
+TIE = 0.01  # of mIoU; of learners within a point of the highest score the cheapest is kept
+Matrices = Mapping[int, Int[np.ndarray, "k k"]]
+Predicted = Callable[[Sequence[UInt8[np.ndarray, "h w"]], Set[int], str], Matrices]
+"""Confusion matrix of each held-out unit, from (labels of each piece, units held out, name)."""
 
 
 @dataclass(frozen=True)
@@ -48,44 +52,55 @@ class Held:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which methods were scored and which is kept.
+    """Which learners were scored and which is kept.
 
     Attributes:
         method: the one to keep.
         why: in words.
-        tried: `summary` of each method that was scored.
-        difference: `difference` of network minus forest, None unless both were scored.
+        tried: `summary` of each learner that was scored.
+        differences: `difference` of the kept learner minus each other one.
     """
 
     method: str
     why: str
     tried: Mapping[str, Mapping[str, object]]
-    difference: Mapping[str, object] | None
+    differences: Mapping[str, Mapping[str, object]]
 
 
-def choice(ground: Ground) -> Choice:
-    """The method that the recipe asks for. For `best` the one with the higher held-out mIoU; the
-    network where both are equal or cannot be scored.
+def choice(ground: Ground, pixels: LabelledPixels | None) -> Choice:
+    """Score the learners of the recipe's method on the same held-out units, and choose.
 
-    A network is always scored beside the forest, which takes seconds. The score of the better of
-    two is slightly too high, since both were scored on the same units.
+    For `auto` the one with the highest held-out mIoU, or the cheapest of those within a point of
+    it. The score of the best of several is slightly too high, since all were scored on the same
+    units.
+
+    Args:
+        pixels: of the learners that have no training loop; None where there is none.
 
     Raises:
         FewLabelsError: as `held_out`.
     """
     asked, seed = ground.recipe.method, ground.recipe.seed
+    names = METHODS[asked]
     if not ground.recipe.folds:
         scores = {"scored": False, "why": "it was not asked for (folds 0)"}
-        method = "network" if asked == "best" else asked
-        return Choice(method, "nothing was scored", {method: scores}, None)
+        method = names[0] if asked == "auto" else asked
+        return Choice(method, "nothing was scored", {method: scores}, {})
     held = {}
-    for name in ("forest",) if asked == "forest" else METHODS:
-        log.info("scoring the %s on held-out labels", name)
-        held[name] = held_out(ground, name)
+    for name in names:
+        log.info("scoring %s on held-out labels", name)
+        network = name == "network"
+        predicted = of_network(ground) if network else of_features(ground, pixels, name)
+        held[name] = held_out(ground, predicted)
     tried = {name: summary(found, ground.classes, seed) for name, found in held.items()}
-    both = [held.get(name) for name in METHODS]
-    apart = None if None in both else difference(*both, seed)
-    return Choice(*_kept(asked, tried), tried, apart)
+    method, why = _kept(asked, tried)
+    best = held[method]
+    apart = {
+        name: difference(best, found, seed)
+        for name, found in held.items()
+        if name != method and best is not None
+    }
+    return Choice(method, why, tried, apart)
 
 
 def folds(
@@ -122,13 +137,11 @@ def remaining(piece: Piece, held: Set[int], gap: int) -> UInt8[np.ndarray, "h w"
     return np.where(near[piece.inside], np.uint8(IGNORE), piece.labels)
 
 
-def held_out(ground: Ground, method: str, learn: Learn = recipe.learn) -> Held | None:
+def held_out(ground: Ground, predicted: Predicted) -> Held | None:
     """Predict every unit by a model that trained without it and without labels within its gap.
 
-    Units and parts follow from labels and seed alone, so two methods are scored on the same.
-    Training may see the image of held-out ground beside other labels, never its labels. Only the
-    pieces that hold labels are predicted, so pixels at a piece's edge see less context than in a
-    map.
+    Units and parts follow from labels and seed alone, so all learners are scored on the same.
+    Training may see the image of held-out ground beside other labels, never its labels.
 
     Returns:
         None where fewer than two parts can be held out, or no class has two units.
@@ -139,19 +152,68 @@ def held_out(ground: Ground, method: str, learn: Learn = recipe.learn) -> Held |
     groups = folds(found, ground.recipe.folds, ground.recipe.seed)
     if len(groups) < 2 or len(single) == int((sum(found.values()) > 0).sum()):
         return None
-    matrices = {}
+    matrices: dict[int, np.ndarray] = {}
     for number, group in enumerate(groups, 1):
         labels = [remaining(piece, group, ground.recipe.gap) for piece in ground.pieces]
-        if not any((part < classes).any() for part in labels):
-            log.warning("part %d leaves no label to train on and is not scored", number)
+        left = set().union(*(np.unique(part[part != IGNORE]).tolist() for part in labels))
+        if len(left) < 2:
+            log.warning("part %d leaves labels of %d classes and is not scored", number, len(left))
             continue
         log.info("part %d of %d: trained without %d units", number, len(groups), len(group))
-        learned = learn(ground, labels, f"part-{number}", method)
-        matrices |= _confusions(ground, learned, group)
+        matrices |= predicted(labels, group, f"part-{number}")
     if not matrices:
         return None
     units = sorted(matrices)
     return Held(units, np.stack([matrices[u] for u in units]), len(groups), single)
+
+
+def of_network(ground: Ground, learn: Callable[..., Learned] = recipe.learn) -> Predicted:
+    """Train the recipe's network for each part. Only the pieces that hold labels are predicted, so
+    pixels at a piece's edge see less context than in a map.
+    """
+
+    def predicted(labels: Sequence[np.ndarray], group: Set[int], name: str) -> Matrices:
+        learned, found = learn(ground, labels, name), {}
+        for piece in ground.pieces:
+            here = group & set(np.unique(piece.units).tolist())
+            if not here:
+                continue
+            image = to_bytes(*ground.read(piece.rows, piece.columns), learned.ranges)
+            guess = learned.predictor.probabilities(image).argmax(axis=0).astype(np.uint8)
+            for unit in here:
+                truth = np.where(piece.units == unit, piece.labels, np.uint8(IGNORE))
+                matrix = metrics.confusion(guess, truth, len(ground.classes))
+                found[unit] = found.get(unit, 0) + matrix
+        return found
+
+    return predicted
+
+
+def of_features(ground: Ground, pixels: LabelledPixels, method: str) -> Predicted:
+    """Fit a learner that has no training loop to the labelled pixels of the other parts.
+
+    Where only some of a class's labelled pixels are used, each counts for as many as it stands for.
+    """
+
+    def predicted(labels: Sequence[np.ndarray], group: Set[int], name: str) -> Matrices:
+        kept = np.zeros(len(pixels.y), bool)
+        for number, part in enumerate(labels):
+            own = pixels.piece == number
+            kept[own] = part[tuple(pixels.at[own].T)] != IGNORE
+        learned = labelled_pixels.fitted(ground, pixels, method, kept)
+        columns = features.columns_of(pixels.bank, learned.bank)
+        held = np.flatnonzero(np.isin(pixels.units, list(group)))
+        shares = learned.head.probabilities(pixels.x[held][:, columns])
+        guess = learned.head.known[shares.argmax(axis=1)].astype(np.uint8)
+        found = {}
+        for unit in np.unique(pixels.units[held]).tolist():
+            own = pixels.units[held] == unit
+            truth = pixels.y[held][own]
+            matrix = metrics.confusion(guess[own][None], truth[None], len(ground.classes))
+            found[unit] = np.rint(matrix * pixels.weight[:, None]).astype(np.int64)
+        return found
+
+    return predicted
 
 
 def summary(held: Held | None, classes: Sequence[str], seed: int) -> Mapping[str, object]:
@@ -205,31 +267,16 @@ def difference(one: Held, other: Held, seed: int) -> Mapping[str, object]:
 
 
 def _kept(asked: str, tried: Mapping[str, Mapping[str, object]]) -> tuple[str, str]:
-    if asked != "best":
+    if asked != "auto":
         return asked, "it was asked for"
-    if not all(scores["scored"] for scores in tried.values()):
-        return "network", "the two could not be scored"
-    network, forest = (tried[name]["miou"] for name in METHODS)
-    if network == forest:
-        return "network", "the held-out mIoU of both is the same"
-    return "network" if network > forest else "forest", "its held-out mIoU is the higher one"
-
-
-def _confusions(
-    ground: Ground, learned: Learned, group: Set[int]
-) -> dict[int, Int[np.ndarray, "k k"]]:
-    found: dict[int, np.ndarray] = {}
-    for piece in ground.pieces:
-        here = group & set(np.unique(piece.units).tolist())
-        if not here:
-            continue
-        image = to_bytes(*ground.read(piece.rows, piece.columns), learned.ranges)
-        guess = learned.predictor.probabilities(image).argmax(axis=0).astype(np.uint8)
-        for unit in here:
-            truth = np.where(piece.units == unit, piece.labels, np.uint8(IGNORE))
-            matrix = metrics.confusion(guess, truth, len(ground.classes))
-            found[unit] = found.get(unit, 0) + matrix
-    return found
+    scored = {name: scores["miou"] for name, scores in tried.items() if scores["scored"]}
+    if not scored:
+        return next(iter(tried)), "nothing could be scored, and its map costs least"
+    best = max(scored, key=scored.get)
+    kept = next(name for name in tried if scored.get(name, -1) >= scored[best] - TIE)
+    if kept == best:
+        return kept, "its held-out mIoU is the highest"
+    return kept, f"its map costs less than that of {best}, and its score is within a point of it"
 
 
 def _drawn(held: Held, seed: int) -> dict[str, Float[np.ndarray, " n"]]:

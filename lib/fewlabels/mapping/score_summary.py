@@ -8,7 +8,7 @@ import pandas as pd
 from fewlabels import paths
 
 SCORES = {"miou": "mIoU", "accuracy": "accuracy"}
-WORDS = {"better": "the network is better", "worse": "the forest is better",
+WORDS = {"better": "it is better", "worse": "it is worse",
          "cannot tell": "the data do not show which is better"}  # fmt: skip
 FEW = 15  # units; the percentile bootstrap of fewer is too narrow (tests/test_stats.py)
 Record = Mapping[str, object]
@@ -28,14 +28,20 @@ def lines(record: Record) -> list[str]:
     for name, summary in record["tried"].items():
         first, *more = scores(summary)
         said += [f"{name}: {first}", *(f"  {line}" for line in more)]
-    found = record["difference"]
-    if found:
+    for other, found in record["differences"].items():
         low, high = found["interval"]
         said.append(
-            f"network minus forest: {100 * found['miou']:+.1f} points of mIoU [{100 * low:.1f}, "
-            f"{100 * high:.1f}] over the same {found['units']} units: {WORDS[found['verdict']]}"
+            f"{record['method']} minus {other}: {100 * found['miou']:+.1f} points of mIoU "
+            f"[{100 * low:.1f}, {100 * high:.1f}] over the same {found['units']} units: "
+            f"{WORDS[found['verdict']]}"
         )
-    return [*said, f"kept: {record['method']} ({record['why']})"]
+    said.append(f"kept: {record['method']}: {record['why']}")
+    if "network" not in record["tried"]:
+        said.append(
+            "with more labels and some minutes also try a network: --method network (it starts "
+            "from pretrained weights)"
+        )
+    return said
 
 
 def table(record: Record) -> pd.DataFrame:

@@ -1,7 +1,9 @@
-"""A scene of any size through a predictor: overlapping windows, blended, returned in strips.
+"""Map a scene of any size window by window, and return it in strips.
 
-Blended are the logarithms of the probabilities. Their softmax is that of blended logits, so a map
-agrees with `inference.logits`. Held in memory is one row of windows, not the scene.
+Where it is known how far a predictor sees, each window is read with so much of the scene around it:
+the map does not depend on how it is cut. Otherwise windows overlap and are blended: the logarithms
+of the probabilities, whose softmax is that of blended logits, so a map agrees with
+`inference.logits`. Held in memory is one row of windows, not the scene.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,6 +24,8 @@ from fewlabels.scoring import inference
 
 ROWS = 64  # decided at once
 EXACT = 1e-3  # of a probability
+WINDOW = 1024  # pixels a side, where windows do not overlap
+ALIGNED, UNKNOWN = 32, 128  # pixels, see `context`
 LEVELS = 254
 """What a margin of 1 is stored as."""
 LEAST = torch.finfo(torch.float32).tiny  # probability and weight, so that no logarithm is infinite
@@ -29,7 +33,11 @@ LEAST = torch.finfo(torch.float32).tiny  # probability and weight, so that no lo
 
 @dataclass(frozen=True)
 class Plan:
-    """How a scene is read: windows of `window` pixels that share at least `overlap`.
+    """How a scene is read: windows of `window` pixels.
+
+    Attributes:
+        overlap: pixels that windows share at least, where they are blended.
+        halo: pixels around a window that its map depends on; None where windows are blended.
 
     Raises:
         RecipeError: a window without pixels, or an overlap that is not smaller than the window.
@@ -39,6 +47,7 @@ class Plan:
     width: int
     window: int
     overlap: int
+    halo: int | None = None
 
     def __post_init__(self) -> None:
         if self.window < 1 or not 0 <= self.overlap < self.window:
@@ -49,16 +58,27 @@ class Plan:
 
     @property
     def down(self) -> list[slice]:
-        return inference.spans(self.height, self.window, self.overlap)
+        return self._spans(self.height)
 
     @property
     def across(self) -> list[slice]:
-        return inference.spans(self.width, self.window, self.overlap)
+        return self._spans(self.width)
 
     @property
     def edges(self) -> list[int]:
         """Strip i is rows edges[i] to edges[i + 1]: those that no window after row i reaches."""
         return [span.start for span in self.down] + [self.height]
+
+    def seen(self, rows: slice, columns: slice) -> tuple[slice, slice]:
+        """What is read of the scene to map a window."""
+        if self.halo is None:
+            return rows, columns
+        return context(rows, self.halo, self.height), context(columns, self.halo, self.width)
+
+    def _spans(self, size: int) -> list[slice]:
+        if self.halo is None:
+            return inference.spans(size, self.window, self.overlap)
+        return [slice(at, min(at + self.window, size)) for at in range(0, size, self.window)]
 
 
 class Strip(NamedTuple):
@@ -77,13 +97,16 @@ class Strip(NamedTuple):
     margin: UInt8[np.ndarray, "_ w"]
 
 
-def overlap(window: int, halo: int | None) -> int:
-    """Pixels that windows share: a quarter of them, or fewer where that much context is not used.
+def context(span: slice, halo: int | None, size: int) -> slice:
+    """A span of rows or columns with the pixels around it that its features depend on, as far as
+    the scene has them. It begins at a multiple of ALIGNED: an encoder halves an image from there.
 
     Args:
-        halo: see `learners.Predictor`.
+        halo: see `learners.Predictor`; UNKNOWN pixels if None.
     """
-    return window // 4 if halo is None else min(2 * halo, window // 4)
+    reach = UNKNOWN if halo is None else halo
+    start = max(0, span.start - reach) // ALIGNED * ALIGNED
+    return slice(start, min(size, span.stop + reach))
 
 
 def strips(
@@ -112,13 +135,23 @@ def strips(
         if rows.stop <= edges[first]:
             continue
         for columns in how.across:
-            values, valid = read(rows, columns)
-            if valid.any():
-                found = torch.from_numpy(predictor.probabilities(to_bytes(values, valid, ranges)))
+            around = how.seen(rows, columns)
+            inner = tuple(
+                slice(span.start - wide.start, span.stop - wide.start)
+                for span, wide in zip((rows, columns), around, strict=True)
+            )
+            values, valid = read(*around)
+            if valid[inner].any():
+                every = predictor.probabilities(to_bytes(values, valid, ranges))
+                found = torch.from_numpy(every[:, *inner])
                 if not ((found >= 0) & (found <= 1 + EXACT)).all():  # which NaN is not, too
                     raise ModelError(f"rows {rows.start} to {rows.stop}: not every score of the "
                                      "model is a probability; train it again")  # fmt: skip
-                weight = (inference.taper(*valid.shape) * torch.from_numpy(valid))[None]
+                there = torch.from_numpy(valid[inner])
+                shape = torch.ones(there.shape) if how.halo is not None else (
+                    inference.taper(*there.shape)
+                )  # fmt: skip
+                weight = (shape * there)[None]
                 added = torch.cat([weight * found.clamp_min(LEAST).log(), weight])
                 above = max(0, top - rows.start)  # rows of strips that are already done
                 here = slice(rows.start + above - top, rows.stop - top)

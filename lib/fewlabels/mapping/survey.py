@@ -1,6 +1,6 @@
 """A scene and its labels before anything is trained: read together, counted, warned about."""
 
-from collections import Counter
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fewlabels.mapping import label_image, tiles, vector_labels
+from fewlabels.mapping import class_text, label_image, tiles, vector_labels
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.label_image import Painted
 from fewlabels.mapping.recipe import Recipe, RecipeError
@@ -18,7 +18,7 @@ from fewlabels.mapping.vector_labels import Marks
 from fewlabels.types import DataError, NoLabelsError
 
 MOSTLY = 0.9  # share of a scene that hardly anybody labels: a value may mean "no class"
-VECTORS = {".geojson", ".json", ".gpkg", ".shp", ".csv"}
+SHOWN = 3  # examples of a warning
 MASKS = {".tif", ".tiff", ".png"}
 COUNTED = {
     "contradictory pixels": "pixels have labels of different classes and are not used",
@@ -26,16 +26,18 @@ COUNTED = {
     "without a pixel": "drawn labels cover no pixel that can be used",
     "outside the scene": "labels lie outside the scene",
     "without geometry": "labels have no geometry",
+    "without a class": "labels have no class: it is missing or blank",
 }
 """Counts of a survey that are warned about, and the words that follow the number."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Where the labels are and how to read them; see `marks.read` and `painted.opened`.
+    """Where the labels are and how to read them; see `vector_labels.read`, `label_image.opened`.
 
     Attributes:
-        classes: the classes to use: names, or value and name (`1=water`) for a label image.
+        classes: the classes to use: names, or value and name (`1=water`), as a label image needs
+            them; values of one name are merged.
     """
 
     file: Path
@@ -95,23 +97,35 @@ def labelled(labels: Labels, scene: Scene) -> Marks | Painted:
     """Read labels onto the grid of the scene, drawn or painted, by the ending of their file.
 
     Raises:
-        DataError, NoLabelsError: as `marks.read` and `painted.opened`, for other endings, and for
-            a class that is named twice.
+        DataError, NoLabelsError: as `vector_labels.read` and `label_image.opened`, for other
+            endings, and for an option that does not apply to them.
     """
     ending = labels.file.suffix.lower()
-    names = [name.partition("=")[2] or name for name in map(str.strip, labels.classes)]
-    if twice := [name for name, number in Counter(names).items() if number > 1]:
-        raise DataError(f"the class '{twice[0]}' is named twice; name each class once")
-    if ending in VECTORS:
+    given = [option for option, there in (
+        ("--column", labels.column != "class" and ending in MASKS),
+        ("--layer", labels.layer is not None and ending in MASKS),
+        ("--no-label", labels.no_label is not None and ending in vector_labels.ENDINGS),
+    ) if there]  # fmt: skip
+    if given:
+        raise DataError(f"{given[0]} does not apply to labels '{labels.file}'; leave it out")
+    if ending in vector_labels.ENDINGS:
         return vector_labels.read(
             labels.file, scene, column=labels.column, classes=labels.classes,
             layer=labels.layer, crs=labels.crs,
         )  # fmt: skip
     if ending in MASKS:
-        return label_image.opened(labels.file, scene, _values(labels.classes), labels.no_label)
-    raise DataError(
-        f"labels '{labels.file}' end in '{ending}'; known are {', '.join(sorted(VECTORS | MASKS))}"
-    )
+        values = _values(labels.classes)
+        return label_image.opened(labels.file, scene, values, labels.no_label, labels.crs)
+    known = ", ".join(sorted(vector_labels.ENDINGS | MASKS))
+    raise DataError(f"labels '{labels.file}' end in '{ending}'; known are {known}")
+
+
+def codes(given: Marks | Painted) -> tuple[int, ...]:
+    """What a map holds for each class; see `class_text.codes`."""
+    if isinstance(given, Marks):
+        return class_text.codes(given.classes)
+    first = {index: value for value, index in reversed(given.values.items())}
+    return class_text.codes([first.get(index, -1) for index in range(len(given.classes))])
 
 
 def report(given: Marks | Painted, cut: Cut, how: Recipe) -> dict[str, object]:
@@ -135,6 +149,7 @@ def report(given: Marks | Painted, cut: Cut, how: Recipe) -> dict[str, object]:
         "units": dict(zip(given.classes, units.tolist(), strict=True)),
         "contradictory pixels": cut.contradictory,
         "pixels on nodata": cut.void,
+        "void bands": dict(cut.void_bands),
         "without a pixel": drawn - len(cut.shapes),
     }
     found["warnings"] = _warnings(found, how)
@@ -149,16 +164,32 @@ def _warnings(found: Mapping, how: Recipe) -> list[str]:
     }
     units = found["units"].items()
     lines = [f"class '{name}' {words[number]}" for name, number in units if number in words]
-    lines += [f"attributes contradict each other: {line}" for line in found.get("doubtful", ())]
+    doubtful = found.get("doubtful", ())
+    lines += [f"attributes contradict each other: {line}" for line in doubtful[:SHOWN]]
+    if len(doubtful) > SHOWN:
+        lines.append(f"and {len(doubtful) - SHOWN} more attributes contradict each other")
     lines += [f"{found[name]} {text}" for name, text in COUNTED.items() if found.get(name)]
+    if len({len(found["void bands"]), *found["void bands"].values()}) > 1:  # not all the same
+        lines.append(f"of those, so many lack a value in {_listed(found['void bands'])}")
+    if wrong := found.get("no numbers"):
+        lines.append(f"{len(wrong)} coordinates are no numbers: {', '.join(wrong[:SHOWN])}")
+    lines += [f"class '{name}' occurs nowhere in the labels{near}"
+              for name, near in found.get("absent", {}).items()]  # fmt: skip
+    lines += [f"the classes {', '.join(map(repr, names))} differ only in case or leading zeros; "
+              f"--classes {','.join(f'{n}={names[-1]}' for n in names)},... makes them one"
+              for names in found.get("alike", ())]  # fmt: skip
     if found.get("share", 0) > MOSTLY:
         lines.append(
             f"{100 * found['share']:.0f} % of the scene is labelled; if a value of the label image "
             "means no class, name it with --no-label"
         )
     if found["unknown classes"]:
-        lines.append(f"labels of unknown classes are skipped: {found['unknown classes']}")
+        lines.append(f"labels of unknown classes are skipped: {_listed(found['unknown classes'])}")
     return lines
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({number})" for name, number in counts.items())
 
 
 def _unit(how: Recipe, given: Marks | Painted) -> str:
@@ -178,9 +209,11 @@ def _values(classes: tuple[str, ...]) -> Mapping[int, str] | None:
         DataError: one is not of that form.
     """
     pairs = [name.partition("=") for name in classes]
-    if any(not value.strip().isdecimal() or not name for value, _, name in pairs):
-        raise DataError(
-            f"classes of a label image are given as VALUE=NAME, such as 1=water,2=forest; found "
-            f"{','.join(classes)}"
-        )
-    return {int(value): name.strip() for value, _, name in pairs} or None
+    for value, _, name in pairs:
+        if not re.fullmatch(r"-?\d+", value.strip()) or not class_text.plain(name):
+            raise DataError(
+                "classes of a label image are given as VALUE=NAME, such as 1=water,2=forest; found "
+                f"{','.join(classes)}"
+            )
+    chosen = class_text.chosen(classes, ())
+    return {int(value): name for value, name in chosen.items()} or None

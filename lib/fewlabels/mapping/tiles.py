@@ -1,6 +1,6 @@
 """A scene cut into squares around its labels: what a training reads of it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -48,12 +48,14 @@ class Cut:
     Attributes:
         contradictory: pixels that labels of different classes share; they are not used.
         void: labelled pixels where the scene has no valid pixel; they are not used.
+        void_bands: how many of those have no value in each band, by its name; those that have any.
         shapes: numbers of the drawn labels that have a pixel.
     """
 
     pieces: tuple[Piece, ...]
     contradictory: int
     void: int
+    void_bands: Mapping[str, int]
     shapes: frozenset[int]
 
 
@@ -85,6 +87,7 @@ def cut(scene: Scene, read: Read, labels: Burn, *, side: int, gap: int, block: i
         NoLabelsError: no label lies on a valid pixel.
     """
     pieces, shapes, contradictory, void = [], set(), 0, 0
+    bands = np.zeros(len(scene.names), int)
     for top in range(0, scene.height, side):
         for left in range(0, scene.width, side):
             rows, down, inner = _span(top, side, gap, scene.height)
@@ -94,8 +97,10 @@ def cut(scene: Scene, read: Read, labels: Burn, *, side: int, gap: int, block: i
             if (found.labels == IGNORE).all():
                 continue
             shapes |= set(np.unique(found.units).tolist()) - {NOBODY}
-            valid = read(rows, columns)[1]
-            void += int(((found.labels != IGNORE) & ~valid).sum())
+            values, valid = read(rows, columns)
+            lost = (found.labels != IGNORE) & ~valid
+            void += int(lost.sum())
+            bands += (~np.isfinite(values[lost])).sum(axis=0)
             kept = np.where(valid, found.labels, np.uint8(IGNORE))
             if (kept == IGNORE).all():
                 continue
@@ -105,12 +110,14 @@ def cut(scene: Scene, read: Read, labels: Burn, *, side: int, gap: int, block: i
                 around = np.where(around == NOBODY, np.int32(NOBODY), numbers)
             units = np.where(kept == IGNORE, np.int32(NOBODY), around[inside])
             pieces.append(Piece(rows, columns, kept, units, around, inside))
+    voids = {name: n for name, n in zip(scene.names, bands.tolist(), strict=True) if n}
     if not pieces:
         raise NoLabelsError(
             f"no label lies on a valid pixel of '{scene.file}': {void} labelled pixels are nodata "
-            f"there, {contradictory} have labels of two classes"
+            f"there (by band: {voids or 'none'}), {contradictory} have labels of two classes; a "
+            "band without values can be left out with --bands"
         )
-    return Cut(tuple(pieces), contradictory, void, frozenset(shapes))
+    return Cut(tuple(pieces), contradictory, void, voids, frozenset(shapes))
 
 
 def blocks(rows: slice, columns: slice, width: int, side: int) -> Int32[np.ndarray, "h w"]:

@@ -11,7 +11,7 @@ from fewlabels import studies
 from fewlabels.data import registry
 from fewlabels.experiments import sweep
 from fewlabels.experiments.plan import Unit
-from fewlabels.results import benchmark_claims, figures, statistics
+from fewlabels.results import figures, statistics
 from fewlabels.results.records import Record
 from fewlabels.results.statistics import Interval
 from fewlabels.studies.design import Study
@@ -74,7 +74,8 @@ class Chapter:
     def verdicts(self) -> pd.DataFrame:
         """Table of the claims: reported, measured, n and verdict, with claims about time."""
         judged = statistics.claims_table(self.table, self.study.claims)
-        return benchmark_claims.beside(judged, self.study.timings)
+        both = statistics.with_timings(judged, self.study.timings)
+        return both.drop(columns="detectable")
 
     def difference(self, condition: str, other: str) -> Interval:
         """Mean mIoU of one condition less another's, paired by unit, interval over folds."""

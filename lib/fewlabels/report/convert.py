@@ -7,7 +7,7 @@ Options of a code cell, in Quarto's spelling, in its first lines:
     #| tbl-cap: "What it says."   the cell shows exactly one table
     #| echo: false                the code is not shown
     #| output: false              the outputs are not shown
-    #| needs: images              see `kept`
+    #| needs: images              see `cells`
     #| data: reported             numbers of other data than the report's: no note in the caption
 
 Cells tagged `setup` are not shown; those tagged `parameters` become one folded list of the values

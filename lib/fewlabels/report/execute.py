@@ -1,11 +1,9 @@
 """Execute notebooks, each alone in a child process, and either finished or an error.
 
-An executed copy `NN.ipynb` is put in place only when its process has ended well. Beside it lie
-`NN.log`, what the kernel printed, and `NN.done`, by which the next call knows that nothing has
-changed. A notebook that raised is kept as `NN.failed.ipynb`.
+An executed copy `NN.ipynb` is put in place only when its process has ended well. Beside it lies
+`NN.log`, what the kernel printed. A notebook that raised is kept as `NN.failed.ipynb`.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -21,8 +19,7 @@ import jupytext
 import nbformat
 
 from fewlabels.environment import THREADS
-from fewlabels.report.cells import check_parameters, first_line, numbered
-from fewlabels.report.kept import put_back, skip
+from fewlabels.report.cells import check_parameters, first_line, numbered, put_back, skip
 from fewlabels.types import NotebookError, unknown
 
 log = logging.getLogger(__name__)
@@ -38,7 +35,6 @@ def execute_all(
     parameters: Parameters,
     *,
     own: Mapping[str, Parameters] | None = None,
-    key: str | None = None,
     at_once: int = 1,
     last: Collection[str] = (),
     kept: Path | None = None,
@@ -48,13 +44,10 @@ def execute_all(
     Args:
         parameters: given to every notebook, so every notebook has to declare all of them.
         own: more parameters for single notebooks, by the stem of their file name.
-        key: what the results depend on besides source and parameters, such as a hash of the
-            library and of the data. A notebook whose source, parameters and key are those of its
-            executed copy is not executed again; None: always execute.
         at_once: how many run at the same time, each with its share of the cores.
         last: stems of the notebooks that read what the others record; they start last.
         kept: where outputs of cells that need images are stored, where there are no images: these
-            cells are not executed, see `kept`.
+            cells are not executed, see `cells`.
 
     Raises:
         NotebookError: a parameter that a notebook does not declare (before any is executed), or a
@@ -80,7 +73,7 @@ def execute_all(
             return None
         log.info("[%d/%d] %s", number, len(notebooks), notebook.stem)
         try:
-            return _execute(notebook, out, given[notebook], key, threads, kept, running)
+            return _execute(notebook, out, given[notebook], threads, kept, running)
         except (NotebookError, OSError):
             stopped.set()  # before this thread takes the next notebook
             raise
@@ -109,22 +102,14 @@ def _execute(
     source: Path,
     out: Path,
     values: Parameters,
-    key: str | None,
     threads: Mapping[str, str],
     kept: Path | None,
     running: set[subprocess.Popen],
 ) -> Path:
-    """Execute one notebook in the folder of its source, unless nothing has changed; its process is
-    in `running` meanwhile.
-    """
+    """Execute one notebook in the folder of its source; its process is in `running` meanwhile."""
     target, partial = out / f"{source.stem}.ipynb", out / f".{source.stem}.partial.ipynb"
-    done, failed = target.with_suffix(".done"), out / f"{source.stem}.failed.ipynb"
-    text = json.dumps([key, source.stem, values, source.read_text()], sort_keys=True)
-    there = key is not None and target.exists() and done.exists()
-    if there and done.read_text() == _seal(text, target):
-        log.info("%s: unchanged, not executed again", source.stem)
-        return target
-    for stale in (target, done, failed):
+    failed = out / f"{source.stem}.failed.ipynb"
+    for stale in (target, failed):
         stale.unlink(missing_ok=True)
     notebook = jupytext.read(source)
     if kept is not None:
@@ -152,13 +137,8 @@ def _execute(
     if kept is not None:
         put_back(partial, kept, source.stem)
     os.replace(partial, target)
-    done.write_text(_seal(text, target))
     log.info("%s: finished in %.1f s", source.stem, time.monotonic() - begun)
     return target
-
-
-def _seal(text: str, target: Path) -> str:
-    return hashlib.sha256(text.encode() + target.read_bytes()).hexdigest()
 
 
 def _follow(child: subprocess.Popen, output: Path) -> str:

@@ -1,6 +1,5 @@
 """Make a report: which notebooks it has, what they are given, and where it goes."""
 
-import hashlib
 import json
 import logging
 import os
@@ -13,8 +12,8 @@ from fewlabels import environment, paths, studies
 from fewlabels.data import registry
 from fewlabels.experiments import recommendations, sweep
 from fewlabels.report.build import build
+from fewlabels.report.cells import keep
 from fewlabels.report.execute import execute_all
-from fewlabels.report.kept import keep
 from fewlabels.report.publish import Shown, publish, shown
 from fewlabels.types import DataError
 
@@ -34,6 +33,7 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "14_sampling_loss": ("E",),
     "15_label_budget": ("budget",),
     "16_protocol": ("leak", "redrawing", "selection"),
+    "20_whole_maps": (),
     "90_analysis": (),
     "91_failures": (),
 }
@@ -55,7 +55,7 @@ ABSTRACT = (
 def make(
     data: str, profile: str, *, device: str = "auto", readme: Path | None = None
 ) -> tuple[Path, Path]:
-    """Execute the notebooks that changed, build the report, and return its HTML and PDF.
+    """Execute the notebooks, build the report, and return its HTML and PDF.
 
     `published` trains nothing and writes report/index.html and report/report.pdf from the
     committed records; every other profile writes under report/_build.
@@ -77,7 +77,6 @@ def make(
         built / f"{data}-{profile}",
         {"data": data, "profile": profile, "device": device},
         own={} if what else {"04_one_run": _one_run(profile, data)},
-        key=_state(images, profile),
         at_once=_at_once(profile, device),
         last=() if what else OF_ALL,  # there all is recorded before
         kept=None if images else paths.kept_root(),
@@ -141,7 +140,7 @@ def _header(
 ) -> Mapping[str, str]:
     facts = environment.facts()
     packages = ", ".join(f"{k} {v}" for k, v in facts["packages"].items())
-    trained = f"{seconds:.0f} s of notebooks (unchanged ones kept)"
+    trained = f"{seconds:.0f} s of notebooks"
     return {
         "Data": f"{data} (hash {images[:12]})" if images else _without(data),
         "Profile": profile,
@@ -172,20 +171,3 @@ def _compute(device: str) -> object:
     from fewlabels import devices  # with torch, which reading records does without
 
     return devices.compute(device)
-
-
-def _state(images: str | None, profile: str) -> str:
-    """Hash what the notebooks' results depend on besides themselves: library, lock, records."""
-    root, lib = paths.project_root(), paths.project_root() / "lib" / "fewlabels"
-    report = {f for f in (lib / "report").glob("*.py") if f.name != "chapter.py"}
-    files = [f for f in lib.rglob("*") if f.is_file() and f.suffix != ".pyc"]
-    files = [f for f in files if f not in report and f.name != "cli.py"]
-    files += [root / "requirements.lock", *(paths.bench_root() / "results").glob("*.json")]
-    if profile == "published":
-        files += [f for f in paths.published_root().rglob("*") if f.is_file()]
-    if images is None:
-        files += paths.kept_root().glob("*.json")
-    total = hashlib.sha256((images or "").encode())
-    for file in sorted(files):
-        total.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
-    return total.hexdigest()

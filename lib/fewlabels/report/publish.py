@@ -17,7 +17,6 @@ import pandas as pd
 
 from fewlabels import studies
 from fewlabels.experiments import recommendations, sweep
-from fewlabels.experiments.findings import findings
 from fewlabels.experiments.plan import Unit
 from fewlabels.files import whole_file
 from fewlabels.results import statistics
@@ -71,7 +70,7 @@ def publish(
     notebook, label = next((stem, label) for stem, label in OPENING if stem in executed)
     picture, caption = figure_of(executed[notebook], label)
     opens = f"![{caption}](report/figure.png)\n\n*{caption} [Read the report](report/index.html).*"
-    listed = "\n".join(f"- {said}" for said in findings(what.tables))
+    listed = "\n".join(f"- {said}" for said in recommendations.findings(what.tables))
     text = renewed(readme.name, readme.read_text(), FIGURE, opens)
     text = renewed(readme.name, text, FINDINGS, listed)
     for file, content in (
@@ -142,13 +141,16 @@ def _results(what: Shown) -> str:
         parts += [
             "## How much of the dense score do few labels give?",
             "The dense score is that of networks trained on every pixel for as many steps.",
-            markdown(statistics.budget_table(what.tables["budget"], studies.budget.DENSE)),
+            markdown(statistics.budget_table(what.tables["budget"], studies.ours.DENSE)),
         ]
     parts += [
         "## What to do with the labels you have",
         markdown(recommendations.table(what.tables)),
     ]
-    parts += ["## What became of the claims", markdown(what.claims.drop(columns="p (Holm)"))]
+    parts += [
+        "## What became of the claims",
+        markdown(what.claims.drop(columns=["p (Holm)", "detectable"])),
+    ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from fewlabels.data import registry
 from fewlabels.results.records import Record
 from fewlabels.results.statistics import Interval, interval
-from fewlabels.scoring import boundaries, metrics
+from fewlabels.scoring import metrics
 from fewlabels.types import DataError, Tile
 
 Runs = Mapping[tuple[str, int, int], Record]
@@ -58,16 +58,13 @@ def worst(runs: Runs, n: int = 5) -> pd.DataFrame:
     rows = []
     for image in order:
         mine = table[table["image"] == image]
-        replicates = mine.groupby("replicate")[["miou", "accuracy"]].mean()
+        means = mine.groupby("replicate")[["miou", "accuracy"]].mean()
         total = composition(runs, image)
         wrong = total - np.diag(np.diag(total))
         truth, found = np.unravel_index(wrong.argmax(), wrong.shape)
         rows.append(
             {"image": image, "fold": int(mine["fold"].iloc[0])}
-            | {
-                name: interval(replicates[name].to_numpy(), replicates.index.to_numpy())
-                for name in replicates
-            }
+            | {name: interval(means[name].to_numpy(), means.index.to_numpy()) for name in means}
             | {"runs": len(mine), "truth": names[truth], "taken_for": names[found]}
             | {"of_image": wrong.max(), "of_truth": wrong.max() / total[truth].sum()}
         )
@@ -108,21 +105,22 @@ def confused(runs: Runs) -> pd.DataFrame:
 
 
 def outlines(runs: Runs) -> pd.DataFrame:
-    """Score each class of each run: `condition`, `fold`, `replicate`, `class`, `f1` (of its pixels)
-    and `boundary_f1` (of its outline); NaN where the test images do not hold it.
+    """Compare areas and outlines: a row a class, with the `Interval`s over folds of `f1` (of its
+    pixels), `boundary_f1` (of its outline) and `gap` (the latter less the former).
+
+    Runs whose test images do not hold a class are left out of it.
     """
-    rows = []
-    for (condition, fold, replicate), record in runs.items():
-        each = zip(classes(runs), record.scores.f1, record.boundary.f1, strict=True)
-        unit = {"condition": condition, "fold": fold, "replicate": replicate}
-        rows += [unit | {"class": name, "f1": f1, "boundary_f1": line} for name, f1, line in each]
-    return pd.DataFrame(rows)
-
-
-def outlines_of(statistics: metrics.Statistics, names: tuple[str, ...]) -> pd.DataFrame:
-    """Score each class as `outlines` does, from counts such as those of two annotations."""
-    f1, line = metrics.scores(statistics.confusion).f1, boundaries.scores(statistics.boundaries).f1
-    return pd.DataFrame({"class": names, "f1": f1, "boundary_f1": line})
+    folds, rows = np.array([fold for _, fold, _ in runs]), {}
+    f1, line = (
+        np.array([getattr(record, scores).f1 for record in runs.values()])
+        for scores in ("scores", "boundary")
+    )
+    for k, name in enumerate(classes(runs)):
+        there = np.isfinite(f1[:, k]) & np.isfinite(line[:, k])
+        if there.any():
+            each = {"f1": f1[:, k], "boundary_f1": line[:, k], "gap": line[:, k] - f1[:, k]}
+            rows[name] = {n: interval(v[there], folds[there]) for n, v in each.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("class").reset_index()
 
 
 def reliability(runs: Runs) -> pd.DataFrame:

@@ -1,8 +1,9 @@
 """Record which versions of the code give the same results.
 
 report/results/verified.csv has one row for each run that another version trained again, and one for
-each version whose syntax trees were shown to be those of another, renamed (no study, no key, no
-pixels). Records of two versions are comparable if such rows link them and all counts are the same.
+each version that was shown to be like another (no study, no key, no pixels): with the same syntax
+trees, renamed, or with the same results of cut-down runs. Records of two versions are comparable if
+such rows link them and all counts are the same.
 """
 
 from collections.abc import Iterable
@@ -103,7 +104,9 @@ def versions(made: Iterable[Record], found: pd.DataFrame) -> pd.DataFrame:
     """
     days: dict[str, dict[str, str]] = {}
     for record in made:
-        days.setdefault(code(record), {})[record.key] = str(record.facts["finished"])[:10]
+        days.setdefault(code(record), {})[record.key] = str(
+            record.facts.get("finished", "not known")
+        )[:10]
     rows = [
         {"runs": len(of), "first": min(of.values()), "last": max(of.values())}
         | {"trained again": "; ".join(map(_told, found[found["before"] == one].itertuples()))}
@@ -115,7 +118,7 @@ def versions(made: Iterable[Record], found: pd.DataFrame) -> pd.DataFrame:
 
 def _told(row: Any) -> str:
     if not row.key:
-        return f"renamed as {row.after}, with equal {row.compared}"
+        return f"like {row.after}: equal {row.compared}"
     said = f"{row.study} {row.key} by {row.after}: {row.moved:,} of {row.pixels:,} pixels moved"
     return f"{said}, {row.differ} differ" if row.differ else said
 

@@ -1,7 +1,7 @@
 """The table of experiments: what each study asks, varies and keeps fixed.
 
 A new study is one file that states what is its own, and one line in `STUDIES`. `design` says what
-the words mean, `studies.profiles` how much each profile runs.
+the words mean and how much each profile runs.
 """
 
 import hashlib
@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from types import MappingProxyType
 
-from fewlabels.studies import a, b, budget, c, d, e, protocol
-from fewlabels.studies.design import SHORT, Claim, Scale, Study, Timing
-from fewlabels.studies.profiles import PROFILES
+from fewlabels.studies import c, ours, systems
+from fewlabels.studies.design import PROFILES, SHORT, Claim, Scale, Study, Timing
 from fewlabels.studies.run import Run, Start
 from fewlabels.types import unknown
 
@@ -20,18 +19,19 @@ __all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "St
 
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {
-        "A": a.STUDY,
-        "B": b.STUDY,
+        "A": systems.A,
+        "B": systems.B,
         "C": c.STUDY,
-        "D": d.STUDY,
-        "E": e.STUDY,
-        "budget": budget.BUDGET,
-        "balance": budget.BALANCE,
-        "pretraining": budget.PRETRAINING,
-        "leak": protocol.LEAK,
-        "redrawing": protocol.REDRAWING,
-        "selection": protocol.SELECTION,
-        "rates": e.RATES,
+        "D": systems.D,
+        "E": systems.E,
+        "budget": ours.BUDGET,
+        "balance": ours.BALANCE,
+        "pretraining": ours.PRETRAINING,
+        "clicks": ours.CLICKS,
+        "leak": ours.LEAK,
+        "redrawing": ours.REDRAWING,
+        "selection": ours.SELECTION,
+        "rates": systems.RATES,
     }
 )
 ONE_GROUP = frozenset({"ai4mars", "potsdam"})
@@ -41,6 +41,8 @@ SHOWN = (
     "batch", "crop", "optimiser", "schedule", "lr", "weight_decay",
 )  # fmt: skip
 """The factors of a run that a reader always wants to see."""
+LATER = ("rounds", "query")
+"""Factors that `Run` did not have when the first runs were published."""
 
 
 def study(name: str) -> Study:
@@ -115,13 +117,10 @@ def conditions(study: Study, scale: Scale, start: Start, data: str) -> dict[str,
     """Declare one run of each condition of a study on `data`, with fold, draw and seed 0."""
     data = str(scale.fixed.get("data", "{data}")).format(data=data)
     given = dict(scale.fixed) | {"data": "{data}"}
-    conditions = {
-        condition: given | start.filled(factors)
-        for condition, factors in study.conditions().items()
-    }
+    filled = {name: given | start.filled(own) for name, own in study.conditions().items()}
     return {
-        condition: replace(Run(), **factors | {"data": factors["data"].format(data=data)})
-        for condition, factors in conditions.items()
+        name: replace(Run(), **factors | {"data": factors["data"].format(data=data)})
+        for name, factors in filled.items()
     }
 
 
@@ -165,8 +164,13 @@ def factors(
 
 
 def digest(run: Run) -> str:
-    """Hash a run's factors by SHA-256: the same text for the same run, in any process."""
-    return hashlib.sha256(json.dumps(asdict(run), sort_keys=True).encode()).hexdigest()
+    """Hash a run's factors by SHA-256: the same text for the same run, in any process.
+
+    Factors of LATER at their defaults are not hashed, so that older runs keep their digests.
+    """
+    usual = asdict(Run())
+    hashed = {k: v for k, v in asdict(run).items() if k not in LATER or v != usual[k]}
+    return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
 
 
 def _folds(scale: Scale, data: str, groups: int | None = None) -> tuple[int, ...]:

@@ -1,7 +1,6 @@
 """System C: an ablation of a U-Net from scratch on terrain that people labelled in part."""
 
-from fewlabels.studies.design import Claim, Study
-from fewlabels.studies.profiles import scales
+from fewlabels.studies.design import Claim, Study, scales
 from fewlabels.studies.run import Start
 
 NETWORK = (Start("unet:depth=4,width=8{blocks}", "none"),)

@@ -14,7 +14,7 @@ from fewlabels.types import FactorError
 
 MOST, LEAST, ALMOST_ONE = sys.float_info.max, nextafter(0, 1), nextafter(1, 0)
 RANGES = (
-    ("1 or more", 1, MOST, "grid crop batch steps watch rare_times weight_bound"),
+    ("1 or more", 1, MOST, "grid crop batch steps watch rounds rare_times weight_bound"),
     ("0 or more", 0, MOST, "fold draw seed warm_up patience rotation gamma alpha weight_decay "
      "plateau_patience tversky_alpha tversky_beta"),
     ("above 0", LEAST, MOST, "lr clip reach tversky_gamma plateau_factor"),
@@ -46,6 +46,11 @@ class Run:
         draw: seed of the label draw. Runs that are compared share it.
         redrawn: draw new labels in every round of the tiles, as much public code does. Training
             then sees many times the budget; only to measure how much that inflates the score.
+        rounds: annotation rounds, which share labels and steps evenly. After each but the last,
+            every tile gets more labels and the network goes on from its weights; its learning rate
+            begins anew.
+        query: where the labels of later rounds are: `random` goes on with the draw, `margin` asks
+            where the network can least decide, see `sampling.undecided`.
         seed: of weights, crops and augmentation.
         watch: how many times the test tiles are scored during training, evenly spaced and including
             the last step. The curve is shown, never used to choose.
@@ -113,6 +118,8 @@ class Run:
     rare_times: int = 1
     rare_augmentation: str = "same"
     redrawn: bool = False
+    rounds: int = 1
+    query: str = "random"
 
     def __post_init__(self) -> None:
         """Check every number.

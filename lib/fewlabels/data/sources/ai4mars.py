@@ -81,10 +81,19 @@ def source(root: Path) -> Source:
         DataError: a list or a file is missing, an id is none or listed twice, a mask does not
             open, or a side of the split is empty.
     """
-    folder = _found(root)
-    listed = [frame for name in (TRAIN, TEST) for frame in _listed(folder / name)]
+    folder, listed = root / FOLDER, []
+    for name in (TRAIN, TEST):
+        if not (folder / name).is_file():
+            raise DataError(
+                f"ai4mars: '{folder / name}' is missing, and this subset cannot be downloaded: "
+                "make it from https://doi.org/10.5281/zenodo.15995036 as data/README.md says, or "
+                f"set DATA_ROOT to the folder that holds {FOLDER}"
+            )
+        listed += [_frame(id_, name) for id_ in (folder / name).read_text("utf-8").split()]
     _check_listed(listed, folder)
-    train, test = _apart([f for f in listed if _is_labelled(_file(folder, "masks", f))])
+    train, test = _apart(
+        [f for f in listed if _mask(_file(folder, "masks", f)).getextrema() != (IGNORE, IGNORE)]
+    )
     if not train or not test:
         raise DataError(
             f"ai4mars: of {len(listed)} frames listed in '{folder}', {len(train)} are left to "
@@ -105,22 +114,6 @@ def source(root: Path) -> Source:
     )
 
 
-def _found(root: Path) -> Path:
-    """The data set's folder in `root`."""
-    for name in (TRAIN, TEST):
-        if not (root / FOLDER / name).is_file():
-            raise DataError(
-                f"ai4mars: '{root / FOLDER / name}' is missing, and this subset cannot be "
-                "downloaded: make it from https://doi.org/10.5281/zenodo.15995036 as "
-                f"data/README.md says, or set DATA_ROOT to the folder that holds {FOLDER}"
-            )
-    return root / FOLDER
-
-
-def _listed(file: Path) -> list[Frame]:
-    return [_frame(name, file.name) for name in file.read_text("utf-8").split()]
-
-
 def _frame(name: str, list_: str) -> Frame:
     match = ID.fullmatch(name)
     if not match:
@@ -133,15 +126,12 @@ def _frame(name: str, list_: str) -> Frame:
 
 
 def _check_listed(frames: Sequence[Frame], folder: Path) -> None:
-    name, times = max(
-        Counter(f.id for f in frames).items(), key=lambda item: item[1], default=("", 0)
-    )
+    (name, times), *_ = Counter(f.id for f in frames).most_common(1) or [("", 0)]
     if times > 1:
         where = " and ".join(f.list for f in frames if f.id == name)
         raise DataError(f"ai4mars: '{name}' is listed {times} times, in {where}; keep one")
     files = [_file(folder, kind, frame) for frame in frames for kind in KINDS]
-    missing = [file for file in files if not file.is_file()]
-    if missing:
+    if missing := [file for file in files if not file.is_file()]:
         raise DataError(
             f"ai4mars: {len(missing)} of {len(files)} listed files are missing, the first is "
             f"'{missing[0]}'; get the whole folder again (data/README.md)"
@@ -170,10 +160,6 @@ def _groups(frames: Sequence[Frame]) -> list[tuple[str, ...]]:
 
 def _file(folder: Path, kind: str, frame: Frame) -> Path:
     return folder / kind / f"{frame.id}{KINDS[kind]}"
-
-
-def _is_labelled(file: Path) -> bool:
-    return _mask(file).getextrema() != (IGNORE, IGNORE)
 
 
 def _mask(file: Path) -> Image.Image:

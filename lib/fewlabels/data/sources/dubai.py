@@ -37,14 +37,6 @@ FOLDS = (
     ("tile6",),
 )
 """Leak-free test groups: tiles that share ground stay together."""
-OVERLAPS = {
-    ("tile1", "tile3"): ((1.0, 0.0, -1506.057), (0.0, 1.0, -1613.991)),
-    ("tile4", "tile8"): ((0.973, 0.003, 1642.128), (-0.002, 1.002, -2438.694)),
-    ("tile7", "tile8"): ((1.0, 0.0, -3427.024), (0.0, 1.0, -3744.942)),
-}
-"""Tiles that show partly the same ground, and the affine map that takes a pixel (x, y, 1) of the
-second one's mosaic to the first one's, found for this project from SIFT features by RANSAC."""
-
 FOLDER = "dubai_aerial"
 
 
@@ -112,5 +104,4 @@ DECLARATION = Declaration(
         kaggle="humansintheloop/semantic-segmentation-of-aerial-imagery",
         manifest="dubai_manifest.txt",
     ),
-    overlaps=OVERLAPS,
 )

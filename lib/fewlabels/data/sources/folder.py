@@ -2,11 +2,12 @@
 
     folder/classes.json    {"classes": ["water", "road"], "void": [255]}
     folder/images/SITE/NAME.png|jpg|tif     RGB or grey, 8 bit
-    folder/masks/SITE/NAME.png              8 bit, a pixel's value is its class
+    folder/masks/SITE/NAME.png|tif          8 bit, a pixel's value is its class
 
 Images in one sub-folder of images/ show one site and are never split between training and test;
 an image directly under images/ is a site of its own. Mask values in `void` (255 by default) carry
-no class.
+no class. Images lie as their EXIF orientation shows them; files whose names begin with a dot are
+left alone.
 """
 
 import json
@@ -14,11 +15,13 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import ImageOps
 
-from fewlabels.data.source import Declaration, Source, colours, fingerprint_files, opened
+from fewlabels.data.source import Declaration, Source, fingerprint_files, opened
 from fewlabels.types import IGNORE, DataError
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+LOSSLESS = {".png", ".tif", ".tiff"}
+SUFFIXES = LOSSLESS | {".jpg", ".jpeg"}
 FOLDS = 5
 
 
@@ -29,11 +32,11 @@ def source(root: Path) -> Source:
         DataError: the layout, `classes.json` or a pair is not as this module says.
     """
     classes, void = _classes(root / "classes.json")
-    images = sorted(p for p in (root / "images").glob("**/*") if p.suffix.lower() in SUFFIXES)
-    masks = [_mask_of(image, root) for image in images]
-    if twice := [p for p, before in zip(images[1:], images, strict=False)
-                 if p.with_suffix("") == before.with_suffix("")]:  # fmt: skip
-        raise DataError(f"folder: two images for one mask: '{twice[0]}' and another; keep one")
+    found, drawn = _files(root / "images", SUFFIXES), _files(root / "masks", LOSSLESS)
+    if alone := sorted(found.keys() - drawn.keys()):
+        expected = root / "masks" / f"{alone[0]}.png"
+        raise DataError(f"folder: image '{found[alone[0]]}' has no mask; expected '{expected}'")
+    images, masks = list(found.values()), [drawn[name] for name in found]
     ids = tuple(p.relative_to(root / "images").with_suffix("").as_posix() for p in images)
     sites = tuple(i.rsplit("/", 1)[0] for i in ids)
     known = sorted(set(sites))
@@ -50,13 +53,13 @@ def source(root: Path) -> Source:
         sites=sites,
         folds=tuple(tuple(known[i::FOLDS]) for i in range(min(FOLDS, len(known)))),
         fingerprint=fingerprint_files([root / "classes.json", *images, *masks], root),
-        decode=lambda i: (colours("folder", images[i]), _mask(masks[i], void)),
+        decode=lambda i: (_upright(images[i], "image", "RGB"), _mask(masks[i], void)),
     )
 
 
 def _classes(file: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     try:
-        text = json.loads(file.read_text())
+        text = json.loads(file.read_text(encoding="utf-8-sig"))
         classes, void = _list_of(str, text["classes"]), _list_of(int, text.get("void", [IGNORE]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
@@ -76,15 +79,27 @@ def _list_of(kind: type, found: object) -> tuple:
     return tuple(found)
 
 
-def _mask_of(image: Path, root: Path) -> Path:
-    mask = (root / "masks" / image.relative_to(root / "images")).with_suffix(".png")
-    if not mask.is_file():
-        raise DataError(f"folder: image '{image}' has no mask; expected '{mask}'")
-    return mask
+def _files(root: Path, suffixes: set[str]) -> dict[str, Path]:
+    """Image files by their path below `root` without the suffix, in order."""
+    found: dict[str, Path] = {}
+    for file in sorted(root.glob("**/*")):
+        if file.suffix.lower() not in suffixes or file.name.startswith("."):
+            continue
+        name = file.relative_to(root).with_suffix("").as_posix()
+        if name in found:
+            raise DataError(f"folder: '{found[name]}' and '{file}' have one name; keep one")
+        found[name] = file
+    return found
+
+
+def _upright(file: Path, kind: str, mode: str | None = None) -> UInt8[np.ndarray, "h w ..."]:
+    """The pixels of an image file as a viewer shows them."""
+    image = ImageOps.exif_transpose(opened("folder", file, kind))
+    return np.array(image.convert(mode) if mode else image, dtype=np.uint8)
 
 
 def _mask(file: Path, void: tuple[int, ...]) -> UInt8[np.ndarray, "h w"]:
-    mask = np.array(opened("folder", file, "classes"), dtype=np.uint8)
+    mask = _upright(file, "classes")
     mask[np.isin(mask, void)] = IGNORE
     return mask
 

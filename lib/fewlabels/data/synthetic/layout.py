@@ -1,18 +1,17 @@
-"""Geometry of a synthetic scene: turned and bent coordinates, cuts, boxes and noise, in pixels."""
+"""Geometry of a synthetic scene in pixels: turned and bent coordinates, cuts, noise, shadows."""
 
 from dataclasses import dataclass
-from math import cos, hypot, pi, sin
+from math import cos, pi, sin
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.ndimage import gaussian_filter, zoom
 from skimage.draw import polygon
 
 Rng = np.random.Generator
 Plane = Float[np.ndarray, "h w"]
+Where = Bool[np.ndarray, "h w"]
 Points = Float[np.ndarray, " n"]
-Vector = Float[np.ndarray, " 2"]
-Axes = tuple[Vector, Vector, Vector]
 Pixels = tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]
 Wave = tuple[float, float, float]
 
@@ -35,18 +34,21 @@ class Frame:
         u = cos(self.angle) * x + sin(self.angle) * y + _wave(v, self.waves[0])
         return u, v + _wave(u, self.waves[1])
 
-    def locate(self, u: float, v: float) -> Vector:
+    def locate(self, u: float, v: float) -> Float[np.ndarray, " 2"]:
         """The (row, column) of a point (u, v): the exact inverse of `coordinates`."""
         v = v - _wave(u, self.waves[1])
         u = u - _wave(v, self.waves[0])
         x, y = cos(self.angle) * u - sin(self.angle) * v, sin(self.angle) * u + cos(self.angle) * v
         return np.array([y, x]) + self.size / 2
 
-    def axes(self, u: float, v: float) -> Axes:
-        """The (row, column) of a point, with unit vectors along and across the street there."""
-        ahead = self.locate(u, v + 1) - self.locate(u, v - 1)
-        along = ahead / hypot(*ahead)
-        return self.locate(u, v), along, np.array([-along[1], along[0]])
+    def box(self, u: float, v: float, across: float, along: float) -> Pixels:
+        """The pixels of a rectangle around (u, v), turned with the street there."""
+        middle, ahead = self.locate(u, v), self.locate(u, v + 1) - self.locate(u, v - 1)
+        ahead = ahead / np.hypot(*ahead) * along / 2
+        side = np.array([-ahead[1], ahead[0]]) * across / along
+        corners = [middle + ahead + side, middle + ahead - side]
+        corners += [middle - ahead - side, middle - ahead + side]
+        return polygon(*np.transpose(corners), shape=(self.size, self.size))
 
 
 def _wave(at, shape: Wave):
@@ -83,8 +85,13 @@ def nearest(at: Plane, positions: Points) -> Plane:
     return np.minimum(np.abs(at - positions[after - 1]), np.abs(at - positions[after]))
 
 
-def box(shape: tuple[int, ...], middle: Vector, long: Vector, short: Vector) -> Pixels:
-    """The pixels of a turned rectangle that reaches by +-long and +-short from its middle."""
-    corners = [middle + long + short, middle + long - short]
-    corners += [middle - long - short, middle - long + short]
-    return polygon(*np.transpose(corners), shape=shape)
+def shadows(height: Plane, sun: tuple[float, float], slope: float) -> Where:
+    """Where a ray towards the sun, `slope` higher with each pixel, meets something in its way."""
+    reach = int((height.max() - height.min()) / slope) + 1
+    padded = np.pad(height, reach, mode="edge")
+    dark = np.zeros(height.shape, bool)
+    for step in range(1, reach + 1):
+        top, left = (reach + round(step * part) for part in sun)
+        towards = padded[top : top + height.shape[0], left : left + height.shape[1]]
+        dark |= towards > height + step * slope
+    return dark

@@ -13,6 +13,7 @@ from rasterio.transform import Affine
 
 from fewlabels.files import whole_file
 from fewlabels.mapping import vector_labels
+from fewlabels.mapping.borders import foreign
 from fewlabels.mapping.scene import Scene
 from fewlabels.mapping.vector_labels import Marks
 
@@ -56,6 +57,7 @@ def write(file: Path, clicks: Clicks, classes: Sequence[str], scene: Scene) -> N
     grid. The file says which under `note`.
 
     Raises:
+        DataError: a system without a code cannot be transformed.
         DiskFullError, PlaceError: the file cannot be written.
     """
     grid = scene.transform @ Affine.translation(0.5, 0.5)
@@ -69,8 +71,9 @@ def write(file: Path, clicks: Clicks, classes: Sequence[str], scene: Scene) -> N
         name = f"urn:ogc:def:crs:{authority[0]}::{authority[1]}"
         words = f"coordinates are in {':'.join(authority)}"
     else:
-        points = geopandas.GeoSeries(map(shapely.Point, at), crs=CRS(scene.crs).to_wkt())
-        at = shapely.get_coordinates(points.to_crs("EPSG:4326")).tolist()
+        with foreign(f"clicks on '{scene.file}' have no longitude and latitude"):
+            points = geopandas.GeoSeries(map(shapely.Point, at), crs=CRS(scene.crs).to_wkt())
+            at = shapely.get_coordinates(points.to_crs("EPSG:4326")).tolist()
         name, words = LONGITUDES, "coordinates are longitude and latitude (WGS 84)"
     features = [
         {
@@ -103,9 +106,11 @@ def read(file: Path, scene: Scene, classes: Sequence[str]) -> tuple[Clicks, int]
     )
     clicks: Clicks = ()
     for shape, value in zip(found.shapes, found.values.tolist(), strict=True):
+        value = classes.index(found.classes[value])
         if isinstance(shape, shapely.Point):
             column, row = min(int(shape.x), scene.width - 1), min(int(shape.y), scene.height - 1)
             clicks = added(clicks, Click(column, row, value))
-    lost = found.report["outside the scene"] + found.report["without geometry"]
+    names = ("outside the scene", "without geometry", "without a class")
+    lost = sum(found.report[name] for name in names)
     lost += sum(found.report["unknown classes"].values())
     return clicks, lost + len(found.shapes) - len(clicks)

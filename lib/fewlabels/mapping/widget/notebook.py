@@ -8,20 +8,21 @@ import base64
 import io
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import anywidget
 import numpy as np
 import traitlets
-from jaxtyping import Shaped, UInt8
+from jaxtyping import UInt8
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
 from fewlabels import devices
 from fewlabels.devices import Compute
+from fewlabels.mapping.class_text import plain
 from fewlabels.mapping.recipe import Recipe
 from fewlabels.mapping.stream import Strip
 from fewlabels.mapping.widget import annotations, quick_fit, static_view
@@ -39,8 +40,8 @@ class Stopped(FewLabelsError):
 
 
 def explore(
-    source: str | Path | Shaped[np.ndarray, "..."],
-    classes: tuple[str, ...] | list[str],
+    source: object,
+    classes: Iterable[str],
     *,
     file: str | Path = "clicks.geojson",
     bands: tuple[int, ...] = (),
@@ -60,12 +61,12 @@ def explore(
         device: see `devices.compute`.
 
     Raises:
-        DataError: as `trial.view`, or fewer than two classes, or one twice.
+        DataError: as `quick_fit.view`, or fewer than two classes, or one twice or without a name.
     """
-    names = tuple(classes)
-    if len(names) < 2 or len(set(names)) < len(names):
+    names = (classes,) if isinstance(classes, str) else tuple(map(plain, classes))
+    if len(names) < 2 or len(set(names)) < len(names) or None in names:
         raise DataError(f"at least two classes with different names are needed, found {names}")
-    seen = quick_fit.view(Path(source) if isinstance(source, str) else source, bands=bands, at=at)
+    seen = quick_fit.view(source, bands=bands, at=at)
     made = Explorer(seen, names, how, devices.compute(device), quick_fit.picture(seen, colours))
     made.file = str(file)
     if Path(file).exists():
@@ -157,11 +158,10 @@ class Explorer(anywidget.AnyWidget):
             self._show(self._before.pop())
 
     def save(self, file: str | Path) -> None:
-        """Write the clicks; see `clicked.write`.
+        """Write the clicks; see `annotations.write`.
 
         Raises:
-            NoLabelsError: there is no click.
-            DataError: the file exists and was neither saved nor loaded here.
+            NoLabelsError, DataError: no click is there; the file exists and is not from here.
         """
         if not self._now:
             raise NoLabelsError("there is no click to save")

@@ -1,24 +1,23 @@
 """A training of some seconds on clicks, and the map that it gives: of an array or a scene."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
-from rasterio.transform import Affine
+from jaxtyping import UInt8
 
 from fewlabels.devices import Compute
 from fewlabels.mapping import rasterize, recipe, stream, tiles
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.recipe import Ground, Recipe
-from fewlabels.mapping.scene import Pixels, Ranges, Read, Scene
+from fewlabels.mapping.scene import Ranges, Read, Scene
 from fewlabels.mapping.stream import Plan, Strip
 from fewlabels.mapping.vector_labels import Marks
-from fewlabels.mapping.widget import static_view
+from fewlabels.mapping.widget import array_scene, static_view
 from fewlabels.training import loop
 from fewlabels.types import DataError, NoLabelsError
 
@@ -45,7 +44,7 @@ class View:
 
 
 def view(
-    source: Path | Shaped[np.ndarray, "..."],
+    source: object,
     *,
     bands: tuple[int, ...] = (),
     at: tuple[int, int] | None = None,
@@ -53,18 +52,18 @@ def view(
     """Open a scene or an array to look at: all of it, or a part of at most MOST pixels a side.
 
     Args:
-        source: a GeoTIFF, or an array [h w] or [h w c]; values that are not finite are void.
+        source: the path of a GeoTIFF, or what `array_scene.opened` takes.
         bands: see `scene.opened`; an array is taken with all of its bands.
         at: row and column that the part is around, the middle if None.
 
     Raises:
-        DataError: as `scene.opened`, or the array has another shape or is not of real numbers.
+        DataError: as `scene.opened` and `array_scene.opened`.
     """
-    if isinstance(source, np.ndarray):
-        scene, reading = _of_array(source)
-    else:
-        scene = scenes.opened(source, bands)
+    if isinstance(source, str | Path):
+        scene = scenes.opened(Path(source), bands)
         reading = partial(scenes.reading, scene)
+    else:
+        scene, reading = array_scene.opened(source)
     row, column = at or (scene.height // 2, scene.width // 2)
     return View(scene, reading, _around(row, scene.height), _around(column, scene.width))
 
@@ -122,30 +121,6 @@ def mapped(view: View, marks: Marks, how: Recipe, compute: Compute, watch: loop.
             len(marks.classes),
         )  # fmt: skip
         return Strip(*(np.concatenate(parts) for parts in zip(*made, strict=True)))
-
-
-def _of_array(array: np.ndarray) -> tuple[Scene, Callable[[], AbstractContextManager[Read]]]:
-    if array.ndim not in (2, 3) or array.dtype.kind not in "uif" or not array.size:
-        raise DataError(
-            f"an image is an array [h w] or [h w bands] of real numbers; found {array.dtype} of "
-            f"shape {array.shape}"
-        )
-    cube = array[..., None] if array.ndim == 2 else array
-    height, width, count = cube.shape
-    numbers = tuple(range(1, count + 1))
-    names = tuple(f"band {number}" for number in numbers)
-    scene = Scene(Path("image"), height, width, numbers, (), names, str(array.dtype),
-                  Affine.identity(), None)  # fmt: skip
-
-    @contextmanager
-    def reading() -> Iterator[Read]:
-        def read(rows: slice, columns: slice) -> Pixels:
-            values = np.ascontiguousarray(cube[rows, columns], np.float32)
-            return values, np.isfinite(values).all(axis=2)
-
-        yield read
-
-    return scene, reading
 
 
 def _around(middle: int, size: int) -> slice:

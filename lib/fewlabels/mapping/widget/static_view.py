@@ -1,11 +1,11 @@
 """Figures of a scene with its labels, its maps and where to click next, and of an explorer."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas
 import numpy as np
-import rasterio
 import shapely
 from jaxtyping import UInt8
 from matplotlib import colormaps
@@ -47,18 +47,16 @@ def small(scene: Scene, longest: int = LONGEST) -> UInt8[np.ndarray, "h w 3"]:
         DataError: it cannot be read, or no pixel of it is valid.
     """
     chosen = shown(scene)
-    numbers = [scene.bands[i] for i in (chosen if len(chosen) == 3 else chosen * 3)]
+    bands = tuple(scene.bands[i] for i in (chosen if len(chosen) == 3 else chosen * 3))
     with scenes.dataset(scene.file, "GeoTIFF") as source:
         size = (3, *_shape(scene, longest))
-        values = source.read(numbers, out_shape=size, out_dtype="float32").transpose(1, 2, 0)
-        masks = source.read_masks(numbers, out_shape=size)
-    valid = (masks > 0).all(axis=0) & np.isfinite(values).all(axis=2)
+        values, valid = scenes.read_part(source, replace(scene, bands=bands), out_shape=size)
     return scenes.to_bytes(values, valid, scenes.measured([(values, valid)], valid.size))
 
 
 def small_map(file: Path, scene: Scene, longest: int = LONGEST) -> UInt8[np.ndarray, "h w"]:
     """The values of a map of the scene, as small as its picture."""
-    with rasterio.open(file) as source:
+    with scenes.dataset(file, "map") as source:
         return source.read(1, out_shape=_shape(scene, longest))
 
 
@@ -81,7 +79,12 @@ def labelled(scene: Scene, given: Marks) -> Figure:
 
 def mapped(scene: Scene, classes_map: Path, confidence: Path, classes: Sequence[str]) -> Figure:
     """The scene, its class map with a legend, and the confidence of the map in percent."""
-    image, found = small(scene), small_map(classes_map, scene)
+    image, index = small(scene), np.arange(256, dtype=np.uint8)
+    with scenes.dataset(classes_map, "map") as source:
+        for name, text in source.tags().items():
+            if name.startswith("class_") and text in classes:
+                index[int(name.removeprefix("class_"))] = classes.index(text)
+    found = index[small_map(classes_map, scene)]
     figure, (left, middle, right) = _panels(3, image.shape)
     _show(left, image, "scene")
     _show(middle, figures.painted(found, classes), "class map")

@@ -1,15 +1,23 @@
-"""Rules that numbers about segmentation cannot break, whoever computed them: one function a rule.
+"""Rules that numbers about segmentation cannot break, one function a rule, held against the numbers
+that the five systems reported.
 
 Scores, shares and accuracies are fractions in [0, 1]. A rule returns what was found and what was
 expected, as text, or None where nothing is wrong.
+
+`printed.csv` has each number of the systems with the part of their report that prints it (`where`);
+losses are in nats, counts and weights are plain, all else is in %. `reported.yaml` says which of
+them each rule is held against.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from math import log, sqrt
 from types import MappingProxyType
 
 import numpy as np
+import pandas as pd
+import yaml
 
 Outcome = tuple[str, str] | None
 
@@ -124,9 +132,11 @@ def above_validation(test: float, validation: float, within: float = POINT) -> O
     return (f"{100 * gap:+.2f}", f"<={100 * within:.2f}") if gap > within else None
 
 
-def label_share(labelled: float, share: float, labels: int) -> Outcome:
-    """Check a class's share among `labels` pixels drawn uniformly from masks that hold `share`."""
-    chance = ERRORS * sqrt(share * (1 - share) / labels)
+def label_share(labelled: float, share: float, labels: float | Sequence[float]) -> Outcome:
+    """Check a class's share among `labels` pixels (a number, or its factors) drawn uniformly from
+    masks that hold `share`.
+    """
+    chance = ERRORS * sqrt(share * (1 - share) / np.prod(labels))
     low, high = max(share - chance, 0), share + chance
     if low <= labelled <= high:
         return None
@@ -160,12 +170,13 @@ def collapsed_baseline(score: float, baseline: float, healthy: float, classes: i
 
 def robustness(own: Sequence[float], other: Sequence[float]) -> Outcome:
     """Check that scores called robust change less than the others over the same levels."""
-    mine, theirs = (max(scores) - min(scores) for scores in (own, other))
-    return (f"{mine:.3f}", f"<{theirs:.3f}") if mine >= theirs - 1e-9 else None
+    mine, rival = (max(scores) - min(scores) for scores in (own, other))
+    return (f"{mine:.3f}", f"<{rival:.3f}") if mine >= rival - 1e-9 else None
 
 
-def in_general(so: Sequence[bool]) -> Outcome:
-    """Check that a general statement is true in more than half of the cases."""
+def in_general(higher: Sequence[float], lower: Sequence[float]) -> Outcome:
+    """Check that in more than half of the pairs the first number is higher, as is said of all."""
+    so = [one > other for one, other in zip(higher, lower, strict=True)]
     few = 2 * sum(so) <= len(so)
     return (f"{sum(so)}/{len(so)}", f">{len(so) // 2}/{len(so)}") if few else None
 
@@ -177,3 +188,53 @@ def _unequal(found: float, expected: float, tolerance: float) -> Outcome:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2f}"
+
+
+CHECKS: Mapping[str, Callable[..., Outcome]] = MappingProxyType(
+    {
+        "robustness": robustness,
+        "in-general": in_general,
+        "ce-bound": ce_bound,
+        "f1-iou": f1_iou,
+        "macro-mean": macro_mean,
+        "precision-recall": precision_recall,
+        "test-above-validation": above_validation,
+        "same-condition": same_condition,
+        "constant-predictor": constant_predictor,
+        "collapsed-baseline": collapsed_baseline,
+        "label-share": label_share,
+        "majority": majority,
+    }
+)
+"""The rules that the systems' numbers are held against."""
+PLAIN = ("best validation loss", "smallest class weight", "classes", "training images",
+         "side in pixels")  # fmt: skip
+"""The metrics of `printed.csv` that are not in %."""
+
+
+def printed() -> pd.DataFrame:
+    """Read every number as text: `system`, `condition`, `metric`, `value`, `final` (whether it is
+    the final figure of one of their runs), `where`.
+    """
+    with (files("fewlabels.results.consistency") / "printed.csv").open() as file:
+        return pd.read_csv(file, dtype=str, keep_default_na=False)
+
+
+def reported() -> list[Finding]:
+    """Find what contradicts itself in the five systems' own numbers."""
+    values = {}
+    for row in printed().itertuples():
+        number = float(row.value) / (1 if row.metric in PLAIN else 100)
+        key = row.system, f"{row.condition} | {row.metric}"
+        values[key] = int(number) if row.metric == "classes" else number
+    found = []
+    for case in yaml.safe_load(
+        (files("fewlabels.results.consistency") / "reported.yaml").read_text()
+    ):
+        of, rule, where = (case.pop(name) for name in ("of", "rule", "where"))
+        numbers = {
+            name: [values[of, key] for key in keys] if isinstance(keys, list) else values[of, keys]
+            for name, keys in case.items()
+        }
+        found += findings(of, rule, (where.format(**numbers), CHECKS[rule](**numbers)))
+    return found

@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from fewlabels.results import records, regroup, reproductions
+from fewlabels.results import records, reproductions
 from fewlabels.results.consistency import rules
 from fewlabels.results.consistency.rules import Finding, Outcome, findings
 from fewlabels.results.records import Record, Unit
 from fewlabels.results.statistics import Interval, interval
-from fewlabels.studies import STUDIES, conditions
-from fewlabels.studies.design import Study
+from fewlabels.studies import STUDIES
 from fewlabels.studies.run import Run
 from fewlabels.types import LintError
 
@@ -28,25 +27,13 @@ def explained() -> dict[str, str]:
     return yaml.safe_load((files("fewlabels.results.consistency") / "explained.yaml").read_text())
 
 
-def lint(table: pd.DataFrame, of: str = "table") -> list[Finding]:
-    """Find what does not add up in a table of `records.table`, by every rule its columns allow.
-
-    In each row: `iou_<class>` with `miou` and `f1_<class>`, `truth_<class>` with `miou` and
-    `accuracy`, `seen` with `pixels`. In each condition, over folds: `miou` with `val_dense_miou`.
-
-    Args:
-        of: what findings call the table, such as the name of a study.
-    """
-    return _found(of, _of_table(table))
-
-
 def ours(
     found: Mapping[str, Mapping[Unit, Record]], alike: pd.DataFrame = reproductions.NONE
 ) -> list[Finding]:
     """Find what does not add up in the runs of studies.
 
-    Besides `lint` of their tables, these are compared: stored scores with those of the confusion
-    matrix, label shares with masks, versions of the code, and equal configurations.
+    Besides the columns of their tables, these are compared: stored scores with those of the
+    confusion matrix, label shares with masks, versions of the code, and equal configurations.
 
     Args:
         alike: runs that another version of the code trained again, see `reproductions.read`.
@@ -82,48 +69,6 @@ def settled(found: Sequence[Finding], explained: Mapping[str, str] | None = None
     return pd.DataFrame(rows, columns=columns)
 
 
-def grouped(letter: str, study: Study, found: Iterable[Record]) -> dict[str, dict[Unit, Record]]:
-    """Group the records of a study as `ours` takes them.
-
-    Records of a group differ only in what the study varies and in fold, draw and seed. A group is
-    named after the study, with data set and number where there are several.
-
-    Raises:
-        LintError: a record of no condition, or two of the same unit.
-    """
-    named, groups = (
-        {factor for condition in study.conditions().values() for factor in condition},
-        {},
-    )
-    filled = named - set(vars(Run()))  # places in the name of a model
-    varied = (named - filled) | ({"model", "weights"} if filled else set())
-    for record in found:
-        fixed = vars(record.run).keys() - varied - {"fold", "draw", "seed"}
-        shared = tuple((k, v) for k, v in vars(record.run).items() if k in fixed)
-        unit = (_condition(study, record, varied), record.run.fold, record.run.draw)
-        runs = groups.setdefault(shared, {})
-        if unit in runs:
-            raise LintError(f"records '{runs[unit].key}' and '{record.key}' are both {unit}")
-        runs[unit] = record
-    if len(groups) == 1:
-        return {letter: next(iter(groups.values()))}
-    return {
-        f"{letter}-{next(iter(runs.values())).run.data}-{n}": runs
-        for n, runs in enumerate(groups.values(), 1)
-    }
-
-
-def _condition(study: Study, record: Record, varied: Iterable[str]) -> str:
-    """Find the condition whose varied factors, at some scale, are those of the record."""
-    data = record.run.data.partition(":")[0]
-    for scale in study.scales.values():
-        for start in scale.starts:
-            for condition, run in conditions(study, scale, start, data).items():
-                if all(getattr(run, factor) == getattr(record.run, factor) for factor in varied):
-                    return condition
-    raise LintError(f"record '{record.key}' fits none of {', '.join(study.conditions())}")
-
-
 def _all_cases(
     found: Mapping[str, Mapping[Unit, Record]], alike: pd.DataFrame
 ) -> dict[str, list[Case]]:
@@ -139,10 +84,14 @@ def _all_cases(
 
 def _table(study: str, runs: Mapping[Unit, Record]) -> pd.DataFrame:
     asked = STUDIES[study].readings if study in STUDIES else {}
-    return records.table({**runs, **regroup.at_best_step(runs, asked)})
+    return records.table({**runs, **records.at_best_step(runs, asked)})
 
 
 def _of_table(table: pd.DataFrame) -> list[Case]:
+    """Apply every rule that the columns of `records.table` allow: in each row `iou_<class>` with
+    `miou` and `f1_<class>`, `truth_<class>` with `miou` and `accuracy`, `seen` with `pixels`; in
+    each condition, over folds, `miou` with `val_dense_miou`.
+    """
     cases = [case for row in table.to_dict("records") for case in _of_row(row)]
     if {"condition", "fold", "val_dense_miou"} <= set(table.columns):
         cases += _against_validation(table)
@@ -195,7 +144,8 @@ def _stored(runs: Mapping[Unit, Record]) -> Iterator[Case]:
     """Compare the scores that were stored when the run ended with its confusion matrix."""
     for (condition, fold, replicate), record in runs.items():
         where = f"{condition}, fold {fold}, replicate {replicate}, as stored"
-        stored = record.facts["scores"]
+        if not (stored := record.facts.get("scores")):
+            continue  # the first simulated annotators did not store them
         classes = [v for v in stored["iou"].values() if v is not None]
         yield "macro-mean", where, rules.macro_mean(stored["miou"], classes)
         yield (
@@ -217,7 +167,8 @@ def _label_shares(runs: Mapping[Unit, Record]) -> Iterator[Case]:
         others = [other for at, other in tested.items() if at != fold]
         sites = {site for other in others for site in other.facts["data"]["test_sites"]}
         elsewhere = sites != set(record.facts["data"]["train_sites"])
-        if record.run.sampler != "random" or record.run.ignored or elsewhere:
+        drawn = (record.run.sampler, record.run.query) == ("random", "random")
+        if not drawn or record.run.ignored or elsewhere:
             continue
         labels = record.facts["labels"]
         truth = np.concatenate([other.confusion.sum(axis=2) for other in others])

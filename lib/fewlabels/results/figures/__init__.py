@@ -3,7 +3,15 @@
 import matplotlib as mpl
 import seaborn as sns
 
-from fewlabels.results.figures.charts import bars, budget_curve, compared, curve, curves, tradeoff
+from fewlabels.results.figures.charts import (
+    bars,
+    budget_curve,
+    compared,
+    curves,
+    heat_maps,
+    reliability,
+    tradeoff,
+)
 from fewlabels.results.figures.maps import (
     CLASS_COLOURS,
     SPARE,
@@ -18,9 +26,9 @@ from fewlabels.results.figures.maps import (
 )
 
 __all__ = [
-    "CLASS_COLOURS", "SPARE", "VOID", "bars", "budget_curve", "colours", "compared", "curve",
-    "curves", "dotted", "highlighted", "legend", "overlaid", "painted", "pictures", "style",
-    "tradeoff",
+    "CLASS_COLOURS", "SPARE", "VOID", "bars", "budget_curve", "colours", "compared", "curves",
+    "dotted", "heat_maps", "highlighted", "legend", "overlaid", "painted", "pictures",
+    "reliability", "style", "tradeoff",
 ]  # fmt: skip
 LOOK = {
     "figure.dpi": 110,

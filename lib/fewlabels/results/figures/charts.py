@@ -39,51 +39,31 @@ def tradeoff(shares: pd.DataFrame) -> Figure:
     Args:
         shares: `coverage` and `purity` as fractions, indexed by (budget, method, reach).
     """
-    budgets = shares.index.get_level_values("budget").unique()
-    figure, axes = plt.subplots(
-        1, len(budgets), figsize=(4.4 * len(budgets) + 1, 4), sharey=True, squeeze=False
-    )
-    for axis, budget in zip(axes.flat, budgets, strict=True):
-        mine = shares.xs(budget, level="budget")
-        methods = mine.index.get_level_values("method").unique()
-        for number, (method, marker) in enumerate(zip(methods, "*os^Dv", strict=False)):
-            at = 100 * mine.xs(method, level="method")[["coverage", "purity"]]
-            (line,) = axis.plot(*at.to_numpy().T, marker=marker, ms=5, lw=1, label=method)
-            for reach, point in at.iterrows():
-                axis.annotate(
-                    f"{reach:g}" if reach else method,
-                    tuple(point),
-                    (3, -9 if number % 2 else 3),
-                    textcoords="offset points",
-                    fontsize=7,
-                    color=line.get_color(),
-                )
-        axis.set_xscale("log")
+    rows = (100 * shares[["coverage", "purity"]]).reset_index()
+    rows["labels"] = (100 * rows["budget"]).map("{:g} % of the pixels".format)
+    grid = sns.relplot(rows, x="coverage", y="purity", hue="method", style="method", col="labels",
+                       kind="line", markers=True, dashes=False, sort=False, height=4)  # fmt: skip
+    grid.set(xscale="log", xlabel="coverage in %", ylabel="purity in %")
+    grid.set_titles("{col_name}")
+    for axis in grid.axes.flat:
         axis.xaxis.set_major_formatter("{x:g}")
-        axis.set(xlabel="coverage in %", title=f"{100 * budget:g} % of the pixels")
-    axes[0, 0].set_ylabel("purity in %")
-    axes[0, -1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure
+    return grid.figure
 
 
-def curve(history: pd.DataFrame) -> Figure:
-    """Plot the loss of each step, and the test score where it was watched."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8))
-    left.plot(history["step"], history["loss"], lw=0.8, color="#999999", label="each step")
-    smooth = history["loss"].rolling(15, min_periods=1).mean()
-    left.plot(history["step"], smooth, color="#0072B2", label="mean of 15 steps")
-    left.set(xlabel="step", ylabel="training loss in nats")
-    left.legend(frameon=False, fontsize=9)
-    watched = history.dropna(subset="miou")
-    right.plot(watched["step"], 100 * watched["miou"], "o-", color="#D55E00", ms=4)
-    right.set(xlabel="step", ylabel="test mIoU in %", ylim=(0, None))
-    return figure
-
-
-def compared(table: pd.DataFrame, conditions: Sequence[str], *, bound: str | None = None) -> Figure:
-    """Draw every run as a dot and each condition's mean as a bar with its 95 % interval, in %.
+def compared(
+    table: pd.DataFrame,
+    conditions: Sequence[str],
+    *,
+    bound: str | None = None,
+    label: str = "test mIoU in %",
+) -> Figure:
+    """Draw every row as a dot and each condition's mean as a bar with its 95 % interval, in %.
 
     The shape of a dot is its fold. With too few runs there is no interval.
+
+    Args:
+        table: `condition`, `fold` and `miou`, or another score under that name, see `label`.
+        bound: the condition to draw in black.
     """
     figure, axis = plt.subplots(figsize=(6.8, 0.5 * len(conditions) + 1.1))
     markers = dict(zip(sorted(table["fold"].unique()), "osD^v", strict=False))
@@ -96,7 +76,7 @@ def compared(table: pd.DataFrame, conditions: Sequence[str], *, bound: str | Non
         mean, colour = _mean_miou(rows), "#000000" if condition == bound else "#0072B2"
         axis.barh(y, 100 * mean.mean, height=0.24, color=colour, alpha=0.2, lw=0)
         _whisker(axis, y, mean, colour)
-    axis.set(yticks=range(len(conditions)), yticklabels=conditions, xlabel="test mIoU in %")
+    axis.set(yticks=range(len(conditions)), yticklabels=conditions, xlabel=label)
     axis.invert_yaxis()
     if table["fold"].nunique() > 1:
         axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -167,3 +147,56 @@ def _whisker(axis: Axes, y: float, mean: Interval, colour: str) -> None:
     if np.isfinite(mean.low):
         axis.plot([100 * mean.low, 100 * mean.high], [y, y], color=colour, lw=2)
     axis.plot(100 * mean.mean, y, "o", color=colour, ms=7)
+
+
+def heat_maps(panels: Mapping[str, pd.DataFrame], classes: Sequence[str]) -> Figure:
+    """Draw confusion matrices in % of a true class's pixels, one panel a table of
+    `failures.confused`.
+    """
+    side = 0.55 * len(classes)
+    figure, axes = plt.subplots(
+        1, len(panels), squeeze=False, sharey=True, figsize=(1.3 + side * len(panels), side + 1.4)
+    )
+    for axis, (title, table) in zip(axes.flat, panels.items(), strict=True):
+        means = table.assign(mean=[100 * share.mean for share in table["share"]])
+        wide = means.pivot(index="truth", columns="taken_for", values="mean")
+        sns.heatmap(wide.reindex(index=classes, columns=classes), ax=axis, annot=True, fmt=".0f",
+                    vmin=0, vmax=100, cmap="Blues", cbar=False, linewidths=0.5,
+                    annot_kws={"size": 9})  # fmt: skip
+        axis.set(title=title, xlabel="prediction", ylabel="")
+        axis.tick_params(axis="x", rotation=45, length=0)
+        axis.tick_params(axis="y", rotation=0, length=0)
+    axes[0, 0].set_ylabel("truth, % of its pixels")
+    return figure
+
+
+def reliability(panels: Mapping[str, tuple[pd.DataFrame, Interval]]) -> Figure:
+    """Draw a reliability diagram for each condition, its calibration error in the title.
+
+    Dots are the correct share of the pixels with 95 % intervals over folds, bars the share of all
+    pixels with that confidence.
+
+    Args:
+        panels: name -> table of `failures.reliability`, expected calibration error.
+    """
+    columns = int(np.ceil(len(panels) ** 0.5))
+    rows = -(-len(panels) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, squeeze=False, sharex=True, sharey=True,
+        figsize=(2.7 * columns, 2.7 * rows + 0.4),
+    )  # fmt: skip
+    for axis in axes.flat[len(panels) :]:
+        axis.set_axis_off()
+    for axis, (name, (table, error)) in zip(axes.flat, panels.items(), strict=False):
+        at, right = 100 * table["confidence"], table["right"]
+        axis.bar(at, 100 * table["share"], width=5, color="#BBBBBB")
+        axis.plot([0, 100], [0, 100], color="#999999", lw=0.8)
+        for x, share in zip(at, right, strict=True):
+            axis.plot([x, x], np.clip([100 * share.low, 100 * share.high], 0, 100), color="#0072B2")
+        axis.plot(at, [100 * share.mean for share in right], "o", ms=4, color="#0072B2")
+        axis.set(title=f"{name}\nECE {error.text()} %", xlim=(0, 102), ylim=(0, 102))
+        axis.title.set_fontsize(9)
+        axis.tick_params(labelbottom=True)
+    figure.supxlabel("confidence in %", fontsize=11)
+    figure.supylabel("right in %", fontsize=11)
+    return figure

@@ -136,10 +136,12 @@ def legend(figure: Figure, classes: Sequence[str], *, void: bool = False) -> Non
         handles.append(Patch(color=VOID, label="no class"))
     entry = 0.5 + 0.07 * max(len(handle.get_label()) for handle in handles)  # inches
     fitting = max(1, int(figure.get_figwidth() / entry))
-    figure.legend(
+    legend = figure.legend(
         handles=handles, loc="outside lower center", ncols=min(fitting, len(handles)),
         frameon=False, fontsize=9,
     )  # fmt: skip
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a name is no formula
 
 
 def _faded(image: UInt8[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w 3"]:

@@ -6,12 +6,13 @@ Nothing here needs torch, so tables and figures are made from records in seconds
 from fewlabels.results.records.measures import (
     UNIT,
     Unit,
+    at_best_step,
     fitted,
     rarest,
+    regroup_by_test_tiles,
     steps_to_share,
     table,
     validated,
-    watched_curve,
 )
 from fewlabels.results.records.record import ALIASES, Record
 from fewlabels.results.records.store import (
@@ -29,7 +30,7 @@ from fewlabels.results.records.store import (
 )
 
 __all__ = [
-    "ALIASES", "UNIT", "Record", "Unit", "add", "beside", "declared", "exists", "facts", "files",
-    "fitted", "put", "rarest", "read", "read_all", "rewrite", "steps_to_share", "table",
-    "validated", "watched_curve", "write",
+    "ALIASES", "UNIT", "Record", "Unit", "add", "at_best_step", "beside", "declared", "exists",
+    "facts", "files", "fitted", "put", "rarest", "read", "read_all", "regroup_by_test_tiles",
+    "rewrite", "steps_to_share", "table", "validated", "write",
 ]  # fmt: skip

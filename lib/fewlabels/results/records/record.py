@@ -28,8 +28,11 @@ from fewlabels.scoring.boundaries import BoundaryScores
 from fewlabels.scoring.metrics import Scores, Statistics
 from fewlabels.studies import Run
 
-ALIASES: Mapping[str, str] = MappingProxyType({})
-"""Old -> new name of a factor of `Run`; stored declarations keep the names of their day."""
+ALIASES: Mapping[str, str] = MappingProxyType({
+    "left_out": "ignored", "train_places": "train_sites",
+    "test_places": "test_sites", "validation_places": "validation_sites",
+})  # fmt: skip
+"""Old -> new name of a factor of `Run` or of a fact; records keep the names of their day."""
 CURVE, HISTORY = "curve_", "history_"
 
 
@@ -111,7 +114,7 @@ def from_row(row: Mapping[str, object]) -> Record:
     key, run, facts, _ = (row.pop(name) for name in ("key", "run", "facts", "tiles"))
     history = {name: row.pop(name) for name in [*row] if name.startswith(HISTORY)}
     frame = pd.DataFrame({n.removeprefix(HISTORY): values for n, values in history.items()})
-    facts = json.loads(facts)
+    facts = parsed(facts)
     _check_history(frame["step"].to_list(), facts)
     arrays = _shaped(row, len(tiles))
     curves = {n.removeprefix(CURVE): arrays.pop(n) for n in row if n.startswith(CURVE)}
@@ -120,8 +123,12 @@ def from_row(row: Mapping[str, object]) -> Record:
 
 def to_run(text: str) -> Run:
     """Read a declaration; JSON has no tuples, and a run has no lists."""
-    stored = {ALIASES.get(name, name): value for name, value in json.loads(text).items()}
-    return Run(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+    return Run(**{k: tuple(v) if isinstance(v, list) else v for k, v in parsed(text).items()})
+
+
+def parsed(text: str) -> dict[str, object]:
+    """Read the JSON of a record, by the names of today."""
+    return json.loads(text, object_hook=lambda o: {ALIASES.get(k, k): v for k, v in o.items()})
 
 
 def _digest(row: Mapping[str, object]) -> str:

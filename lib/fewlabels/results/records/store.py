@@ -16,7 +16,6 @@ leaves what was there.
 """
 
 import io
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +28,7 @@ from pyarrow import parquet
 from safetensors.numpy import save
 
 from fewlabels.files import locked, whole_file, whole_folder
-from fewlabels.results.records.record import Record, from_row, to_row, to_run
+from fewlabels.results.records.record import Record, from_row, parsed, to_row, to_run
 from fewlabels.scoring.metrics import Statistics
 from fewlabels.studies import Run
 from fewlabels.types import RecordError, Row
@@ -82,7 +81,7 @@ def declared(file: Path) -> dict[str, Run]:
 
 def facts(file: Path) -> dict[str, dict[str, object]]:
     """Read the facts of a file's records, by key, without histories and counts."""
-    return dict(zip(_column(file, "key"), _column(file, "facts", json.loads), strict=True))
+    return dict(zip(_column(file, "key"), _column(file, "facts", parsed), strict=True))
 
 
 def write(

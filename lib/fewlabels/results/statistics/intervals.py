@@ -1,6 +1,7 @@
-"""Compute intervals of means over independent sites, and a bootstrap beside them.
+"""Compute intervals of means over independent sites, test effects, and say what can be detected.
 
-Units of one site share their ground, so both count sites (blocks), not units.
+Units of one site share their ground, so intervals count sites (blocks), not units; the permutation
+test is over units.
 """
 
 from dataclasses import dataclass
@@ -8,7 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
-from scipy.stats import bootstrap, t
+from scipy.stats import beta, permutation_test, t
+from statsmodels.stats.power import TTestPower
+from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.weightstats import DescrStatsW
+
+UNITS = 15  # below it a comparison decides nothing (3 pairs x 5 folds)
+DRAWN = 100_000  # sign flips where there are more than UNITS units
 
 
 @dataclass(frozen=True)
@@ -85,34 +92,6 @@ def quotient(
     return Interval(found, float((b - half) / a), float((b + half) / a), len(plus), n)
 
 
-def block_bootstrap(
-    values: Float[np.ndarray, " n"],
-    blocks: Shaped[np.ndarray, " n"],
-    level: float = 0.95,
-    *,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> Interval:
-    """Average the block means, with the percentile bootstrap of whole blocks.
-
-    It is reported and never decides, because it is too narrow for few blocks: at 5 sites x 3
-    replicates it covers about 84 % at a stated 95 %, where `interval` covers 95 %
-    (`tests/test_stats.py` simulates both).
-
-    Raises:
-        ValueError: as `interval`.
-    """
-    over = block_means(values, blocks)
-    mean, n = float(over.mean()), len(over)
-    if n < 2:
-        return Interval(mean, np.nan, np.nan, len(values), n)
-    drawn = bootstrap(
-        (over,), np.mean, confidence_level=level, n_resamples=resamples, method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval  # fmt: skip
-    return Interval(mean, float(drawn.low), float(drawn.high), len(values), n)
-
-
 def block_means(
     values: Float[np.ndarray, " n"], blocks: Shaped[np.ndarray, " n"]
 ) -> Float[np.ndarray, " m"]:
@@ -125,3 +104,111 @@ def block_means(
         raise ValueError(f"{len(values)} values, {len(blocks)} block names; one each, at least one")
     means = pd.Series(values).groupby(np.asarray(blocks)).mean().to_numpy()
     return means if len(means) > 1 else np.asarray(values, float)
+
+
+def sign_flip(values: Float[np.ndarray, " n"]) -> float:
+    """Compute the two-sided p of "the mean is 0" by flipping the signs of the units: all flips, or
+    99,999 drawn ones above 15 units.
+    """
+    found = permutation_test((values,), np.mean, permutation_type="samples", vectorized=True,
+                             n_resamples=DRAWN - 1, rng=np.random.default_rng(0))  # fmt: skip
+    return float(found.pvalue)
+
+
+def smallest_p(units: int) -> float:
+    """Compute the smallest p that `sign_flip` can give: that of units which all agree."""
+    return 2 / (2**units if units <= UNITS else DRAWN)
+
+
+def equivalence(
+    values: Float[np.ndarray, " n"], blocks: Shaped[np.ndarray, " n"], margin: float
+) -> float:
+    """Compute the p of two one-sided t tests over blocks: the mean lies within `margin` of 0.
+
+    Below 0.05 exactly where the 90 % interval of `interval` lies within the margin. NaN where
+    there is no interval.
+
+    Source: Schuirmann 1987, https://doi.org/10.1007/BF01068419
+    """
+    over = block_means(values, blocks)
+    if len(over) < 2:
+        return np.nan
+    if over.std() == 0:  # the statistic divides by it
+        return float(abs(over.mean()) >= margin)
+    return float(DescrStatsW(over).ttost_mean(-margin, margin)[0])
+
+
+def proportion(
+    values: Float[np.ndarray, " n"], blocks: Shaped[np.ndarray, " n"], level: float = 0.95
+) -> Interval:
+    """Average shares in [0, 1], one a unit, with the wider of two intervals at either end.
+
+    Student's t over blocks allows for runs of one site being alike, but shrinks to a point where
+    all agree. Clopper and Pearson's exact interval does not, but assumes independent units.
+    """
+    over = interval(values, blocks, level)
+    low, high = proportion_confint(float(values.sum()), len(values), 1 - level, "beta")
+    if not np.isfinite(over.low):
+        return over
+    ends = min(over.low, float(low)), max(over.high, float(high))
+    return Interval(over.mean, *np.clip(ends, 0, 1).tolist(), over.units, over.blocks)
+
+
+def binomial(values: Float[np.ndarray, " n"], share: float) -> float:
+    """Compute the two-sided p of "a unit has the property with probability `share`".
+
+    Twice the smaller exact tail, at most 1, units independent. A unit may be a fraction: the mean
+    of several runs.
+    """
+    n, k = len(values), float(values.sum())
+    at_least = beta.cdf(share, k, n - k + 1) if k > 0 else 1.0
+    at_most = beta.sf(share, k + 1, n - k) if k < n else 1.0
+    return float(min(1, 2 * min(at_least, at_most)))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviations of a paired difference, in its unit.
+
+    Attributes:
+        between: of the true means of sites.
+        within: of the units of one site (label draws and seeds); 0 where each has one unit, since
+            `between` then includes both.
+    """
+
+    between: float
+    within: float
+
+
+def spread(values: Float[np.ndarray, " n"], blocks: Shaped[np.ndarray, " n"]) -> Spread:
+    """Estimate the components of variance by analysis of variance.
+
+    The variance of the block means is that between sites plus that within, divided by the units a
+    block. Where the latter alone exceeds it, `between` is 0.
+
+    Raises:
+        ValueError: fewer than two blocks.
+    """
+    groups = pd.Series(values).groupby(np.asarray(blocks))
+    if groups.ngroups < 2:
+        raise ValueError(f"{groups.ngroups} block; the spread of sites needs at least two")
+    sizes, free = groups.size(), len(values) - groups.ngroups
+    within = (groups.var(ddof=1) * (sizes - 1)).sum() / free if free else 0.0
+    between = groups.mean().var(ddof=1) - within * (1 / sizes).mean()
+    return Spread(float(max(between, 0) ** 0.5), float(within**0.5))
+
+
+def smallest_effect(
+    spread: Spread, blocks: int, units: int, power: float = 0.8, alpha: float = 0.05
+) -> float:
+    """Compute the true mean difference that an interval over blocks detects with this `power`.
+
+    From the noncentral t of the one-sample test over `blocks` means of `units / blocks` units each,
+    in the unit of the spread, without Holm's correction, which needs a larger one. NaN below two
+    blocks.
+    """
+    if blocks < 2:
+        return np.nan
+    deviation = (spread.between**2 + spread.within**2 * blocks / units) ** 0.5
+    sizes = TTestPower().solve_power(effect_size=None, nobs=blocks, alpha=alpha, power=power)
+    return float(np.squeeze(sizes) * deviation)

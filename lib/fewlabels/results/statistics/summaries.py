@@ -1,13 +1,20 @@
-"""Summarise the runs of a study: means of conditions, shares of the dense bound, budget curves."""
+"""Summarise the runs of a study: means of conditions, shares of the dense bound, budget curves.
 
+Claims about time are decided from committed benchmarks.
+The interval of a benchmark is over what was timed (such as masks), on one machine; it says nothing
+about other machines.
+"""
+
+import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Shaped
 
+from fewlabels import paths
 from fewlabels.results.statistics.intervals import Interval, interval, quotient
-from fewlabels.types import unknown
+from fewlabels.studies.design import Timing
+from fewlabels.types import RecordError, unknown
 
 
 def shares_of_bound(table: pd.DataFrame, bound: str, metric: str = "miou") -> dict[str, Interval]:
@@ -21,14 +28,10 @@ def shares_of_bound(table: pd.DataFrame, bound: str, metric: str = "miou") -> di
     if bound not in set(table["condition"]):
         raise unknown("condition", bound, table["condition"].unique())
     wide = table.pivot(index=["fold", "replicate"], columns="condition", values=metric)
-    both = {
-        condition: wide[[condition, bound]].dropna() for condition in wide if condition != bound
-    }
+    both = {name: wide[[name, bound]].dropna() for name in wide if name != bound}
     return {
-        condition: quotient(
-            *units.to_numpy(float).T, units.index.get_level_values("fold").to_numpy()
-        )
-        for condition, units in both.items()
+        name: quotient(*units.to_numpy(float).T, units.index.get_level_values("fold").to_numpy())
+        for name, units in both.items()
     }
 
 
@@ -41,9 +44,7 @@ def budget_table(table: pd.DataFrame, bound: str) -> pd.DataFrame:
     Raises:
         UnknownName: no such condition.
     """
-    of_bound = {
-        condition: s.text(digits=0) for condition, s in shares_of_bound(table, bound).items()
-    }
+    of_bound = {name: s.text(digits=0) for name, s in shares_of_bound(table, bound).items()}
     pixels = table.groupby("condition")["pixels_a_tile"].mean().sort_values()
     said = {
         "pixels an image": pixels.map("{:,.0f}".format),
@@ -52,77 +53,6 @@ def budget_table(table: pd.DataFrame, bound: str) -> pd.DataFrame:
     }
     scores = summary(table, {"mIoU in %": ("miou", 100, 1)})
     return pd.DataFrame(said).join(scores).loc[pixels.index]
-
-
-def area_under_budget_curve(
-    budgets: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
-) -> float:
-    """Average the score over the logarithm of the budget, in the unit of the scores.
-
-    The area under the points joined by straight lines over log10(budget) (the trapezoid rule),
-    divided by the width of that range: a constant score is its own area. Curves are comparable only
-    over the same range of budgets. Points may come in any order.
-
-    Raises:
-        ValueError: fewer than two different budgets, one twice, or one that is not above 0.
-    """
-    order = np.argsort(budgets)
-    if len(budgets) < 2 or len(budgets) != len(scores) or budgets[order[0]] <= 0:
-        raise ValueError(
-            f"budgets {list(budgets)} with {len(scores)} scores; at least two, all above 0"
-        )
-    at = np.log10(budgets[order])
-    if (np.diff(at) == 0).any():
-        raise ValueError(f"budgets {list(budgets)}: each may stand once; average its scores first")
-    return float(np.trapezoid(scores[order], at) / (at[-1] - at[0]))
-
-
-def budget_reaching(
-    budgets: Float[np.ndarray, " n"], scores: Float[np.ndarray, " n"], level: float
-) -> float:
-    """Find the smallest budget from which on the score stays at or above `level`.
-
-    The points are joined by straight lines over log10(budget), and may come in any order. Infinite
-    where the last score is below the level; the first budget where no score is.
-
-    Raises:
-        ValueError: as `area_under_budget_curve`.
-    """
-    area_under_budget_curve(budgets, scores)
-    order = np.argsort(budgets)
-    at, height = np.log10(budgets[order]), scores[order]
-    below = np.flatnonzero(height < level)
-    if not len(below):
-        return float(budgets.min())
-    last = below[-1]
-    if last == len(at) - 1:
-        return np.inf
-    rise = (level - height[last]) / (height[last + 1] - height[last])
-    return float(10 ** (at[last] + rise * (at[last + 1] - at[last])))
-
-
-def budgets_reaching(
-    budgets: Float[np.ndarray, " n"],
-    scores: Float[np.ndarray, "units n"],
-    blocks: Shaped[np.ndarray, " units"],
-    level: float,
-    *,
-    resamples: int = 2_000,
-    seed: int = 0,
-) -> Interval:
-    """Apply `budget_reaching` to the mean of the block means, with the bootstrap of whole blocks.
-
-    The interval is too narrow for few blocks, see `intervals.block_bootstrap`. An end is infinite
-    where the curve does not reach the level; with one block the ends are NaN.
-    """
-    means = pd.DataFrame(scores).groupby(blocks).mean().to_numpy()
-    found = budget_reaching(budgets, means.mean(axis=0), level)
-    if len(means) < 2:
-        return Interval(found, np.nan, np.nan, len(scores), len(means))
-    chosen = np.random.default_rng(seed).integers(len(means), size=(resamples, len(means)))
-    drawn = [budget_reaching(budgets, means[these].mean(axis=0), level) for these in chosen]
-    low, high = np.quantile(drawn, [0.025, 0.975], method="nearest")
-    return Interval(found, float(low), float(high), len(scores), len(means))
 
 
 def by_class(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
@@ -163,3 +93,54 @@ def summary(table: pd.DataFrame, columns: Mapping[str, tuple[str, float, int]]) 
         for condition, mine in table.groupby("condition", sort=False)
     }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def seconds(bench: str, title: str) -> pd.DataFrame:
+    """Read a table of a committed benchmark: a row for each thing timed, a column for each side.
+
+    Raises:
+        RecordError: the benchmark or the table is not there; says how to make it.
+    """
+    file = paths.bench_root() / "results" / f"{bench}.json"
+    try:
+        table = json.loads(file.read_text())["tables"][title]
+    except (OSError, KeyError) as error:
+        raise RecordError(
+            f"'{title}' is not in '{file}'; make it: `python bench/{bench}.py`"
+        ) from error
+    return pd.DataFrame(table["data"], table["index"], table["columns"])
+
+
+def timed(timing: Timing) -> tuple[Interval, Interval]:
+    """Compute the seconds of the timed side, and how many times as long the other side takes."""
+    table = seconds(timing.bench, timing.table)
+    mine, other = (table[side].to_numpy(float) for side in (timing.side, timing.other))
+    each = np.arange(len(table))
+    return interval(mine, each), interval(other / mine, each)
+
+
+def timing_verdict(timing: Timing, took: Interval, times: Interval) -> str:
+    """Apply the rule of `Timing`; without an interval the verdict is `cannot tell`."""
+    if took.high < timing.limit and times.low > 1:
+        return "holds"
+    return "does not hold" if took.low > timing.limit or times.high < 1 else "cannot tell"
+
+
+def timings_table(timings: Mapping[str, Timing]) -> pd.DataFrame:
+    """Tabulate verdicts with the columns of `statistics.claims_table`; n counts things timed."""
+    rows = []
+    for name, timing in timings.items():
+        took, times = timed(timing)
+        rows.append(
+            {"claim": f"{name}: {timing.text}", "theirs": timing.reported}
+            | {"ours": f"{took.text(1000, 2)} ms; {timing.other} {times.text(1, 1)} times as long"}
+            | {"detectable": "-", "p (Holm)": "-", "n": took.units}
+            | {"verdict": timing_verdict(timing, took, times)}
+        )
+    return pd.DataFrame(rows)
+
+
+def with_timings(claims: pd.DataFrame, timings: Mapping[str, Timing]) -> pd.DataFrame:
+    """Add the claims about time to the table of a study's claims, in the order of their names."""
+    both = pd.concat([claims, timings_table(timings)], ignore_index=True)
+    return both.sort_values("claim", kind="stable", ignore_index=True)

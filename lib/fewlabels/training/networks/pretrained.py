@@ -1,6 +1,7 @@
 """Load pretrained weights, and never anything else under their name.
 
     none                random
+    lite0               ImageNet weights of EfficientNet-Lite0, which come with a package (`lite0`)
     imagenet            the library's own ImageNet weights, by the library's own download
     coco                torchvision's COCO weights of the whole network (`deeplabv3_resnet50`)
     <file>              <file>.safetensors in `paths.weights_root()`, keys as in torchvision
@@ -29,6 +30,7 @@ from torchvision.models import ResNet50_Weights
 from torchvision.models.segmentation import DeepLabV3_ResNet50_Weights
 
 from fewlabels import paths
+from fewlabels.training.networks import lite0
 from fewlabels.types import WeightsError
 
 State = dict[str, Tensor]
@@ -57,6 +59,10 @@ def start_smp(net: nn.Module, encoder: str, channels: int, weights: str) -> Prov
     """Load `weights` into the encoder of an smp network, strictly."""
     if weights == "none":
         return RANDOM
+    if weights == "lite0":
+        return _put(
+            net.encoder, _of_lite0(net.encoder), channels, weights, lite0.NAME, lite0.SHA256
+        )
     if weights == "imagenet":
         state = _downloaded(
             weights,
@@ -127,7 +133,7 @@ def _put_file(module: nn.Module, channels: int, weights: str, *drop: str) -> Pro
 def _put(
     module: nn.Module, state: State, channels: int, weights: str, origin: str, sha256: str = ""
 ) -> Provenance:
-    sha256 = sha256 or _hash(state)
+    sha256 = sha256 or hash_of(state)
     if channels != 3:
         state = _fitted_state(state, module.state_dict(), channels)
         origin = f"{origin}, first layer fitted from 3 to {channels} bands"
@@ -150,6 +156,12 @@ def _downloaded(weights: str, what: str, download: Callable[[], State]) -> State
         ) from error
 
 
+def _of_lite0(encoder: nn.Module) -> State:
+    """The weights that smp's encoder has of timm's whole network, by smp's names."""
+    found = {f"model.{name}": value for name, value in lite0.state().items()}
+    return {name: found[name] for name in encoder.state_dict() if name in found}
+
+
 def _without(state: State, *prefixes: str) -> State:
     return {k: v for k, v in state.items() if not k.startswith(prefixes)}
 
@@ -164,7 +176,8 @@ def _fitted_state(state: State, own: Mapping[str, Tensor], channels: int) -> Sta
     return {k: fitted(v, channels) if of_bands(k) else v for k, v in state.items()}
 
 
-def _hash(state: State) -> str:
+def hash_of(state: State) -> str:
+    """Hash the tensors by SHA-256, in the order of their names, as float64."""
     total = hashlib.sha256()
     for name in sorted(state):
         total.update(name.encode())

@@ -1,1 +1,0 @@
-"""Runs on other processes and machines, by dask.distributed: only the parent writes records."""

@@ -1,0 +1,270 @@
+"""Study W: some pixels of a site are labelled, a learner maps the rest of the same site.
+
+One row of a table is one learner fitted to one draw of labels on one site. Rows are added site by
+site, so the study can be stopped at any time and resumed.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32, Int, UInt8
+from scipy.ndimage import distance_transform_edt
+
+from fewlabels import devices, environment
+from fewlabels.data.dataset import Dataset
+from fewlabels.devices import Compute
+from fewlabels.experiments import source_hash
+from fewlabels.files import whole_file
+from fewlabels.learners import LEARNERS, bank, features, heads
+from fewlabels.learners.bank import Bank
+from fewlabels.learners.features import FeatureLearner
+from fewlabels.scoring import metrics
+from fewlabels.studies.w import BUDGETS, EVEN
+from fewlabels.types import IGNORE
+
+log = logging.getLogger(__name__)
+
+SITE_SAMPLE, TILE_SAMPLE = 20_000, 2_000  # pixels that are scored, at least, of a site and a tile
+FAR = 16  # pixels; beyond this from every label of its tile a pixel also counts for `far`
+KEY = ["data", "site", "replicate", "labels", "budget", "learner"]
+
+
+@dataclass(frozen=True)
+class Site:
+    """The pixels of one site that are labelled in some draw or scored.
+
+    Attributes:
+        x, y: features and class.
+        tile, at: number of the tile, and row and column in it.
+        scored: the numbers of the pixels that are scored.
+        draws: for each (replicate, kind of labels) the numbers of pixels, in the order in which
+            budgets take them.
+    """
+
+    bank: Bank
+    x: Float32[np.ndarray, "n d"]
+    y: UInt8[np.ndarray, " n"]
+    tile: Int[np.ndarray, " n"]
+    at: Int[np.ndarray, "n 2"]
+    scored: Int[np.ndarray, " m"]
+    draws: dict[tuple[int, str], Int[np.ndarray, " b"]]
+
+
+def sites(dataset: Dataset, without: Sequence[str] = ()) -> list[str]:
+    """The sites with at least two classes, in an order drawn once for all.
+
+    Args:
+        without: development sites.
+    """
+    known = sorted(set(dataset.sites) - set(without))
+    rng = np.random.default_rng(_number(dataset.name))
+    found = []
+    for site in rng.permutation(known).tolist():
+        masks = [np.unique(tile.mask) for tile in _tiles(dataset, site)]
+        if len(set(np.concatenate(masks).tolist()) - {IGNORE}) > 1:
+            found.append(site)
+    return found
+
+
+def site(
+    dataset: Dataset, name: str, learners: Sequence[str], replicates: Sequence[int],
+    compute: Compute, bands: Sequence[str] = (),
+) -> Site:  # fmt: skip
+    """Draw labels and scored pixels of a site, and compute their features."""
+    tiles = _tiles(dataset, name)
+    masks = [tile.mask for tile in tiles]
+    flat = [np.flatnonzero(mask.ravel() != IGNORE) for mask in masks]
+    starts = np.cumsum([0, *(mask.size for mask in masks)])
+    every = np.concatenate([start + part for start, part in zip(starts, flat, strict=False)])
+    truth = np.concatenate([mask.ravel() for mask in masks])
+    most = max(TILE_SAMPLE, -(-SITE_SAMPLE // len(tiles)))
+    scored = np.concatenate([
+        start + _rng(dataset.name, tile.id, "scored").permutation(part)[:most]
+        for start, part, tile in zip(starts, flat, tiles, strict=False)
+    ])  # fmt: skip
+    draws = {}
+    for replicate in replicates:
+        rng = _rng(dataset.name, name, str(replicate))
+        draws[replicate, "random"] = rng.choice(every, min(BUDGETS[-1], len(every)), replace=False)
+        draws[replicate, "even"] = _even(every, truth[every], EVEN[-1], rng)
+    taken = np.unique(np.concatenate([scored, *draws.values()]))
+    where = {key: np.searchsorted(taken, pixels) for key, pixels in draws.items()}
+    tile = np.searchsorted(starts, taken, side="right") - 1
+    at = np.empty((len(taken), 2), np.int64)
+    made = features.together([LEARNERS[n] for n in learners], [t.image for t in tiles], bands)
+    parts = []
+    for number, one in enumerate(tiles):
+        own = tile == number
+        at[own] = np.stack(np.divmod(taken[own] - starts[number], one.mask.shape[1]), axis=1)
+        layers = bank.layers(made, one.image, compute)
+        parts.append(bank.sampled(layers, at[own], one.mask.shape))
+    return Site(
+        made, np.concatenate(parts), truth[taken], tile, at, np.searchsorted(taken, scored), where
+    )
+
+
+def rows(
+    dataset: Dataset, name: str, learners: Sequence[str], replicates: Sequence[int],
+    compute: Compute, bands: Sequence[str] = (),
+) -> Iterator[dict[str, object]]:  # fmt: skip
+    """Fit every learner to every draw of a site, and count what it maps right.
+
+    A draw of a single class maps that class everywhere: nothing can be fitted to it.
+    """
+    found = site(dataset, name, learners, replicates, compute, bands)
+    for (replicate, labels), drawn in found.draws.items():
+        for budget in BUDGETS if labels == "random" else EVEN:
+            train = drawn[:budget]
+            if len(train) < budget:
+                continue
+            test = found.scored[~np.isin(found.scored, train)]
+            far = _far(found, dataset, name, train, test)
+            for learner in learners:
+                began = time.perf_counter()
+                guess, penalty = _mapped(found, LEARNERS[learner], train, test, compute)
+                seconds = time.perf_counter() - began
+                counted = (
+                    metrics.confusion(guess[part][None], found.y[test][part][None], k).ravel()
+                    for k in [len(dataset.classes)]
+                    for part in (slice(None), far)
+                )
+                every, beyond = (part.tolist() for part in counted)
+                yield {
+                    "data": dataset.name, "site": name, "replicate": replicate, "labels": labels,
+                    "budget": budget, "learner": learner, "confusion": every, "far": beyond,
+                    "classes_labelled": len(np.unique(found.y[train])), "penalty": penalty,
+                    "seconds": round(seconds, 3), "fingerprint": dataset.fingerprint,
+                    "code": code(), "device": compute.hardware, "finished": environment.now(),
+                }  # fmt: skip
+
+
+def run(
+    dataset: Dataset, file: Path, names: Sequence[str], learners: Sequence[str],
+    replicates: Sequence[int], *, device: str = "auto", bands: Sequence[str] = (),
+) -> pd.DataFrame:  # fmt: skip
+    """Add the missing rows of some sites to a table, site after site; return the table.
+
+    A row is missing where none of the same declaration and data is there.
+    """
+    compute = devices.compute(device)
+    table = read(file)
+    for replicate in replicates:
+        for name in names:
+            there = table[(table["site"] == name) & (table["replicate"] == replicate)]
+            there = there[there["fingerprint"] == dataset.fingerprint]
+            left = [learner for learner in learners if learner not in set(there["learner"])]
+            if not left:
+                continue
+            log.info("%s: site %s, replicate %d", dataset.name, name, replicate)
+            made = pd.DataFrame(rows(dataset, name, left, [replicate], compute, bands))
+            table = pd.concat([read(file), made], ignore_index=True)
+            with whole_file(file) as scratch:
+                table.to_parquet(scratch, compression="zstd", index=False)
+    return table
+
+
+def differing(
+    dataset: Dataset, table: pd.DataFrame, *, share: float = 0.1, seed: int = 0,
+    device: str = "auto", bands: Sequence[str] = (),
+) -> pd.DataFrame:  # fmt: skip
+    """Run a random share of the sites of a table again; return the rows whose counts differ."""
+    compute = devices.compute(device)
+    names = np.array(sorted(set(table["site"])))
+    taken = np.random.default_rng(seed).choice(names, max(1, round(share * len(names))), False)
+    wrong = []
+    for name in taken.tolist():
+        there = table[table["site"] == name]
+        learners, replicates = (there[key].unique().tolist() for key in ("learner", "replicate"))
+        made = pd.DataFrame(rows(dataset, name, learners, replicates, compute, bands))
+        both = there.merge(made, on=KEY, suffixes=("", "_again"))
+        same = [
+            all(np.array_equal(row[c], row[f"{c}_again"]) for c in ("confusion", "far"))
+            for row in both.to_dict("records")
+        ]
+        log.info(
+            "%s, site %s: %d rows, %d differ", dataset.name, name, len(both), same.count(False)
+        )
+        wrong.append(both[~np.array(same, bool)])
+    return pd.concat(wrong, ignore_index=True)
+
+
+def read(file: Path) -> pd.DataFrame:
+    """Read a table; an empty one where there is no file."""
+    if file.exists():
+        return pd.read_parquet(file)
+    return pd.DataFrame(columns=[*KEY, "fingerprint"])
+
+
+@cache
+def code() -> str:
+    """SHA-256 over the modules that a row of W follows from, see `source_hash`."""
+    here = Path(__file__).parents[1]
+    names = ("data", "learners", "scoring/metrics.py", "training/networks/lite0.py")
+    files = [
+        file
+        for name in names
+        for file in (sorted((here / name).rglob("*.py")) or [here / name])
+        if file.name not in ("download.py", "network.py")
+    ]
+    return source_hash.sha256([*files, Path(__file__)])
+
+
+def _mapped(
+    found: Site, learner: FeatureLearner, train: np.ndarray, test: np.ndarray, compute: Compute
+) -> tuple[UInt8[np.ndarray, " m"], float | None]:
+    known = np.unique(found.y[train])
+    if len(known) < 2:
+        return np.full(len(test), known[0], np.uint8), None
+    made = learner.part_of(found.bank)
+    columns = features.columns_of(found.bank, made)
+    units = found.tile[train] * 2**20 + (found.at[train] // 64 @ [1024, 1])
+    x = found.x[:, columns] if len(columns) < found.x.shape[1] else found.x
+    fitted = learner.fitted(made, x[train], found.y[train], units, int(known[-1]) + 1, compute)
+    shares = fitted.head.probabilities(x[test])
+    guess = fitted.head.known[shares.argmax(axis=1)].astype(np.uint8)
+    return guess, fitted.head.penalty if isinstance(fitted.head, heads.Linear) else None
+
+
+def _far(
+    found: Site, dataset: Dataset, name: str, train: np.ndarray, test: np.ndarray
+) -> np.ndarray:
+    """Which scored pixels lie more than FAR pixels from every label of their tile."""
+    far = np.ones(len(test), bool)
+    for number, tile in enumerate(_tiles(dataset, name)):
+        labelled = found.at[train[found.tile[train] == number]]
+        if len(labelled):
+            free = np.ones(tile.mask.shape, bool)
+            free[tuple(labelled.T)] = False
+            own = found.tile[test] == number
+            far[own] = distance_transform_edt(free)[tuple(found.at[test[own]].T)] > FAR
+    return far
+
+
+def _even(
+    every: np.ndarray, truth: np.ndarray, number: int, rng: np.random.Generator
+) -> Int[np.ndarray, " b"]:
+    """Pixels of each class in turn, until there are so many; a class that has no more is passed."""
+    own = [every[truth == value] for value in np.unique(truth)]
+    drawn = [rng.choice(part, min(number, len(part)), replace=False) for part in own]
+    rounds = [part[turn] for turn in range(number) for part in drawn if turn < len(part)]
+    return np.array(rounds[:number])
+
+
+def _tiles(dataset: Dataset, site: str) -> list:
+    return [dataset[i] for i, shown in enumerate(dataset.sites) if shown == site]
+
+
+def _rng(*parts: str) -> np.random.Generator:
+    return np.random.default_rng(_number(*parts))
+
+
+def _number(*parts: str) -> int:
+    """A seed that follows from names alone."""
+    return int.from_bytes(hashlib.sha256(" ".join(["W", *parts]).encode()).digest()[:8])

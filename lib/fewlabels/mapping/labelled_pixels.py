@@ -1,0 +1,150 @@
+"""The features of a scene's labelled pixels: read once, enough to fit and to score all learners
+that have no training loop.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int, UInt8
+from tqdm.auto import tqdm
+
+from fewlabels.learners import LEARNERS, bank, features
+from fewlabels.learners.bank import Bank
+from fewlabels.learners.features import FeaturePredictor
+from fewlabels.mapping import tiles
+from fewlabels.mapping.recipe import Ground, Learned
+from fewlabels.mapping.scene import Ranges, to_bytes
+from fewlabels.mapping.stream import context
+from fewlabels.types import IGNORE
+
+MOST = 300_000  # labelled pixels that are used of a scene, over its classes
+SAMPLE = 2**18  # pixels of a piece that principal components are computed from, about
+
+
+@dataclass(frozen=True)
+class LabelledPixels:
+    """Labelled pixels of a scene, piece after piece.
+
+    Attributes:
+        bank: features of all learners that were asked for.
+        ranges: how the bytes that features come from follow from the scene's values.
+        x, y, units: features, class and held-out unit of each pixel.
+        piece, at: the number of its piece, and row and column in it.
+        weight: for each class how many labelled pixels one of these stands for.
+    """
+
+    bank: Bank
+    ranges: Ranges
+    x: Float32[np.ndarray, "n d"]
+    y: UInt8[np.ndarray, " n"]
+    units: Int[np.ndarray, " n"]
+    piece: Int[np.ndarray, " n"]
+    at: Int[np.ndarray, "n 2"]
+    weight: Float32[np.ndarray, " k"]
+
+
+def read(ground: Ground, names: Sequence[str], bands: Sequence[str]) -> LabelledPixels:
+    """Compute the features that these learners need at the labelled pixels of a scene.
+
+    Of each class at most 300,000 / k pixels are used, drawn from the recipe's seed. Features are
+    those of the map: as much of the scene around the labels is read as they depend on.
+
+    Args:
+        names: of feature learners.
+        bands: the names of the scene's bands.
+
+    Raises:
+        UnknownName, WeightsError: as `frozen.encoder`.
+    """
+    found = tiles.ranges(ground.pieces, ground.read)
+    made = _bank(ground, names, bands, found)
+    at = _drawn(ground)
+    halo = made.halo
+    parts = []
+    bar = tqdm(total=len(ground.pieces), unit="piece", desc="features of labelled pixels")
+    with bar:
+        for piece, here in zip(ground.pieces, at, strict=True):
+            if len(here):
+                low, high = here.min(axis=0), here.max(axis=0) + 1
+                spans = (
+                    context(slice(side.start + a, side.start + b), halo, size)
+                    for side, a, b, size in zip(
+                        (piece.rows, piece.columns), low, high, ground.shape, strict=True
+                    )
+                )
+                rows, columns = spans
+                image = to_bytes(*ground.read(rows, columns), found)
+                offset = (piece.rows.start - rows.start, piece.columns.start - columns.start)
+                layers = bank.layers(made, image, ground.compute)
+                parts.append(bank.sampled(layers, here + offset, image.shape[:2]))
+            bar.update()
+    every = [piece.labels[tuple(here.T)] for piece, here in zip(ground.pieces, at, strict=True)]
+    y = np.concatenate(every)
+    there = sum(tiles.inventory(ground.pieces, len(ground.classes)).values())
+    kept = np.bincount(y, minlength=len(ground.classes))
+    units = [piece.units[tuple(here.T)] for piece, here in zip(ground.pieces, at, strict=True)]
+    return LabelledPixels(
+        made, found, np.concatenate(parts), y, np.concatenate(units),
+        np.repeat(np.arange(len(at)), [len(here) for here in at]), np.concatenate(at),
+        (there / np.maximum(kept, 1)).astype(np.float32),
+    )  # fmt: skip
+
+
+def fitted(
+    ground: Ground, pixels: LabelledPixels, name: str, rows: Bool[np.ndarray, " n"] | slice
+) -> FeaturePredictor:
+    """Fit a learner to some of the labelled pixels.
+
+    Raises:
+        NoLabelsError: they are none, or of a single class.
+    """
+    learner, recipe = LEARNERS[name], ground.recipe
+    made = learner.part_of(pixels.bank)
+    columns = features.columns_of(pixels.bank, made)
+    options = {"class_weights": recipe.class_weights}
+    options |= {} if learner.head == "linear" else {"trees": recipe.trees}
+    return learner.fitted(
+        made, pixels.x[rows][:, columns], pixels.y[rows], pixels.units[rows],
+        len(ground.classes), ground.compute, seed=recipe.seed, **options,
+    )  # fmt: skip
+
+
+def learn(ground: Ground, pixels: LabelledPixels, name: str) -> Learned:
+    """Fit a learner to all labelled pixels."""
+    began = time.perf_counter()
+    predictor = fitted(ground, pixels, name, slice(None))
+    counts = np.bincount(pixels.y, minlength=len(ground.classes)) * pixels.weight
+    labelled = np.rint(counts).astype(int).tolist()
+    return Learned(predictor, pixels.ranges, labelled, time.perf_counter() - began)
+
+
+def _bank(ground: Ground, names: Sequence[str], bands: Sequence[str], ranges: Ranges) -> Bank:
+    """The features of all these learners together."""
+    every = max(1, sum(piece.labels.size for piece in ground.pieces) // SAMPLE)
+    images = []
+    for piece in ground.pieces:
+        values, valid = ground.read(piece.rows, piece.columns)
+        image = to_bytes(values, valid, ranges)
+        images.append(image[valid][::every][:, None])
+    return features.together(
+        [LEARNERS[name] for name in names], images, bands,
+        encoder=ground.recipe.encoder, zoom=ground.recipe.zoom,
+    )  # fmt: skip
+
+
+def _drawn(ground: Ground) -> list[Int[np.ndarray, "n 2"]]:
+    """Rows and columns of the labelled pixels to use, of each piece."""
+    rng = np.random.default_rng(ground.recipe.seed)
+    most = MOST // len(ground.classes)
+    there = [np.argwhere(piece.labels != IGNORE) for piece in ground.pieces]
+    y = np.concatenate(
+        [piece.labels[tuple(at.T)] for piece, at in zip(ground.pieces, there, strict=True)]
+    )
+    kept = np.ones(len(y), bool)
+    for value in np.flatnonzero(np.bincount(y) > most):
+        own = np.flatnonzero(y == value)
+        kept[rng.permutation(own)[most:]] = False
+    ends = np.cumsum([len(at) for at in there])[:-1]
+    return [at[part] for at, part in zip(there, np.split(kept, ends), strict=True)]

@@ -1,0 +1,209 @@
+"""What the rows of study W say: scores by site, paired differences, claims and the label saving.
+
+A site is the independent unit: replicates are averaged within it. Data sets are fixed and count
+alike, so an effect over all of them is the mean of the data sets' effects, and its interval speaks
+of other sites of such kinds.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy.stats import t
+
+from fewlabels import paths
+from fewlabels.results.statistics.intervals import Interval
+from fewlabels.scoring import metrics
+from fewlabels.studies.w import BUDGETS, CLAIMS, DATA, Condition, SiteClaim
+
+ALL = "all"  # data sets together
+RESAMPLES = 2000
+
+
+def folder() -> Path:
+    """The folder of the committed rows, one table a data set."""
+    return paths.published_root() / "whole_maps"
+
+
+def scored(root: Path | None = None) -> pd.DataFrame:
+    """Read the rows of all data sets and score them.
+
+    `miou` is over all scored pixels, `miou_far` over those more than 16 pixels from every label;
+    both are fractions, means over the classes that the site's truth has.
+    """
+    files = [(root or folder()) / f"{data}.parquet" for data in DATA]
+    table = pd.concat([pd.read_parquet(file) for file in files if file.exists()], ignore_index=True)
+    for name, column in (("miou", "confusion"), ("miou_far", "far")):
+        table[name] = [_miou(np.asarray(counts)) for counts in table[column]]
+    return table
+
+
+def by_site(table: pd.DataFrame, column: str = "miou") -> pd.DataFrame:
+    """Mean over replicates: one row a (data set, site), one column a condition."""
+    wide = table.pivot_table(
+        index=["data", "site"], columns=["learner", "budget", "labels"], values=column
+    )
+    wide.columns = [str(Condition(*name)) for name in wide.columns]
+    return wide
+
+
+def effect(sites: pd.DataFrame, one: Condition, other: Condition) -> dict[str, Interval]:
+    """The mean over sites of the difference of two conditions, of each data set and of `all`.
+
+    Student's t over sites; over data sets the degrees of freedom are Satterthwaite's. Sites that
+    lack one of the conditions, since they have too few labelled pixels for it, are in neither.
+    """
+    apart = (sites[str(one)] - sites[str(other)]).dropna()
+    found = {data: _interval(part.to_numpy()) for data, part in apart.groupby(level="data")}
+    return found | {ALL: _pooled([part.to_numpy() for _, part in apart.groupby(level="data")])}
+
+
+def verdict(found: Interval, margin: float = 0.0) -> str:
+    """`holds` where the interval lies above minus the margin, `does not hold` below it."""
+    if found.low > -margin:
+        return "holds"
+    return "does not hold" if found.high < -margin else "cannot tell"
+
+
+def judged(found: Mapping[str, Interval], margin: float = 0.0) -> str:
+    """The verdict over all data sets; where their effects differ in sign, that of each."""
+    each = {data: interval for data, interval in found.items() if data != ALL}
+    if len({interval.mean > -margin for interval in each.values()}) == 1:
+        return verdict(found[ALL], margin)
+    return "; ".join(f"{data}: {verdict(one, margin)}" for data, one in each.items())
+
+
+def claims(sites: pd.DataFrame) -> pd.DataFrame:
+    """One row a test: claim, conditions, effect over data sets and of each, sites, verdict."""
+    rows = []
+    for key, claim in CLAIMS.items():
+        for one, other in claim.pairs:
+            found = effect(sites, one, other)
+            rows.append(
+                {"claim": key, "better": str(one), "than": str(other)}
+                | {name: interval.text() for name, interval in found.items()}
+                | {"sites": found[ALL].units, "verdict": judged(found, claim.margin)}
+            )
+    return pd.DataFrame(rows)
+
+
+def claim_verdict(sites: pd.DataFrame, claim: SiteClaim) -> str:
+    """The verdict on a claim: that of its tests, or `in part` where these differ."""
+    found = {judged(effect(sites, *pair), claim.margin) for pair in claim.pairs}
+    return found.pop() if len(found) == 1 else "in part"
+
+
+def curve(sites: pd.DataFrame, learner: str, labels: str = "random") -> pd.DataFrame:
+    """Mean score of a learner by data set and budget, with its interval over sites."""
+    rows = []
+    for data, part in sites.groupby(level="data"):
+        for budget in BUDGETS:
+            name = str(Condition(learner, budget, labels))
+            if name in part and part[name].notna().any():
+                found = _interval(part[name].dropna().to_numpy())
+                rows.append({"data": data, "learner": learner, "budget": budget,
+                             "mean": found.mean, "low": found.low, "high": found.high,
+                             "sites": found.units})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def drawn(sites: pd.DataFrame, learners: Sequence[str]) -> Figure:
+    """Draw the scores of learners by the number of labels, one panel a data set."""
+    known = sites.index.get_level_values("data").unique()
+    figure, axes = plt.subplots(1, len(known), figsize=(3.2 * len(known), 3.2), sharey=True)
+    for axis, data in zip(np.atleast_1d(axes), known, strict=True):
+        for number, learner in enumerate(learners):
+            rows = curve(sites.loc[[data]], learner)
+            mean = 100 * rows["mean"]
+            ends = np.abs(100 * rows[["low", "high"]].T.to_numpy() - mean.to_numpy())
+            at = rows["budget"] * 1.04**number  # set apart, so that intervals do not cover
+            axis.errorbar(at, mean, ends, marker="o", ms=4, capsize=2, label=learner)
+        number = int((sites.index.get_level_values("data") == data).sum())
+        axis.set(xscale="log", title=f"{data} ({number} sites)", xlabel="labelled pixels a site")
+        axis.set_xticks(BUDGETS, [f"{budget:,}" for budget in BUDGETS])
+        axis.minorticks_off()
+    first = np.atleast_1d(axes)[0]
+    first.set_ylabel("mIoU, %")
+    first.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def findings(sites: pd.DataFrame) -> list[str]:
+    """What study W found, in plain sentences, each with its interval of 95 % and n."""
+    said = []
+    for budget in (100, 1000):
+        gain = effect(sites, Condition("frozen_linear", budget), Condition("pixel_forest", budget))[
+            ALL
+        ]
+        if verdict(gain) == "holds":
+            said.append(
+                f"With {budget:,} labelled pixels on your own scene, a linear head on frozen "
+                f"features is better than a forest of single pixels by {gain.text()} points of "
+                f"mIoU ({gain.units} sites of {sites.index.get_level_values('data').nunique()} "
+                "data sets)."
+            )
+    return said
+
+
+def saving(
+    sites: pd.DataFrame, learner: str, than: str = "pixel_forest", budget: int = BUDGETS[-1],
+    seed: int = 0,
+) -> dict[str, Interval]:  # fmt: skip
+    """How many times fewer labels a learner needs for the score that another has with `budget`.
+
+    The learner's mean score over sites is interpolated on the logarithm of the budget. Where its
+    smallest budget is already enough the saving is at least what is said; where its largest is not
+    it is nan. The interval is the percentile bootstrap of sites.
+    """
+    found = {}
+    for data, part in sites.groupby(level="data"):
+        names = [str(Condition(learner, n)) for n in BUDGETS]
+        whole = part[[*names, str(Condition(than, budget))]].dropna().to_numpy()
+        rng = np.random.default_rng(seed)
+        drawn = [_saved(whole[rng.integers(0, len(whole), len(whole))], budget)
+                 for _ in range(RESAMPLES)]  # fmt: skip
+        low, high = np.nanpercentile(drawn, (2.5, 97.5)) if np.isfinite(drawn).any() else (
+            np.nan, np.nan
+        )  # fmt: skip
+        value = _saved(whole, budget)
+        found[data] = Interval(value, float(low), float(high), len(whole), len(whole))
+    return found
+
+
+def _saved(scores: np.ndarray, budget: int) -> float:
+    *mine, wanted = scores.mean(axis=0)
+    if wanted > max(mine):
+        return np.nan
+    needed = np.exp(np.interp(wanted, np.maximum.accumulate(mine), np.log(BUDGETS)))
+    return float(budget / needed)
+
+
+def _miou(counts: np.ndarray) -> float:
+    k = round(len(counts) ** 0.5)
+    return metrics.scores(counts.reshape(k, k)).miou if counts.any() else np.nan
+
+
+def _interval(values: np.ndarray) -> Interval:
+    n = len(values)
+    half = t.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5 if n > 1 else np.nan
+    mean = float(values.mean())
+    return Interval(mean, mean - half, mean + half, n, n)
+
+
+def _pooled(parts: Sequence[np.ndarray]) -> Interval:
+    """The mean of the data sets' means; variances of means add up, Satterthwaite's freedom."""
+    mean = float(np.mean([part.mean() for part in parts]))
+    number = sum(len(part) for part in parts)
+    if min(len(part) for part in parts) < 2:
+        return Interval(mean, np.nan, np.nan, number, number)
+    variances = np.array([part.var(ddof=1) / len(part) for part in parts]) / len(parts) ** 2
+    if not variances.any():
+        return Interval(mean, mean, mean, number, number)
+    freedom = variances.sum() ** 2 / sum(
+        v**2 / (len(part) - 1) for v, part in zip(variances, parts, strict=True)
+    )
+    half = float(t.ppf(0.975, freedom) * variances.sum() ** 0.5)
+    return Interval(mean, mean - half, mean + half, number, number)

@@ -1,0 +1,176 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown] tags=["setup"]
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fewlabels/fewlabels/blob/main/notebooks/20_whole_maps.ipynb)
+
+# %% tags=["setup"]
+# On Colab: fetch the project and install what is missing; torch, numpy and pandas are left alone.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("fewlabels") is None:
+    pip = [sys.executable, "-m", "pip", "install", "-q"]
+    clone = "git clone --depth 1 https://github.com/fewlabels/fewlabels"
+    subprocess.run(clone.split(), check=True)
+    subprocess.run([*pip, "-r", "fewlabels/requirements-colab.txt"], check=True)
+    sys.path.insert(0, "fewlabels/lib")
+
+# %% [markdown]
+# # Whole maps: labels and map on the same scene {#sec-w}
+#
+# A mapper labels some pixels of their own scene and wants the rest of it. Which learner makes most of
+# 30, 100, 300 or 1,000 labels? The five studies did not ask: their networks meet new ground. Study W
+# labels pixels of a site, maps the whole site, and scores the pixels that are not labelled. The site is
+# the independent unit. The claims and the development sites were committed before the runs
+# (`studies/w.py`); no development site is in a result.
+
+# %% tags=["parameters"]
+data = "synthetic"
+profile = "quick"
+device = "auto"
+
+# %%
+import pandas as pd
+from IPython.display import Markdown
+
+from fewlabels.results import figures, whole_maps
+from fewlabels.studies.w import BUDGETS, CLAIMS, LEARNERS, Condition
+
+figures.style()
+table = whole_maps.scored()
+sites = whole_maps.by_site(table)
+shown = [name for name in LEARNERS if name in set(table["learner"])]
+
+# %% [markdown]
+# ## What was run
+#
+# The same rows are read whatever data set and profile this report is of; nothing is trained here. The
+# learners are those of `fewlabels train`: a forest of single pixels, which most tools offer, a forest
+# of texture features, and a linear head on frozen features of EfficientNet-Lite0, whose weights were
+# learned on photographs. A learner sees the images of one site and the labels drawn on it, nothing
+# else. @tbl-w-runs counts the fits.
+
+# %%
+#| label: tbl-w-runs
+#| tbl-cap: "Sites, label draws a site (replicates) and fitted learners of each data set."
+counted = table.groupby("data").agg(
+    sites=("site", "nunique"), replicates=("replicate", "nunique"), fits=("learner", "size")
+)
+counted
+
+# %%
+#| echo: false
+seconds = table.groupby("learner")["seconds"].median()
+Markdown(
+    "At least 20,000 pixels a site are scored, the same for every learner. A fit and its map of those pixels took "
+    + ", ".join(f"{seconds[name]:.1f} s ({name})" for name in shown)
+    + f" in the median on {table['device'].iloc[0]}, beside other work."
+)
+
+# %% [markdown]
+# ## Scores by the number of labels
+#
+# @fig-w-budget shows the mean over sites. A class that a site does not have is not in that site's mean.
+
+# %%
+#| label: fig-w-budget
+#| fig-cap: "mIoU over the unlabelled pixels of a site by the number of its random labels: mean over sites with 95 % interval."
+whole_maps.drawn(sites, shown)
+
+# %%
+#| label: tbl-w-scores
+#| tbl-cap: "The same in numbers: mIoU in % with 95 % interval over sites, random labels."
+curves = pd.concat([whole_maps.curve(sites, name) for name in shown])
+curves["mIoU"] = [
+    f"{100 * row.mean:.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]"
+    for row in curves.itertuples()
+]
+curves.pivot(index=["data", "learner"], columns="budget", values="mIoU")
+
+# %% [markdown]
+# ## How many labels are saved
+#
+# How many times fewer labels does a learner need for the score that the forest of single pixels has
+# with 1,000? @tbl-w-saving reads it off the curves, on the logarithm of the number of labels.
+
+# %%
+#| label: tbl-w-saving
+#| tbl-cap: "Times fewer labels than the 1,000 of the forest of single pixels, with 95 % bootstrap interval over sites. At most 33 can be seen: 1,000 against 30."
+rows = {
+    name: {
+        d: f"{s.mean:.1f} [{s.low:.1f}, {s.high:.1f}]"
+        for d, s in whole_maps.saving(sites, name).items()
+    }
+    for name in shown
+    if name != "pixel_forest"
+}
+pd.DataFrame(rows).T.rename_axis("learner")
+
+# %% [markdown]
+# ## The claims
+#
+# A claim holds where the interval over all data sets lies above 0 (for *not worse*: above -1 point) in
+# each of its tests. Data sets count alike. Where their effects differ in sign, the verdict is given for
+# each data set.
+
+# %%
+#| label: tbl-w-claims
+#| tbl-cap: "Each test: difference of mIoU in points, over data sets and in each, with 95 % interval over sites, and the verdict over data sets."
+judged = whole_maps.claims(sites)
+judged.style.hide(axis="index")
+
+# %%
+#| echo: false
+Markdown(
+    "\n".join(
+        f"- {key}: {claim.text} **{whole_maps.claim_verdict(sites, claim)}**"
+        for key, claim in CLAIMS.items()
+    )
+)
+
+# %% [markdown]
+# ## Far from every label
+#
+# Pixels beside a label are easy. @tbl-w-far scores only those that lie more than 16 pixels from every
+# label.
+
+# %%
+#| label: tbl-w-far
+#| tbl-cap: "Gain of the linear head on frozen features over the forest of single pixels in points of mIoU, over all scored pixels and over those far from every label, with 95 % interval over sites."
+far = whole_maps.by_site(table, "miou_far")
+gains = {}
+for budget in BUDGETS:
+    pair = Condition("frozen_linear", budget), Condition("pixel_forest", budget)
+    near, beyond = (whole_maps.effect(each, *pair)["all"] for each in (sites, far))
+    gains[budget] = {"all pixels": near.text(), "far from labels": beyond.text()}
+pd.DataFrame(gains).T.rename_axis("labels")
+
+# %% [markdown]
+# ## What was not shown
+#
+# - Three data sets are three kinds of images, and their dense masks have errors of their own. The
+#   development of the learners looked at other sites of two of them; `usgs_coast` was never looked at.
+# - A program drew the labels from dense masks: people click on pixels that are easy to see.
+# - Networks, expansion, teacher and student, smoothing and corrections (claims W3, W4, W6, W7, W9 and
+#   W10 of the protocol) are not run yet.
+# - The share of a site's pixels that is scored is a sample; for the rarest classes its error adds to
+#   the intervals.
+
+# %%
+#| echo: false
+assert judged["sites"].min() > 100
+assert judged["verdict"].str.contains("holds|does not hold|cannot tell").all()

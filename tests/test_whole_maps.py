@@ -1,0 +1,176 @@
+"""Study W: draws and counts on made sites, and what its rows say by hand arithmetic."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import t, ttest_1samp
+
+from fewlabels import devices
+from fewlabels.data import load
+from fewlabels.experiments import whole_maps as runs
+from fewlabels.results import whole_maps as results
+from fewlabels.results.recommend import AdviceError, recommend
+from fewlabels.results.statistics.intervals import Interval
+from fewlabels.studies.w import BUDGETS, CLAIMS, DATA, DEVELOPMENT, Condition, SiteClaim
+
+CPU = devices.compute("cpu", "fp32")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return load("synthetic", split="all", grid=64, cache_root=tmp_path_factory.mktemp("cache"))
+
+
+def test_draws_are_nested_and_follow_from_names_alone(dataset):
+    name = runs.sites(dataset)[0]
+    one, two = (runs.site(dataset, name, ["pixel_forest"], [0, 1], CPU) for _ in range(2))
+    for key, drawn in one.draws.items():
+        assert np.array_equal(drawn, two.draws[key])
+        assert len(set(drawn.tolist())) == len(drawn)
+    assert not np.array_equal(one.draws[0, "random"], one.draws[1, "random"])
+    even = one.y[one.draws[0, "even"][:30]]
+    counts = np.bincount(even)[np.unique(one.y)]
+    present = np.bincount(one.y)[np.unique(one.y)]
+    assert (counts >= np.minimum(present, 30 // len(counts))).all()
+    assert runs.sites(dataset, without=[name])[0] != name
+
+
+def test_a_row_counts_what_is_scored_without_the_labels_of_its_draw(dataset):
+    name = runs.sites(dataset)[0]
+    found = runs.site(dataset, name, ["pixel_forest"], [0], CPU)
+    for row in runs.rows(dataset, name, ["pixel_forest"], [0], CPU):
+        drawn = found.draws[0, row["labels"]][: row["budget"]]
+        left = found.scored[~np.isin(found.scored, drawn)]
+        assert sum(row["confusion"]) == len(left)
+        counts = np.reshape(row["confusion"], (len(dataset.classes), -1))
+        assert (
+            counts.sum(axis=1).tolist()
+            == np.bincount(found.y[left], minlength=len(dataset.classes)).tolist()
+        )
+        assert sum(row["far"]) <= len(left)
+
+
+def test_far_pixels_are_farther_than_that_from_every_label(dataset):
+    name = runs.sites(dataset)[0]
+    found = runs.site(dataset, name, ["pixel_forest"], [0], CPU)
+    train = found.draws[0, "random"][:3]
+    far = runs._far(found, dataset, name, train, found.scored)
+    for number, pixel in enumerate(found.scored[:300]):
+        near = [np.hypot(*(found.at[pixel] - found.at[label]))
+                for label in train if found.tile[label] == found.tile[pixel]]  # fmt: skip
+        assert far[number] == (not near or min(near) > runs.FAR)
+
+
+def test_rows_are_added_once_and_come_out_again(dataset, tmp_path):
+    file, names = tmp_path / "W.parquet", runs.sites(dataset)[:2]
+    table = runs.run(dataset, file, names[:1], ["pixel_forest"], [0], device="cpu")
+    assert len(table) == len(BUDGETS) + 2
+    again = runs.run(dataset, file, names, ["pixel_forest"], [0], device="cpu")
+    assert again["site"].tolist() == [names[0]] * 6 + [names[1]] * 6
+    assert again.head(6)["finished"].tolist() == table["finished"].tolist()
+    assert runs.differing(dataset, again, share=1.0, device="cpu").empty
+    spoilt = again.copy()
+    spoilt.at[3, "confusion"] = np.asarray(spoilt.at[3, "confusion"]) + 1
+    assert len(runs.differing(dataset, spoilt, share=1.0, device="cpu")) == 1
+
+
+def test_development_sites_are_in_no_result():
+    for data in DATA:
+        file = results.folder() / f"{data}.parquet"
+        if file.exists():
+            assert not set(pd.read_parquet(file)["site"]) & set(DEVELOPMENT[data])
+
+
+def sites(**columns: list[float]) -> pd.DataFrame:
+    index = pd.MultiIndex.from_tuples(
+        [("a", "1"), ("a", "2"), ("a", "3"), ("b", "1"), ("b", "2")], names=["data", "site"]
+    )
+    return pd.DataFrame(columns, index=index)
+
+
+ONE, OTHER = Condition("frozen_linear", 30), Condition("pixel_forest", 30)
+
+
+def test_an_effect_is_the_mean_over_sites_and_data_sets_count_alike():
+    table = sites(**{str(ONE): [0.5, 0.6, 0.7, 0.9, 0.7], str(OTHER): [0.4, 0.4, 0.4, 0.4, 0.4]})
+    found = results.effect(table, ONE, OTHER)
+    a, b = np.array([0.1, 0.2, 0.3]), np.array([0.5, 0.3])
+    assert found["a"].mean == pytest.approx(0.2)
+    low, high = ttest_1samp(a, 0).confidence_interval()
+    assert (found["a"].low, found["a"].high) == (pytest.approx(low), pytest.approx(high))
+    assert found["all"].mean == pytest.approx((0.2 + 0.4) / 2)
+    va, vb = a.var(ddof=1) / 3 / 4, b.var(ddof=1) / 2 / 4
+    freedom = (va + vb) ** 2 / (va**2 / 2 + vb**2 / 1)
+    half = t.ppf(0.975, freedom) * (va + vb) ** 0.5
+    assert found["all"].high - found["all"].mean == pytest.approx(half)
+    assert found["all"].units == 5
+
+
+def test_the_interval_over_data_sets_covers_what_it_says():
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(2000):
+        parts = [rng.normal(mean, spread, n) for mean, spread, n in
+                 ((0.1, 0.05, 12), (0.2, 0.1, 45), (0.0, 0.1, 134))]  # fmt: skip
+        found = results._pooled(parts)
+        hits += found.low <= 0.1 <= found.high
+    assert 0.93 <= hits / 2000 <= 0.97
+
+
+def test_a_verdict_needs_the_whole_interval():
+    assert results.verdict(Interval(0.02, 0.01, 0.03, 9, 9)) == "holds"
+    assert results.verdict(Interval(0.0, -0.01, 0.01, 9, 9)) == "cannot tell"
+    assert results.verdict(Interval(-0.02, -0.03, -0.001, 9, 9)) == "does not hold"
+    assert results.verdict(Interval(0.0, -0.009, 0.01, 9, 9), margin=0.01) == "holds"
+    table = sites(**{str(ONE): [0.5, 0.6, 0.7, 0.9, 0.7], str(OTHER): [0.9, 0.8, 0.9, 1.2, 1.0]})
+    claim = SiteClaim("", ((ONE, OTHER),))
+    assert results.claim_verdict(table, claim) == "does not hold"
+    mixed = sites(**{str(ONE): [0.5, 0.6, 0.7, 0.9, 0.7], str(OTHER): [0.9, 0.8, 0.9, 0.2, 0.1]})
+    assert results.claim_verdict(mixed, claim) == "a: cannot tell; b: holds"
+    both = replace(claim, pairs=((ONE, OTHER), (OTHER, ONE)))
+    assert results.claim_verdict(table, both) == "in part"
+
+
+def test_the_label_saving_is_read_off_the_curve():
+    """The forest's 0.6 at 1,000 labels is what the head has at the middle of 30 and 100."""
+    curve = {30: 0.5, 100: 0.7, 300: 0.8, 1000: 0.9}
+    columns = {str(Condition("frozen_linear", n)): [value] * 5 for n, value in curve.items()}
+    columns[str(Condition("pixel_forest", 1000))] = [0.6] * 5
+    found = results.saving(sites(**columns), "frozen_linear")
+    assert found["a"].mean == pytest.approx(1000 / (30 * 100) ** 0.5)
+    assert found["a"].low == pytest.approx(found["a"].mean)
+    columns[str(Condition("pixel_forest", 1000))] = [0.95] * 5
+    assert np.isnan(results.saving(sites(**columns), "frozen_linear")["a"].mean)
+
+
+def test_every_claim_is_of_conditions_that_are_run():
+    for claim in CLAIMS.values():
+        for pair in claim.pairs:
+            for condition in pair:
+                assert condition.budget in BUDGETS
+
+
+def row(data: str, site: str, learner: str, budget: int, hits: int) -> dict:
+    return {"data": data, "site": site, "replicate": 0, "labels": "random", "budget": budget,
+            "learner": learner, "miou": hits / 100, "miou_far": hits / 100}  # fmt: skip
+
+
+def test_advice_is_read_off_the_curves_of_images_alike():
+    """Of coarse pixels the middle of 100 and 300 on the logarithm is half of what 300 brings."""
+    gains = {30: 0, 100: 10, 300: 20, 1000: 30}
+    rows = [
+        row(data, site, learner, budget, 40 + (gain if learner == "frozen_linear" else 0) + n)
+        for data in ("india_s2_nir", "cz_ortho")
+        for n, site in enumerate("ab")
+        for learner in ("frozen_linear", "pixel_forest")
+        for budget, gain in gains.items()
+    ]
+    table = pd.DataFrame(rows)
+    said = recommend(round((100 * 300) ** 0.5), pixel=10, table=table)
+    assert said[0].startswith("frozen_linear: 15.0 [15.0, 15.0] points")
+    assert "(2 sites of india_s2_nir)" in said[0]
+    assert recommend(5000, "polygons", table=table)[-1].startswith("the study drew single pixels")
+    assert recommend(5000, table=table)[1] == "twice the labels: 0.0 [0.0, 0.0] points more"
+    with pytest.raises(AdviceError, match="0 labels of kind 'points'"):
+        recommend(0, table=table)
