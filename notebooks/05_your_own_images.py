@@ -192,9 +192,13 @@ asked[["rank", "row", "column", "first", "second", "margin"]].head().style.forma
 # %% [markdown]
 # ## Click for yourself
 #
-# In JupyterLab the next cell is an image to click on: choose a class, click, train for some seconds,
-# and see the map and its confidence change. The clicks are saved as GeoJSON, which `fewlabels train`
-# takes as labels. In the report it is a picture.
+# In JupyterLab the next cell is an image to click on. Choose a class and click: from the second class
+# on, every click is followed by a new map and its confidence. A linear head on frozen features is
+# fitted to all clicks; the features are computed once, at the first map. With "Wrong here" (or Shift)
+# a click gives the pixel the class that the map says second. "Disagreement" shows where that learner
+# and a forest of single pixels are sure of different classes: one of the two is wrong there, so a
+# click says which. The clicks are saved as GeoJSON, which `fewlabels train` takes as labels. In the
+# report it is a picture.
 
 # %%
 #| label: fig-own-explore

@@ -1,4 +1,4 @@
-"""The explorer without a browser: clicks, their file, a short training, and what stands still."""
+"""The explorer without a browser: clicks, their file, their map, and what stands still."""
 
 import base64
 import json
@@ -13,35 +13,29 @@ import rasterio
 import rasters
 import shapely
 from rasterio.transform import Affine
-from torch import nn
 
+from fewlabels.learners import bank
 from fewlabels.mapping import scene as scenes
-from fewlabels.mapping.recipe import Recipe, RecipeError
 from fewlabels.mapping.widget import annotations, notebook, quick_fit
 from fewlabels.mapping.widget.annotations import Click
 from fewlabels.report.convert import convert, png_inches
 from fewlabels.types import DataError, NoLabelsError, UnknownName
 
-TINY = Recipe(
-    model="unet:depth=2,width=4", steps=2, lr=3e-2, batch=2, crop=32, side=64, window=64, folds=0
-)
 CLASSES = ["dark", "bright"]
 
 
 @pytest.fixture
 def image() -> np.ndarray:
-    """A made image u8[48 64 3], dark on the left and bright on the right."""
-    image = np.full((48, 64, 3), 40, np.uint8)
-    image[:, 32:] = 220
-    return image
+    """A made image u8[48 64 3], dark on the left and bright on the right, with noise."""
+    image = np.random.default_rng(0).normal(60, 20, (48, 64, 3))
+    image[:, 32:] += 140
+    return image.clip(0, 255).astype(np.uint8)
 
 
 @pytest.fixture
 def explorer(image: np.ndarray, tmp_path: Path) -> notebook.Explorer:
     """Six clicks on that image, three of each class."""
-    made = notebook.explore(
-        image, CLASSES, file=tmp_path / "clicks.geojson", how=TINY, device="cpu"
-    )
+    made = notebook.explore(image, CLASSES, file=tmp_path / "clicks.geojson", device="cpu")
     for row in (5, 20, 40):
         made.add(10, row, "dark")
         made.add(50, row, "bright")
@@ -50,6 +44,17 @@ def explorer(image: np.ndarray, tmp_path: Path) -> notebook.Explorer:
 
 def opened(file: Path, **how: object) -> scenes.Scene:
     return scenes.opened(rasters.scene(file, rasters.halves(side=64), **how))
+
+
+def asked(explorer: notebook.Explorer, action: str, **given: object) -> None:
+    """What the front end sends."""
+    explorer._asked(explorer, {"do": action} | given, [])
+
+
+def followed(explorer: notebook.Explorer) -> None:
+    """Wait for the trainings that are under way, and for those that these are followed by."""
+    while found := [thread for thread in threading.enumerate() if "_told" in thread.name]:
+        found[0].join()
 
 
 def test_a_pixel_has_the_class_of_its_last_click(explorer):
@@ -145,14 +150,14 @@ def test_a_file_of_somebody_elses_is_not_overwritten_before_it_is_loaded(explore
     explorer.save(file)
     explorer.remove(10, 5)
     explorer.save(file)  # its own
-    other = notebook.explore(image, CLASSES, file=tmp_path / "none", how=TINY, device="cpu")
+    other = notebook.explore(image, CLASSES, file=tmp_path / "none", device="cpu")
     other.add(1, 1, "dark")
     with pytest.raises(DataError, match="load it first"):
         other.save(file)
     other.load(file)
     assert other.clicks == explorer.clicks
     other.save(file)
-    fewer = notebook.explore(image, ["dark", "grey"], file=file, how=TINY, device="cpu")
+    fewer = notebook.explore(image, ["dark", "grey"], file=file, device="cpu")
     assert "3 other labels" in fewer.message
     with pytest.raises(DataError, match="load it first"):
         fewer.save(file)  # the three would be lost
@@ -167,32 +172,50 @@ def test_no_clicks_are_not_saved(explorer, tmp_path):
 
 def test_clicks_of_a_file_that_is_there_are_taken_up(explorer, image, tmp_path):
     explorer.save(tmp_path / "clicks.geojson")
-    again = notebook.explore(image, CLASSES, file=tmp_path / "clicks.geojson", how=TINY)
+    again = notebook.explore(image, CLASSES, file=tmp_path / "clicks.geojson")
     assert again.clicks == explorer.clicks
 
 
 def test_a_training_maps_the_image_and_the_same_clicks_give_the_same_map(explorer):
     first = explorer.train()
     assert first.classes.shape == first.confidence.shape == (48, 64)
-    assert set(np.unique(first.classes)) <= {0, 1}
+    assert (first.classes[:, :28] == 0).mean() > 0.95
+    assert (first.classes[:, 36:] == 1).mean() > 0.95
     assert first.confidence.min() >= 50  # of two classes the more probable one
+    assert (first.classes + first.second == 1).all()
     assert explorer.classes_map == first.classes.tobytes()
-    assert (explorer.state, explorer.done) == ("trained", 1.0)
-    assert "6 clicks, 2 steps" in explorer.message
+    assert explorer.state == "trained"
+    assert "6 clicks (dark 3, bright 3)" in explorer.message
+    clicks = explorer.clicks
+    explorer.clear()
+    for click in reversed(clicks):
+        explorer.add(*click[:2], CLASSES[click.value])
     second = explorer.train()
-    assert (second.classes == first.classes).all()
-    assert (second.confidence == first.confidence).all()
+    assert all((one == other).all() for one, other in zip(first, second, strict=True))
 
 
-def test_enough_steps_tell_dark_from_bright(explorer):
-    made = explorer.train(steps=60)
-    assert (made.classes[:, :28] == 0).all()
-    assert (made.classes[:, 36:] == 1).all()
+def test_features_are_computed_once_and_those_of_a_click_outside_once_too(tmp_path, monkeypatch):
+    computed = []
+    layers = bank.layers
+    monkeypatch.setattr(bank, "layers", lambda *a: computed.append(a[1].shape) or layers(*a))
+    monkeypatch.setattr(quick_fit, "MOST", 32)
+    file = rasters.scene(tmp_path / "scene.tif", rasters.halves(side=96))
+    made = notebook.explore(file, CLASSES, file=tmp_path / "c", device="cpu")
+    made.add(40, 40, "dark")
+    made.add(50, 40, "bright")
+    made.train()
+    assert len(computed) == 1
+    made.add(44, 44, "dark")
+    made.train()
+    assert len(computed) == 1
+    for column in (51, 52):
+        made.add(90, 90, "bright")
+        made.add(column, 50, "bright")
+        made.train()
+    assert len(computed) == 2
 
 
-def test_one_class_alone_and_no_steps_are_refused(explorer):
-    with pytest.raises(RecipeError, match="steps must be 1 or more"):
-        explorer.train(steps=0)
+def test_one_class_alone_is_refused(explorer):
     for click in explorer.clicks[::2]:
         explorer.remove(*click[:2])
     with pytest.raises(NoLabelsError, match="at least two"):
@@ -200,20 +223,57 @@ def test_one_class_alone_and_no_steps_are_refused(explorer):
     assert explorer.map is None
 
 
+def test_what_is_wrong_becomes_the_second_class_of_the_map(explorer):
+    with pytest.raises(DataError, match="no map yet"):
+        explorer.wrong(3, 30)
+    explorer.train()
+    assert explorer.map.classes[30, 3] == 0
+    explorer.wrong(3, 30)
+    assert explorer.clicks[-1] == Click(3, 30, 1)
+    with pytest.raises(DataError, match="column 64, row 0"):
+        explorer.wrong(64, 0)
+
+
+def test_learners_disagree_where_both_are_sure_of_different_classes():
+    valid = np.array([[True, True, True, True, False]])
+    ours = np.array([[0.9, 0.9, 0.9, 0.4, 0.9], [0.1, 0.1, 0.1, 0.3, 0.1], [0, 0, 0, 0.3, 0]])
+    theirs = np.array([[0.1, 0.8, 0.3, 0.1, 0.1], [0.9, 0.2, 0.4, 0.9, 0.9], [0, 0, 0.3, 0, 0]])
+    shaped = (array[:, None].astype(np.float32) for array in (ours, theirs))
+    found = quick_fit.disagreement(*shaped, valid)
+    assert found.tolist() == [[1, 0, 0, 0, 255]]
+
+
+def test_a_second_learner_is_asked_only_where_it_is_wanted(explorer, monkeypatch):
+    names = []
+    mapped = quick_fit.mapped
+    monkeypatch.setattr(quick_fit, "mapped", lambda *a: names.append(a[3:]) or mapped(*a))
+    explorer.train()
+    assert explorer.disagreement == b""
+    explorer.compared = True
+    followed(explorer)
+    assert names == [(), (), ("pixel_forest",)]
+    found = np.frombuffer(explorer.disagreement, np.uint8)
+    assert len(found) == 48 * 64
+    assert set(found.tolist()) <= {0, 1}
+    assert "disagree on" in explorer.message
+
+
 def test_a_part_is_shown_and_mapped_and_clicks_outside_it_train_too(tmp_path: Path, monkeypatch):
-    """The part lies in the bright half, the only dark click outside it."""
+    """The part lies across the edge at column 48, and all dark clicks outside of the part."""
     monkeypatch.setattr(quick_fit, "MOST", 32)
     file = rasters.scene(tmp_path / "scene.tif", rasters.halves(side=96, bands=2))
     made = notebook.explore(
-        file, CLASSES, file=tmp_path / "c", how=TINY, at=(0, 90), colours=(0, 1, 1), device="cpu"
+        file, CLASSES, file=tmp_path / "c", at=(0, 56), colours=(0, 1, 1), device="cpu"
     )
-    assert made.frame == {"x": 64, "y": 0, "w": 32, "h": 32}
-    assert "columns 64 to 95 of 96" in made.message
-    made.add(20, 60, "dark")
-    made.add(70, 10, "bright")
-    found = made.train(steps=60).classes
+    assert made.frame == {"x": 40, "y": 0, "w": 32, "h": 32}
+    assert "columns 40 to 71 of 96" in made.message
+    for row in (5, 15, 25):
+        made.add(2 * row, 40 + row, "dark")
+        made.add(60, row, "bright")
+    found = made.train().classes
     assert found.shape == (32, 32)
-    assert (found == 1).mean() > 0.9  # all but some at the edge
+    assert (found[:, :6] == 0).mean() > 0.9
+    assert (found[:, 10:] == 1).mean() > 0.9
 
 
 def test_void_pixels_are_grey_and_have_no_class(tmp_path: Path):
@@ -222,7 +282,7 @@ def test_void_pixels_are_grey_and_have_no_class(tmp_path: Path):
     file = rasters.scene(tmp_path / "scene.tif", values, nodata=0)
     seen = quick_fit.view(file)
     assert (quick_fit.picture(seen)[:10] == 128).all()
-    made = notebook.explore(file, CLASSES, file=tmp_path / "c", how=TINY, device="cpu")
+    made = notebook.explore(file, CLASSES, file=tmp_path / "c", device="cpu")
     made.add(3, 30, "dark")
     made.add(60, 30, "bright")
     found = made.train()
@@ -256,30 +316,54 @@ def test_what_is_no_image_and_no_classes_are_refused(image):
 
 
 def test_the_front_end_is_answered_and_errors_become_its_message(explorer, tmp_path):
-    explorer._asked(explorer, {"do": "add", "column": 1, "row": 2, "name": "dark"}, [])
+    asked(explorer, "add", column=1, row=2, name="dark")
     assert explorer.points[-1] == [1, 2, 0]
-    explorer._asked(explorer, {"do": "add", "column": 99, "row": 2, "name": "dark"}, [])
+    followed(explorer)
+    asked(explorer, "add", column=99, row=2, name="dark")
     assert (explorer.state, len(explorer.points)) == ("failed", 7)
-    explorer._asked(explorer, {"do": "load", "file": str(tmp_path / "none.geojson")}, [])
+    asked(explorer, "load", file=str(tmp_path / "none.geojson"))
     assert "does not open" in explorer.message
-    explorer._asked(explorer, {"do": "save", "file": str(tmp_path)}, [])
+    asked(explorer, "save", file=str(tmp_path))
     assert explorer.state == "failed"
 
 
-def test_the_front_end_can_train_and_stop(explorer, monkeypatch):
-    ended = threading.Event()
-    explorer.observe(lambda change: change.new == "ready" and ended.set(), "state")
+def test_a_click_of_the_front_end_trains_once_two_classes_have_one(explorer):
+    explorer.clear()
+    asked(explorer, "add", column=10, row=20, name="dark")
+    followed(explorer)
+    assert (explorer.state, explorer.map) == ("ready", None)
+    assert "1 click (dark 1)" in explorer.message
+    asked(explorer, "add", column=50, row=20, name="bright")
+    followed(explorer)
+    assert explorer.state == "trained"
+    assert explorer.map.classes[20, [10, 50]].tolist() == [0, 1]
+    asked(explorer, "wrong", column=10, row=5)
+    followed(explorer)
+    assert explorer.points[-1] == [10, 5, 1]
+    assert explorer.map.classes[5, 10] == 1
+    explorer.live = False
+    asked(explorer, "undo")
+    followed(explorer)
+    assert explorer.map.classes[5, 10] == 1  # until it is asked for
+    asked(explorer, "train")
+    followed(explorer)
+    assert explorer.map.classes[5, 10] == 0
 
-    def mapped(view, marks, how, compute, watch):
-        assert how.steps == 7
-        explorer._asked(explorer, {"do": "stop"}, [])
-        watch(3, nn.Identity())
 
-    monkeypatch.setattr(quick_fit, "mapped", mapped)
-    explorer._asked(explorer, {"do": "train", "steps": 7}, [])
-    assert ended.wait(60)
-    assert explorer.message.startswith("Stopped at step 3 of 7")
-    assert explorer.map is None
+def test_clicks_during_a_training_are_followed_by_one_more(explorer, monkeypatch):
+    mapped, taken = quick_fit.mapped, []
+
+    def slow(part, clicks, *more):
+        taken.append(len(clicks))
+        if len(taken) == 1:
+            for row in (1, 2, 3):
+                asked(explorer, "add", column=20, row=row, name="dark")
+        return mapped(part, clicks, *more)
+
+    monkeypatch.setattr(quick_fit, "mapped", slow)
+    asked(explorer, "train")
+    followed(explorer)
+    assert taken == [6, 9]
 
 
 def test_a_training_that_breaks_off_leaves_the_map_and_says_so(explorer, monkeypatch):
@@ -289,12 +373,6 @@ def test_a_training_that_breaks_off_leaves_the_map_and_says_so(explorer, monkeyp
     assert (explorer.state, explorer.classes_map) == ("failed", b"")
     with pytest.raises(ZeroDivisionError):
         explorer.train()  # and the next can begin
-
-
-def test_only_one_training_runs_at_a_time(explorer, monkeypatch):
-    monkeypatch.setattr(quick_fit, "mapped", lambda *_: explorer.train())
-    with pytest.raises(notebook.Stopped, match="under way"):
-        explorer.train()
 
 
 def test_where_nobody_can_click_a_figure_stands(explorer, tmp_path):

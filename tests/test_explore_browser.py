@@ -23,12 +23,11 @@ QUIET = [
 ]  # fmt: skip
 CELL = """
 import numpy as np
-from fewlabels.mapping.widget.notebook import explore
-from fewlabels.mapping.recipe import Recipe
-image = np.full((40, 80, 3), (30, 70, 110), np.uint8)
+from fewlabels import explore
+image = np.tile(np.uint8([30, 70, 110]), (40, 80, 1))
 image[:, 40:] = (150, 180, 90)
-short = Recipe(model="unet:depth=2,width=4", steps=60, crop=32, batch=2, lr=3e-2, folds=0)
-explore(image, ["water", "grass"], file="clicks.geojson", how=short)
+image += np.random.default_rng(0).integers(0, 40, image.shape, np.uint8)
+explore(image, ["water", "grass"], file="clicks.geojson")
 """
 
 playwright = pytest.importorskip(
@@ -91,44 +90,69 @@ def page(lab: str, tmp_path: Path) -> Iterator["playwright.Page"]:
         browser.close()
 
 
-def test_clicks_train_a_map_and_are_saved(page, tmp_path: Path):
+def test_every_click_trains_a_map_and_clicks_are_saved(page, tmp_path: Path):
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     page.locator(".jp-Notebook .cm-content").first.click()
     page.keyboard.press("Shift+Enter")
     widget = page.locator(".fewlabels-explore[data-shown=true]")
     widget.wait_for()
-    image = widget.locator("canvas[data-panel=image]")
+    image, found = (widget.locator(f"canvas[data-panel={name}]") for name in ("image", "map"))
 
-    def click(name: str, *pixels: tuple[int, int]) -> None:
-        widget.get_by_role("button", name=name).first.click()
-        box = image.bounding_box()
+    def click(canvas, *pixels: tuple[int, int], **how: object) -> None:
+        box = canvas.bounding_box()
         for column, row in pixels:
             at = (column + 0.5) / 80 * box["width"], (row + 0.5) / 40 * box["height"]
-            image.click(position={"x": at[0], "y": at[1]})
+            canvas.click(position={"x": at[0], "y": at[1]}, **how)
 
-    click("water", (5, 5), (20, 30))
+    def pressed(name: str) -> None:
+        widget.get_by_role("button", name=name).first.click()
+
+    def trained(words: str) -> None:
+        widget.locator(".message", has_text=f"Trained on {words}").wait_for()
+        page.locator(".fewlabels-explore[data-state=trained]").wait_for()
+
+    pressed("water")
+    click(image, (5, 5), (20, 30))
     for key in ("ArrowRight", "ArrowDown", "Enter"):  # from where the pointer left the crosshair
         image.press(key)
-    click("grass", (75, 5), (60, 30), (47, 12), (0, 39))
-    widget.get_by_role("button", name="Undo").click()
-    page.locator(".fewlabels-explore[data-clicks='6']").wait_for()
-    widget.get_by_role("button", name="Train").click()
-    page.locator(".fewlabels-explore[data-state=trained][data-mapped=true]").wait_for()
+    widget.locator(".message", has_text="3 clicks (water 3); a map needs two classes").wait_for()
+    pressed("grass")
+    click(image, (75, 5), (60, 30), (47, 12), (0, 39))
+    trained("7 clicks (water 3, grass 4)")
+    pressed("Undo")
+    trained("6 clicks (water 3, grass 3)")
+    colours = [colour_at(found, at) for at in ((0.1, 0.5), (0.9, 0.5))]
+    assert colours == ["#0072b2", "#b5e0a0"]
+    pressed("Wrong here")
+    click(found, (10, 20))
+    trained("7 clicks (water 3, grass 4)")
+    pressed("Wrong here")
+    click(image, (70, 20), modifiers=["Shift"])
+    trained("8 clicks (water 4, grass 4)")
+    apart = widget.locator("canvas[data-panel=disagreement]")
+    assert not apart.is_visible()
+    pressed("Disagreement")
+    widget.locator(".message", has_text="The learners disagree on").wait_for()
+    assert apart.is_visible()
     widget.screenshot(path=tmp_path / "explorer.png")
-    widget.get_by_role("button", name="Save").click()
+    widget.get_by_label("Map at every click").uncheck()
+    pressed("Undo")
+    pressed("Undo")
+    page.locator(".fewlabels-explore[data-clicks='6']").wait_for()
+    pressed("Save")
     page.locator(".fewlabels-explore[data-state=saved]").wait_for()
     saved = json.loads((tmp_path / "work" / "clicks.geojson").read_text())
-    found = [(f["properties"]["class"], *f["geometry"]["coordinates"]) for f in saved["features"]]
+    points = [(f["properties"]["class"], *f["geometry"]["coordinates"]) for f in saved["features"]]
     water = [("water", 5.5, 5.5), ("water", 20.5, 30.5), ("water", 21.5, 31.5)]
     grass = [("grass", 75.5, 5.5), ("grass", 60.5, 30.5), ("grass", 47.5, 12.5)]
-    assert found == water + grass
-    colours = [colour_at(widget, at) for at in ((0.1, 0.5), (0.9, 0.5))]
-    assert colours == ["#0072b2", "#b5e0a0"]
+    assert points == water + grass
+    pressed("Map")
+    trained("6 clicks")
 
 
-def colour_at(widget, at: tuple[float, float]) -> str:
-    """What the map shows at a share of its width and height."""
-    return widget.locator("canvas[data-panel=map]").evaluate(
+def colour_at(canvas, at: tuple[float, float]) -> str:
+    """What a map shows at a share of its width and height."""
+    return canvas.evaluate(
         """(canvas, [x, y]) => {
             const place = [Math.floor(x * canvas.width), Math.floor(y * canvas.height), 1, 1];
             const rgb = [...canvas.getContext("2d").getImageData(...place).data].slice(0, 3);

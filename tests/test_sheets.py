@@ -118,7 +118,7 @@ def test_the_split_of_potsdam_is_the_published_one(potsdam_root: Path):
     columns = {2: (13, 14), 3: (13, 14), 4: (13, 14, 15), 5: (13, 14, 15), 6: (13, 14, 15), 7: [13]}
     assert sites["test"] == {f"{r}_{c}" for r in columns for c in columns[r]}
     assert sites["val"] == {"6_7", "6_8", "6_9", "7_7", "7_8", "7_9"}
-    cells = [[tuple(map(int, p.split("_"))) for p in places[s]] for s in ("val", "test")]
+    cells = [[tuple(map(int, p.split("_"))) for p in sites[s]] for s in ("val", "test")]
     assert min(max(abs(a - c), abs(b - d)) for (a, b), (c, d) in product(*cells)) > 1
 
 

@@ -108,7 +108,7 @@ def described(
         images: principal components, where they are needed, are those of their pixels.
         bands: the names of their bands, as far as known.
     """
-    channels, known = images[0].shape[2], _roles(bands)
+    channels, known = images[0].shape[2], roles(bands)
     differences = ()
     if "nir" in known:
         pairs = (("nir", "red"), ("green", "nir"))
@@ -236,7 +236,7 @@ def _affine(table: np.ndarray) -> Affine:
     return tuple(tuple(float(value) for value in row) for row in table)
 
 
-def _roles(bands: Sequence[str]) -> dict[str, int]:
+def roles(bands: Sequence[str]) -> dict[str, int]:
     """Which band is red, green, blue and near infrared, by its name; the first of several."""
     found: dict[str, int] = {}
     for role, pattern in COLOURS.items():

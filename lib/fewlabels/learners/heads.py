@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from warnings import catch_warnings, filterwarnings
 from zipfile import ZIP_DEFLATED, BadZipFile
 
 import numpy as np
@@ -17,6 +18,7 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits
 
 from fewlabels.learners import sound
 
@@ -112,7 +114,8 @@ def fit(
     """
     weight = "balanced" if class_weights == "balanced" else None
     if kind == "linear":
-        return _linear(x, y, units, weight, penalty)
+        with threadpool_limits(1, user_api="blas"):  # small matrices: more threads only wait
+            return _linear(x, y, units, weight, penalty)
     leaf = {"min_samples_leaf": 2, "max_features": 0.2} if kind == "trees" else {}
     forest = FORESTS[kind](
         trees, random_state=seed, class_weight=weight, n_jobs=torch.get_num_threads(), **leaf
@@ -195,11 +198,15 @@ def _penalty(z: np.ndarray, y: np.ndarray, units: np.ndarray, weight: str | None
     """Choose the penalty whose log loss over held-out units is least, or the weakest of those
     within SAME of it: the log loss asks for cautious probabilities, the map for the right class.
     """
-    parts = min(PARTS, len(np.unique(units)))
+    parts = min(PARTS, len(np.unique(units)), np.bincount(y).max())
     if parts < 2:
         return USUAL
     losses = {strength: [] for strength in PENALTIES}
-    for train, test in StratifiedGroupKFold(parts, shuffle=True, random_state=0).split(z, y, units):
+    folds = StratifiedGroupKFold(parts, shuffle=True, random_state=0)
+    with catch_warnings():  # a class of fewer labels than parts is in some of them
+        filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        split = list(folds.split(z, y, units))
+    for train, test in split:
         seen = np.isin(y[test], np.unique(y[train]))
         if len(np.unique(y[train])) < 2 or not seen.any():
             continue

@@ -159,13 +159,13 @@ def strips(
             tick()
         if number >= first:
             done = edges[number + 1] - top
-            yield _decided(held, done)
+            yield decided(held, done)
             top += done
             for plane in held:  # one by one, so that nothing large is held twice
                 plane.copy_(torch.cat([plane[done:], torch.zeros(done, how.width)]))
 
 
-def _decided(held: Float32[Tensor, "k1 window w"], rows: int) -> Strip:
+def decided(held: Float32[Tensor, "k1 window w"], rows: int) -> Strip:
     """The first rows of what windows have added up to."""
     made = Strip(*(np.full((rows, held.shape[2]), NODATA, np.uint8) for _ in Strip._fields))
     for at in range(0, rows, ROWS):

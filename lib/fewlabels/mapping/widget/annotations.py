@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import geopandas
-import numpy as np
 import shapely
 from rasterio.crs import CRS
 from rasterio.transform import Affine
@@ -15,7 +14,6 @@ from fewlabels.files import whole_file
 from fewlabels.mapping import vector_labels
 from fewlabels.mapping.borders import foreign
 from fewlabels.mapping.scene import Scene
-from fewlabels.mapping.vector_labels import Marks
 
 COLUMN = "class"
 LONGITUDES = "urn:ogc:def:crs:OGC:1.3:CRS84"
@@ -42,13 +40,6 @@ def without(clicks: Clicks, column: int, row: int) -> Clicks:
     return tuple(click for click in clicks if click[:2] != (column, row))
 
 
-def as_marks(clicks: Clicks, classes: Sequence[str]) -> Marks:
-    """The clicks as points in the middle of their pixels, as training takes labels."""
-    points = [shapely.Point(click.column + 0.5, click.row + 0.5) for click in clicks]
-    values = np.array([click.value for click in clicks], np.int64)
-    return Marks(tuple(classes), points, values, False, {"used": {"Point": len(points)}})
-
-
 def write(file: Path, clicks: Clicks, classes: Sequence[str], scene: Scene) -> None:
     """Write the clicks as points of a GeoJSON file, in the order in which they were made.
 
@@ -61,7 +52,7 @@ def write(file: Path, clicks: Clicks, classes: Sequence[str], scene: Scene) -> N
         DiskFullError, PlaceError: the file cannot be written.
     """
     grid = scene.transform @ Affine.translation(0.5, 0.5)
-    at = [grid @ (click.column, click.row) for click in clicks]
+    points = geopandas.GeoSeries([shapely.Point(grid @ click[:2]) for click in clicks])
     authority, name = scene.crs.to_authority() if scene.crs else None, None
     if scene.crs is None and scene.transform.is_identity:
         words = "coordinates are pixels, x to the right and y down from its upper left"
@@ -72,20 +63,13 @@ def write(file: Path, clicks: Clicks, classes: Sequence[str], scene: Scene) -> N
         words = f"coordinates are in {':'.join(authority)}"
     else:
         with foreign(f"clicks on '{scene.file}' have no longitude and latitude"):
-            points = geopandas.GeoSeries(map(shapely.Point, at), crs=CRS(scene.crs).to_wkt())
-            at = shapely.get_coordinates(points.to_crs("EPSG:4326")).tolist()
+            points = points.set_crs(CRS(scene.crs).to_wkt()).to_crs("EPSG:4326")
         name, words = LONGITUDES, "coordinates are longitude and latitude (WGS 84)"
-    features = [
-        {
-            "type": "Feature",
-            "properties": {COLUMN: classes[click.value]},
-            "geometry": {"type": "Point", "coordinates": list(point)},
-        }
-        for click, point in zip(clicks, at, strict=True)
-    ]
+    names = {COLUMN: [classes[click.value] for click in clicks]}
+    found = geopandas.GeoDataFrame(names, geometry=points).to_geo_dict(drop_id=True)
     note = f"Each point is the middle of a pixel of '{scene.file.name}' that was clicked; {words}."
     crs = {"type": "name", "properties": {"name": name}} if name else None
-    text = {"type": "FeatureCollection", "note": note, "crs": crs, "features": features}
+    text = {"type": "FeatureCollection", "note": note, "crs": crs} | found
     with whole_file(file) as scratch:
         scratch.write_text(json.dumps(text, indent=1) + "\n")
 
@@ -98,8 +82,8 @@ def read(file: Path, scene: Scene, classes: Sequence[str]) -> tuple[Clicks, int]
         outside the scene, and all but the last on a pixel.
 
     Raises:
-        DataError, NoLabelsError: as `marks.read`; coordinates are taken as they are where the scene
-            has no system.
+        DataError, NoLabelsError: as `vector_labels.read`; coordinates are taken as they are where
+            the scene has no system.
     """
     found = vector_labels.read(
         file, scene, column=COLUMN, classes=tuple(classes), crs=None if scene.crs else "scene"

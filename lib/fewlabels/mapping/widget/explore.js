@@ -3,7 +3,9 @@
 const VOID = 255;
 const KEYS = "123456789";
 const STEP = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const PANELS = { image: "Image", map: "Map", confidence: "Confidence" };
+const PANELS = { image: "Image", map: "Map", confidence: "Confidence", disagreement: "Disagreement" };
+const TRAITS = { map: "classes_map", confidence: "confidence", disagreement: "disagreement" };
+const APART = "#d55e00"; // where learners disagree
 
 function make(tag, props = {}, ...children) {
   const { data, aria, ...rest } = props;
@@ -19,14 +21,14 @@ function rgb(hex) {
 }
 
 function painted(view, colours, w, h) {
-  // One byte a pixel as a picture; void pixels stay clear.
+  // One byte a pixel as a picture; void pixels and those without a colour stay clear.
   const target = make("canvas", { width: w, height: h });
-  const data = new ImageData(w, h);
-  const table = colours.map(rgb);
-  for (let i = 0; i < w * h; i++) {
-    const value = view.getUint8(i);
-    if (value !== VOID) data.data.set([...table[value], 255], 4 * i);
-  }
+  const pixels = new Uint32Array(w * h);
+  const table = new Uint32Array(256);
+  const bytes = new Uint8Array(table.buffer);
+  colours.forEach((colour, i) => colour && bytes.set([...rgb(colour), 255], 4 * i));
+  for (let i = 0; i < w * h; i++) pixels[i] = table[view.getUint8(i)];
+  const data = new ImageData(new Uint8ClampedArray(pixels.buffer), w, h);
   target.getContext("2d").putImageData(data, 0, 0);
   return target;
 }
@@ -39,7 +41,9 @@ function render({ model, el }) {
   const look = { x: 0, y: 0, zoom: 1 }; // upper left corner in pixels of the part, and magnification
   const pictures = {};
   let chosen = 0;
+  const colours = { map: legend.map(([, colour]) => colour), confidence: get("ramp"), disagreement: [null, APART] };
   let cursor = null; // pixel of the part
+  let wrong = false; // whether a click says that the map is wrong
 
   // ---- what is there ----
   const button = (text, act, title) => make("button", { type: "button", title, onclick: act }, text);
@@ -66,7 +70,10 @@ function render({ model, el }) {
   const figures = Object.entries(PANELS).map(([name, title]) => {
     canvases[name] = make("canvas", {
       tabIndex: 0, data: { panel: name },
-      aria: { label: `${title}; arrow keys move the crosshair, Enter labels, Delete takes away` },
+      aria: {
+        label: `${title}; arrow keys move the crosshair, Enter labels, Shift+Enter says wrong here, ` +
+          "Delete takes away",
+      },
     });
     canvases[name].setAttribute("role", "application");
     const caption = make("figcaption", {}, title);
@@ -76,23 +83,20 @@ function render({ model, el }) {
         make("span", { className: "scale" }, "0 %", make("i", { style: `background:${ramp}` }), "100 %"),
       );
     }
-    const hint = make("p", { className: "hint" }, "Train, and it appears here.");
-    return make("figure", {}, caption, make("div", { className: "stage" }, canvases[name], hint));
+    const hint = make("p", { className: "hint" }, "Appears with the next map.");
+    return make("figure", { data: { of: name } }, caption, make("div", { className: "stage" }, canvases[name], hint));
   });
   const readout = make("output", { className: "readout" });
-  const steps = make("input", {
-    type: "number", min: 1, step: 10, value: get("steps"), title: "Steps of a training",
-  });
-  const train = make(
-    "button",
-    {
-      type: "button", className: "main", title: "Train on the clicks, and draw map and confidence",
-      onclick: () => say("train", { steps: Number.parseInt(steps.value, 10) || get("steps") }),
-    },
-    "Train",
-  );
-  const stop = button("Stop", () => say("stop"), "End the training; the map stays as it is");
-  const bar = make("progress", { max: 1, value: 0, aria: { label: "Progress of the training" } });
+  const toggle = (text, act, title) => make("button", { type: "button", className: "toggle", title, onclick: act }, text);
+  const flip = (name) => {
+    model.set(name, !get(name));
+    model.save_changes();
+  };
+  const train = button("Map", () => say("train"), "Train on the clicks, and draw map and confidence");
+  train.classList.add("main");
+  const live = make("input", { type: "checkbox", onchange: () => flip("live") });
+  const wrongHere = toggle("Wrong here", () => turn(!wrong), "A click gives the pixel the class that the map says second (Shift+click)");
+  const compare = toggle("Disagreement", () => flip("compared"), "Show where two learners are sure of different classes");
   const message = make("span", { className: "message" });
   message.setAttribute("role", "status");
   const file = make("input", {
@@ -106,11 +110,11 @@ function render({ model, el }) {
   const root = make(
     "div",
     { className: "fewlabels-explore", data: { lmSuppressShortcuts: "true" }, onkeydown: typed },
-    row(group(group(...classes), group(undo, clear))),
+    row(group(group(...classes), group(wrongHere), group(undo, clear))),
     make("div", { className: "panels" }, ...figures),
     row(readout, group(zoom.out, zoom.in, zoom.all)),
     row(
-      group(train, stop, make("label", {}, steps, " steps"), bar),
+      group(train, make("label", {}, live, "Map at every click"), compare),
       group(make("label", {}, "Clicks in ", file), save, load),
     ),
     message,
@@ -119,8 +123,14 @@ function render({ model, el }) {
   el.append(root);
 
   // ---- what is shown ----
+  function turn(on) {
+    wrong = on;
+    wrongHere.setAttribute("aria-pressed", String(on));
+  }
+
   function choose(i) {
     chosen = i;
+    turn(false);
     classes.forEach((node, j) => {
       node.setAttribute("aria-pressed", String(i === j));
       node.style.setProperty("--class", legend[j][1]);
@@ -139,6 +149,11 @@ function render({ model, el }) {
       const to = canvas.getContext("2d");
       to.clearRect(0, 0, wide, high);
       to.imageSmoothingEnabled = w > wide; // a pixel that is drawn large keeps its edges
+      if (name === "disagreement" && pictures[name] && pictures.image) {
+        to.globalAlpha = 0.35; // the image, so that one sees where one is
+        to.drawImage(pictures.image, look.x, look.y, w, h, 0, 0, wide, high);
+        to.globalAlpha = 1;
+      }
       if (pictures[name]) to.drawImage(pictures[name], look.x, look.y, w, h, 0, 0, wide, high);
       const scale = wide / w;
       const place = (x, y) => [(x + 0.5 - look.x) * scale, (y + 0.5 - look.y) * scale];
@@ -182,7 +197,7 @@ function render({ model, el }) {
     const [x, y] = cursor;
     const here = `column ${x + frame.x}, row ${y + frame.y}`;
     const value = pictures.map ? get("classes_map").getUint8(y * frame.w + x) : VOID;
-    const sure = value === VOID ? 0 : get("confidence").getUint8(y * frame.w + x);
+    const sure = value === VOID || !pictures.confidence ? 0 : get("confidence").getUint8(y * frame.w + x);
     readout.textContent = value === VOID ? here : `${here}: ${legend[value][0]}, ${sure} %`;
   }
 
@@ -216,17 +231,22 @@ function render({ model, el }) {
     const busy = get("state") === "training";
     root.dataset.state = get("state");
     message.textContent = get("message");
+    root.setAttribute("aria-busy", String(busy));
     train.disabled = busy;
-    stop.hidden = bar.hidden = !busy;
-    bar.value = get("done");
   }
 
-  function showMaps() {
-    const [map, sure] = [get("classes_map"), get("confidence")];
-    const there = map?.byteLength === frame.w * frame.h && sure?.byteLength === map.byteLength;
-    root.dataset.mapped = there;
-    pictures.map = there && painted(map, legend.map(([, colour]) => colour), frame.w, frame.h);
-    pictures.confidence = there && painted(sure, get("ramp"), frame.w, frame.h);
+  function showSwitches() {
+    live.checked = get("live");
+    compare.setAttribute("aria-pressed", String(get("compared")));
+    root.dataset.compared = get("compared");
+    draw();
+  }
+
+  function showMap(name) {
+    const found = get(TRAITS[name]);
+    const there = found?.byteLength === frame.w * frame.h;
+    canvases[name].closest("figure").dataset.drawn = there;
+    pictures[name] = there && painted(found, colours[name], frame.w, frame.h);
     draw();
     tell();
   }
@@ -240,8 +260,10 @@ function render({ model, el }) {
     return [Math.min(Math.max(x, 0), frame.w - 1), Math.min(Math.max(y, 0), frame.h - 1)];
   }
 
-  function label([x, y]) {
-    say("add", { column: x + frame.x, row: y + frame.y, name: legend[chosen][0] });
+  function label([x, y], isWrong) {
+    const at = { column: x + frame.x, row: y + frame.y };
+    if (isWrong || wrong) say("wrong", at);
+    else say("add", { ...at, name: legend[chosen][0] });
   }
 
   function within() {
@@ -280,7 +302,7 @@ function render({ model, el }) {
       const far = event.shiftKey ? 10 : 1;
       const next = [x + far * STEP[key][0], y + far * STEP[key][1]];
       move([Math.min(Math.max(next[0], 0), frame.w - 1), Math.min(Math.max(next[1], 0), frame.h - 1)]);
-    } else if (over && cursor && (key === "Enter" || key === " ")) label(cursor);
+    } else if (over && cursor && (key === "Enter" || key === " ")) label(cursor, event.shiftKey);
     else if (over && cursor && (key === "Delete" || key === "Backspace"))
       say("remove", { column: cursor[0] + frame.x, row: cursor[1] + frame.y });
     else return;
@@ -308,7 +330,7 @@ function render({ model, el }) {
       move(pixel(canvas, event));
     };
     canvas.onpointerup = (event) => {
-      if (held && !held.moved) label(pixel(canvas, event));
+      if (held && !held.moved) label(pixel(canvas, event), event.shiftKey);
       held = null;
     };
     canvas.onpointercancel = () => (held = null);
@@ -327,9 +349,9 @@ function render({ model, el }) {
   }
   model.on("change:points", showClicks);
   model.on("change:undoable", showClicks);
-  for (const name of ["state", "message", "done"]) model.on(`change:${name}`, showState);
-  for (const name of ["classes_map", "confidence"]) model.on(`change:${name}`, showMaps);
-  model.on("change:steps", () => (steps.value = get("steps")));
+  for (const name of ["state", "message"]) model.on(`change:${name}`, showState);
+  for (const name of ["live", "compared"]) model.on(`change:${name}`, showSwitches);
+  for (const name of Object.keys(TRAITS)) model.on(`change:${TRAITS[name]}`, () => showMap(name));
   model.on("change:file", () => (file.value = get("file")));
   createImageBitmap(new Blob([get("image")], { type: "image/png" })).then((found) => {
     pictures.image = found;
@@ -339,7 +361,8 @@ function render({ model, el }) {
   choose(0);
   showClicks();
   showState();
-  showMaps();
+  Object.keys(TRAITS).forEach(showMap);
+  showSwitches();
   within();
   tell();
   return () => observer.disconnect();

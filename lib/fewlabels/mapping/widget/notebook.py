@@ -8,35 +8,28 @@ import base64
 import io
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import anywidget
 import numpy as np
 import traitlets
-from jaxtyping import UInt8
 from matplotlib.figure import Figure
 from PIL import Image
-from torch import nn
 
 from fewlabels import devices
 from fewlabels.devices import Compute
 from fewlabels.mapping.class_text import plain
-from fewlabels.mapping.recipe import Recipe
+from fewlabels.mapping.maps import NODATA
 from fewlabels.mapping.stream import Strip
 from fewlabels.mapping.widget import annotations, quick_fit, static_view
 from fewlabels.mapping.widget.annotations import Click, Clicks
+from fewlabels.mapping.widget.quick_fit import Part, View
 from fewlabels.results import figures
-from fewlabels.training.loop import Watch
 from fewlabels.types import DataError, FewLabelsError, NoLabelsError, unknown
 
-ACTIONS = ("add", "remove", "undo", "clear", "train", "stop", "save", "load")
-HELLO = "Choose a class and click on the image."
-
-
-class Stopped(FewLabelsError):
-    """A training that was stopped; the map is that of the training before."""
+ACTIONS = ("add", "wrong", "remove", "undo", "clear", "save", "load")
 
 
 def explore(
@@ -47,17 +40,15 @@ def explore(
     bands: tuple[int, ...] = (),
     colours: tuple[int, int, int] | None = None,
     at: tuple[int, int] | None = None,
-    how: Recipe = quick_fit.SHORT,
     device: str = "auto",
 ) -> "Explorer":
     """An image to click labels on; the last line of a notebook's cell shows it.
 
     Args:
-        source, bands, at: see `trial.view`; of a large scene a part is shown.
+        source, bands, at: see `quick_fit.view`; of a large scene a part is shown.
         classes: their names, at least two.
         file: where clicks are saved; clicks that it holds already are loaded.
-        colours: see `trial.picture`.
-        how: recipe of the trainings; the number of steps can be changed in the widget.
+        colours: see `quick_fit.picture`.
         device: see `devices.compute`.
 
     Raises:
@@ -67,7 +58,7 @@ def explore(
     if len(names) < 2 or len(set(names)) < len(names) or None in names:
         raise DataError(f"at least two classes with different names are needed, found {names}")
     seen = quick_fit.view(source, bands=bands, at=at)
-    made = Explorer(seen, names, how, devices.compute(device), quick_fit.picture(seen, colours))
+    made = Explorer(seen, names, devices.compute(device), quick_fit.picture(seen, colours))
     made.file = str(file)
     if Path(file).exists():
         made.load(file)
@@ -77,7 +68,8 @@ def explore(
 class Explorer(anywidget.AnyWidget):
     """The clicks, the map that they gave, and the widget that shows both; made by `explore`.
 
-    All columns and rows are pixels of the whole scene, counted from 0.
+    All columns and rows are pixels of the whole scene, counted from 0. What the front end does is
+    followed by a training in the background; after a call from Python, `train` maps.
     """
 
     _esm = Path(__file__).with_name("explore.js")
@@ -91,36 +83,34 @@ class Explorer(anywidget.AnyWidget):
     undoable = traitlets.Bool(False).tag(sync=True)
     classes_map = traitlets.Bytes().tag(sync=True)  # one byte a pixel; empty before a training
     confidence = traitlets.Bytes().tag(sync=True)  # the same, in percent
+    disagreement = traitlets.Bytes().tag(sync=True)  # the same, see `quick_fit.disagreement`
+    live = traitlets.Bool(True).tag(sync=True)  # whether every click is followed by a training
+    compared = traitlets.Bool(False).tag(sync=True)  # whether a training computes `disagreement`
     state = traitlets.Unicode("ready").tag(sync=True)  # training, trained, loaded, saved, failed
-    message = traitlets.Unicode(HELLO).tag(sync=True)
-    done = traitlets.Float(0.0).tag(sync=True)  # share of a training
-    steps = traitlets.Int().tag(sync=True)
+    message = traitlets.Unicode().tag(sync=True)
     file = traitlets.Unicode().tag(sync=True)
 
     def __init__(
-        self,
-        view: quick_fit.View,
-        classes: tuple[str, ...],
-        how: Recipe,
-        compute: Compute,
-        picture: UInt8[np.ndarray, "h w 3"],
+        self, view: View, classes: tuple[str, ...], compute: Compute, picture: np.ndarray
     ) -> None:
-        scene, (height, width) = view.scene, view.shape
+        Image.fromarray(picture).save(png := io.BytesIO(), format="png")
         super().__init__(
-            image=_png(picture),
-            frame={"x": view.columns.start, "y": view.rows.start, "w": width, "h": height},
+            image=png.getvalue(),
+            frame=view.frame,
             legend=[list(pair) for pair in zip(classes, figures.colours(classes), strict=True)],
-            steps=how.steps,
-            message=HELLO if view.shape == (scene.height, scene.width) else _part(view),
+            message=_hello(view),
         )
         self.classes = classes
         self.map: Strip | None = None
-        self._view, self._how, self._compute, self._picture = view, how, compute, picture
+        self._view, self._compute, self._picture = view, compute, picture
+        self._part: Part | None = None
         self._now: Clicks = ()
+        self._trained: Clicks = ()  # those that the map comes from
         self._before: list[Clicks] = []
         self._ours: set[Path] = set()  # files that hold nothing but what was clicked here
-        self._stop, self._busy = threading.Event(), threading.Lock()
+        self._busy, self._sending = threading.RLock(), threading.RLock()
         self.on_msg(self._asked)
+        self.observe(lambda on: on.new and self._aside(self._follow), ["live", "compared"])
 
     @property
     def clicks(self) -> Clicks:
@@ -143,6 +133,19 @@ class Explorer(anywidget.AnyWidget):
                 f"columns and {scene.height} rows"
             )
         self._set(annotations.added(self._now, Click(column, row, self.classes.index(name))))
+
+    def wrong(self, column: int, row: int) -> None:
+        """Give a pixel the class that the map says is the second most probable there.
+
+        Raises:
+            DataError: there is no map of this pixel.
+        """
+        x, y = column - self.frame["x"], row - self.frame["y"]
+        shown = self.map and 0 <= x < self.frame["w"] and 0 <= y < self.frame["h"]
+        second = self.map.second[y, x] if shown else NODATA
+        if second == NODATA:
+            raise DataError(f"column {column}, row {row}: there is no map yet that could be wrong")
+        self.add(column, row, self.classes[second])
 
     def remove(self, column: int, row: int) -> None:
         """Remove the click on a pixel."""
@@ -170,101 +173,96 @@ class Explorer(anywidget.AnyWidget):
             raise DataError(f"'{target}' is there already; load it first, or name another file")
         annotations.write(target, self._now, self.classes, self._view.scene)
         self._ours.add(target.resolve())
-        self._tell("saved", f"{_counted(self._now)} saved in '{target}'.")
+        self._tell("saved", f"{self._counted(self._now)} saved in '{target}'.")
 
     def load(self, file: str | Path) -> None:
-        """Replace the clicks by those of a file; see `clicked.read`.
+        """Replace the clicks by those of a file; see `annotations.read`.
 
         Raises:
-            DataError, NoLabelsError: as `clicked.read`.
+            DataError, NoLabelsError: as `annotations.read`.
         """
         found, lost = annotations.read(Path(file), self._view.scene, self.classes)
         self._set(found)
         if not lost:
             self._ours.add(Path(file).resolve())
         more = f" {lost} other labels of it are no clicks here and are skipped." if lost else ""
-        self._tell("loaded", f"{_counted(found)} loaded from '{file}'.{more}")
+        self._tell("loaded", f"{self._counted(found)} loaded from '{file}'.{more}")
 
-    def train(self, steps: int | None = None) -> Strip:
+    def train(self) -> Strip:
         """Train on the clicks, show the map and keep it in `map`.
 
         Raises:
-            NoLabelsError: fewer than two classes have a click.
-            Stopped: `stop` was called, or another training is under way.
-            FewLabelsError: as `trial.mapped`.
+            NoLabelsError: fewer than two classes have a click on a valid pixel.
+            FewLabelsError: as `quick_fit.part`.
         """
-        if not self._busy.acquire(blocking=False):
-            raise Stopped("another training is under way")
-        try:
-            taken = self._now
-            how = replace(self._how, steps=self.steps if steps is None else steps)
-            self.steps = how.steps
-            self._stop.clear()
-            self.done = 0.0
-            self._tell("training", "Training …")
-            began = time.perf_counter()
-            marks = annotations.as_marks(taken, self.classes)
-            watch = self._watched(how.steps, began)
-            self.map = quick_fit.mapped(self._view, marks, how, self._compute, watch)
-            with self.hold_sync():
-                self.classes_map = self.map.classes.tobytes()
-                self.confidence = self.map.confidence.tobytes()
-            took = f"{how.steps} steps, in {time.perf_counter() - began:.0f} s"
-            self._tell("trained", f"Trained on {_counted(taken)}, {took}.")
-            return self.map
-        finally:
-            self._busy.release()
-            if self.state == "training":
-                self._tell("failed", "The training failed; the map is as it was before.")
-
-    def stop(self) -> None:
-        """End the training under way after its next step."""
-        self._stop.set()
+        with self._busy:
+            taken, compared, k = self._now, self.compared, len(self.classes)
+            first, began = self._part is None, time.perf_counter()
+            self._tell("training", "Computing features, once …" if first else "Training …")
+            try:
+                part = self._part = self._part or quick_fit.part(self._view, self._compute)
+                ours = quick_fit.mapped(part, taken, k)
+                self.map, self._trained = quick_fit.decided(part, ours), taken
+                took = f"{time.perf_counter() - began:.1f} s{', features included' * first}"
+                done = f"Trained on {self._counted(taken)} and mapped in {took}."
+                found, sure = self.map.classes.tobytes(), self.map.confidence.tobytes()
+                self._put(classes_map=found, confidence=sure, message=done)
+                apart = np.empty(0, np.uint8)
+                if compared:
+                    theirs = quick_fit.mapped(part, taken, k, quick_fit.RIVAL)
+                    valid = self.map.classes != NODATA
+                    apart = quick_fit.disagreement(ours, theirs, valid)
+                    share = 100 * (apart[valid] == 1).mean()
+                    done += f" The learners disagree on {share:.1f} % of the pixels."
+                self._put(disagreement=apart.tobytes(), state="trained", message=done)
+                return self.map
+            finally:
+                if self.state == "training":
+                    self._tell("failed", "The training failed; the map is as it was before.")
 
     def figure(self) -> Figure:
         """The picture, clicks and map as a matplotlib figure."""
-        corner = (self._view.rows.start, self._view.columns.start)
+        corner = self.frame["y"], self.frame["x"]
         return static_view.still(self._picture, self._now, self.classes, self.map, corner)
 
     def __repr__(self) -> str:
-        return f"Explorer of '{self._view.scene.file.name}': {_counted(self._now)}"
+        return f"Explorer of '{self._view.scene.file.name}': {self._counted(self._now)}"
 
     def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
         """The widget, and the figure for where there is no front end."""
         data, metadata = super()._repr_mimebundle_(**kwargs)
-        drawn = io.BytesIO()
-        self.figure().savefig(drawn, format="png")
-        png = base64.b64encode(drawn.getvalue()).decode()
-        return data | {"image/png": png}, metadata
+        self.figure().savefig(drawn := io.BytesIO(), format="png")
+        return data | {"image/png": base64.b64encode(drawn.getvalue()).decode()}, metadata
 
     def _asked(self, _, content: Mapping, buffers: object) -> None:
         """Carry out an action that the front end sends with its arguments."""
         action, given = content.get("do"), {k: v for k, v in content.items() if k != "do"}
+        before = self._now
         if action == "train":
-            aside = {"target": self._told, "args": (self.train,), "kwargs": given}
-            threading.Thread(**aside, daemon=True).start()
+            self._aside(self.train)
         elif action in ACTIONS:
             self._told(getattr(self, action), **given)
+            if self.live and self._now is not before and action != "load":
+                self._aside(self._follow)
+
+    def _follow(self) -> None:
+        """Train on the newest clicks, once two classes have one, unless that has been done."""
+        with self._busy:
+            done = self._now == self._trained and (self.disagreement or not self.compared)
+            if not done and len({click.value for click in self._now}) > 1:
+                self.train()
+            elif not done:
+                self._tell("ready", f"{self._counted(self._now)}; a map needs two classes.")
+
+    def _aside(self, action: Callable[[], object]) -> None:
+        threading.Thread(target=self._told, args=(action,), daemon=True).start()
 
     def _told(self, action: Callable[..., object], **given: object) -> None:
         """Call an action; an error becomes the message."""
         try:
             action(**given)
-        except Stopped as error:
-            self._tell("ready", f"{error}")
         except (FewLabelsError, OSError) as error:
             self._tell("failed", f"{error}")
-
-    def _watched(self, steps: int, began: float) -> Watch:
-        def watch(step: int, network: nn.Module) -> dict[str, float]:
-            if self._stop.is_set():
-                raise Stopped(f"Stopped at step {step} of {steps}; the map is as it was before.")
-            left = (time.perf_counter() - began) * (steps / step - 1)
-            self.done = step / steps
-            self.message = f"Step {step} of {steps}, about {left:.0f} s left."
-            return {}
-
-        return watch
 
     def _set(self, found: Clicks) -> None:
         if found != self._now:
@@ -273,28 +271,29 @@ class Explorer(anywidget.AnyWidget):
 
     def _show(self, found: Clicks) -> None:
         self._now = found
-        with self.hold_sync():
-            self.points = [list(click) for click in found]
-            self.undoable = bool(self._before)
+        self._put(points=[list(click) for click in found], undoable=bool(self._before))
 
     def _tell(self, state: str, message: str) -> None:
-        with self.hold_sync():
-            self.state, self.message = state, message
+        self._put(state=state, message=message)
+
+    def _put(self, **values: object) -> None:
+        """Send several traits to the front end at once, from any thread."""
+        with self._sending, self.hold_sync():
+            for name, value in values.items():
+                setattr(self, name, value)
+
+    def _counted(self, found: Clicks) -> str:
+        """How many clicks, and of which classes."""
+        number = Counter(self.classes[click.value] for click in found)
+        each = ", ".join(f"{name} {number[name]}" for name in self.classes if number[name])
+        return f"{len(found)} click{'s' * (len(found) != 1)}" + (f" ({each})" if each else "")
 
 
-def _png(picture: UInt8[np.ndarray, "h w 3"]) -> bytes:
-    target = io.BytesIO()
-    Image.fromarray(picture).save(target, format="png")
-    return target.getvalue()
-
-
-def _counted(found: Clicks) -> str:
-    return "1 click" if len(found) == 1 else f"{len(found)} clicks"
-
-
-def _part(view: quick_fit.View) -> str:
-    rows, columns, scene = view.rows, view.columns, view.scene
+def _hello(view: View) -> str:
+    """What to do, and which part of the scene is shown."""
+    x, y, w, h = view.frame.values()
     return (
-        f"{HELLO} Shown are rows {rows.start} to {rows.stop - 1} of {scene.height} and columns "
-        f"{columns.start} to {columns.stop - 1} of {scene.width}."
+        "Choose a class and click on the image; a map follows from the second class on. Shown are "
+        f"rows {y} to {y + h - 1} of {view.scene.height} and columns {x} to {x + w - 1} of "
+        f"{view.scene.width}."
     )

@@ -1,32 +1,29 @@
-"""A training of some seconds on clicks, and the map that it gives: of an array or a scene."""
+"""A learner fitted to clicks in about a second, and its map of the part that is shown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Bool, Float32, UInt8
 
 from fewlabels.devices import Compute
-from fewlabels.mapping import rasterize, recipe, stream, tiles
+from fewlabels.learners import LEARNERS, bank, features
+from fewlabels.learners.bank import Bank, Layer
 from fewlabels.mapping import scene as scenes
-from fewlabels.mapping.recipe import Ground, Recipe
+from fewlabels.mapping import stream
+from fewlabels.mapping.maps import NODATA
 from fewlabels.mapping.scene import Ranges, Read, Scene
-from fewlabels.mapping.stream import Plan, Strip
-from fewlabels.mapping.vector_labels import Marks
+from fewlabels.mapping.stream import Strip
 from fewlabels.mapping.widget import array_scene, static_view
-from fewlabels.training import loop
+from fewlabels.mapping.widget.annotations import Clicks
 from fewlabels.types import DataError, NoLabelsError
 
 MOST = 1024  # pixels a side that are shown and mapped at once
-SHORT = Recipe(
-    method="network", model="unet:depth=2,width=16", steps=150, batch=16, crop=32, lr=1e-2, folds=0
-)
-"""Some seconds on a CPU: a small network that sees only the near surroundings of a pixel. No record
-of this project says how good it is; a model to be kept is trained by the defaults of `Recipe`."""
+LEARNER, RIVAL = "frozen_linear", "pixel_forest"
 
 
 @dataclass(frozen=True)
@@ -39,8 +36,34 @@ class View:
     columns: slice
 
     @property
-    def shape(self) -> tuple[int, int]:
-        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+    def frame(self) -> dict[str, int]:
+        """Column and row of the part's upper left pixel, its width and its height."""
+        (top, bottom), (left, right) = ((s.start, s.stop) for s in (self.rows, self.columns))
+        return {"x": left, "y": top, "w": right - left, "h": bottom - top}
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part that is shown with its features, which are computed once.
+
+    Attributes:
+        bank: the features; see `Bank`.
+        ranges: how bytes follow from values, measured over all valid pixels of the part.
+        corner: row and column of the scene that the upper left pixel of `image` is.
+        inner: rows and columns of `image` that are shown; features depend on those around them.
+        known: the features of each pixel (column, row) that was clicked; no row where it is void.
+    """
+
+    view: View
+    compute: Compute
+    bank: Bank
+    ranges: Ranges
+    corner: tuple[int, int]
+    inner: tuple[slice, slice]
+    image: UInt8[np.ndarray, "_ _ c"]
+    valid: Bool[np.ndarray, "_ _"]
+    layers: Sequence[Layer]
+    known: dict[tuple[int, int], Float32[np.ndarray, "_ d"]] = field(default_factory=dict)
 
 
 def view(
@@ -73,7 +96,7 @@ def picture(view: View, colours: tuple[int, int, int] | None = None) -> UInt8[np
     are, other numbers stretched from their 0.5th to their 99.5th percentile.
 
     Args:
-        colours: positions among the scene's bands; see `still.shown` if None.
+        colours: positions among the scene's bands; see `static_view.shown` if None.
 
     Raises:
         DataError: there is no such band, or no valid pixel to stretch by.
@@ -93,34 +116,99 @@ def picture(view: View, colours: tuple[int, int, int] | None = None) -> UInt8[np
     return scenes.to_bytes(values, valid, ranges)
 
 
-def mapped(view: View, marks: Marks, how: Recipe, compute: Compute, watch: loop.Watch) -> Strip:
-    """Train a new network on all marks of the scene and map the part that is shown.
-
-    The same marks, recipe and seed give the same map (on a CPU with as many threads).
-
-    Args:
-        watch: called as watch(steps done, network) after every step; what it raises ends training.
+def part(view: View, compute: Compute) -> Part:
+    """Compute the features of the part that is shown; on 1,024 x 1,024 pixels it takes seconds.
 
     Raises:
-        NoLabelsError: fewer than two classes have a mark, or none lies on a valid pixel.
-        FewLabelsError: as `recipe.learn`.
+        DataError: it cannot be read, or no pixel of it is valid.
+        WeightsError: as `frozen.encoder`.
     """
-    if len(set(marks.values.tolist())) < 2:
-        raise NoLabelsError("a network learns to tell classes apart: click at least two of them")
-    with view.reading() as read, TemporaryDirectory() as scratch:
-        cut = tiles.cut(
-            view.scene, read, rasterize.burning(marks), side=how.side, gap=0, block=None
-        )
-        ground = Ground(read, cut.pieces, marks.classes, how, compute, Path(scratch), "clicks")
-        labels = [piece.labels for piece in cut.pieces]
-        learned = recipe.learn(ground, labels, "clicks", "network", watch)
+    with view.reading() as read:
         values, valid = read(view.rows, view.columns)
-        plan = Plan(*view.shape, how.window, how.window // 4)
-        made = stream.strips(
-            plan, lambda *part: (values[part], valid[part]), learned.predictor, learned.ranges,
-            len(marks.classes),
-        )  # fmt: skip
-        return Strip(*(np.concatenate(parts) for parts in zip(*made, strict=True)))
+    ranges = scenes.measured([(values, valid)], valid.size)
+    pixels = scenes.to_bytes(values, valid, ranges)[valid][:, None]
+    made = LEARNERS[LEARNER].describe([pixels], view.scene.names)
+    return _computed(view, compute, made, ranges)
+
+
+def mapped(
+    part: Part, clicks: Clicks, classes: int, name: str = LEARNER
+) -> Float32[np.ndarray, "k h w"]:
+    """Fit a learner to all clicks on the scene and map the part that is shown: probabilities, 0 for
+    classes without a click. The same clicks in any order give the same map (on a CPU with as many
+    threads).
+
+    Args:
+        name: LEARNER or RIVAL.
+
+    Raises:
+        NoLabelsError: fewer than two classes have a click on a valid pixel.
+    """
+    clicks = sorted(clicks)
+    rows = [_features(part, click.column, click.row) for click in clicks]
+    used = [click for click, row in zip(clicks, rows, strict=True) if len(row)]
+    y = np.array([click.value for click in used], np.uint8)
+    if len(np.unique(y)) < 2:
+        raise NoLabelsError("click at least two classes, where the image has data")
+    across, side = part.view.scene.width, features.BLOCK
+    units = np.array([click.row // side * across + click.column // side for click in used])
+    learner = LEARNERS[name]
+    made = learner.part_of(part.bank)
+    x = np.concatenate(rows)[:, features.columns_of(part.bank, made)]
+    fitted = learner.fitted(made, x, y, units, classes, part.compute)
+    if made.halo:
+        return fitted.mapped(part.layers, part.valid.shape)[:, *part.inner]
+    image = np.ascontiguousarray(part.image[part.inner])  # a forest need not see a pixel twice
+    found, which = np.unique(image.view(f"V{image.shape[2]}")[..., 0], return_inverse=True)
+    return fitted.probabilities(found.view(np.uint8).reshape(1, len(found), -1))[:, 0, which]
+
+
+def decided(part: Part, found: Float32[np.ndarray, "k h w"]) -> Strip:
+    """The map that follows from probabilities."""
+    logarithms = torch.from_numpy(found).clamp_min(stream.LEAST).log()
+    valid = torch.from_numpy(part.valid[part.inner])
+    return stream.decided(torch.cat([logarithms, valid[None]]), len(valid))
+
+
+def disagreement(
+    ours: Float32[np.ndarray, "k h w"],
+    theirs: Float32[np.ndarray, "k h w"],
+    valid: Bool[np.ndarray, "h w"],
+) -> UInt8[np.ndarray, "h w"]:
+    """1 where two learners name different classes, both with a probability above one half, else 0;
+    NODATA where a pixel is not valid.
+    """
+    sure = np.minimum(ours.max(axis=0), theirs.max(axis=0)) > 0.5
+    apart = sure & (ours.argmax(axis=0) != theirs.argmax(axis=0))
+    return np.where(valid, apart, np.uint8(NODATA))
+
+
+def _features(part: Part, column: int, row: int) -> Float32[np.ndarray, "_ d"]:
+    """The features of a pixel of the scene, as one row; no row where it is void."""
+    if (column, row) not in part.known:
+        x, y, w, h = part.view.frame.values()
+        if x <= column < x + w and y <= row < y + h:
+            here = part
+        else:
+            view = replace(part.view, rows=slice(row, row + 1), columns=slice(column, column + 1))
+            here = _computed(view, part.compute, part.bank, part.ranges)
+        at = np.array([[row, column]]) - here.corner
+        found = bank.sampled(here.layers, at, here.valid.shape)
+        part.known[column, row] = found[here.valid[tuple(at.T)]]
+    return part.known[column, row]
+
+
+def _computed(view: View, compute: Compute, made: Bank, ranges: Ranges) -> Part:
+    """Read a part of a scene with what is around it, and compute its features."""
+    spans, size = (view.rows, view.columns), (view.scene.height, view.scene.width)
+    wide = [stream.context(span, made.halo, n) for span, n in zip(spans, size, strict=True)]
+    corner = wide[0].start, wide[1].start
+    inner = [slice(s.start - at, s.stop - at) for s, at in zip(spans, corner, strict=True)]
+    with view.reading() as read:
+        values, valid = read(*wide)
+    image = scenes.to_bytes(values, valid, ranges)
+    found = list(bank.layers(made, image, compute))
+    return Part(view, compute, made, ranges, corner, tuple(inner), image, valid, found)
 
 
 def _around(middle: int, size: int) -> slice:

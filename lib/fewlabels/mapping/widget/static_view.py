@@ -15,6 +15,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from fewlabels.learners import bank
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.maps import NODATA
 from fewlabels.mapping.scene import Scene
@@ -32,12 +33,10 @@ def shown(scene: Scene) -> tuple[int, ...]:
     """The bands that make red, green and blue, counted from 0 in `scene.bands`: those that the file
     calls so, else the first three, or the first where there are fewer.
     """
-    words = [name.lower().split() for name in scene.names]
-    named = [[i for i, mine in enumerate(words) if colour in mine and "infrared" not in mine]
-             for colour in ("red", "green", "blue")]  # fmt: skip
-    if all(named):
-        return tuple(found[0] for found in named)
-    return (0, 1, 2) if len(words) >= 3 else (0,)
+    known = bank.roles(scene.names)
+    if {"red", "green", "blue"} <= known.keys():
+        return known["red"], known["green"], known["blue"]
+    return (0, 1, 2) if len(scene.names) >= 3 else (0,)
 
 
 def small(scene: Scene, longest: int = LONGEST) -> UInt8[np.ndarray, "h w 3"]:
