@@ -279,7 +279,7 @@ def test_what_every_worker_lacks_is_the_failure_of_the_run(outside: Outside, tmp
 def test_a_full_disk_stops_the_sweep_and_the_next_one_goes_on(
     address: str, outside: Outside, tmp_path: Path
 ):
-    """A disk of 64 kB has no room for three runs; what is recorded by then is not trained again."""
+    """A disk of 32 kB has no room for three runs; what is recorded by then is not trained again."""
     (runs := tmp_path / "runs").mkdir()
     swept = outside.start("swept", sweep_on_a_small_disk, address, runs)
     code, said = exit_code(swept), outside.said("swept")
@@ -295,8 +295,8 @@ def test_a_full_disk_stops_the_sweep_and_the_next_one_goes_on(
 
 def sweep_on_a_small_disk(address: str, runs: Path) -> None:
     """Two sweeps onto a disk that only this process sees, made larger between them."""
-    mounted(runs, "64k")
-    for title, size in {"SMALL": "64k", "MORE ROOM": "64m"}.items():
+    mounted(runs, "32k")
+    for title, size in {"SMALL": "32k", "MORE ROOM": "64m"}.items():
         print(title)
         mounted(runs, size, anew=False)
         with pytest.raises(SystemExit) as ended:

@@ -216,7 +216,7 @@ def _lost(sweep: _Sweep) -> SweepError:
 
 
 def _named(unit: Unit) -> str:
-    return "{}, fold {}, pair {}".format(*unit)
+    return "{}, fold {}, replicate {}".format(*unit)
 
 
 def _described(unit: Unit, error: BaseException) -> str:

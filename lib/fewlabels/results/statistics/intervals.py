@@ -108,8 +108,10 @@ def block_means(
 
 def sign_flip(values: Float[np.ndarray, " n"]) -> float:
     """Compute the two-sided p of "the mean is 0" by flipping the signs of the units: all flips, or
-    99,999 drawn ones above 15 units.
+    99,999 drawn ones above 15 units. A single unit can say nothing: 1.
     """
+    if len(values) < 2:
+        return 1.0
     found = permutation_test((values,), np.mean, permutation_type="samples", vectorized=True,
                              n_resamples=DRAWN - 1, rng=np.random.default_rng(0))  # fmt: skip
     return float(found.pvalue)

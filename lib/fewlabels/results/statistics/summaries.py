@@ -132,7 +132,7 @@ def timings_table(timings: Mapping[str, Timing]) -> pd.DataFrame:
     for name, timing in timings.items():
         took, times = timed(timing)
         rows.append(
-            {"claim": f"{name}: {timing.text}", "theirs": timing.reported}
+            {"claim": f"{name}: {timing.text}", "reported": timing.reported}
             | {"ours": f"{took.text(1000, 2)} ms; {timing.other} {times.text(1, 1)} times as long"}
             | {"detectable": "-", "p (Holm)": "-", "n": took.units}
             | {"verdict": timing_verdict(timing, took, times)}

@@ -134,7 +134,7 @@ def declared(claims: Mapping[str, Claim], folds: int, pairs: int) -> pd.DataFram
 
 
 def claims_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
-    """Tabulate `verdicts` for readers: claim (with the closest of several contrasts), theirs, ours
+    """Tabulate `verdicts` for readers: claim (with the closest of several contrasts), reported, ours
     (effect with interval), the smallest detectable effect, p, n and verdict.
     """
     judged = verdicts(table, claims)
@@ -143,7 +143,7 @@ def claims_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFra
         against = closest(table, claim)
         near = f" (Closest: {against}.)" if against else ""
         rows.append(
-            {"claim": f"{name}: {claim.text}{near}", "theirs": claim.reported}
+            {"claim": f"{name}: {claim.text}{near}", "reported": claim.reported}
             | {"ours": _in_words(claim, mine.effect), "detectable": _amount(claim, mine.detectable)}
             | {"p (Holm)": _p(mine.p_holm, mine.units), "n": mine.units, "verdict": mine.verdict}
         )
