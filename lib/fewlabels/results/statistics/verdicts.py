@@ -134,8 +134,8 @@ def declared(claims: Mapping[str, Claim], folds: int, pairs: int) -> pd.DataFram
 
 
 def claims_table(table: pd.DataFrame, claims: Mapping[str, Claim]) -> pd.DataFrame:
-    """Tabulate `verdicts` for readers: claim (with the closest of several contrasts), reported, ours
-    (effect with interval), the smallest detectable effect, p, n and verdict.
+    """Tabulate `verdicts` for readers: claim (with the closest of several contrasts), reported,
+    ours (effect with interval), the smallest detectable effect, p, n and verdict.
     """
     judged = verdicts(table, claims)
     rows = []
