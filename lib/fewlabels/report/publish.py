@@ -19,7 +19,7 @@ from fewlabels import studies
 from fewlabels.experiments import recommendations, sweep
 from fewlabels.experiments.plan import Unit
 from fewlabels.files import whole_file
-from fewlabels.results import statistics
+from fewlabels.results import statistics, whole_maps
 from fewlabels.results.records import Record
 from fewlabels.types import NotebookError
 
@@ -70,7 +70,8 @@ def publish(
     notebook, label = next((stem, label) for stem, label in OPENING if stem in executed)
     picture, caption = figure_of(executed[notebook], label)
     opens = f"![{caption}](report/figure.png)\n\n*{caption} [Read the report](report/index.html).*"
-    listed = "\n".join(f"- {said}" for said in recommendations.findings(what.tables))
+    five = [*whole_maps.findings(), *recommendations.findings(what.tables)][:5]
+    listed = "\n".join(f"- {said}" for said in five)
     text = renewed(readme.name, readme.read_text(), FIGURE, opens)
     text = renewed(readme.name, text, FINDINGS, listed)
     for file, content in (
