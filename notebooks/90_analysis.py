@@ -264,7 +264,7 @@ pd.concat({name: score_summary.table(record) for name, record in drawn.items()},
 #| echo: false
 Markdown(
     "\n\n".join(
-        f"{name}: {score_summary.lines(record)[-2]}; {record['cost']['all_seconds'] / 60:.0f} min of "
+        f"{name}: {score_summary.lines(record)[-2]}; {record['cost']['all_seconds']:.0f} s of "
         f"training and scoring on {record['environment']['device']}."
         for name, record in drawn.items()
     )
