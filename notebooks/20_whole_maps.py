@@ -89,7 +89,7 @@ Markdown(
 # %%
 #| label: fig-w-budget
 #| fig-cap: "mIoU over the unlabelled pixels of a site by the number of its random labels: mean over sites with 95 % interval."
-whole_maps.drawn(sites, shown)
+figure = whole_maps.drawn(sites, shown)
 
 # %%
 #| label: tbl-w-scores
