@@ -126,9 +126,12 @@ def plain_text(text: object) -> str:
 
 
 def keep(executed: Path, folder: Path) -> None:
-    """Write these outputs of an executed copy to `folder`/NN.json, unless they are there."""
+    """Write these outputs of an executed copy to `folder`/NN.json, unless they are there.
+
+    What cells write to stderr is left out: no report shows it, and it names paths of a machine.
+    """
     cells = {
-        _digest(cell): [_bare(output) for output in cell.outputs]
+        _digest(cell): [_bare(out) for out in cell.outputs if out.get("name") != "stderr"]
         for cell in _needing(nbformat.read(executed, as_version=4))
     }
     # pandas draws a new number for every table
