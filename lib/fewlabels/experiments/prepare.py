@@ -109,7 +109,7 @@ def prepare(run: Run, root: Path | None = None) -> Prepared:
         drawn[tile.id] = labels = _shelved(shelf, found)
         if run.expansion != "none":
             labels = _shelved(shelf, expanded(run, labels, tile.image))
-        again = tuple(_shelved(shelf, found) for found in _redrawn(run, tile, len(tiles)))
+        again = tuple(_shelved(shelf, found) for found in redrawn(run, tile, len(tiles)))
         labelled.append(LabelledTile(tile.id, tile.image, labels, again))
     for tile in validation or ():
         found = sampling.draw(tile.mask, run.sampler, run.amount, seed=run.draw, tile=tile.id)
@@ -160,7 +160,7 @@ def _generator(run: Run, what: str, number: int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest, "big"))
 
 
-def _redrawn(run: Run, tile: Tile, tiles: int) -> Iterator[Labels]:
+def redrawn(run: Run, tile: Tile, tiles: int) -> Iterator[Labels]:
     """The labels of a tile in the second round of so many tiles, the third, ..."""
     rounds = -(-run.steps * run.batch // tiles) if run.redrawn else 1
     for number in range(1, rounds):

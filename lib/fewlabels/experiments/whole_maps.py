@@ -86,12 +86,12 @@ def site(
     truth = np.concatenate([mask.ravel() for mask in masks])
     most = max(TILE_SAMPLE, -(-SITE_SAMPLE // len(tiles)))
     scored = np.concatenate([
-        start + _rng(dataset.name, tile.id, "scored").permutation(part)[:most]
+        start + generator(dataset.name, tile.id, "scored").permutation(part)[:most]
         for start, part, tile in zip(starts, flat, tiles, strict=False)
     ])  # fmt: skip
     draws = {}
     for replicate in replicates:
-        rng = _rng(dataset.name, name, str(replicate))
+        rng = generator(dataset.name, name, str(replicate))
         draws[replicate, "random"] = rng.choice(every, min(BUDGETS[-1], len(every)), replace=False)
         draws[replicate, "even"] = _even(every, truth[every], EVEN[-1], rng)
     taken = np.unique(np.concatenate([scored, *draws.values()]))
@@ -205,15 +205,20 @@ def read(file: Path) -> pd.DataFrame:
 @cache
 def code() -> str:
     """SHA-256 over the modules that a row of W follows from, see `source_hash`."""
+    return code_of(Path(__file__))
+
+
+def code_of(*more: Path) -> str:
+    """SHA-256 over data, learners and measures, and over more files or folders."""
     here = Path(__file__).parents[1]
     names = ("data", "learners", "scoring/metrics.py", "training/networks/lite0.py")
     files = [
         file
-        for name in names
-        for file in (sorted((here / name).rglob("*.py")) or [here / name])
+        for path in (*(here / name for name in names), *more)
+        for file in (sorted(path.rglob("*.py")) or [path])
         if file.name not in ("download.py", "network.py")
     ]
-    return source_hash.sha256([*files, Path(__file__)])
+    return source_hash.sha256(files)
 
 
 def _mapped(
@@ -261,7 +266,8 @@ def _tiles(dataset: Dataset, site: str) -> list:
     return [dataset[i] for i, shown in enumerate(dataset.sites) if shown == site]
 
 
-def _rng(*parts: str) -> np.random.Generator:
+def generator(*parts: str) -> np.random.Generator:
+    """Random numbers that follow from names alone."""
     return np.random.default_rng(_number(*parts))
 
 

@@ -3,7 +3,7 @@ regression, kept without pickle.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from warnings import catch_warnings, filterwarnings
@@ -19,6 +19,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
+from torch import Tensor
+from torch.optim import LBFGS
 
 from fewlabels.learners import sound
 
@@ -26,6 +28,7 @@ PENALTIES = (0.01, 0.1, 1.0)
 USUAL = 0.1  # where there are too few units to choose by
 PARTS = 3  # of the cross-validation
 SAME = 0.02  # nats of log loss: penalties this close to the best count as equal
+ITERATIONS, TOLERANCE = 100, 1e-5  # of the solver of `trained`; largest slope where it stops
 LARGEST = 1e9  # a weight or constant of a linear head
 TRUSTED = ("sklearn.tree._tree.Tree",)  # skops cannot check its nodes; `sound.trees` does
 FORESTS = {"forest": RandomForestClassifier, "trees": ExtraTreesClassifier}
@@ -170,13 +173,45 @@ def read_forest(file: Path) -> tuple[Forest, Mapping[str, object]]:
     return Forest(found), about
 
 
+def trained(
+    x: Float32[np.ndarray, "n d"],
+    y: UInt8[np.ndarray, " n"],
+    classes: int,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    decay: float,
+) -> Linear:
+    """Train a linear head by a loss of `training.losses` on all pixels at once, by L-BFGS.
+
+    What is minimised is the loss plus decay / 2 times the squared weights of the standardised
+    features: with `partial_cross_entropy`, the regression of `fit` at C = 1 / (decay * n). Every
+    class gets weights, whether it has a label or not.
+
+    Args:
+        loss: of logits [1 k 1 n] and labels [1 1 n].
+    """
+    z, middle, scale = _standardised(x)
+    features, truth = torch.from_numpy(z), torch.from_numpy(y.astype(np.int64))[None, None]
+    weights = torch.zeros(classes, z.shape[1], requires_grad=True)
+    bias = torch.zeros(classes, requires_grad=True)
+    solver = LBFGS([weights, bias], max_iter=ITERATIONS, tolerance_grad=TOLERANCE,
+                   line_search_fn="strong_wolfe")  # fmt: skip
+
+    def step() -> Tensor:
+        solver.zero_grad()
+        logits = (features @ weights.T + bias).T[None, :, None]
+        value = loss(logits, truth) + decay / 2 * weights.square().sum()
+        value.backward()
+        return value
+
+    solver.step(step)
+    coefficients, constants = (part.detach().numpy() for part in (weights, bias))
+    return _plain(coefficients, constants, np.arange(classes), 1 / (decay * len(y)), middle, scale)
+
+
 def _linear(
     x: np.ndarray, y: np.ndarray, units: np.ndarray, weight: str | None, penalty: float | None
 ) -> Linear:
-    middle, width = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
-    varies = width > 1e-6 * np.maximum(np.abs(middle), 1)
-    scale = np.where(varies, 1 / np.where(varies, width, 1), 0)
-    z = ((x - middle) * scale).astype(np.float32)
+    z, middle, scale = _standardised(x)
     strength = _penalty(z, y, units, weight) if penalty is None else penalty
     model = _regression(strength, weight).fit(z, y)
     coefficients, bias = model.coef_, model.intercept_
@@ -184,8 +219,23 @@ def _linear(
         coefficients, bias = (
             np.stack([-part[0] / 2, part[0] / 2]) for part in (coefficients, bias)
         )
+    return _plain(coefficients, bias, model.classes_.astype(np.int64), strength, middle, scale)
+
+
+def _standardised(x: np.ndarray) -> tuple[Float32[np.ndarray, "n d"], np.ndarray, np.ndarray]:
+    """Features of mean 0 and deviation 1 (0 where they do not vary), the means, the factors."""
+    middle, width = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
+    varies = width > 1e-6 * np.maximum(np.abs(middle), 1)
+    scale = np.where(varies, 1 / np.where(varies, width, 1), 0)
+    return ((x - middle) * scale).astype(np.float32), middle, scale
+
+
+def _plain(
+    coefficients: np.ndarray, bias: np.ndarray, known: np.ndarray, strength: float,
+    middle: np.ndarray, scale: np.ndarray,
+) -> Linear:  # fmt: skip
+    """Weights of standardised features as weights of the features."""
     weights = coefficients * scale
-    known = model.classes_.astype(np.int64)
     bias = bias - weights @ middle
     return Linear(weights.astype(np.float32), bias.astype(np.float32), known, float(strength))
 

@@ -1,0 +1,248 @@
+"""The frozen arm: fit heads on the labelled sites of four folds, and count what they map right on
+the sites of the fifth.
+
+One row of a table is one fitted head on one test site. Rows are added fold by fold, so the arm can
+be stopped at any time and resumed.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float16, Float32, Int, UInt8
+from tqdm import tqdm
+
+from fewlabels import devices, environment
+from fewlabels.data.dataset import Dataset
+from fewlabels.devices import Compute
+from fewlabels.experiments import prepare, whole_maps
+from fewlabels.files import whole_file
+from fewlabels.labels import sampling
+from fewlabels.learners import LEARNERS, bank, features, heads
+from fewlabels.learners.bank import Bank
+from fewlabels.learners.features import FeatureLearner
+from fewlabels.scoring import metrics
+from fewlabels.studies import Run, frozen_arm, w
+from fewlabels.training import losses
+from fewlabels.types import IGNORE, Tile
+
+log = logging.getLogger(__name__)
+
+FIRST = 2_000  # pixels of a tile that are scored, at most
+LOOKED = 16  # tiles whose pixels say how features are scaled to fit two bytes
+FEATURES = LEARNERS["frozen_linear"]  # what the head sees
+DECAY = {"partial_cross_entropy": 0.05, "partial_focal": 0.1}
+"""Loss -> penalty of the head's weights, see `heads.trained`: of 0.01 to 0.2 the best mean mIoU on
+the development sites of cz_ortho and india_s2_nir, at 10, 100 and 1,000 random pixels a tile."""
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """Features, and the mean and deviation by which they are scaled."""
+
+    bank: Bank
+    middle: Float32[np.ndarray, " d"]
+    width: Float32[np.ndarray, " d"]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The pixels of a tile that are labelled by some condition or scored.
+
+    Attributes:
+        x, y: features and class.
+        scored: the numbers of the pixels that are scored.
+        labelled: condition -> the numbers of the pixels that train, and the class of each, which
+            an expansion may have wrong.
+    """
+
+    site: str
+    x: Float16[np.ndarray, "n d"]
+    y: UInt8[np.ndarray, " n"]
+    scored: Int[np.ndarray, " m"]
+    labelled: Mapping[str, tuple[Int[np.ndarray, " b"], UInt8[np.ndarray, " b"]]]
+
+
+def run(
+    dataset: Dataset, file: Path, replicates: Sequence[int], *, learners: Sequence[str] = (),
+    head: bool = True, device: str = "auto",
+) -> pd.DataFrame:  # fmt: skip
+    """Add the missing rows of some replicates to a table, fold after fold; return the table.
+
+    Args:
+        dataset: all its tiles.
+        learners: those that are fitted with each of `frozen_arm.BUDGETS`.
+        head: whether the head is trained for every condition of the claims.
+    """
+    compute, table = devices.compute(device), read(file)
+    wanted = [frozen_arm.HEAD] * head + list(learners)
+    for replicate in replicates:
+        there = table[table["replicate"] == replicate]
+        there = there[there["fingerprint"] == dataset.fingerprint]
+        done = set(zip(there["fold"], there["learner"], strict=True))
+        folds = [f for f in range(len(dataset.folds)) if {(f, n) for n in wanted} - done]
+        if not folds:
+            continue
+        made = _scaled(dataset, wanted, compute)
+        tiles = [
+            pixels(tile, made, asked(dataset.name, replicate, wanted), len(dataset), compute)
+            for tile in tqdm(dataset, f"{dataset.name}, replicate {replicate}", disable=None)
+        ]
+        for fold in folds:
+            for learner in (name for name in wanted if (fold, name) not in done):
+                found = pd.DataFrame(
+                    rows(dataset, tiles, made, fold, replicate, learner, compute)
+                )  # fmt: skip
+                table = pd.concat([read(file), found], ignore_index=True)
+                with whole_file(file) as scratch:
+                    table.to_parquet(scratch, compression="zstd", index=False)
+                log.info("%s: replicate %d, fold %d, %s", dataset.name, replicate, fold, learner)
+    return table
+
+
+def asked(data: str, replicate: int, learners: Sequence[str]) -> dict[str, Run]:
+    """List what labels are drawn: text of the run -> the run, with the replicate's draw."""
+    own = frozen_arm.runs(data).values() if frozen_arm.HEAD in learners else ()
+    plain = [Run(data=data, amount=n) for n in frozen_arm.BUDGETS]
+    named = {frozen_arm.described(one): one for one in (*own, *plain)}
+    return {
+        text: Run(**{name: getattr(one, name) for name in (*frozen_arm.FACTORS, "data")},
+                  draw=replicate)
+        for text, one in named.items()
+    }  # fmt: skip
+
+
+def pixels(
+    tile: Tile, made: Scaled, asked: Mapping[str, Run], tiles: int, compute: Compute
+) -> Pixels:
+    """Draw the labels of all conditions on a tile, and compute the features that are needed.
+
+    Args:
+        tiles: how many the data set has: redrawn labels are drawn anew when all were seen.
+    """
+    known = np.flatnonzero(tile.mask.ravel() != IGNORE)
+    scored = _first(known, FIRST, tile.id, "scored")
+    labelled = {}
+    for text, one in asked.items():
+        labels = _labels(one, tile, tiles)
+        at = _first(np.flatnonzero(labels != IGNORE), frozen_arm.MOST, tile.id, str(one.draw))
+        labelled[text] = at, labels[at]
+    taken = np.unique(np.concatenate([scored, *(at for at, _ in labelled.values())]))
+    where = np.stack(np.divmod(taken, tile.mask.shape[1]), axis=1)
+    x = bank.sampled(bank.layers(made.bank, tile.image, compute), where, tile.mask.shape)
+    return Pixels(
+        tile.site,
+        ((x - made.middle) / made.width).astype(np.float16),
+        tile.mask.ravel()[taken],
+        np.searchsorted(taken, scored),
+        {text: (np.searchsorted(taken, at), y) for text, (at, y) in labelled.items()},
+    )
+
+
+def rows(
+    dataset: Dataset, tiles: Sequence[Pixels], made: Scaled, fold: int, replicate: int,
+    learner: str, compute: Compute,
+) -> Iterator[dict[str, object]]:  # fmt: skip
+    """Fit one learner to every condition of a fold, and count what it maps right on each test site.
+
+    Development sites train, and are not scored.
+    """
+    tested = set(dataset.folds[fold])
+    train = [tile for tile in tiles if tile.site not in tested]
+    kept = tested - set(frozen_arm.DEVELOPMENT.get(dataset.name, ()))
+    test = [tile for tile in tiles if tile.site in kept]
+    classes, told = len(dataset.classes), asked(dataset.name, replicate, [learner])
+    for text, one in told.items():
+        if learner != frozen_arm.HEAD and one.amount not in frozen_arm.BUDGETS:
+            continue
+        predict = fitted(learner, train, text, one, made.bank, classes, compute)
+        for site in sorted({tile.site for tile in test}):
+            counts = sum(
+                metrics.confusion(
+                    predict(tile.x[tile.scored])[None], tile.y[tile.scored][None], classes
+                )
+                for tile in test
+                if tile.site == site
+            )
+            yield {
+                "data": dataset.name, "fold": fold, "replicate": replicate, "learner": learner,
+                "condition": text, "site": site, "confusion": counts.ravel().tolist(),
+                "trained_pixels": sum(len(tile.labelled[text][0]) for tile in train),
+                "fingerprint": dataset.fingerprint, "code": code(), "device": compute.hardware,
+                "finished": environment.now(),
+            }  # fmt: skip
+
+
+def fitted(
+    learner: str, train: Sequence[Pixels], text: str, one: Run, made: Bank, classes: int,
+    compute: Compute,
+) -> Callable[[np.ndarray], np.ndarray]:  # fmt: skip
+    """Fit a head or a learner to the labels of one condition; what comes back maps features."""
+    used = FEATURES if learner == frozen_arm.HEAD else LEARNERS[learner]
+    columns = features.columns_of(made, used.part_of(made))
+    x = np.concatenate([tile.x[tile.labelled[text][0]][:, columns] for tile in train])
+    y = np.concatenate([tile.labelled[text][1] for tile in train])
+    x = x.astype(np.float32)
+    if learner == frozen_arm.HEAD:
+        head = heads.trained(x, y, classes, _loss(one), DECAY[one.loss])
+    else:
+        units = np.repeat(np.unique([t.site for t in train], return_inverse=True)[1],
+                          [len(t.labelled[text][0]) for t in train])  # fmt: skip
+        head = used.fitted(used.part_of(made), x, y, units, classes, compute).head
+
+    def predict(x: Float16[np.ndarray, "n d"]) -> UInt8[np.ndarray, " n"]:
+        shares: Float32[np.ndarray, "n m"] = head.probabilities(x[:, columns].astype(np.float32))
+        return head.known[shares.argmax(axis=1)].astype(np.uint8)
+
+    return predict
+
+
+def read(file: Path) -> pd.DataFrame:
+    """Read a table; an empty one where there is no file."""
+    if file.exists():
+        return pd.read_parquet(file)
+    return pd.DataFrame(columns=["replicate", "fold", "learner", "fingerprint"])
+
+
+@cache
+def code() -> str:
+    """SHA-256 over the modules that a row follows from, see `source_hash`."""
+    here = Path(__file__).parents[1]
+    return whole_maps.code_of(
+        *(here / name for name in ("labels", "training/losses", "experiments/prepare.py")),
+        Path(__file__),
+    )
+
+
+def _scaled(dataset: Dataset, learners: Sequence[str], compute: Compute) -> Scaled:
+    used: list[FeatureLearner] = [LEARNERS.get(name, FEATURES) for name in learners]
+    few = [dataset[i] for i in np.linspace(0, len(dataset) - 1, LOOKED).astype(int).tolist()]
+    made = features.together(used, [tile.image for tile in few], w.BANDS.get(dataset.name, ()))
+    found = []
+    for tile in few:
+        at = _first(np.arange(tile.mask.size), FIRST, tile.id, "scaled")
+        where = np.stack(np.divmod(at, tile.mask.shape[1]), axis=1)
+        found.append(bank.sampled(bank.layers(made, tile.image, compute), where, tile.mask.shape))
+    x = np.concatenate(found)
+    return Scaled(made, x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6))
+
+
+def _labels(one: Run, tile: Tile, tiles: int) -> UInt8[np.ndarray, " n"]:
+    drawn = sampling.draw(tile.mask, one.sampler, one.amount, seed=one.draw, tile=tile.id)
+    if one.redrawn:
+        drawn = np.minimum.reduce([drawn, *prepare.redrawn(one, tile, tiles)])
+    return prepare.expanded(one, drawn, tile.image).ravel()
+
+
+def _first(found: np.ndarray, most: int, *key: str) -> Int[np.ndarray, " b"]:
+    """At most so many of some pixels, in their order, drawn by a key."""
+    return np.sort(whole_maps.generator(*key).permutation(found)[:most])
+
+
+def _loss(one: Run) -> Callable:
+    options = {"gamma": one.gamma} if one.loss == "partial_focal" else {}
+    return partial(losses.LOSSES[one.loss], **options)
