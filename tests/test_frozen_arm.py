@@ -1,15 +1,23 @@
 """The frozen arm: what its head is trained on, and that it is the regression it says it is."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from fewlabels import studies
+from fewlabels import devices, studies
+from fewlabels.data import load
+from fewlabels.experiments import frozen_arm as runs
+from fewlabels.labels import sampling
 from fewlabels.learners import heads
+from fewlabels.results import frozen_arm as results
 from fewlabels.studies import frozen_arm
 from fewlabels.training import losses
+
+CPU = devices.compute("cpu", "fp32")
 
 
 def pixels(classes=3, n=300, depth=4, seed=0):
@@ -44,16 +52,121 @@ def test_class_without_labels_is_never_the_most_probable():
 
 
 def test_every_claim_of_the_arm_is_one_of_its_study_and_all_its_conditions_are_run():
-    runs = frozen_arm.runs("cz_ortho")
+    conditions = frozen_arm.runs("cz_ortho")
     for of, names in frozen_arm.TESTED.items():
         for name in names:
-            assert set(studies.study(of).claims[name].conditions) <= set(runs)
+            assert set(studies.study(of).claims[name].conditions) <= set(conditions)
     assert len(frozen_arm.claims()) == 11
 
 
 def test_conditions_that_differ_only_in_what_a_network_reads_are_trained_once():
-    runs = frozen_arm.runs("dubai")
-    assert runs["random, 100 px"] == runs["100 px"]  # of two studies
-    assert runs["dense"] == runs["dense, PCE"]
-    texts = {frozen_arm.described(run) for run in runs.values()}
-    assert len(texts) == len(set(runs.values())) == 16
+    declared = frozen_arm.runs("dubai")
+    assert declared["random, 100 px"] == declared["100 px"]  # of two studies
+    assert declared["dense"] == declared["dense, PCE"]
+    texts = {frozen_arm.described(run) for run in declared.values()}
+    assert len(texts) == len(set(declared.values())) == 16
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """A table of two folds of synthetic scenes, as an interrupted run leaves it, and run on."""
+    folder = tmp_path_factory.mktemp("arm")
+    dataset = load("synthetic", split="all", grid=64, cache_root=folder / "cache")
+    dataset = replace(dataset, folds=dataset.folds[:2], members=dataset.members[::3])
+    file = folder / "synthetic.parquet"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frozen_arm, "MOST", 60)  # as many labels train in a moment
+        first = runs.run(dataset, file, [0], device="cpu")
+        first[first["fold"] == 0].to_parquet(file)
+        whole = runs.run(dataset, file, [0], learners=["pixel_forest"], device="cpu")
+        yield dataset, first, whole
+
+
+def test_arm_scores_every_test_site_once_a_condition_and_resumes_fold_by_fold(rows):
+    dataset, first, whole = rows
+    head = whole[whole["learner"] == frozen_arm.HEAD]
+    key = ["fold", "condition", "site"]
+    assert not head.duplicated(key).any()
+    both = first.merge(head, on=key, suffixes=("", "_again"))
+    assert len(both) == len(first) == len(head)
+    assert all(map(np.array_equal, both["confusion"], both["confusion_again"]))
+    for fold, part in head.groupby("fold"):
+        assert set(part["site"]) == set(dataset.folds[fold]) & set(dataset.sites)
+    assert set(whole[whole["learner"] == "pixel_forest"]["condition"]) == {
+        f"amount {n}" for n in frozen_arm.BUDGETS
+    }
+
+
+def test_labels_of_the_arm_are_the_draws_of_the_studies(rows):
+    dataset, *_ = rows
+    tile, made = dataset[0], runs._scaled(dataset, ["pixel_forest"], CPU)
+    asked = runs.asked("synthetic", 1, [frozen_arm.HEAD])
+    found = runs.pixels(tile, made, asked, len(dataset), CPU)
+    for text, run in asked.items():
+        at, y = found.labelled[text]
+        drawn = sampling.draw(tile.mask, run.sampler, run.amount, seed=1, tile=tile.id)
+        if run.expansion == "none" and not run.redrawn:
+            assert len(at) == min((drawn != 255).sum(), frozen_arm.MOST)
+            assert np.array_equal(y, found.y[at])
+    assert len(found.labelled["amount 10, redrawn True"][0]) > 10
+
+
+def test_a_part_of_a_table_run_again_comes_out_and_a_changed_count_does_not(rows):
+    dataset, _, whole = rows
+    head = whole[whole["learner"] == frozen_arm.HEAD]
+    assert runs.differing(dataset, head, device="cpu").empty
+    wrong = head.assign(confusion=[np.asarray(c) + 1 for c in head["confusion"]])
+    assert len(runs.differing(dataset, wrong, device="cpu")) > 0
+
+
+def made(values):
+    """Rows in which the head is right in so many of 100 pixels: {data: {condition: right}}."""
+    rng, found = np.random.default_rng(0), []
+    for data, conditions in values.items():
+        texts = {name: frozen_arm.described(run) for name, run in frozen_arm.runs(data).items()}
+        for site in range(12):
+            noise = rng.normal(0, 3)
+            for name, right in conditions.items():
+                n = round(right + noise)
+                found += [(data, site % 5, r, frozen_arm.HEAD, texts[name], site,
+                           [n, 100 - n, 100 - n, n]) for r in range(2)]  # fmt: skip
+    columns = ["data", "fold", "replicate", "learner", "condition", "site", "confusion"]
+    table = pd.DataFrame(found, columns=columns)
+    return table.assign(miou=[n[0] / (n[0] + 2 * n[1]) for n in table["confusion"]])
+
+
+def test_effect_over_data_sets_is_the_mean_of_their_effects_and_signs_that_differ_are_told():
+    same = {"1,000 px": 90, "30 px": 80}
+    table = made({"dubai": same, "cz_ortho": {"1,000 px": 90, "30 px": 70}})
+    claim = {"N2": frozen_arm.claims()["N2"]}
+    row = results.claims(table, claim).iloc[0]
+    effect = row["effect"]
+    assert effect["all"].mean == pytest.approx((effect["dubai"].mean + effect["cz_ortho"].mean) / 2)
+    assert row["verdict"] == "holds"
+    assert row["decision"].advice == "take it"
+    table = made({"dubai": same, "cz_ortho": {"1,000 px": 70, "30 px": 90}})
+    assert results.claims(table, claim).iloc[0]["verdict"] == (
+        "cz_ortho: does not hold; dubai: holds"
+    )
+
+
+def test_share_of_the_dense_bound_is_the_quotient_of_means():
+    table = made({"dubai": {"100 px": 80, "dense": 90}})
+    claim = frozen_arm.claims()["N1"]
+    row = results.claims(table, {"N1": claim}).iloc[0]
+    bound = results.bound(table, claim)
+    means = [
+        table[table["condition"] == text]["miou"].mean() for text in ("amount 100", "sampler all")
+    ]
+    assert bound == pytest.approx(means[1])
+    said = results.text(claim, row["effect"]["all"], bound)
+    assert said.startswith(f"{100 * means[0] / means[1]:.0f} [")
+
+
+def test_scores_by_fold_add_up_the_counts_of_its_sites():
+    table = made({"dubai": {"30 px": 80}})
+    folds = results.by_fold(table, "dubai")
+    assert folds.groupby("fold").size().tolist() == [2] * 5
+    one = table[(table["fold"] == 0) & (table["replicate"] == 0)]
+    a, b, *_ = np.sum(one["confusion"].tolist(), axis=0)
+    assert folds["miou"].iloc[0] == pytest.approx(a / (a + 2 * b))

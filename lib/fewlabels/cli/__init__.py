@@ -15,7 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from fewlabels import paths, studies
-from fewlabels.cli.arguments import parser
+from fewlabels.cli import tables
+from fewlabels.cli.arguments import TABLES, parser
 from fewlabels.files import naming_a_full_disk
 from fewlabels.studies import STUDIES
 from fewlabels.types import FewLabelsError
@@ -84,28 +85,12 @@ def _run(wanted: argparse.Namespace) -> None:
     from fewlabels import devices
     from fewlabels.experiments import plan, sweep
 
-    if wanted.study == "W":
-        return _run_whole_maps(wanted)
+    if wanted.study in TABLES:
+        return tables.run(wanted)
     made = sweep.planned(**_asked(wanted))
     print(plan.described(made, devices.compute(wanted.device).hardware))
     if not wanted.dry_run:
         _print_scores(sweep.train(made, wanted.device))
-
-
-def _run_whole_maps(wanted: argparse.Namespace) -> None:
-    from fewlabels.data import registry
-    from fewlabels.experiments import whole_maps
-    from fewlabels.studies import w
-
-    tiles = registry.load(wanted.data, wanted.root, split="all")
-    names = whole_maps.sites(tiles, w.DEVELOPMENT.get(wanted.data, ()))
-    file = (wanted.runs or paths.runs_root() / "whole_maps") / f"{wanted.data}.parquet"
-    there = whole_maps.read(file)
-    print(f"study W on {wanted.data}: {len(names)} sites, learners {', '.join(w.LEARNERS)}, "
-          f"{w.REPLICATES} replicates; {len(there)} rows are recorded in '{file}'")  # fmt: skip
-    if not wanted.dry_run:
-        whole_maps.run(tiles, file, names, w.LEARNERS, range(w.REPLICATES), device=wanted.device,
-                       bands=w.BANDS.get(wanted.data, ()))  # fmt: skip
 
 
 def _sweep(wanted: argparse.Namespace) -> None:
@@ -130,8 +115,8 @@ def _verify(wanted: argparse.Namespace) -> None:
     from fewlabels.experiments import reproduce
     from fewlabels.results import reproductions
 
-    if wanted.records == "W":
-        return _verify_whole_maps(wanted)
+    if wanted.records in TABLES:
+        return tables.verify(wanted)
     store = paths.published(wanted.records) if wanted.records in STUDIES else Path(wanted.records)
     found = reproduce.again(store, wanted.key, root=wanted.root, device=wanted.device)
     if not found.differ:
@@ -140,21 +125,6 @@ def _verify(wanted: argparse.Namespace) -> None:
         print(reproductions.keep(store.resolve().parent, store.stem, found.before, found.after))
     if found.differ:
         raise FewLabelsError(f"'{wanted.key}' did not come out again\n{found.described()}")
-
-
-def _verify_whole_maps(wanted: argparse.Namespace) -> None:
-    from fewlabels.data import registry
-    from fewlabels.experiments import whole_maps
-    from fewlabels.results import whole_maps as published
-    from fewlabels.studies import w
-
-    tiles = registry.load(wanted.key, wanted.root, split="all")
-    table = whole_maps.read(published.folder() / f"{wanted.key}.parquet")
-    wrong = whole_maps.differing(tiles, table, device=wanted.device,
-                                 bands=w.BANDS.get(wanted.key, ()))  # fmt: skip
-    if len(wrong):
-        raise FewLabelsError(f"{len(wrong)} rows of a tenth of the sites did not come out again")
-    print(f"W on {wanted.key}: all rows of a tenth of the sites came out again")
 
 
 def _asked(wanted: argparse.Namespace) -> dict[str, object]:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from fewlabels.studies import PROFILES, STUDIES
 
+TABLES = ("W", "frozen_arm")
+"""Studies whose runs are rows of a table a data set."""
+
 
 def parser() -> argparse.ArgumentParser:
     """What can be asked; `command` is the name of the command."""
@@ -35,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument("records", help="published study, such as E, or a folder of runs")
     verify.add_argument(
         "key",
-        help="twelve hex digits; of study W a data set: a tenth of its sites is run",
+        help="twelve hex digits; of W or frozen_arm a data set, of which a part is run",
     )
     verify.add_argument("--keep", action="store_true", help="note it in verified.csv beside them")
 
@@ -84,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
 
     for command in (run, sweep):
         command.add_argument(
-            "study", choices=sorted([*STUDIES, *(["W"] if command is run else [])])
+            "study", choices=sorted([*STUDIES, *(TABLES if command is run else ())])
         )
         command.add_argument(
             "--runs", type=Path, help="folder of the records (RUNS_ROOT, or runs/)"

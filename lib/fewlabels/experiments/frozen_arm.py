@@ -87,11 +87,7 @@ def run(
         folds = [f for f in range(len(dataset.folds)) if {(f, n) for n in wanted} - done]
         if not folds:
             continue
-        made = _scaled(dataset, wanted, compute)
-        tiles = [
-            pixels(tile, made, asked(dataset.name, replicate, wanted), len(dataset), compute)
-            for tile in tqdm(dataset, f"{dataset.name}, replicate {replicate}", disable=None)
-        ]
+        tiles, made = _described(dataset, replicate, wanted, compute)
         for fold in folds:
             for learner in (name for name in wanted if (fold, name) not in done):
                 found = pd.DataFrame(
@@ -102,6 +98,26 @@ def run(
                     table.to_parquet(scratch, compression="zstd", index=False)
                 log.info("%s: replicate %d, fold %d, %s", dataset.name, replicate, fold, learner)
     return table
+
+
+def differing(
+    dataset: Dataset, table: pd.DataFrame, *, seed: int = 0, device: str = "auto"
+) -> pd.DataFrame:
+    """Fit one learner of one replicate and fold of a table again, at random; return the rows whose
+    counts differ.
+    """
+    one = table.sample(1, random_state=seed).iloc[0]
+    key = ["replicate", "fold", "learner", "condition", "site"]
+    there = table[(table[key[:3]] == one[key[:3]]).all(axis=1)]
+    replicate, fold, learner = int(one["replicate"]), int(one["fold"]), one["learner"]
+    compute = devices.compute(device)
+    tiles, made = _described(dataset, replicate, [learner], compute)
+    again = pd.DataFrame(rows(dataset, tiles, made, fold, replicate, learner, compute))
+    both = there.merge(again, on=key, suffixes=("", "_again"))
+    same = [np.array_equal(*pair) for pair in zip(both["confusion"], both["confusion_again"],
+                                                  strict=True)]  # fmt: skip
+    log.info("replicate %d, fold %d, %s: %d rows", replicate, fold, learner, len(both))
+    return both[~np.array(same, bool)]
 
 
 def asked(data: str, replicate: int, learners: Sequence[str]) -> dict[str, Run]:
@@ -216,6 +232,17 @@ def code() -> str:
         *(here / name for name in ("labels", "training/losses", "experiments/prepare.py")),
         Path(__file__),
     )
+
+
+def _described(
+    dataset: Dataset, replicate: int, learners: Sequence[str], compute: Compute
+) -> tuple[list[Pixels], Scaled]:
+    made, wanted = _scaled(dataset, learners, compute), asked(dataset.name, replicate, learners)
+    title = f"{dataset.name}, replicate {replicate}"
+    return [
+        pixels(tile, made, wanted, len(dataset), compute)
+        for tile in tqdm(dataset, title, disable=None)
+    ], made
 
 
 def _scaled(dataset: Dataset, learners: Sequence[str], compute: Compute) -> Scaled:

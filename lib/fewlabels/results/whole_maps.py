@@ -7,6 +7,7 @@ of other sites of such kinds.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -37,7 +38,7 @@ def scored(root: Path | None = None) -> pd.DataFrame:
     files = [(root or folder()) / f"{data}.parquet" for data in DATA]
     table = pd.concat([pd.read_parquet(file) for file in files if file.exists()], ignore_index=True)
     for name, column in (("miou", "confusion"), ("miou_far", "far")):
-        table[name] = [_miou(np.asarray(counts)) for counts in table[column]]
+        table[name] = [miou(np.asarray(counts)) for counts in table[column]]
     return table
 
 
@@ -56,9 +57,16 @@ def effect(sites: pd.DataFrame, one: Condition, other: Condition) -> dict[str, I
     Student's t over sites; over data sets the degrees of freedom are Satterthwaite's. Sites that
     lack one of the conditions, since they have too few labelled pixels for it, are in neither.
     """
-    apart = (sites[str(one)] - sites[str(other)]).dropna()
-    found = {data: _interval(part.to_numpy()) for data, part in apart.groupby(level="data")}
-    return found | {ALL: _pooled([part.to_numpy() for _, part in apart.groupby(level="data")])}
+    return pooled(sites[str(one)] - sites[str(other)])
+
+
+def pooled(values: pd.Series) -> dict[str, Interval]:
+    """The same of any value of each (data set, site); sites without a value are left out."""
+    parts = {data: part.to_numpy() for data, part in values.dropna().groupby(level="data")}
+    found = {data: _interval(part) for data, part in parts.items()}
+    mean, error, freedom = moments(values)
+    half, number = float(t.ppf(0.975, freedom)) * error, sum(map(len, parts.values()))
+    return found | {ALL: Interval(mean, mean - half, mean + half, number, number)}
 
 
 def verdict(found: Interval, margin: float = 0.0) -> str:
@@ -183,7 +191,8 @@ def _saved(scores: np.ndarray, budget: int) -> float:
     return float(budget / needed)
 
 
-def _miou(counts: np.ndarray) -> float:
+def miou(counts: np.ndarray) -> float:
+    """Of a flat matrix of counts; nan where it is empty."""
     k = round(len(counts) ** 0.5)
     return metrics.scores(counts.reshape(k, k)).miou if counts.any() else np.nan
 
@@ -195,17 +204,28 @@ def _interval(values: np.ndarray) -> Interval:
     return Interval(mean, mean - half, mean + half, n, n)
 
 
-def _pooled(parts: Sequence[np.ndarray]) -> Interval:
-    """The mean of the data sets' means; variances of means add up, Satterthwaite's freedom."""
+class Moments(NamedTuple):
+    """A mean over data sets, its standard error, and the degrees of freedom of that."""
+
+    mean: float
+    error: float
+    freedom: float
+
+
+def moments(values: pd.Series) -> Moments:
+    """The mean of the data sets' means of a value of each (data set, site).
+
+    Variances of means add up; the degrees of freedom are Satterthwaite's. NaN where a data set has
+    a single site.
+    """
+    parts = [part.to_numpy() for _, part in values.dropna().groupby(level="data")]
     mean = float(np.mean([part.mean() for part in parts]))
-    number = sum(len(part) for part in parts)
-    if min(len(part) for part in parts) < 2:
-        return Interval(mean, np.nan, np.nan, number, number)
+    if min(map(len, parts)) < 2:
+        return Moments(mean, np.nan, np.nan)
     variances = np.array([part.var(ddof=1) / len(part) for part in parts]) / len(parts) ** 2
     if not variances.any():
-        return Interval(mean, mean, mean, number, number)
+        return Moments(mean, 0.0, np.inf)
     freedom = variances.sum() ** 2 / sum(
         v**2 / (len(part) - 1) for v, part in zip(variances, parts, strict=True)
     )
-    half = float(t.ppf(0.975, freedom) * variances.sum() ** 0.5)
-    return Interval(mean, mean - half, mean + half, number, number)
+    return Moments(mean, float(variances.sum() ** 0.5), float(freedom))

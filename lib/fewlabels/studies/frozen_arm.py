@@ -15,6 +15,7 @@ from fewlabels.studies import w
 from fewlabels.studies.design import Claim
 from fewlabels.studies.run import Run
 
+KEY = "frozen_arm"
 DATA = ("dubai", "cz_ortho", "india_s2_nir", "usgs_coast")
 GRID = MappingProxyType({"dubai": 350})
 """Longest side of a tile in pixels where it is not 512: that of the published networks."""
@@ -72,7 +73,7 @@ def runs(data: str) -> dict[str, Run]:
     """
     found = {}
     for of, names in TESTED.items():
-        scale = studies.scale(of, "published", data)
+        scale = studies.scale(of, "full", data)
         named = studies.conditions(studies.study(of), scale, scale.starts[0], data)
         for claim in names:
             for condition in studies.study(of).claims[claim].conditions:

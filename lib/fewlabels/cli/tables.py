@@ -1,0 +1,67 @@
+"""The commands on studies whose runs are rows of a table: study W and the frozen arm."""
+
+import argparse
+from pathlib import Path
+
+from fewlabels import paths
+from fewlabels.data.dataset import Dataset
+from fewlabels.types import FewLabelsError
+
+
+def run(wanted: argparse.Namespace) -> None:
+    """Add what is missing to the table of study W or of the frozen arm on a data set."""
+    from fewlabels.experiments import frozen_arm, whole_maps
+    from fewlabels.studies import frozen_arm as arm
+    from fewlabels.studies import w
+
+    whole = wanted.study == "W"
+    folder = "whole_maps" if whole else arm.KEY
+    file = (wanted.runs or paths.runs_root() / folder) / f"{wanted.data}.parquet"
+    tiles = _tiles(wanted.study, wanted.data, wanted.root)
+    study, learners = (w, w.LEARNERS) if whole else (arm, (arm.HEAD, *arm.LEARNERS))
+    print(
+        f"{wanted.study} on {wanted.data}: {len(set(tiles.sites))} sites, learners "
+        f"{', '.join(learners)}, {study.REPLICATES} replicates; rows are added to '{file}'"
+    )
+    if wanted.dry_run:
+        return
+    if whole:
+        names = whole_maps.sites(tiles, w.DEVELOPMENT.get(wanted.data, ()))
+        whole_maps.run(tiles, file, names, w.LEARNERS, range(w.REPLICATES), device=wanted.device,
+                       bands=w.BANDS.get(wanted.data, ()))  # fmt: skip
+    else:
+        frozen_arm.run(tiles, file, range(arm.REPLICATES), learners=arm.LEARNERS,
+                       device=wanted.device)  # fmt: skip
+
+
+def verify(wanted: argparse.Namespace) -> None:
+    """Run a part of the published rows of a data set again.
+
+    Raises:
+        FewLabelsError: a row did not come out again.
+    """
+    from fewlabels.experiments import frozen_arm, whole_maps
+    from fewlabels.results import frozen_arm as arm
+    from fewlabels.results import whole_maps as maps
+    from fewlabels.studies import w
+
+    tiles = _tiles(wanted.records, wanted.key, wanted.root)
+    if wanted.records == "W":
+        table = whole_maps.read(maps.folder() / f"{wanted.key}.parquet")
+        wrong = whole_maps.differing(tiles, table, device=wanted.device,
+                                     bands=w.BANDS.get(wanted.key, ()))  # fmt: skip
+    else:
+        table = frozen_arm.read(arm.folder() / f"{wanted.key}.parquet")
+        wrong = frozen_arm.differing(tiles, table, device=wanted.device)
+    if len(wrong):
+        raise FewLabelsError(f"{len(wrong)} of the rows that were run again did not come out")
+    print(f"{wanted.records} on {wanted.key}: all rows that were run again came out")
+
+
+def _tiles(study: str, data: str, root: Path | None) -> Dataset:
+    """All tiles of a data set, at the size that a study of tables has them."""
+    from fewlabels.data import registry
+    from fewlabels.studies import frozen_arm as arm
+
+    grid = {"grid": arm.GRID.get(data, 512)} if study == arm.KEY else {}
+    return registry.load(data, root, split="all", **grid)

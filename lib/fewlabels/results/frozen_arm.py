@@ -1,0 +1,152 @@
+"""What the rows of the frozen arm say: claims by site over data sets, decisions, learners.
+
+As in study W a site is the independent unit, and data sets are fixed and count alike. A claim has
+to pass the same rule as with networks: an interval on its side and Holm's p within its study.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+from statsmodels.stats.multitest import multipletests
+
+from fewlabels import paths
+from fewlabels.results import whole_maps
+from fewlabels.results.statistics.decisions import decisions
+from fewlabels.results.statistics.intervals import Interval
+from fewlabels.results.statistics.verdicts import ALPHA
+from fewlabels.studies import STUDIES, frozen_arm
+from fewlabels.studies.design import Claim
+from fewlabels.studies.frozen_arm import HEAD
+from fewlabels.studies.run import Run
+
+
+def folder() -> Path:
+    """The folder of the committed rows, one table a data set."""
+    return paths.published_root() / "frozen_arm"
+
+
+def scored(root: Path | None = None) -> pd.DataFrame:
+    """Read the rows of all data sets and score each: mIoU over the classes of the site's truth."""
+    files = [(root or folder()) / f"{data}.parquet" for data in frozen_arm.DATA]
+    table = pd.concat([pd.read_parquet(file) for file in files if file.exists()], ignore_index=True)
+    table["miou"] = [whole_maps.miou(np.asarray(counts)) for counts in table["confusion"]]
+    return table
+
+
+def differences(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
+    """Compute a claim's value for each replicate on each site: columns `data`, `site`, `replicate`
+    and `value`.
+
+    The value is mean(plus) - mean(minus); for `share`, mean(plus) - threshold * mean(minus).
+    """
+    factor = claim.threshold if claim.measure == "share" else 1.0
+    parts = [
+        sum(_scores(part, data, name) for name in claim.plus) / len(claim.plus)
+        - factor * sum(_scores(part, data, name) for name in claim.minus) / len(claim.minus)
+        for data, part in table.groupby("data")
+    ]
+    return pd.concat(parts).dropna().rename("value").reset_index()
+
+
+def claims(table: pd.DataFrame, asked: Mapping[str, Claim] | None = None) -> pd.DataFrame:
+    """Decide each claim: a row of `claim`, `effect` (data set or `all` -> interval of the value),
+    `p_holm` within its study, `verdict`, and `decision`.
+    """
+    asked = asked or frozen_arm.claims()
+    values = {name: differences(table, claim) for name, claim in asked.items()}
+    values = {name: rows for name, rows in values.items() if len(rows)}
+    means = {name: rows.groupby(["data", "site"])["value"].mean() for name, rows in values.items()}
+    effects = {name: whole_maps.pooled(each) for name, each in means.items()}
+    over = {name: whole_maps.moments(each) for name, each in means.items()}
+    holm, decided = {}, {}
+    for names in _families(values):
+        tests = [_p(over[name]) for name in names]
+        holm |= dict(zip(names, multipletests(tests, method="holm")[1], strict=True))
+        decided |= decisions({name: values[name] for name in names})
+    return pd.DataFrame(
+        {"claim": name, "effect": effects[name], "p_holm": holm[name],
+         "verdict": verdict(asked[name], effects[name], holm[name], over[name]),
+         "decision": decided[name]}
+        for name in values
+    )  # fmt: skip
+
+
+def verdict(
+    claim: Claim, effect: Mapping[str, Interval], p_holm: float, over: whole_maps.Moments
+) -> str:
+    """Apply the rule of the networks' claims over data sets; where two data sets are clear by
+    themselves and disagree in sign, say it by data set.
+    """
+    each = {data: one for data, one in effect.items() if data != whole_maps.ALL}
+    clear = {d: claim.sign * one.mean > 0 for d, one in each.items() if one.low * one.high > 0}
+    if len(set(clear.values())) > 1:
+        said = {True: "holds", False: "does not hold"}
+        return "; ".join(f"{data}: {said.get(clear.get(data), 'cannot tell')}" for data in each)
+    whole = effect[whole_maps.ALL]
+    low, high = sorted((claim.sign * whole.low, claim.sign * whole.high))
+    if low > 0 and p_holm < ALPHA:
+        return "holds"
+    small = claim.measure == "difference" and _within(over, claim.margin)
+    return "does not hold" if high < 0 or small else "cannot tell"
+
+
+def text(claim: Claim, effect: Interval, of: float = 1.0) -> str:
+    """Write an effect for readers: points of mIoU, or a share in %.
+
+    Args:
+        of: for a share, the mean of its bound.
+    """
+    if claim.measure != "share":
+        return effect.text()
+    ends = ((value / of + claim.threshold) for value in (effect.mean, effect.low, effect.high))
+    return Interval(*ends, effect.units, effect.blocks).text(100, 0) + " %"
+
+
+def bound(table: pd.DataFrame, claim: Claim) -> float:
+    """Average the bound of a share over sites, then over data sets."""
+    return float(np.mean([
+        _scores(part, data, claim.minus[0]).groupby(level="site").mean().mean()
+        for data, part in table.groupby("data")
+    ]))  # fmt: skip
+
+
+def by_fold(table: pd.DataFrame, data: str, learner: str = HEAD) -> pd.DataFrame:
+    """Score a learner on all test sites of a fold together, as networks are scored: columns
+    `condition` (the text of its labels), `fold`, `replicate` and `miou`.
+    """
+    own = table[(table["data"] == data) & (table["learner"] == learner)]
+    grouped = own.groupby(["condition", "fold", "replicate"])["confusion"]
+    return grouped.agg(lambda each: whole_maps.miou(np.sum(each.tolist(), axis=0))).rename(
+        "miou").reset_index()  # fmt: skip
+
+
+def _scores(part: pd.DataFrame, data: str, condition: str) -> pd.Series:
+    """Look up mIoU by (data, site, replicate) of a condition of a study, or of `LEARNER, N px`."""
+    learner, _, budget = condition.partition(", ")
+    if learner in frozen_arm.LEARNERS:
+        run = Run(data=data, amount=int(budget.removesuffix(" px")))
+    else:
+        learner, run = HEAD, frozen_arm.runs(data)[condition]
+    own = part[(part["learner"] == learner) & (part["condition"] == frozen_arm.described(run))]
+    return own.set_index(["data", "site", "replicate"])["miou"]
+
+
+def _families(names: Iterable[str]) -> list[list[str]]:
+    every = list(names)
+    found = [[name for name in every if frozen_arm.family(name) == of]
+             for of in (*STUDIES, "learners")]  # fmt: skip
+    return [names for names in found if names]
+
+
+def _p(found: whole_maps.Moments) -> float:
+    """Of the two-sided t test that a mean is 0."""
+    return float(2 * t.sf(abs(found.mean) / found.error, found.freedom)) if found.error else 0.0
+
+
+def _within(found: whole_maps.Moments, margin: float) -> bool:
+    """Whether two one-sided t tests show that a mean lies within the margin."""
+    half = t.ppf(1 - ALPHA, found.freedom) * found.error
+    return max(abs(found.mean - half), abs(found.mean + half)) < margin
