@@ -75,7 +75,8 @@ def rows(tmp_path_factory):
     dataset = replace(dataset, folds=dataset.folds[:2], members=dataset.members[::3])
     file = folder / "synthetic.parquet"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(frozen_arm, "MOST", 60)  # as many labels train in a moment
+        patch.setattr(frozen_arm, "MOST", 60)  # so few labels and iterations take a moment
+        patch.setattr(heads, "ITERATIONS", 5)
         first = runs.run(dataset, file, [0], device="cpu")
         first[first["fold"] == 0].to_parquet(file)
         whole = runs.run(dataset, file, [0], learners=["pixel_forest"], device="cpu")
