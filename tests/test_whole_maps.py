@@ -11,7 +11,7 @@ from fewlabels import devices
 from fewlabels.data import load
 from fewlabels.experiments import whole_maps as runs
 from fewlabels.results import whole_maps as results
-from fewlabels.results.recommend import AdviceError, recommend
+from fewlabels.results.recommend import AdviceError, advice, recommend
 from fewlabels.results.statistics.intervals import Interval
 from fewlabels.studies.w import BUDGETS, CLAIMS, DATA, DEVELOPMENT, Condition, SiteClaim
 
@@ -113,7 +113,9 @@ def test_the_interval_over_data_sets_covers_what_it_says():
     for _ in range(2000):
         parts = [rng.normal(mean, spread, n) for mean, spread, n in
                  ((0.1, 0.05, 12), (0.2, 0.1, 45), (0.0, 0.1, 134))]  # fmt: skip
-        found = results._pooled(parts)
+        names = [(d, s) for d, part in enumerate(parts) for s in range(len(part))]
+        index = pd.MultiIndex.from_tuples(names, names=["data", "site"])
+        found = results.pooled(pd.Series(np.concatenate(parts), index))[results.ALL]
         hits += found.low <= 0.1 <= found.high
     assert 0.93 <= hits / 2000 <= 0.97
 
@@ -174,3 +176,20 @@ def test_advice_is_read_off_the_curves_of_images_alike():
     assert recommend(5000, table=table)[1] == "twice the labels: 0.0 [0.0, 0.0] points more"
     with pytest.raises(AdviceError, match="0 labels of kind 'points'"):
         recommend(0, table=table)
+
+
+def test_advice_takes_the_cheaper_learner_where_two_are_the_same():
+    """Frozen features gain 20 points and the texture forest as much: the head is cheaper."""
+    gains = {"pixel_forest": 0, "frozen_linear": 20, "texture_forest": 20}
+    rows = [
+        row(data, site, learner, budget, 40 + gain + n)
+        for data in ("cz_ortho", "usgs_coast", "india_s2_nir")
+        for n, site in enumerate("abcdefgh")
+        for learner, gain in gains.items()
+        for budget in BUDGETS
+    ]
+    table = advice(pd.DataFrame(rows))
+    assert len(table) == 8
+    assert set(table["take"]) == {"frozen_linear"}
+    assert table["gain over single pixels"].str.startswith("+20.0").all()
+    assert table["saves"].iloc[0].startswith("more than 970 labels, more than 15 min")

@@ -34,6 +34,7 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "15_label_budget": ("budget",),
     "16_protocol": ("leak", "redrawing", "selection"),
     "20_whole_maps": (),
+    "21_frozen_head": (),
     "90_analysis": (),
     "91_failures": (),
 }

@@ -7,15 +7,17 @@ to pass the same rule as with networks: an interval on its side and Holm's p wit
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from scipy.stats import t
 from statsmodels.stats.multitest import multipletests
 
 from fewlabels import paths
 from fewlabels.results import whole_maps
 from fewlabels.results.statistics.decisions import decisions
-from fewlabels.results.statistics.intervals import Interval
+from fewlabels.results.statistics.intervals import Interval, interval
 from fewlabels.results.statistics.verdicts import ALPHA
 from fewlabels.studies import STUDIES, frozen_arm
 from fewlabels.studies.design import Claim
@@ -103,6 +105,76 @@ def text(claim: Claim, effect: Interval, of: float = 1.0) -> str:
         return effect.text()
     ends = ((value / of + claim.threshold) for value in (effect.mean, effect.low, effect.high))
     return Interval(*ends, effect.units, effect.blocks).text(100, 0) + " %"
+
+
+def table(judged: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate `claims` for readers: claim, effect over data sets, sites, verdict, and what to do
+    where the claim is on a difference of mIoU.
+    """
+    asked = frozen_arm.claims() | frozen_arm.CLAIMS
+    found = []
+    for one in judged.itertuples():
+        claim, effect = asked[one.claim], one.effect[whole_maps.ALL]
+        of = bound(rows, claim) if claim.measure == "share" else 1.0
+        found.append(
+            {"claim": f"{one.claim}: {claim.text}", "effect": text(claim, effect, of),
+             "sites": effect.units, "verdict": one.verdict,
+             "what to do": one.decision.advice if claim.measure == "difference" else "-"}
+        )  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def beside_networks(head: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFrame:
+    """Compare the head with published networks on the same folds: labels, mIoU of both in %, and
+    what the head gains over the network with as many labels and over the one with every pixel.
+
+    Args:
+        head: from `by_fold`.
+        networks: the budget study's `records.table`.
+    """
+    key, found = ["fold", "replicate"], []
+    scores = {name: part.set_index(key)["miou"] for name, part in networks.groupby("condition")}
+    drawn, runs = networks.groupby("condition")["pixels"].mean(), frozen_arm.runs("dubai")
+    for name in drawn.sort_values().index:
+        run = runs.get(name) or Run(amount=int(name.split()[0].replace(",", "")))
+        own = head[head["condition"] == frozen_arm.described(run)].set_index(key)["miou"]
+        own = own[own.index.isin(scores[name].index)]
+        if len(own):
+            gains = [_over_folds(own - scores[of][own.index]) for of in (name, "dense")]
+            found.append(
+                {"labels": name, "frozen head": f"{100 * own.mean():.1f}",
+                 "network": f"{100 * scores[name][own.index].mean():.1f}",
+                 "head - network": gains[0].text(),
+                 "head - network of every pixel": gains[1].text(), "n": len(own)}
+            )  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def _over_folds(values: pd.Series) -> Interval:
+    return interval(values.to_numpy(), values.index.get_level_values("fold").to_numpy())
+
+
+def forest(judged: pd.DataFrame) -> Figure:
+    """Draw the effect of each claim on a difference: a dot a data set, and over all of them."""
+    asked = frozen_arm.claims() | frozen_arm.CLAIMS
+    rows = [one for one in judged.itertuples() if asked[one.claim].measure == "difference"]
+    names = [*dict.fromkeys(name for one in rows for name in one.effect if name != whole_maps.ALL)]
+    figure, axis = plt.subplots(figsize=(6.8, 0.75 * len(rows) + 1.0))
+    looks = dict(zip([*names, whole_maps.ALL], "osD^v", strict=False))
+    colours = dict(zip(names, ("#0072B2", "#E69F00", "#009E73", "#CC79A7"), strict=False))
+    for y, one in enumerate(rows):
+        for number, (name, marker) in enumerate(looks.items()):
+            if found := one.effect.get(name):
+                colour, at = colours.get(name, "#000000"), y + 0.14 * (number - len(names) / 2)
+                axis.plot([100 * found.low, 100 * found.high], [at, at], color=colour, lw=1.5)
+                axis.plot(100 * found.mean, at, marker, color=colour, ms=5,
+                          label=name if y == 0 else None)  # fmt: skip
+    axis.axvline(0, color="#999999", lw=0.8)
+    axis.set(yticks=range(len(rows)), yticklabels=[one.claim for one in rows],
+             xlabel="difference in points of mIoU, 95 % interval over sites")  # fmt: skip
+    axis.invert_yaxis()
+    axis.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
 
 
 def bound(table: pd.DataFrame, claim: Claim) -> float:

@@ -1,9 +1,13 @@
 """What study W says to somebody with so many labels on such a scene."""
 
+from types import MappingProxyType
+
 import numpy as np
 import pandas as pd
 
+from fewlabels.labels.sampling import NEXT_CLICK
 from fewlabels.results import whole_maps
+from fewlabels.results.statistics.decisions import Decision, decisions
 from fewlabels.results.statistics.intervals import Interval
 from fewlabels.studies.w import BUDGETS, LEARNERS, Condition
 from fewlabels.types import FewLabelsError
@@ -11,6 +15,12 @@ from fewlabels.types import FewLabelsError
 KINDS = ("points", "scribbles", "polygons")
 COARSE = 5.0  # metres; Sentinel-2's pixels and larger are compared with `india_s2_nir`
 BASE = "pixel_forest"
+ALIKE = MappingProxyType(
+    {"fine RGB": ("cz_ortho", "usgs_coast"), "10 m, four bands": ("india_s2_nir",)}
+)
+"""Kind of image -> the data sets that speak for it."""
+CHEAPEST = ("pixel_forest", "frozen_linear", "texture_forest", "frozen_forest")
+"""The learners by their seconds in study W."""
 
 
 class AdviceError(FewLabelsError, ValueError):
@@ -42,7 +52,7 @@ def recommend(
             f"at least 1 label and 1 band, a size above 0, and one of {', '.join(KINDS)}"
         )
     rows = whole_maps.scored() if table is None else table
-    wanted = ("india_s2_nir",) if pixel >= COARSE else ("cz_ortho", "usgs_coast")
+    wanted = ALIKE["10 m, four bands" if pixel >= COARSE else "fine RGB"]
     sites = whole_maps.by_site(rows[rows["data"].isin(wanted)])
     known = [name for name in LEARNERS if name in set(rows["learner"])]
     inside = int(np.clip(labels, BUDGETS[0], BUDGETS[-1]))
@@ -65,6 +75,58 @@ def recommend(
     if bands > 4 or (bands > 3 and pixel < COARSE):
         said.append(f"the study has no such images with {bands} bands: trust the held-out scores")
     return said
+
+
+def advice(table: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Tabulate what to do with the labels one has: a row a kind of image and budget.
+
+    To take is the learner of the best mean score, or a cheaper one that is the same by the rule of
+    `decisions`. `saves` is how many more labels the single-pixel forest needs for the same score,
+    and what these clicks would take.
+
+    Args:
+        table: rows of study W; the published ones if None.
+    """
+    rows = whole_maps.scored() if table is None else table
+    found = []
+    for kind, wanted in ALIKE.items():
+        own = rows[rows["data"].isin(wanted)]
+        run = own.groupby("learner")["site"].nunique()
+        known = [name for name in CHEAPEST if run.get(name) == run.max()]  # that are run on all
+        for budget in BUDGETS:
+            means = {name: _mean(_at(whole_maps.by_site(own), name, budget)) for name in known}
+            take = best = max(means, key=means.get)
+            for name in reversed(known[: known.index(best)]):
+                if _decided(own, best, name, budget).advice.startswith("the same"):
+                    take = name
+            gain = _decided(own, take, BASE, budget) if take != BASE else None
+            found.append(
+                {"image": kind, "labels": budget, "take": take,
+                 "gain over single pixels": "-" if gain is None else gain.text(),
+                 "P(better by a point)": "-" if gain is None else f"{100 * gain.better:.0f} %",
+                 "saves": _saves(own, take, budget),
+                 "sites": own["site"].nunique()}
+            )  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def _decided(rows: pd.DataFrame, one: str, other: str, budget: int) -> Decision:
+    pair = Condition(one, budget), Condition(other, budget)
+    return decisions({"": whole_maps.differences(rows, *pair)})[""]
+
+
+def _saves(rows: pd.DataFrame, take: str, budget: int) -> str:
+    sites = whole_maps.by_site(rows)
+    if take == BASE:
+        return "-"
+    reached = _mean(_at(sites, take, budget))
+    curve = np.maximum.accumulate([_mean(_at(sites, BASE, n)) for n in BUDGETS])
+    needed = float(np.exp(np.interp(reached, curve, np.log(BUDGETS))))
+    more = round(needed - budget)
+    least = "more than " if reached > curve[-1] else ""
+    if more <= 0:
+        return f"{least}the study's {BUDGETS[-1]:,} labels" if least else "none"
+    return f"{least}{more:,} labels, {least}{more * NEXT_CLICK / 60:.0f} min"
 
 
 def _at(sites: pd.DataFrame, learner: str, labels: int) -> pd.Series:

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t
 
 from fewlabels import paths
+from fewlabels.results.statistics.decisions import decisions
 from fewlabels.results.statistics.intervals import Interval
 from fewlabels.scoring import metrics
 from fewlabels.studies.w import BUDGETS, CLAIMS, DATA, Condition, SiteClaim
@@ -84,17 +85,40 @@ def judged(found: Mapping[str, Interval], margin: float = 0.0) -> str:
     return "; ".join(f"{data}: {verdict(one, margin)}" for data, one in each.items())
 
 
-def claims(sites: pd.DataFrame) -> pd.DataFrame:
-    """One row a test: claim, conditions, effect over data sets and of each, sites, verdict."""
-    rows = []
-    for key, claim in CLAIMS.items():
-        for one, other in claim.pairs:
-            found = effect(sites, one, other)
-            rows.append(
-                {"claim": key, "better": str(one), "than": str(other)}
-                | {name: interval.text() for name, interval in found.items()}
-                | {"sites": found[ALL].units, "verdict": judged(found, claim.margin)}
-            )
+def differences(table: pd.DataFrame, one: Condition, other: Condition) -> pd.DataFrame:
+    """The difference of two conditions in each replicate of each site: columns `data`, `site`,
+    `replicate` and `value`.
+    """
+    key = ["data", "site", "replicate"]
+    mine, theirs = (
+        table[(table["learner"] == each.learner) & (table["budget"] == each.budget)
+              & (table["labels"] == each.labels)].set_index(key)["miou"]
+        for each in (one, other)
+    )  # fmt: skip
+    return (mine - theirs).dropna().rename("value").reset_index()
+
+
+def claims(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a test: claim, conditions, effect over data sets and of each, sites, verdict, and
+    what to do by the posterior (`decisions`).
+
+    Args:
+        table: from `scored`.
+    """
+    sites, rows = by_site(table), []
+    tests = {(key, *pair): claim for key, claim in CLAIMS.items() for pair in claim.pairs}
+    decided = {}
+    for family in {claim.family for claim in tests.values()}:
+        asked = [test for test, claim in tests.items() if claim.family == family]
+        decided |= decisions({test: differences(table, *test[1:]) for test in asked})
+    for (key, one, other), claim in tests.items():
+        found = effect(sites, one, other)
+        rows.append(
+            {"claim": key, "better": str(one), "than": str(other)}
+            | {name: interval.text() for name, interval in found.items()}
+            | {"sites": found[ALL].units, "verdict": judged(found, claim.margin)}
+            | {"expected gain, and what to do": decided[key, one, other].text()}
+        )
     return pd.DataFrame(rows)
 
 

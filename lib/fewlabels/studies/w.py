@@ -47,11 +47,13 @@ class SiteClaim:
     Attributes:
         pairs: (condition that should be better, the other); each pair is a test of its own.
         margin: the claim is that the difference is above minus this; 0.01 for `not worse`.
+        family: claims of one family share what they know of the noise, see `decisions`.
     """
 
     text: str
     pairs: tuple[tuple[Condition, Condition], ...]
     margin: float = 0.0
+    family: str = "learner"
 
 
 def _each(one: str, other: str, budgets: tuple[int, ...] = BUDGETS) -> tuple:
@@ -79,6 +81,7 @@ CLAIMS: Mapping[str, SiteClaim] = MappingProxyType(
             tuple(
                 (Condition("frozen_linear", n, "even"), Condition("frozen_linear", n)) for n in EVEN
             ),
+            family="sampler",
         ),
     }
 )

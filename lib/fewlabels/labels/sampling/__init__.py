@@ -7,6 +7,7 @@ a sampler is one function in `scene` or `marks` and one line in a table of `draw
 
 from fewlabels.labels.sampling.drawing import (
     MARKS,
+    NEXT_CLICK,
     PIXELS,
     SAMPLERS,
     Cost,
@@ -19,7 +20,7 @@ from fewlabels.labels.sampling.drawing import (
 from fewlabels.labels.sampling.scene import QUERIES, ranks, undecided
 
 __all__ = [
-    "MARKS", "PIXELS", "QUERIES", "SAMPLERS", "Cost",
+    "MARKS", "NEXT_CLICK", "PIXELS", "QUERIES", "SAMPLERS", "Cost",
     "counts", "draw", "draw_for", "draw_with_cost", "fingerprint", "ranks",
     "undecided",
 ]  # fmt: skip
