@@ -113,7 +113,7 @@ def test_the_interval_over_data_sets_covers_what_it_says():
     for _ in range(2000):
         parts = [rng.normal(mean, spread, n) for mean, spread, n in
                  ((0.1, 0.05, 12), (0.2, 0.1, 45), (0.0, 0.1, 134))]  # fmt: skip
-        names = [(d, s) for d, part in enumerate(parts) for s in range(len(part))]
+        names = [(str(d), s) for d, part in enumerate(parts) for s in range(len(part))]
         index = pd.MultiIndex.from_tuples(names, names=["data", "site"])
         found = results.pooled(pd.Series(np.concatenate(parts), index))[results.ALL]
         hits += found.low <= 0.1 <= found.high
