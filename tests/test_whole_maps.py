@@ -1,7 +1,5 @@
 """Study W: draws and counts on made sites, and what its rows say by hand arithmetic."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +11,7 @@ from fewlabels.experiments import whole_maps as runs
 from fewlabels.results import whole_maps as results
 from fewlabels.results.recommend import AdviceError, advice, recommend
 from fewlabels.results.statistics.intervals import Interval
-from fewlabels.studies.w import BUDGETS, CLAIMS, DATA, DEVELOPMENT, Condition, SiteClaim
+from fewlabels.studies.w import BUDGETS, CLAIMS, DATA, DEVELOPMENT, Condition
 
 CPU = devices.compute("cpu", "fp32")
 
@@ -126,12 +124,14 @@ def test_a_verdict_needs_the_whole_interval():
     assert results.verdict(Interval(-0.02, -0.03, -0.001, 9, 9)) == "does not hold"
     assert results.verdict(Interval(0.0, -0.009, 0.01, 9, 9), margin=0.01) == "holds"
     table = sites(**{str(ONE): [0.5, 0.6, 0.7, 0.9, 0.7], str(OTHER): [0.9, 0.8, 0.9, 1.2, 1.0]})
-    claim = SiteClaim("", ((ONE, OTHER),))
-    assert results.claim_verdict(table, claim) == "does not hold"
+    assert results.judged(results.effect(table, ONE, OTHER)) == "does not hold"
     mixed = sites(**{str(ONE): [0.5, 0.6, 0.7, 0.9, 0.7], str(OTHER): [0.9, 0.8, 0.9, 0.2, 0.1]})
-    assert results.claim_verdict(mixed, claim) == "a: cannot tell; b: holds"
-    both = replace(claim, pairs=((ONE, OTHER), (OTHER, ONE)))
-    assert results.claim_verdict(table, both) == "in part"
+    assert results.judged(results.effect(mixed, ONE, OTHER)) == "a: cannot tell; b: holds"
+    tests = pd.DataFrame(
+        {"claim": ["W1", "W1", "W2"], "verdict": ["holds", "cannot tell", "holds"]}
+    )
+    verdicts = [results.claim_verdict(tests, claim) for claim in ("W1", "W2", "W5")]
+    assert verdicts == ["in part", "holds", "not run yet"]
 
 
 def test_the_label_saving_is_read_off_the_curve():

@@ -9,7 +9,7 @@ import pandas as pd
 from fewlabels import studies
 from fewlabels.experiments import sweep
 from fewlabels.experiments.plan import Unit
-from fewlabels.results import statistics
+from fewlabels.results import frozen_arm, statistics, whole_maps
 from fewlabels.results.records import Record
 from fewlabels.results.statistics import Interval
 from fewlabels.studies.run import Run
@@ -55,6 +55,19 @@ OPEN = "not run yet"
 SETTING = ("data", "grid", "steps", "batch", "crop")
 REACHED = (("100 px", "100 labelled pixels"), ("1,000 px", "1,000 labelled pixels"))
 """Conditions of the budget study whose share of the dense score is said."""
+
+
+def five(tables: Mapping[str, pd.DataFrame] | None = None) -> list[str]:
+    """Write the five findings that come first, of all that is published.
+
+    Args:
+        tables: `sweep.table` of each study; read from the published records of Dubai if None.
+    """
+    if tables is None:
+        names = ("budget", "balance", "pretraining", "B")
+        found = {name: sweep.recorded(name, "published", "dubai") for name in names}
+        tables = {name: sweep.table(name, these) for name, these in found.items()}
+    return [*whole_maps.findings(), *frozen_arm.findings(tables), *findings(tables)][:5]
 
 
 def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:

@@ -27,7 +27,7 @@ from fewlabels.learners.bank import Bank
 from fewlabels.learners.features import FeatureLearner
 from fewlabels.scoring import metrics
 from fewlabels.studies.w import BUDGETS, EVEN
-from fewlabels.types import IGNORE
+from fewlabels.types import IGNORE, Tile
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def sites(dataset: Dataset, without: Sequence[str] = ()) -> list[str]:
     rng = np.random.default_rng(_number(dataset.name))
     found = []
     for site in rng.permutation(known).tolist():
-        masks = [np.unique(tile.mask) for tile in _tiles(dataset, site)]
+        masks = [np.unique(tile.mask) for tile in tiles_of(dataset, site)]
         if len(set(np.concatenate(masks).tolist()) - {IGNORE}) > 1:
             found.append(site)
     return found
@@ -78,7 +78,7 @@ def site(
     compute: Compute, bands: Sequence[str] = (),
 ) -> Site:  # fmt: skip
     """Draw labels and scored pixels of a site, and compute their features."""
-    tiles = _tiles(dataset, name)
+    tiles = tiles_of(dataset, name)
     masks = [tile.mask for tile in tiles]
     flat = [np.flatnonzero(mask.ravel() != IGNORE) for mask in masks]
     starts = np.cumsum([0, *(mask.size for mask in masks)])
@@ -242,7 +242,7 @@ def _far(
 ) -> np.ndarray:
     """Which scored pixels lie more than FAR pixels from every label of their tile."""
     far = np.ones(len(test), bool)
-    for number, tile in enumerate(_tiles(dataset, name)):
+    for number, tile in enumerate(tiles_of(dataset, name)):
         labelled = found.at[train[found.tile[train] == number]]
         if len(labelled):
             free = np.ones(tile.mask.shape, bool)
@@ -262,7 +262,8 @@ def _even(
     return np.array(rounds[:number])
 
 
-def _tiles(dataset: Dataset, site: str) -> list:
+def tiles_of(dataset: Dataset, site: str) -> list[Tile]:
+    """The tiles of a site, in the data set's order."""
     return [dataset[i] for i, shown in enumerate(dataset.sites) if shown == site]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fewlabels import environment, paths, studies
 from fewlabels.data import registry
-from fewlabels.experiments import recommendations, sweep
+from fewlabels.experiments import sweep
 from fewlabels.report.build import build
 from fewlabels.report.cells import keep
 from fewlabels.report.execute import execute_all
@@ -20,6 +20,7 @@ from fewlabels.types import DataError
 log = logging.getLogger(__name__)
 
 NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
+    "00_answer": (),
     "00_question": (),
     "01_data": (),
     "02_sparsify": (),
@@ -45,11 +46,9 @@ AT_ONCE = 4  # notebooks, or as many as there are cores
 TITLE = "Few labels, whole maps"
 SUBTITLE = "Semantic segmentation of remote-sensing imagery from sparse labels"
 ABSTRACT = (
-    "Five small studies asked what a segmentation network can learn when only some pixels carry a "
-    "label. Each trained one run a condition. We run their claims again under one protocol: all "
-    "conditions of a comparison share label draws, seeds and steps, splits are by site, scores are "
-    "on every test pixel that carries a class, and intervals are over sites. Every number of ours "
-    "follows from committed records and benchmarks."
+    "Real scenes, sparse labels, one protocol: splits are by site, all conditions of a comparison "
+    "share labels and seeds, scores are on dense masks, intervals are over sites, and every number "
+    "follows from committed records."
 )
 
 
@@ -89,9 +88,7 @@ def make(
         _header(data, profile, device, images, time.monotonic() - began),
         title=TITLE,
         subtitle=SUBTITLE,
-        abstract=f"{ABSTRACT}\n\n{recommendations.opening(what.tables, what.claims)}"
-        if what
-        else ABSTRACT,
+        abstract=ABSTRACT,
         note="Synthetic scenes." if synthetic else "",
         banner=registry.SOURCES["synthetic"].notice if synthetic else "",
     )

@@ -19,14 +19,14 @@ from fewlabels import studies
 from fewlabels.experiments import recommendations, sweep
 from fewlabels.experiments.plan import Unit
 from fewlabels.files import whole_file
-from fewlabels.results import statistics, whole_maps
+from fewlabels.results import statistics
 from fewlabels.results.records import Record
 from fewlabels.types import NotebookError
 
 FIGURE, FINDINGS = PARTS = ("figure", "findings")
 """The parts of the README that are written here, each between `markers`."""
-OPENING = (("15_label_budget", "fig-budget"), ("14_sampling_loss", "fig-e"))
-"""The README's figure: the first of these notebooks that the report holds, and the label."""
+OPENING = ("00_answer", "fig-answer")
+"""The README's figure: its notebook and label."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,10 @@ def publish(
     Raises:
         NotebookError: the figure is not in its notebook, or a marker is not in the README.
     """
-    notebook, label = next((stem, label) for stem, label in OPENING if stem in executed)
+    notebook, label = OPENING
     picture, caption = figure_of(executed[notebook], label)
     opens = f"![{caption}](report/figure.png)\n\n*{caption} [Read the report](report/index.html).*"
-    five = [*whole_maps.findings(), *recommendations.findings(what.tables)][:5]
-    listed = "\n".join(f"- {said}" for said in five)
+    listed = "\n".join(f"- {said}" for said in recommendations.five(what.tables))
     text = renewed(readme.name, readme.read_text(), FIGURE, opens)
     text = renewed(readme.name, text, FINDINGS, listed)
     for file, content in (

@@ -2,8 +2,10 @@
 
 from types import MappingProxyType
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from fewlabels.labels.sampling import NEXT_CLICK
 from fewlabels.results import whole_maps
@@ -108,6 +110,43 @@ def advice(table: pd.DataFrame | None = None) -> pd.DataFrame:
                  "sites": own["site"].nunique()}
             )  # fmt: skip
     return pd.DataFrame(found)
+
+
+def drawn(table: pd.DataFrame) -> Figure:
+    """Draw the scores of learners by the number of labels, one panel a kind of image, and mark how
+    many times fewer labels the linear head needs than the 1,000 of the single-pixel forest.
+    """
+    looks = {
+        "frozen_linear": ("linear head on frozen features", "o", "#0072B2"),
+        "texture_forest": ("forest on texture", "^", "#E69F00"),
+        BASE: ("forest of single pixels", "s", "#666666"),
+    }
+    figure, axes = plt.subplots(1, len(ALIKE), figsize=(7.2, 3.3), sharey=True)
+    for axis, (kind, wanted) in zip(axes, ALIKE.items(), strict=True):
+        sites = whole_maps.by_site(table[table["data"].isin(wanted)])
+        curves = {}
+        for number, (name, (label, marker, colour)) in enumerate(looks.items()):
+            found = [whole_maps.pooled(sites[str(Condition(name, n))])[whole_maps.ALL]
+                     for n in BUDGETS]  # fmt: skip
+            curves[name] = [100 * each.mean for each in found]
+            ends = [100 * (each.high - each.mean) for each in found]
+            at = np.array(BUDGETS) * 1.04**number  # set apart, so that intervals do not cover
+            axis.errorbar(at, curves[name], ends, marker=marker, ms=5, capsize=2, color=colour,
+                          label=label)  # fmt: skip
+        level = curves[BASE][-1]
+        mine = np.maximum.accumulate(curves["frozen_linear"])
+        needed = float(np.exp(np.interp(level, mine, np.log(BUDGETS))))
+        axis.annotate("", (needed, level), (BUDGETS[-1], level),
+                      arrowprops={"arrowstyle": "->", "color": "#000000", "lw": 1})  # fmt: skip
+        least = "at least " if level <= mine[0] else ""
+        saved = f"{least}{BUDGETS[-1] / needed:.0f} times fewer labels"
+        axis.set(xscale="log", title=f"{kind}, {len(sites)} sites: {saved}",
+                 xlabel="labelled pixels on the scene")  # fmt: skip
+        axis.set_xticks(BUDGETS, [f"{budget:,}" for budget in BUDGETS])
+        axis.minorticks_off()
+    axes[0].set_ylabel("mIoU, %")
+    axes[1].legend(frameon=False, fontsize=9, loc="lower right")
+    return figure
 
 
 def _decided(rows: pd.DataFrame, one: str, other: str, budget: int) -> Decision:

@@ -18,10 +18,11 @@ from scipy.stats import t
 from fewlabels import paths
 from fewlabels.results.statistics.decisions import decisions
 from fewlabels.results.statistics.intervals import Interval
-from fewlabels.scoring import metrics
-from fewlabels.studies.w import BUDGETS, CLAIMS, DATA, Condition, SiteClaim
+from fewlabels.scoring import boundaries, metrics
+from fewlabels.studies.w import BUDGETS, CLAIMS, DATA, EVEN, Condition
 
 ALL = "all"  # data sets together
+ADDED = "_added"  # ends the name of the table of `additions`
 RESAMPLES = 2000
 
 
@@ -33,11 +34,15 @@ def folder() -> Path:
 def scored(root: Path | None = None) -> pd.DataFrame:
     """Read the rows of all data sets and score them.
 
+    `boundary_f1` is of maps of whole sites; NaN in other rows.
+
     `miou` is over all scored pixels, `miou_far` over those more than 16 pixels from every label;
     both are fractions, means over the classes that the site's truth has.
     """
-    files = [(root or folder()) / f"{data}.parquet" for data in DATA]
+    files = [(root or folder()) / f"{data}{part}.parquet" for data in DATA for part in ("", ADDED)]
     table = pd.concat([pd.read_parquet(file) for file in files if file.exists()], ignore_index=True)
+    if "boundary" in table:
+        table["boundary_f1"] = [_f1(each) for each in table["boundary"]]
     for name, column in (("miou", "confusion"), ("miou_far", "far")):
         table[name] = [miou(np.asarray(counts)) for counts in table[column]]
     return table
@@ -85,14 +90,16 @@ def judged(found: Mapping[str, Interval], margin: float = 0.0) -> str:
     return "; ".join(f"{data}: {verdict(one, margin)}" for data, one in each.items())
 
 
-def differences(table: pd.DataFrame, one: Condition, other: Condition) -> pd.DataFrame:
+def differences(
+    table: pd.DataFrame, one: Condition, other: Condition, metric: str = "miou"
+) -> pd.DataFrame:
     """The difference of two conditions in each replicate of each site: columns `data`, `site`,
     `replicate` and `value`.
     """
     key = ["data", "site", "replicate"]
     mine, theirs = (
         table[(table["learner"] == each.learner) & (table["budget"] == each.budget)
-              & (table["labels"] == each.labels)].set_index(key)["miou"]
+              & (table["labels"] == each.labels)].set_index(key)[metric]
         for each in (one, other)
     )  # fmt: skip
     return (mine - theirs).dropna().rename("value").reset_index()
@@ -105,27 +112,38 @@ def claims(table: pd.DataFrame) -> pd.DataFrame:
     Args:
         table: from `scored`.
     """
-    sites, rows = by_site(table), []
-    tests = {(key, *pair): claim for key, claim in CLAIMS.items() for pair in claim.pairs}
-    decided = {}
+    rows, decided, by_metric = [], {}, {}
+    tests = {(key, *pair): c for key, c in CLAIMS.items() for pair in c.pairs if _run(table, *pair)}
     for family in {claim.family for claim in tests.values()}:
         asked = [test for test, claim in tests.items() if claim.family == family]
-        decided |= decisions({test: differences(table, *test[1:]) for test in asked})
+        decided |= decisions({t: differences(table, *t[1:], tests[t].metric) for t in asked})
     for (key, one, other), claim in tests.items():
-        found = effect(sites, one, other)
+        if claim.metric not in by_metric:
+            by_metric[claim.metric] = by_site(table, claim.metric)
+        found = effect(by_metric[claim.metric], one, other)
         rows.append(
             {"claim": key, "better": str(one), "than": str(other)}
             | {name: interval.text() for name, interval in found.items()}
             | {"sites": found[ALL].units, "verdict": judged(found, claim.margin)}
             | {"expected gain, and what to do": decided[key, one, other].text()}
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).fillna("-")
 
 
-def claim_verdict(sites: pd.DataFrame, claim: SiteClaim) -> str:
-    """The verdict on a claim: that of its tests, or `in part` where these differ."""
-    found = {judged(effect(sites, *pair), claim.margin) for pair in claim.pairs}
-    return found.pop() if len(found) == 1 else "in part"
+def _run(table: pd.DataFrame, *pair: Condition) -> bool:
+    """Whether there are rows of each condition."""
+    there = set(zip(table["learner"], table["budget"], table["labels"], strict=True))
+    return {(each.learner, each.budget, each.labels) for each in pair} <= there
+
+
+def claim_verdict(judged: pd.DataFrame, claim: str) -> str:
+    """The verdict on a claim: that of its tests, or `in part` where these differ.
+
+    Args:
+        judged: from `claims`.
+    """
+    found = set(judged.loc[judged["claim"] == claim, "verdict"])
+    return "not run yet" if not found else found.pop() if len(found) == 1 else "in part"
 
 
 def curve(sites: pd.DataFrame, learner: str, labels: str = "random") -> pd.DataFrame:
@@ -149,6 +167,8 @@ def drawn(sites: pd.DataFrame, learners: Sequence[str]) -> Figure:
     for axis, data in zip(np.atleast_1d(axes), known, strict=True):
         for number, learner in enumerate(learners):
             rows = curve(sites.loc[[data]], learner)
+            if rows.empty:
+                continue
             mean = 100 * rows["mean"]
             ends = np.abs(100 * rows[["low", "high"]].T.to_numpy() - mean.to_numpy())
             at = rows["budget"] * 1.04**number  # set apart, so that intervals do not cover
@@ -167,18 +187,31 @@ def findings() -> list[str]:
     """What the published rows say, in plain sentences, each with its interval of 95 % and n."""
     if not any(folder().glob("*.parquet")):
         return []
-    sites, said = by_site(scored()), []
-    for budget in (100, 1000):
-        gain = effect(sites, Condition("frozen_linear", budget), Condition("pixel_forest", budget))[
-            ALL
-        ]
-        if verdict(gain) == "holds":
-            said.append(
-                f"With {budget:,} labelled pixels on your own scene, a linear head on frozen "
-                f"features is better than a forest of single pixels by {gain.text()} points of "
-                f"mIoU ({gain.units} sites of {sites.index.get_level_values('data').nunique()} "
-                "data sets)."
-            )
+    sites = by_site(scored())
+    number = f"sites of {sites.index.get_level_values('data').nunique()} data sets"
+    said, head, base = [], "frozen_linear", "pixel_forest"
+    gain = effect(sites, Condition(head, 100), Condition(base, 100))[ALL]
+    more = effect(sites, Condition(head, 1000), Condition(base, 1000))[ALL]
+    if verdict(gain) == verdict(more) == "holds":
+        said.append(
+            "On your own scene a linear head on frozen features maps better than a forest of "
+            f"single pixels: by {gain.text()} points of mIoU with 100 labelled pixels and by "
+            f"{more.text()} with 1,000 ({gain.units} {number})."
+        )
+    times = [
+        f"{s.mean:.0f} [{s.low:.0f}, {s.high:.0f}] on {d}" for d, s in saving(sites, head).items()
+    ]
+    said.append(
+        "For the score that this forest has with 1,000 labels, the head needs "
+        f"{', '.join(times[:-1])} and {times[-1]} times fewer."
+    )
+    even = [effect(sites, Condition(head, n, "even"), Condition(head, n))[ALL] for n in EVEN]
+    if {verdict(each) for each in even} == {"holds"}:
+        said.append(
+            "Labels spread evenly over the classes beat random ones: by "
+            + " and ".join(f"{e.text()} points with {n}" for e, n in zip(even, EVEN, strict=True))
+            + f" labels ({even[0].units} {number})."
+        )
     return said
 
 
@@ -196,6 +229,8 @@ def saving(
     for data, part in sites.groupby(level="data"):
         names = [str(Condition(learner, n)) for n in BUDGETS]
         whole = part[[*names, str(Condition(than, budget))]].dropna().to_numpy()
+        if not len(whole):
+            continue
         rng = np.random.default_rng(seed)
         drawn = [_saved(whole[rng.integers(0, len(whole), len(whole))], budget)
                  for _ in range(RESAMPLES)]  # fmt: skip
@@ -213,6 +248,12 @@ def _saved(scores: np.ndarray, budget: int) -> float:
         return np.nan
     needed = np.exp(np.interp(wanted, np.maximum.accumulate(mine), np.log(BUDGETS)))
     return float(budget / needed)
+
+
+def _f1(counts: np.ndarray | float) -> float:
+    if isinstance(counts, float) or not np.any(counts):  # a row without a whole map
+        return np.nan
+    return boundaries.scores(np.reshape(counts, (-1, len(boundaries.COUNTS)))).mean_f1
 
 
 def miou(counts: np.ndarray) -> float:

@@ -1,0 +1,212 @@
+"""Study W: what is added to the linear head on frozen features, one addition at a time.
+
+`expanded`: labels are expanded to more pixels before the fit. `corrected`: half of the labels are
+random, the other half are where the map of the first half is wrong and most confident. `smoothed`:
+the probabilities are averaged within superpixels before the class is taken; its map is compared
+with the same map as it was (`mapped`), by every pixel's boundary too.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32, Int, UInt8
+
+from fewlabels import devices, environment
+from fewlabels.data.dataset import Dataset
+from fewlabels.devices import Compute
+from fewlabels.experiments import whole_maps
+from fewlabels.experiments.whole_maps import Site
+from fewlabels.files import whole_file
+from fewlabels.labels import expansion
+from fewlabels.learners import LEARNERS, bank
+from fewlabels.learners.bank import Layer
+from fewlabels.learners.features import FeaturePredictor
+from fewlabels.scoring import boundaries, metrics, superpixels
+from fewlabels.studies import w
+from fewlabels.types import IGNORE, Tile
+
+log = logging.getLogger(__name__)
+
+LEARNER = LEARNERS["frozen_linear"]
+BASE = "frozen_linear"
+POOL = 5_000  # pixels of a site among which an annotator looks for errors
+APART = 16  # pixels between two corrections of one map
+MOST = 3_000  # expanded labels of a tile that train
+Labelled = tuple[Float32[np.ndarray, "n d"], UInt8[np.ndarray, " n"], Int[np.ndarray, " n"]]
+"""Features, class and unit of labelled pixels."""
+
+
+def rows(
+    dataset: Dataset, name: str, replicate: int, compute: Compute, bands: Sequence[str] = (),
+    expand: tuple[str, Mapping[str, float]] = w.EXPANSION, size: float = w.SUPERPIXEL,
+) -> Iterator[dict[str, object]]:  # fmt: skip
+    """Fit the head with each addition on a site; rows as those of `whole_maps.rows`.
+
+    Args:
+        expand: method of expansion and its options.
+        size: of a superpixel, in pixels.
+    """
+    found = whole_maps.site(dataset, name, [BASE], [replicate], compute, bands)
+    tiles = whole_maps.tiles_of(dataset, name)
+    layers = [list(bank.layers(found.bank, tile.image, compute)) for tile in tiles]
+    drawn, classes = found.draws[replicate, "random"], len(dataset.classes)
+    common = {"data": dataset.name, "site": name, "replicate": replicate,
+              "fingerprint": dataset.fingerprint, "device": compute.hardware,
+              "code": whole_maps.code()}  # fmt: skip
+
+    def row(budget: int, learner: str, labels: str, counts: np.ndarray, began: float, **more):
+        return common | {
+            "budget": budget, "learner": learner, "labels": labels, "far": [0] * counts.size,
+            "confusion": counts.ravel().tolist(), "seconds": round(time.perf_counter() - began, 3),
+            "finished": environment.now(), "boundary": [0] * classes * len(boundaries.COUNTS),
+        } | more  # fmt: skip
+
+    def counted(fitted: FeaturePredictor, test: np.ndarray) -> np.ndarray:
+        shares = fitted.head.probabilities(found.x[test])
+        guess = fitted.head.known[shares.argmax(axis=1)].astype(np.uint8)
+        return metrics.confusion(guess[None], found.y[test][None], classes)
+
+    for budget in w.BUDGETS:
+        train = drawn[:budget]
+        test = found.scored[~np.isin(found.scored, train)]
+        if len(train) < budget or len(np.unique(found.y[train])) < 2:
+            continue
+        began = time.perf_counter()
+        if budget in w.EXPANDED:
+            more = _expanded(found, tiles, layers, train, expand)
+            yield row(
+                budget,
+                BASE,
+                "expanded",
+                counted(_fitted(found, more, classes, compute), test),
+                began,
+            )
+        half = train[: budget // 2]
+        if budget in w.CORRECTED and len(np.unique(found.y[half])) > 1:
+            first = _fitted(found, _labelled(found, half), classes, compute)
+            fixed = _corrections(found, tiles, layers, first, budget - len(half))
+            if fixed is not None:
+                both = tuple(
+                    np.concatenate(pair) for pair in zip(_labelled(found, half), fixed, strict=True)
+                )
+                yield row(
+                    budget,
+                    BASE,
+                    "corrected",
+                    counted(_fitted(found, both, classes, compute), test),
+                    began,
+                )
+        if budget in w.SMOOTHED:
+            fitted = _fitted(found, _labelled(found, train), classes, compute)
+            for learner, change in (
+                ("mapped", lambda p, image: p),
+                ("smoothed", lambda p, image: superpixels.smoothed(p, image, size)),
+            ):
+                counts, outlines = _mapped(found, tiles, layers, fitted, test, classes, change)
+                yield row(budget, f"{BASE}, {learner}", "random", counts, began,
+                          boundary=outlines.ravel().tolist())  # fmt: skip
+
+
+def run(
+    dataset: Dataset, file: Path, names: Sequence[str], replicates: Sequence[int], *,
+    device: str = "auto", bands: Sequence[str] = (),
+) -> pd.DataFrame:  # fmt: skip
+    """Add the missing rows of some sites to a table, site after site; return the table."""
+    compute, table = devices.compute(device), whole_maps.read(file)
+    for replicate in replicates:
+        for name in names:
+            there = table[(table["site"] == name) & (table["replicate"] == replicate)]
+            if (there["fingerprint"] == dataset.fingerprint).any():
+                continue
+            log.info("%s: additions, site %s, replicate %d", dataset.name, name, replicate)
+            made = pd.DataFrame(rows(dataset, name, replicate, compute, bands))
+            table = pd.concat([whole_maps.read(file), made], ignore_index=True)
+            with whole_file(file) as scratch:
+                table.to_parquet(scratch, compression="zstd", index=False)
+    return table
+
+
+def _mapped(
+    found: Site, tiles: Sequence[Tile], layers: Sequence[list[Layer]], fitted: FeaturePredictor,
+    test: np.ndarray, classes: int, change: Callable,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Counts of the scored pixels and of all boundaries of the map of a site."""
+    counts, outlines = 0, 0
+    for number, tile in enumerate(tiles):
+        shares = fitted.mapped(layers[number], tile.mask.shape)
+        guess = change(shares, tile.image).argmax(axis=0).astype(np.uint8)
+        own = test[found.tile[test] == number]
+        at = tuple(found.at[own].T)
+        counts = counts + metrics.confusion(guess[at][None], found.y[own][None], classes)
+        outlines = outlines + boundaries.counts(guess, tile.mask, classes)
+    return counts, outlines
+
+
+def _expanded(
+    found: Site, tiles: Sequence[Tile], layers: Sequence[list[Layer]], train: np.ndarray,
+    expand: tuple[str, Mapping[str, float]],
+) -> Labelled:  # fmt: skip
+    parts = []
+    for number, tile in enumerate(tiles):
+        own = train[found.tile[train] == number]
+        if not len(own):
+            continue
+        labels = np.full(tile.mask.shape, IGNORE, np.uint8)
+        labels[tuple(found.at[own].T)] = found.y[own]
+        more = expansion.expand(labels, expand[0], image=tile.image, **expand[1])
+        at = np.argwhere(more != IGNORE)
+        keep = whole_maps.generator(tile.id, "expanded").permutation(len(at))[:MOST]
+        given = (labels[tuple(at.T)] != IGNORE)[keep]
+        at = np.concatenate([at[keep[~given]], found.at[own]])  # given labels are never lost
+        x = bank.sampled(layers[number], at, tile.mask.shape)
+        parts.append((x, more[tuple(at.T)], _units(number, at)))
+    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+
+
+def _corrections(
+    found: Site, tiles: Sequence[Tile], layers: Sequence[list[Layer]], first: FeaturePredictor,
+    number: int,
+) -> Labelled | None:  # fmt: skip
+    """Labels at the most confident errors of a map, none near another; None if there are too few.
+
+    None of them is a pixel that is scored.
+    """
+    xs, ys, us, where = [], [], [], []
+    most = -(-POOL // len(tiles))
+    for tile, own in enumerate(tiles):
+        taken = np.zeros(own.mask.shape, bool)
+        taken[tuple(found.at[found.tile == tile].T)] = True
+        free = np.argwhere((own.mask != IGNORE) & ~taken)
+        at = free[whole_maps.generator(own.id, "pool").permutation(len(free))[:most]]
+        xs.append(bank.sampled(layers[tile], at, own.mask.shape))
+        ys.append(own.mask[tuple(at.T)])
+        us.append(_units(tile, at))
+        where.append(np.c_[np.full(len(at), tile * 1e6), at])
+    x, y, units, at = (np.concatenate(part) for part in (xs, ys, us, where))
+    shares = first.head.probabilities(x)
+    wrong = first.head.known[shares.argmax(axis=1)] != y
+    order = np.argsort(-np.where(wrong, shares.max(axis=1), -1), kind="stable")[: wrong.sum()]
+    picked: list[int] = []
+    for one in order.tolist():
+        if len(picked) == number:
+            break
+        if not picked or np.abs(at[picked] - at[one]).max(axis=1).min() > APART:
+            picked.append(one)
+    return (x[picked], y[picked], units[picked]) if len(picked) == number else None
+
+
+def _labelled(found: Site, train: np.ndarray) -> Labelled:
+    units = found.tile[train] * 2**20 + (found.at[train] // 64 @ [1024, 1])
+    return found.x[train], found.y[train], units
+
+
+def _units(tile: int, at: Int[np.ndarray, "n 2"]) -> Int[np.ndarray, " n"]:
+    return tile * 2**20 + (at // 64 @ [1024, 1])
+
+
+def _fitted(found: Site, labelled: Labelled, classes: int, compute: Compute) -> FeaturePredictor:
+    return LEARNER.fitted(found.bank, *labelled, classes, compute)
