@@ -107,12 +107,12 @@ def notes(record: Record, near: Mapping[str, str]) -> list[str]:
                 f"stratum '{name}' has {row['points']} answered points, so its intervals are "
                 f"rough; {LEAST} are advised"
             )
-    for what, missed in (("users", "of what is mapped so"), ("producers", "of what is so")):
+    for what in ("users", "producers"):
         sure = [name for name, row in classes.items() if row[what]["value"] in (0, 1)]
         if sure:
             lines.append(
-                f"{what[:-1]}'s accuracy of {', '.join(sure)}: all points {missed} agree, so the "
-                "standard error is 0 and the interval follows from the number of points"
+                f"{what[:-1]}'s accuracy of {', '.join(sure)}: all points agree, so the standard "
+                "error is 0; the interval follows from their number"
             )
     for name, row in classes.items():
         if row["share"]["se"] == 0 < row["share"]["value"] < 1:

@@ -129,6 +129,7 @@ def proportion(
         return Estimate(np.nan, np.nan, np.nan, np.nan)
     value = _total(part, sample) / under
     se = float(np.sqrt(_variance(part - value * whole, 0.0, sample))) / under
+    se = se if se > NOTHING else 0.0
     return Estimate(value, se, *_interval(value, se, whole, sample))
 
 
