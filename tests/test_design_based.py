@@ -96,7 +96,23 @@ def test_without_an_error_the_interval_is_of_the_points():
     assert found.overall.low == pytest.approx(40 / (40 + 1.96**2), abs=1e-4)
     assert found.areas[0].low < found.areas[0].value == 1000 < found.areas[0].high
     assert np.isnan(found.users[2].value)  # a class that is nowhere
-    assert found.shares[2].value == 0 < found.shares[2].high < 0.1
+    assert found.shares[2].value == 0 < found.shares[2].high < 0.11
+
+
+def test_what_a_stratum_can_hold_unseen_is_in_the_interval():
+    """Of 30 points in 900 pixels none is class 1, so up to 1 - 0.05^(1 / 30) of them may be."""
+    stratum, truth = np.repeat([0, 1], 30), np.repeat([0, 1], 30)
+    truth[-3:] = 0
+    found = accuracy(Sample(stratum, stratum, truth, np.array([900, 100])), 2)
+    limit = 0.9 * (1 - 0.05 ** (1 / 30))
+    assert found.unseen == pytest.approx((0, limit))
+    share, producer = found.shares[1], found.producers[1]
+    assert (share.value, share.high) == pytest.approx((0.09, 0.09 + limit))
+    assert found.areas[1].high == pytest.approx(90 + 1000 * limit)
+    assert producer.low == pytest.approx(0.09 / (0.09 + limit))
+    every = Sample(np.repeat([0, 1], [900, 30]), np.zeros(930, int), np.zeros(930, int),
+                   np.array([900, 100]))  # fmt: skip
+    assert accuracy(every, 2).unseen[1] == pytest.approx(0.1 * (1 - 0.05 ** (1 / 30)))
 
 
 def test_a_stratum_of_one_point_borrows_the_mean_of_all():

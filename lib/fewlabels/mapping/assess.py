@@ -6,14 +6,14 @@ without such a file are taken for a random sample of each class of the map.
 """
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Float
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
@@ -23,7 +23,7 @@ from fewlabels.mapping import sample as sampling
 from fewlabels.mapping.class_map import NONE, ClassMap
 from fewlabels.results import figures
 from fewlabels.scoring import design_based
-from fewlabels.scoring.design_based import OUTSIDE, Estimate, Sample
+from fewlabels.scoring.design_based import OUTSIDE, Accuracy, Estimate, Sample
 from fewlabels.scoring.metrics import known
 from fewlabels.types import DataError, NoLabelsError
 
@@ -97,56 +97,65 @@ def _usable(
     """The points to use, with `stratum`, `mapped` (empty where the map has no class), `truth`,
     `hectares` and `trained`; and how many others there are, by reason.
     """
-    counted: Counter[str] = Counter()
-
-    def keep(there: pd.Series, why: str) -> None:
-        nonlocal rows
-        counted[why] += int((~there).sum())
-        rows = rows[there]
-
-    at = frame.geometry.centroid
+    counted: dict[str, int] = {}
+    at, names = frame.geometry.centroid, {f"{v}": name for v, name in found.names.items()}
     rows = pd.DataFrame({"truth": frame[column], "id": frame.get("id")}, index=frame.index)
     rows[["column", "row"]] = np.floor(np.column_stack([at.x, at.y]))
-    names = {f"{value}": name for value, name in found.names.items()}
     named = rows["truth"].isin(names.values())
     rows["truth"] = rows["truth"].where(named, rows["truth"].replace(names))
-    keep(rows["truth"].notna(), "without an answer")
-    keep(rows["row"].notna(), "without geometry")
-    rows = rows.astype({"row": int, "column": int})
-    rows["trained"] = False
-    home, crs, of = found.scene.transform, found.scene.crs, ["row", "column"]
+    rows = _kept(rows, rows["truth"].notna(), "without an answer", counted)
+    rows = _kept(rows, rows["row"].notna(), "without geometry", counted)
+    rows = rows.astype({"row": int, "column": int}).assign(trained=False)
+    rows[["own row", "own column"]] = rows[["row", "column"]]
+    home, crs = found.scene.transform, found.scene.crs
     if key is not None:
-        if "id" not in frame:
-            raise DataError(
-                "the points have no column 'id', by which their strata are known; give them back "
-                "the column, or take the file of strata away"
-            )
-        drawn = pd.DataFrame(key["points"]).set_index("id")
-        numbers = pd.to_numeric(rows["id"], errors="coerce")
-        keep(numbers.isin(drawn.index), "not of the sample")
-        drawn = drawn.loc[numbers[rows.index].astype(int)].set_axis(rows.index)
-        rows["stratum"] = drawn["stratum"]
-        rows["trained"] = drawn.get("trained", False)
-        if key["transform"] == list(home)[:6]:
-            keep((rows[of] == drawn[of]).all(axis=1), "moved from their pixel")
-        home, of = Affine(*key["transform"]), ["own row", "own column"]
-        crs = CRS.from_wkt(key["crs"]) if key["crs"] else None
-        rows[of] = drawn[["row", "column"]]
-    answers = rows.groupby(of)["truth"].nunique()
+        rows = _of_sample(rows, key, found, counted)
+        home, crs = Affine(*key["transform"]), key["crs"] and CRS.from_wkt(key["crs"])
+    own = rows[["own row", "own column"]]
+    answers = rows.groupby(list(own))["truth"].nunique()
     counted["pixels with two answers"] = int((answers > 1).sum())
-    keep(~rows.duplicated(of), "that are duplicates")
-    cells = grid.hectares(home, crs, *rows[of].to_numpy().T)
-    rows["hectares"] = np.nan if cells is None else cells
-    values = class_map.values_at(found.scene, rows["row"].to_numpy(), rows["column"].to_numpy())
-    rows["mapped"] = [found.names.get(value, "") for value in values.tolist()]
+    rows = _kept(rows, ~own.duplicated(), "that are duplicates", counted)
+    cells = grid.hectares(home, crs, *rows[list(own)].to_numpy().T)
+    values = class_map.values_at(found.scene, *rows[["row", "column"]].to_numpy().T)
+    rows = rows.assign(
+        hectares=np.nan if cells is None else cells,
+        mapped=[found.names.get(value, "") for value in values.tolist()],
+    )
     inside = rows["row"].between(0, found.scene.height - 1)
     inside &= rows["column"].between(0, found.scene.width - 1)
-    counted["outside the map"] += int((~inside).sum())
-    counted["on nodata"] += int((inside & (values == NONE)).sum())
+    counted["outside the map"] = int((~inside).sum())
+    counted["on nodata"] = int((inside & (values == NONE)).sum())
     if key is None:
-        rows = rows[rows["mapped"] != ""]
-        rows["stratum"] = rows["mapped"]
-    return rows.reset_index(drop=True), dict(counted)
+        rows = rows[rows["mapped"] != ""].assign(stratum=rows["mapped"])
+    return rows.reset_index(drop=True), counted
+
+
+def _kept(rows: pd.DataFrame, there: pd.Series, why: str, counted: dict[str, int]) -> pd.DataFrame:
+    """Drop the other rows and count them."""
+    counted[why] = int((~there).sum())
+    return rows[there]
+
+
+def _of_sample(
+    rows: pd.DataFrame, key: Record, found: ClassMap, counted: dict[str, int]
+) -> pd.DataFrame:
+    """The points that `sample` drew, with their stratum, their pixel of the map that it was drawn
+    of, and whether they trained.
+    """
+    if len(rows) and rows["id"].isna().all():
+        raise DataError(
+            "the points have no column 'id', by which their strata are known; give them back the "
+            "column, or take the file of strata away"
+        )
+    drawn = pd.DataFrame(key["points"]).set_index("id")
+    numbers = pd.to_numeric(rows["id"], errors="coerce")
+    rows = _kept(rows, numbers.isin(drawn.index), "not of the sample", counted)
+    drawn = drawn.loc[numbers[rows.index].astype(int)].set_axis(rows.index)
+    rows = rows.assign(stratum=drawn["stratum"], trained=drawn.get("trained", False))
+    rows[["own row", "own column"]] = drawn[["row", "column"]]
+    same = (rows["row"] == drawn["row"]) & (rows["column"] == drawn["column"])
+    elsewhere = key["transform"] != list(found.scene.transform)[:6]
+    return _kept(rows, same | elsewhere, "moved from their pixel", counted)
 
 
 def _record(
@@ -157,38 +166,28 @@ def _record(
     points: Path,
 ) -> Record:
     """Estimate, and note what a reader has to know."""
-    own = {found.names[value]: size for value, size in found.pixels.items()}
-    if key is None:
-        sizes = pd.Series(own)
-    else:
+    sizes = pd.Series({found.names[value]: size for value, size in found.pixels.items()})
+    if key is not None:
         sizes = pd.DataFrame(key["strata"]).set_index("name")["pixels"]
     used = rows["stratum"].value_counts().reindex(sizes.index, fill_value=0)
     present = sizes[used > 0]
     new = sorted(set(rows["truth"]) - set(found.names.values()))
     names = [*found.names.values(), *new]
     number = {name: i for i, name in enumerate(names)} | {"": OUTSIDE}
-    mapped = rows["mapped"].map(number).to_numpy(np.int64)
-    stratum = present.index.get_indexer(rows["stratum"]).astype(np.int64)
-    truth = rows["truth"].map(number).to_numpy(np.int64)
-    drawn = Sample(stratum, mapped, truth, present.to_numpy(np.int64))
+    drawn = Sample(
+        present.index.get_indexer(rows["stratum"]).astype(np.int64),
+        rows["mapped"].map(number).to_numpy(np.int64),
+        rows["truth"].map(number).to_numpy(np.int64),
+        present.to_numpy(np.int64),
+    )
     made = design_based.accuracy(drawn, len(names))
-    hectares = None
-    if rows["hectares"].notna().all():
-        hectares = design_based.accuracy(drawn, len(names), rows["hectares"].to_numpy()).areas
-    fresh = None
-    if rows["trained"].any() and not rows["trained"].all():
-        without = np.where(rows["trained"], OUTSIDE, mapped)
-        apart = Sample(stratum, without, truth, drawn.sizes)
-        fresh = _numbers(design_based.accuracy(apart, len(names)).overall)
     same = key is None or key["sha256"] == found.sha256
-    per_class = zip(names, made.users, made.producers, made.shares, made.areas, strict=True)
-    ground = found.hectares and {found.names[v]: part for v, part in found.hectares.items()}
     record = {
         "map": found.scene.file.name, "sha256": found.sha256, "system": found.scene.system,
         "points": points.name, "design": key and key["design"],
         "estimators": "Olofsson et al. 2014" if same else "Stehman 2014",
         "strata_of": None if same else key["map"],
-        "counted": {"used": int((mapped != OUTSIDE).sum()), **counted},
+        "counted": {"used": int((drawn.mapped != OUTSIDE).sum()), **counted},
         "strata": {
             name: {"pixels": int(size), "points": int(used[name])} for name, size in sizes.items()
         },
@@ -197,21 +196,46 @@ def _record(
             "rows": "map", "columns": "reference", "classes": names,
             "counts": made.counts.tolist(), "proportions": made.proportions.tolist(),
         },
-        "overall": _numbers(made.overall),
-        "trained": int(rows["trained"].sum()), "overall_without_trained": fresh,
-        "of_class": {
-            name: {
-                "users": _numbers(user), "producers": _numbers(producer),
-                "share": _numbers(share), "pixels": _numbers(area),
-                "hectares": None if hectares is None else _numbers(hectares[number[name]]),
-                "mapped_pixels": own.get(name, 0),
-                "mapped_hectares": None if ground is None else ground.get(name, 0.0),
-            }
-            for name, user, producer, share, area in per_class
-        },
+        "overall": _numbers(made.overall), "trained": int(rows["trained"].sum()),
+        "overall_without_trained": _without(drawn, rows["trained"].to_numpy(bool), len(names)),
+        "of_class": _of_class(found, names, drawn, made, rows["hectares"].to_numpy()),
     }  # fmt: skip
     near = {name: class_text.meant(name, found.names.values()) for name in new}
     return {**record, "notes": assess_text.notes(record, near)}
+
+
+def _of_class(
+    found: ClassMap,
+    names: Sequence[str],
+    drawn: Sample,
+    made: Accuracy,
+    cells: Float[np.ndarray, " n"],
+) -> dict[str, Record]:
+    """The estimates of each class, beside what is counted on the map."""
+    value = {name: value for value, name in found.names.items()}
+    hectares = [None] * len(names)
+    if np.isfinite(cells).all():
+        hectares = map(_numbers, design_based.accuracy(drawn, len(names), cells).areas)
+    columns = (made.users, made.producers, made.shares, made.areas, made.unseen)
+    return {
+        name: {
+            "users": _numbers(user), "producers": _numbers(producer), "share": _numbers(share),
+            "pixels": _numbers(area), "hectares": ground, "unseen": more,
+            "mapped_pixels": found.pixels.get(value.get(name), 0),
+            "mapped_hectares": found.hectares and found.hectares.get(value.get(name), 0.0),
+        }
+        for name, user, producer, share, area, more, ground in zip(
+            names, *columns, hectares, strict=True
+        )
+    }  # fmt: skip
+
+
+def _without(drawn: Sample, trained: Bool[np.ndarray, " n"], classes: int) -> Record | None:
+    """Overall accuracy of the ground that did not train, if some points do and some do not."""
+    apart = np.where(trained, OUTSIDE, drawn.mapped)
+    if not trained.any() or (apart == OUTSIDE).all():
+        return None
+    return _numbers(design_based.accuracy(replace(drawn, mapped=apart), classes).overall)
 
 
 def _numbers(found: Estimate) -> dict[str, float | None]:

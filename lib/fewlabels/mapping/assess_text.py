@@ -59,7 +59,9 @@ def paragraph(record: Record) -> str:
         f"Accuracy and areas were estimated from a stratified random sample of "
         f"{sum(row['points'] for row in record['strata'].values())} interpreted pixels, with {of} "
         f"as strata ({strata}).{drawn} Estimators are those of {record['estimators']} ({source}), "
-        "95 % intervals (in brackets) are Wilson's with the effective sample size. Overall "
+        "95 % intervals (in brackets) are Wilson's with the effective sample size, those of areas "
+        "and producer's accuracies widened by what a stratum without a point of the class can hold "
+        "unseen. Overall "
         f"accuracy is {percent(record['overall'])}. User's accuracy: {users}. Producer's accuracy: "
         f"{producers}. Estimated area: {areas}."
     )
@@ -119,6 +121,13 @@ def notes(record: Record, near: Mapping[str, str]) -> list[str]:
             lines.append(
                 f"no confusion with '{name}' was drawn, so the standard error of its area is 0; "
                 "the interval is that of a sample without strata"
+            )
+    for name, row in classes.items():
+        if row["unseen"] > 0 and row["share"]["high"] <= row["share"]["value"] + row["unseen"]:
+            lines.append(
+                f"'{name}' was drawn in some strata only: up to {100 * row['unseen']:.2f} % of the "
+                "map could be so in another without a point of it, and its intervals allow for "
+                "that; more points in large strata make them narrower"
             )
     for name in record["new_classes"]:
         lines.append(f"the map has no class '{name}'; all of it counts as omitted{near[name]}")

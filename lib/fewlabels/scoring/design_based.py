@@ -7,7 +7,7 @@ Source: Olofsson et al. 2014, https://doi.org/10.1016/j.rse.2014.02.015
 Source: Stehman 2014, https://doi.org/10.1080/01431161.2014.930207
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -72,6 +72,7 @@ class Accuracy:
         producers: share of a reference class that is mapped as this class.
         shares: share of the area that is of a reference class.
         areas: area of each reference class, in units of `cells`.
+        unseen: see `unseen`; the class's area and producer's accuracy have intervals that wide.
     """
 
     counts: Int[np.ndarray, "k k"]
@@ -81,6 +82,7 @@ class Accuracy:
     producers: tuple[Estimate, ...]
     shares: tuple[Estimate, ...]
     areas: tuple[Estimate, ...]
+    unseen: tuple[float, ...]
 
 
 def accuracy(
@@ -105,15 +107,42 @@ def accuracy(
     weight = (sample.sizes / sample.drawn)[sample.stratum]
     cells = there.astype(float) if cells is None else there * cells
     pairs = list(zip(mapped.T, truth.T, strict=True))
+    more, whole = unseen(sample, classes).tolist(), float(weight @ cells)
+    shares = [proportion(t, there, sample) for _, t in pairs]
+    producers = [proportion(m & t, t, sample) for m, t in pairs]
+    areas = [_area(t * cells, cells, sample) for _, t in pairs]
     return Accuracy(
         counts=both.sum(axis=0),
         proportions=np.einsum("n,nij->ij", weight, both) / (weight @ there),
         overall=proportion((mapped & truth).any(axis=1), there, sample),
         users=tuple(proportion(m & t, m, sample) for m, t in pairs),
-        producers=tuple(proportion(m & t, t, sample) for m, t in pairs),
-        shares=tuple(proportion(t, there, sample) for _, t in pairs),
-        areas=tuple(_area(t * cells, cells, sample) for _, t in pairs),
+        producers=tuple(
+            replace(p, low=min(p.low, p.value * s.value / (s.value + u))) if s.value else p
+            for p, s, u in zip(producers, shares, more, strict=True)
+        ),
+        shares=tuple(_up_to(s, s.value + u, 1) for s, u in zip(shares, more, strict=True)),
+        areas=tuple(
+            _up_to(a, a.value + u * whole, whole) for a, u in zip(areas, more, strict=True)
+        ),
+        unseen=tuple(more),
     )
+
+
+def unseen(sample: Sample, classes: int) -> Float[np.ndarray, " k"]:
+    """Compute how much of the whole each class could be in one stratum of which no pixel of it was
+    drawn: the largest one-sided 95 % limit, 1 - 0.05^(1 / n) of a stratum; 0 if there is none.
+
+    So rare an omission does not show in a standard error.
+    """
+    drawn = np.zeros((len(sample.sizes), classes), int)
+    np.add.at(drawn, (sample.stratum, sample.truth), 1)
+    limit = sample.sizes / sample.sizes.sum() * (1 - 0.05 ** (1 / sample.drawn))
+    limit[sample.finite & (sample.drawn == sample.sizes)] = 0
+    return np.where(drawn == 0, limit[:, None], 0.0).max(axis=0)
+
+
+def _up_to(found: Estimate, high: float, most: float) -> Estimate:
+    return replace(found, high=float(min(max(found.high, high), most)))
 
 
 def proportion(
