@@ -184,7 +184,7 @@ def test_what_cannot_be_used_is_counted(drawn):
     assert any("the map has no class 'snow'" in line for line in record["notes"])
 
 
-def test_points_of_ones_own_are_strata_of_the_map(drawn):
+def test_points_of_ones_own_are_strata_of_the_map(drawn, tmp_path):
     made, points = drawn
     before = assess(made, points)
     key_of(points).unlink()
@@ -199,6 +199,9 @@ def test_points_of_ones_own_are_strata_of_the_map(drawn):
     assert record["overall"] == before["overall"]
     assert (record["counted"]["outside the map"], record["counted"]["on nodata"]) == (1, 1)
     assert "no file of strata" in " ".join(record["notes"])
+    away = written(tmp_path / "away.tif", stripes(), transform=GRID @ GRID.translation(99, 0))
+    with pytest.raises(NoLabelsError, match="none of 62 points.*62 outside the map"):
+        assess(away, points)
 
 
 def test_an_older_sample_keeps_its_strata(drawn, tmp_path):

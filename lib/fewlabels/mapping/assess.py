@@ -126,7 +126,8 @@ def _usable(
     counted["outside the map"] = int((~inside).sum())
     counted["on nodata"] = int((inside & (values == NONE)).sum())
     if key is None:
-        rows = rows[rows["mapped"] != ""].assign(stratum=rows["mapped"])
+        rows = rows[rows["mapped"] != ""]
+        rows = rows.assign(stratum=rows["mapped"])
     return rows.reset_index(drop=True), counted
 
 

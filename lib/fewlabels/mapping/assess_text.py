@@ -116,19 +116,20 @@ def notes(record: Record, near: Mapping[str, str]) -> list[str]:
                 f"{what[:-1]}'s accuracy of {', '.join(sure)}: all points agree, so the standard "
                 "error is 0; the interval follows from their number"
             )
-    for name, row in classes.items():
-        if row["share"]["se"] == 0 < row["share"]["value"] < 1:
-            lines.append(
-                f"no confusion with '{name}' was drawn, so the standard error of its area is 0; "
-                "the interval is that of a sample without strata"
-            )
-    for name, row in classes.items():
-        if row["unseen"] > 0 and row["share"]["high"] <= row["share"]["value"] + row["unseen"]:
-            lines.append(
-                f"'{name}' was drawn in some strata only: up to {100 * row['unseen']:.2f} % of the "
-                "map could be so in another without a point of it, and its intervals allow for "
-                "that; more points in large strata make them narrower"
-            )
+    shares = {name: row["share"] for name, row in classes.items()}
+    if apart := [n for n, share in shares.items() if share["se"] == 0 < share["value"] < 1]:
+        lines.append(
+            f"no confusion with {', '.join(apart)} was drawn, so the standard error of the area is "
+            "0; the interval is that of a sample without strata"
+        )
+    rare = {name: row["unseen"] for name, row in classes.items() if row["unseen"] > 0}
+    rare = {n: u for n, u in rare.items() if shares[n]["high"] <= shares[n]["value"] + u}
+    if rare:
+        listed = ", ".join(f"{name} {100 * share:.2f} %" for name, share in rare.items())
+        lines.append(
+            "a stratum without a point of a class can hold some of it unseen; intervals allow for "
+            f"so much of the map: {listed}; more points in large strata make them narrower"
+        )
     for name in record["new_classes"]:
         lines.append(f"the map has no class '{name}'; all of it counts as omitted{near[name]}")
     if not any(row["hectares"] for row in classes.values()):

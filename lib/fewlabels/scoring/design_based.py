@@ -181,7 +181,7 @@ def _interval(
     spread = value * (1 - value)
     n = spread / se**2 if min(se, spread) > NOTHING else float((whole > 0).sum())
     low, high = proportion_confint(value * n, n, method="wilson")
-    return float(max(low, 0)), float(min(high, 1))
+    return float(np.clip(low, 0, value)), float(np.clip(high, value, 1))
 
 
 def _area(
