@@ -7,7 +7,8 @@ the estimators need of the design, and which point is of which stratum.
 Points on ground that trained the model are drawn like all others and marked in the second file.
 Without them the estimates would hold for the rest of the map only, while an area is wanted of the
 whole; with them they are unbiased, provided that the interpreter answers anew. `assess` also gives
-the accuracy without them.
+the accuracy without them. The labels have to be named for it: of them a model folder keeps counts
+and a hash only.
 """
 
 import json
