@@ -27,7 +27,8 @@ def area(record: Record, name: str, what: str = "") -> str:
     known; `mapped_` gives what the map has.
     """
     row = record["of_class"][name]
-    unit = "pixels" if row["hectares"] is None else "hectares"
+    known = row["hectares"] is not None and row["mapped_hectares"] is not None
+    unit = "hectares" if known else "pixels"
     short = "ha" if unit == "hectares" else "pixels"
     most = max(each[f"mapped_{unit}"] for each in record["of_class"].values())
     digits = 2 if unit == "hectares" and most < 100 else 0
@@ -73,14 +74,24 @@ def notes(record: Record, near: Mapping[str, str]) -> list[str]:
     Args:
         near: what a class that the map does not have may be a misspelling of, `; did you mean...`.
     """
-    counted, strata, classes = record["counted"], record["strata"], record["of_class"]
-    lines = [f"points {why}: {counted[why]}" for why in UNUSED if counted.get(why)]
-    if counted.get("pixels with two answers"):
+    lines = _of_points(record) + _of_strata(record["strata"]) + _of_classes(record["of_class"])
+    for name in record["new_classes"]:
+        lines.append(f"the map has no class '{name}'; all of it counts as omitted{near[name]}")
+    if record["trained"]:
+        alone = record["overall_without_trained"]
         lines.append(
-            f"pixels with two answers that differ: {counted['pixels with two answers']}; the first "
-            "is used"
+            f"{record['trained']} points lie on ground that trained the model"
+            + (f"; overall accuracy elsewhere is {percent(alone)}" if alone else "")
         )
-    if counted.get("without an answer"):
+    return lines
+
+
+def _of_points(record: Record) -> list[str]:
+    counted = record["counted"]
+    lines = [f"points {why}: {counted[why]}" for why in UNUSED if counted.get(why)]
+    if number := counted["pixels with two answers"]:
+        lines.append(f"pixels with two answers that differ: {number}; the first is used")
+    if counted["without an answer"]:
         lines.append("points without an answer are taken for a random part of their stratum")
     if record["design"] is None:
         lines.append(
@@ -92,7 +103,11 @@ def notes(record: Record, near: Mapping[str, str]) -> list[str]:
             f"the points were drawn of another map, {record['strata_of']}: strata are the classes "
             "of that one, and areas are of the ground that both maps have, in its pixels"
         )
-    whole = sum(row["pixels"] for row in strata.values())
+    return lines
+
+
+def _of_strata(strata: Mapping[str, Mapping[str, int]]) -> list[str]:
+    lines, whole = [], sum(row["pixels"] for row in strata.values())
     for name, row in strata.items():
         if not row["points"]:
             lines.append(
@@ -109,6 +124,11 @@ def notes(record: Record, near: Mapping[str, str]) -> list[str]:
                 f"stratum '{name}' has {row['points']} answered points, so its intervals are "
                 f"rough; {LEAST} are advised"
             )
+    return lines
+
+
+def _of_classes(classes: Mapping[str, Record]) -> list[str]:
+    lines = []
     for what in ("users", "producers"):
         sure = [name for name, row in classes.items() if row[what]["value"] in (0, 1)]
         if sure:
@@ -130,17 +150,9 @@ def notes(record: Record, near: Mapping[str, str]) -> list[str]:
             "a stratum without a point of a class can hold some of it unseen; intervals allow for "
             f"so much of the map: {listed}; more points in large strata make them narrower"
         )
-    for name in record["new_classes"]:
-        lines.append(f"the map has no class '{name}'; all of it counts as omitted{near[name]}")
     if not any(row["hectares"] for row in classes.values()):
         lines.append(
             "the map's coordinate reference system is not known, so areas are in pixels only"
-        )
-    if record["trained"]:
-        alone = record["overall_without_trained"]
-        lines.append(
-            f"{record['trained']} points lie on ground that trained the model"
-            + (f"; overall accuracy elsewhere is {percent(alone)}" if alone else "")
         )
     return lines
 

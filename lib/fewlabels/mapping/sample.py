@@ -129,33 +129,42 @@ def sample(
     how = _settled(how, len(sizes))
     deviations = _deviations(found, how)
     counts = _counts(how, sizes, deviations)
-    points = _points(found, counts, how.seed)
+    drawn = _points(found, counts, how.seed)
     trained = None
     if labels is not None:
-        points["trained"] = _labelled(found.scene, labels, column, points)
-        trained = int(points["trained"].sum())
+        drawn["trained"] = _labelled(found.scene, labels, column, drawn)
+        trained = int(drawn["trained"].sum())
     names = [found.names[value] for value in found.pixels]
     strata = pd.DataFrame({"pixels": sizes, "points": counts}, index=names)
     se = allocation.expected_error(counts, sizes, deviations)
-    about = {
-        "format": FORMAT, "map": file.name, "sha256": found.sha256,
-        "crs": found.scene.crs and found.scene.crs.to_wkt(),
-        "transform": list(found.scene.transform)[:6], "design": asdict(how),
-        "expected_se": se, "classes": {str(k): v for k, v in found.names.items()},
-        "strata": strata.rename_axis("name").reset_index().to_dict("records"),
-        "points": points.to_dict("list"),
-    }  # fmt: skip
-    offered = [*found.names.values(), *also]
-    side = abs(found.scene.transform.determinant) ** 0.5
     with whole_file(key) as scratch:
-        scratch.write_text(json.dumps(about) + "\n")
-        frame = geopandas.GeoDataFrame(
-            {"id": points["id"], TRUTH: pd.Series([None] * len(points), dtype=object)},
-            geometry=shapely.points(points["column"] + 0.5, points["row"] + 0.5),
-        )
-        style = form.qml(TRUTH, offered, side)
-        maps.layers(out, found.scene, {LAYER: frame}, {LAYER: style})
+        scratch.write_text(json.dumps(_about(found, how, strata, drawn) | {"expected_se": se}))
+        _write(out, found.scene, drawn, [*found.names.values(), *also])
     return Drawn(out, key, strata, se, trained, how.of)
+
+
+def _about(
+    found: ClassMap, how: Design, strata: pd.DataFrame, points: pd.DataFrame
+) -> dict[str, object]:
+    """What `assess` needs of the sample."""
+    scene = found.scene
+    return {
+        "format": FORMAT, "map": scene.file.name, "sha256": found.sha256,
+        "crs": scene.crs and scene.crs.to_wkt(), "transform": list(scene.transform)[:6],
+        "classes": {str(value): name for value, name in found.names.items()},
+        "design": asdict(how), "points": points.to_dict("list"),
+        "strata": strata.rename_axis("name").reset_index().to_dict("records"),
+    }  # fmt: skip
+
+
+def _write(out: Path, scene: Scene, points: pd.DataFrame, offered: Sequence[str]) -> None:
+    """Write what the interpreter opens."""
+    frame = geopandas.GeoDataFrame(
+        {"id": points["id"], TRUTH: pd.Series([None] * len(points), dtype=object)},
+        geometry=shapely.points(points["column"] + 0.5, points["row"] + 0.5),
+    )
+    style = form.qml(TRUTH, offered, abs(scene.transform.determinant) ** 0.5)
+    maps.layers(out, scene, {LAYER: frame}, {LAYER: style})
 
 
 def key_of(points: Path) -> Path:
