@@ -209,6 +209,34 @@ def _predict(wanted: argparse.Namespace) -> None:
     _say(*map(str, made.files), valid)
 
 
+def _sample(wanted: argparse.Namespace) -> None:
+    from fewlabels.mapping import class_text
+    from fewlabels.mapping import sample as sampling
+
+    asked = {name: class_text.listed(getattr(wanted, name)) if getattr(wanted, name) else ()
+             for name in ("expected", "also", "classes")}  # fmt: skip
+    how = sampling.Design(
+        wanted.n, wanted.se, wanted.of, wanted.allocation, asked["expected"], wanted.least,
+        wanted.seed,
+    )  # fmt: skip
+    made = sampling.sample(
+        wanted.map, wanted.out, how, labels=wanted.labels, column=wanted.column,
+        classes=asked["classes"], also=asked["also"],
+    )  # fmt: skip
+    _say(made.strata.to_string(), *made.lines(), str(made.points), str(made.key))
+
+
+def _assess(wanted: argparse.Namespace) -> None:
+    from fewlabels.mapping import assess, assess_text, class_text
+
+    record = assess.assess(
+        wanted.map, wanted.points, wanted.column, strata=wanted.strata, layer=wanted.layer,
+        classes=class_text.listed(wanted.classes) if wanted.classes else (), crs=wanted.labels_crs,
+    )  # fmt: skip
+    out = wanted.out or wanted.points.with_name(f"{wanted.points.stem}_assessment")
+    _say(*assess_text.lines(record), *map(str, assess.write(record, out)))
+
+
 COMMANDS = MappingProxyType(
     {
         "data": _data,
@@ -221,5 +249,7 @@ COMMANDS = MappingProxyType(
         "recommend": _recommend,
         "train": _train,
         "predict": _predict,
+        "sample": _sample,
+        "assess": _assess,
     }
 )

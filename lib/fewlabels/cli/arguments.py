@@ -85,6 +85,8 @@ def parser() -> argparse.ArgumentParser:
                          help="write NAME_next.gpkg: N pixels and N blocks where a label would "
                          "help most")  # fmt: skip
 
+    _add_assessing(commands)
+
     for command in (run, sweep):
         command.add_argument(
             "study", choices=sorted([*STUDIES, *(TABLES if command is run else ())])
@@ -144,6 +146,55 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     for name, text in numbers.items():
         recipe.add_argument(f"--{name}", type=int, help=text)
     recipe.add_argument("--lr", type=float, help="highest learning rate")
+
+
+def _add_assessing(commands: argparse._SubParsersAction) -> None:
+    sample = commands.add_parser(
+        "sample", help="points at which to look what is there, to assess a map by design",
+        epilog="example: fewlabels sample map.tif points.gpkg --n 300 --labels labels.gpkg",
+    )  # fmt: skip
+    sample.add_argument("map", type=Path, help="class map")
+    sample.add_argument("out", type=Path, help="points to interpret, in the column truth; what of "
+                        "the map the interpreter must not see comes beside it, as "
+                        "NAME_strata.json")  # fmt: skip
+    size = sample.add_mutually_exclusive_group(required=True)
+    size.add_argument("--n", type=_at_least(1), help="number of points")
+    size.add_argument(
+        "--se", type=float, help="standard error wanted of overall accuracy, such as 0.02"
+    )
+    sample.add_argument(
+        "--of", default="", metavar="CLASS", help="the error is that of this class's share"
+    )
+    sample.add_argument(
+        "--allocation", default="proportional", help="or equal, or neyman (proportional)"
+    )
+    sample.add_argument("--expected", default="", help="user's accuracies: of all classes and of "
+                        "single ones, such as 0.8,water=0.95 (0.8)")  # fmt: skip
+    sample.add_argument(
+        "--least", type=_at_least(2), help="points a class (50, or what --n allows)"
+    )
+    sample.add_argument("--seed", type=_at_least(0), default=0)
+    sample.add_argument("--labels", type=Path, help="what trained the model: points on it are "
+                        "marked in NAME_strata.json")  # fmt: skip
+    sample.add_argument("--column", default="class", help="of the labels (class)")
+    sample.add_argument("--also", default="", help="classes to offer that the map lacks: a,b")
+
+    assess = commands.add_parser(
+        "assess", help="accuracy and areas of a map from interpreted points, with intervals",
+        epilog="example: fewlabels assess map.tif points.gpkg --column truth",
+    )  # fmt: skip
+    assess.add_argument("map", type=Path, help="class map")
+    assess.add_argument("points", type=Path, help="what `fewlabels sample` wrote, with answers; "
+                        "or a random sample of each class of your own")  # fmt: skip
+    assess.add_argument("--column", default="truth", help="column that holds the answer (truth)")
+    assess.add_argument("--strata", type=Path, help="(NAME_strata.json beside the points)")
+    assess.add_argument("--layer", help="of a file with several")
+    assess.add_argument("--labels-crs", help="of the points, whatever their file says: EPSG:CODE")
+    assess.add_argument("--out", type=Path, help="OUT.json, OUT.csv, OUT.png and OUT.txt are "
+                        "written (POINTS_assessment)")  # fmt: skip
+    for command in (sample, assess):
+        command.add_argument("--classes", default="", help="VALUE=NAME of each class of a map that "
+                             "does not name them, such as 1=water,2=forest")  # fmt: skip
 
 
 def _at_least(least: int) -> Callable[[str], int]:

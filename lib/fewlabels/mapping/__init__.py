@@ -1,8 +1,8 @@
 """Maps of a person's own scene, from their own labels.
 
 `fit` trains on a scene and labels and scores the model on held-out ground; `predict` maps a scene
-of any size; `widget` does both at every click in a notebook. Rasters and vectors are read by
-rasterio and geopandas and brought onto one pixel grid.
+of any size; `sample` and `assess` say by design how good the map is; `widget` maps at every click
+in a notebook. Rasters and vectors are brought onto one pixel grid by rasterio and geopandas.
 """
 
 import lazy_loader

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from xml.etree import ElementTree
 from zlib import crc32
 
 import geopandas
 import numpy as np
+import pandas as pd
 import pyogrio
 import rasterio
 import shapely
@@ -171,16 +173,24 @@ def polygons(
     return len(frame)
 
 
-def layers(file: Path, scene: Scene, frames: Mapping[str, geopandas.GeoDataFrame]) -> None:
+def layers(
+    file: Path,
+    scene: Scene,
+    frames: Mapping[str, geopandas.GeoDataFrame],
+    styles: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Write a GeoPackage in the scene's system from frames with geometry in pixels of the scene;
     raises as `write`.
+
+    Args:
+        styles: QML by the name of its layer; QGIS opens the layer with it.
     """
     to_coordinates = scene.transform.to_shapely()
     placed = {
         name: frame.set_geometry(frame.geometry.affine_transform(to_coordinates))
         for name, frame in frames.items()
     }
-    _write_layers(file, placed, scene.crs)
+    _write_layers(file, placed, scene.crs, styles)
 
 
 def try_layers(folder: Path, scene: Scene) -> None:
@@ -204,7 +214,10 @@ def free(file: Path) -> None:
 
 
 def _write_layers(
-    file: Path, frames: Mapping[str, geopandas.GeoDataFrame], crs: CRS | None
+    file: Path,
+    frames: Mapping[str, geopandas.GeoDataFrame],
+    crs: CRS | None,
+    styles: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     free(file)
     with whole_file(file) as scratch:
@@ -213,6 +226,8 @@ def _write_layers(
             with unsplit(named) as path, quiet():
                 for layer, frame in frames.items():
                     _write_layer(path, layer, frame, crs)
+                if styles:
+                    _write_styles(path, styles)
                 there = {n: pyogrio.read_info(path, layer=n)["features"] for n in frames}
             named.replace(scratch)
         except (DataLayerError, DataSourceError, FeatureError) as error:
@@ -232,3 +247,17 @@ def _write_layer(path: Path, layer: str, frame: geopandas.GeoDataFrame, crs: CRS
         geometry_type=kinds.pop() if len(kinds) == 1 else "Unknown",
         crs=crs.to_wkt(version="WKT2_2019") if crs else None,
     )  # fmt: skip
+
+
+def _write_styles(path: Path, styles: Mapping[str, str]) -> None:
+    """Write the table that QGIS looks for the default style of a layer in."""
+    table = pd.DataFrame(
+        {
+            "f_table_catalog": "", "f_table_schema": "", "f_table_name": list(styles),
+            "f_geometry_column": "geom", "styleName": list(styles),
+            "styleQML": list(styles.values()), "styleSLD": "", "useAsDefault": True,
+            "description": "", "owner": "", "ui": None,
+            "update_time": pd.Timestamp.now("UTC"),
+        }
+    )  # fmt: skip
+    pyogrio.write_dataframe(table, path, layer="layer_styles", driver="GPKG", FID="id")

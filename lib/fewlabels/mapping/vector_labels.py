@@ -109,6 +109,25 @@ def read(
     return Marks(names, list(parts.geometry), values, areas, report)
 
 
+def answers(
+    file: Path,
+    scene: Scene,
+    column: str,
+    *,
+    layer: str | None = None,
+    crs: str | None = None,
+) -> tuple[geopandas.GeoDataFrame, int]:
+    """Read all columns of a file, geometry in pixels of `scene`; and count what has no place there.
+
+    Raises:
+        DataError, NoLabelsError: as `read`, but nothing has to lie in the scene.
+    """
+    frame, others, _ = _opened(file, column, layer, crs)
+    named = frame.assign(**{column: words(frame[column])})
+    placed, nowhere = _on_pixels(named, file, scene, crs)
+    return placed.join(others), nowhere
+
+
 def doubtful(frame: pd.DataFrame, column: str) -> list[str]:
     """Labels whose class contradicts another column that names the same classes, one line each.
 

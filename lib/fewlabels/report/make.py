@@ -27,6 +27,7 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "03_losses": (),
     "04_one_run": (),
     "05_your_own_images": (),
+    "06_how_good_is_the_map": (),
     "10_backbone_budget": ("A",),
     "11_unet_unetpp": ("B",),
     "12_mars_ablation": ("C",),
@@ -40,7 +41,8 @@ NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "91_failures": (),
 }
 """In the order of the report; of those that show studies, one is shown if any of these has runs."""
-TRAINING = ("04_one_run", "05_your_own_images")  # not a part of the published report
+TRAINING = ("04_one_run", "05_your_own_images", "06_how_good_is_the_map")
+"""Not a part of the published report."""
 OF_ALL = ("90_analysis", "91_failures")  # read what the others record
 AT_ONCE = 4  # notebooks, or as many as there are cores
 TITLE = "Few labels, whole maps"

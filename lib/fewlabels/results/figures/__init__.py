@@ -3,6 +3,7 @@
 import matplotlib as mpl
 import seaborn as sns
 
+from fewlabels.results.figures.assessment import assessment
 from fewlabels.results.figures.charts import (
     bars,
     budget_curve,
@@ -26,8 +27,8 @@ from fewlabels.results.figures.maps import (
 )
 
 __all__ = [
-    "CLASS_COLOURS", "SPARE", "VOID", "bars", "budget_curve", "colours", "compared", "curves",
-    "dotted", "heat_maps", "highlighted", "legend", "overlaid", "painted", "pictures",
+    "CLASS_COLOURS", "SPARE", "VOID", "assessment", "bars", "budget_curve", "colours", "compared",
+    "curves", "dotted", "heat_maps", "highlighted", "legend", "overlaid", "painted", "pictures",
     "reliability", "style", "tradeoff",
 ]  # fmt: skip
 LOOK = {
