@@ -44,7 +44,6 @@ profile = "quick"
 device = "auto"
 
 # %%
-import pandas as pd
 from IPython.display import Markdown
 
 from fewlabels import studies
@@ -142,8 +141,8 @@ beside.style.hide(axis="index")
 #| label: tbl-head-learners
 #| tbl-cap: "Claims on learners across sites: gain over the single-pixel forest in points of mIoU over all data sets, with 95 % interval over sites."
 across = rows[rows["learner"] != HEAD]
-asked = frozen_arm.claims(across, CLAIMS) if len(across) else pd.DataFrame()
-frozen_arm.table(asked, rows).style.hide(axis="index") if len(asked) else Markdown("None yet.")
+asked = frozen_arm.table(frozen_arm.claims(across, CLAIMS), rows)
+asked.style.hide(axis="index")
 
 # %% [markdown]
 # ## What was not shown

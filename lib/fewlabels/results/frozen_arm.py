@@ -57,7 +57,9 @@ def claims(table: pd.DataFrame, asked: Mapping[str, Claim] | None = None) -> pd.
     """Decide each claim: a row of `claim`, `effect` (data set or `all` -> interval of the value),
     `p_holm` within its study, `verdict`, and `decision`.
     """
-    asked = asked or frozen_arm.claims()
+    asked = frozen_arm.claims() if asked is None else asked
+    if table.empty:
+        return pd.DataFrame(columns=["claim", "effect", "p_holm", "verdict", "decision"])
     values = {name: differences(table, claim) for name, claim in asked.items()}
     values = {name: rows for name, rows in values.items() if len(rows)}
     means = {name: rows.groupby(["data", "site"])["value"].mean() for name, rows in values.items()}
@@ -121,7 +123,7 @@ def table(judged: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
              "sites": effect.units, "verdict": one.verdict,
              "what to do": one.decision.advice if claim.measure == "difference" else "-"}
         )  # fmt: skip
-    return pd.DataFrame(found)
+    return pd.DataFrame(found, columns=["claim", "effect", "sites", "verdict", "what to do"])
 
 
 def findings(networks: Mapping[str, pd.DataFrame]) -> list[str]:
