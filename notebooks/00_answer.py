@@ -67,7 +67,7 @@ Markdown("\n".join(f"- {sentence}" for sentence in said))
 
 # %%
 #| label: tbl-answer
-#| tbl-cap: "What to take, by kind of image and number of random labels: expected gain over the forest of single pixels in points of mIoU with 95 % credible interval, the probability that it is better by more than a point, and how many more labels that forest needs for the same score, with the minutes that as many clicks take at 0.9 s each."
+#| tbl-cap: "What to take, by kind of image and number of random labels: gain in mIoU over the forest of single pixels with 95 % credible interval, the probability that it is above a point, and how many more labels that forest needs for the same score, with the minutes of as many clicks at 0.9 s each."
 recommend.advice(table).style.hide(axis="index")
 
 # %% [markdown]

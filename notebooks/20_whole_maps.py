@@ -150,7 +150,7 @@ Markdown(
 
 # %%
 #| label: tbl-w-advice
-#| tbl-cap: "What to take with so many random labels on a scene; expected gain over the forest of single pixels in points of mIoU with 95 % credible interval; the probability that it is better by more than a point; and how many more labels that forest needs for the same score, with what as many clicks take at 0.9 s each."
+#| tbl-cap: "What to take, by kind of image and number of random labels: gain in mIoU over the forest of single pixels with 95 % credible interval, the probability that it is above a point, and how many more labels that forest needs for the same score, with the minutes of as many clicks at 0.9 s each."
 recommend.advice(table).style.hide(axis="index")
 
 # %% [markdown]

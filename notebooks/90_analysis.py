@@ -48,7 +48,7 @@ from fewlabels import paths, studies
 from fewlabels.data import registry
 from fewlabels.experiments import recommendations, sweep
 from fewlabels.mapping import score_summary
-from fewlabels.results import consistency, figures, reproductions, statistics
+from fewlabels.results import consistency, figures, frozen_arm, reproductions, statistics
 
 figures.style()
 names = sweep.available(profile, data)
@@ -116,10 +116,21 @@ Markdown(recommendations.decided(judged))
 
 # %%
 #| label: tbl-claims
-#| tbl-cap: "Our setting (data, longer side of an image), claim, what they reported, what we measured (effect with 95 % interval), n = units (for D4 masks), and verdict."
+#| tbl-cap: "Our setting (data, longer side of an image), claim, what they reported, what we measured of networks (effect with 95 % interval), n = units (for D4 masks), verdict on networks, and verdict on a frozen head over the sites of several data sets (@sec-head; a dash: the claim is on networks)."
 told_of = judged.drop(columns=["p (Holm)", "detectable"])
 told_of["ours"] = told_of["ours"].str.partition(";")[0]  # D4's quotient stands in its chapter
+heads = frozen_arm.claims(frozen_arm.scored()).set_index("claim")["verdict"]
+told_of["frozen head"] = told_of["claim"].str.partition(":")[0].map(heads).fillna("-")
 told_of.style.hide(axis="index")
+
+# %%
+#| echo: false
+verdicts_of = told_of[["verdict", "frozen head"]]
+clear = verdicts_of.apply(lambda column: column.str.contains("^holds|^does not hold|: "))
+Markdown(
+    f"Networks decide {clear['verdict'].sum()} of {len(told_of)} claims, a frozen head {clear['frozen head'].sum()} of "
+    f"the {(told_of['frozen head'] != '-').sum()} that it can answer; one or the other {clear.any(axis=1).sum()}."
+)
 
 # %% [markdown]
 # The runs behind it:

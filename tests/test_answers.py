@@ -1,7 +1,6 @@
 """What follows for a practitioner, from tables of runs made by hand."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -74,24 +73,11 @@ def test_departures_are_those_of_the_five_systems():
     assert [line[2] for line in said] == list("ABCDE")
 
 
-def test_a_report_opens_with_shares_of_the_dense_score_and_what_is_decided():
-    conditions = {"10 px": (0.3, 10), "1,000 px": (0.4, 1000), studies.ours.DENSE: (0.5, 100_000)}
-    curve = pd.DataFrame(
-        [
-            {"condition": c, "fold": f, "replicate": p, "miou": miou, "pixels_a_tile": pixels}
-            for c, (miou, pixels) in conditions.items()
-            for f in range(2)
-            for p in range(3)
-        ]
-    )
-    judged = pd.DataFrame([("A: x.", "1", 15, "holds")], columns=["claim", "ours", "n", "verdict"])
-    said = recommendations.opening({"budget": curve}, judged)
-    reach = "With 1,000 labelled pixels an image a network reaches 80 % [80, 80] of the score"
-    assert said.index(reach) < said.index("1 of 1 claims are decided")
-    assert "reaches" not in recommendations.opening({}, judged)
-    notebook = (Path(__file__).parents[1] / "notebooks" / "90_analysis.py").read_text()
-    for label in re.findall(r"@(tbl-\w+)", said):
-        assert f"#| label: {label}\n" in notebook
+def test_five_findings_come_first_each_with_its_interval_and_n():
+    said = recommendations.five()
+    assert len(said) == 5
+    assert all(re.search(r"\[-?[\d.]+, -?[\d.]+\]", sentence) for sentence in said)
+    assert sum("sites" in sentence or "runs" in sentence for sentence in said) >= 4
 
 
 def scored(scores: dict[str, float], folds: int = 5) -> pd.DataFrame:

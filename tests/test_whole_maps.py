@@ -191,5 +191,5 @@ def test_advice_takes_the_cheaper_learner_where_two_are_the_same():
     table = advice(pd.DataFrame(rows))
     assert len(table) == 8
     assert set(table["take"]) == {"frozen_linear"}
-    assert table["gain over single pixels"].str.startswith("+20.0").all()
-    assert table["saves"].iloc[0].startswith("more than 970 labels, more than 15 min")
+    assert table["gain, points"].str.startswith("+20.0").all()
+    assert table["saves"].iloc[0] == "> 970 labels, > 15 min"

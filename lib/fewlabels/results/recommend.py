@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from fewlabels.labels.sampling import NEXT_CLICK
 from fewlabels.results import whole_maps
-from fewlabels.results.statistics.decisions import Decision, decisions
+from fewlabels.results.statistics.decisions import SAME, Decision, decisions
 from fewlabels.results.statistics.intervals import Interval
 from fewlabels.studies.w import BUDGETS, LEARNERS, Condition
 from fewlabels.types import FewLabelsError
@@ -82,9 +82,9 @@ def recommend(
 def advice(table: pd.DataFrame | None = None) -> pd.DataFrame:
     """Tabulate what to do with the labels one has: a row a kind of image and budget.
 
-    To take is the learner of the best mean score, or a cheaper one that is the same by the rule of
-    `decisions`. `saves` is how many more labels the single-pixel forest needs for the same score,
-    and what these clicks would take.
+    To take is the learner of the best mean score, or a cheaper one that is within a point of it by
+    the rule of `decisions`. `saves` is how many more labels the single-pixel forest needs for the
+    same score, and what these clicks would take.
 
     Args:
         table: rows of study W; the published ones if None.
@@ -99,13 +99,13 @@ def advice(table: pd.DataFrame | None = None) -> pd.DataFrame:
             means = {name: _mean(_at(whole_maps.by_site(own), name, budget)) for name in known}
             take = best = max(means, key=means.get)
             for name in reversed(known[: known.index(best)]):
-                if _decided(own, best, name, budget).advice.startswith("the same"):
+                if _decided(own, best, name, budget).same > SAME:
                     take = name
             gain = _decided(own, take, BASE, budget) if take != BASE else None
             found.append(
-                {"image": kind, "labels": budget, "take": take,
-                 "gain over single pixels": "-" if gain is None else gain.text(),
-                 "P(better by a point)": "-" if gain is None else f"{100 * gain.better:.0f} %",
+                {"image": kind, "labels": f"{budget:,}", "take": take,
+                 "gain, points": "-" if gain is None else gain.ends(),
+                 "P(gain above 1)": "-" if gain is None else f"{100 * gain.better:.0f} %",
                  "saves": _saves(own, take, budget),
                  "sites": own["site"].nunique()}
             )  # fmt: skip
@@ -121,7 +121,7 @@ def drawn(table: pd.DataFrame) -> Figure:
         "texture_forest": ("forest on texture", "^", "#E69F00"),
         BASE: ("forest of single pixels", "s", "#666666"),
     }
-    figure, axes = plt.subplots(1, len(ALIKE), figsize=(7.2, 3.3), sharey=True)
+    figure, axes = plt.subplots(1, len(ALIKE), figsize=(7.2, 3.0), sharey=True)
     for axis, (kind, wanted) in zip(axes, ALIKE.items(), strict=True):
         sites = whole_maps.by_site(table[table["data"].isin(wanted)])
         curves = {}
@@ -162,9 +162,9 @@ def _saves(rows: pd.DataFrame, take: str, budget: int) -> str:
     curve = np.maximum.accumulate([_mean(_at(sites, BASE, n)) for n in BUDGETS])
     needed = float(np.exp(np.interp(reached, curve, np.log(BUDGETS))))
     more = round(needed - budget)
-    least = "more than " if reached > curve[-1] else ""
+    least = "> " if reached > curve[-1] else ""
     if more <= 0:
-        return f"{least}the study's {BUDGETS[-1]:,} labels" if least else "none"
+        return "not reached with 1,000" if least else "none"
     return f"{least}{more:,} labels, {least}{more * NEXT_CLICK / 60:.0f} min"
 
 

@@ -19,7 +19,7 @@ from fewlabels import paths
 from fewlabels.results.statistics.decisions import decisions
 from fewlabels.results.statistics.intervals import Interval
 from fewlabels.scoring import boundaries, metrics
-from fewlabels.studies.w import BUDGETS, CLAIMS, DATA, EVEN, Condition
+from fewlabels.studies.w import BUDGETS, CALLED, CLAIMS, DATA, EVEN, Condition
 
 ALL = "all"  # data sets together
 ADDED = "_added"  # ends the name of the table of `additions`
@@ -198,12 +198,11 @@ def findings() -> list[str]:
             f"single pixels: by {gain.text()} points of mIoU with 100 labelled pixels and by "
             f"{more.text()} with 1,000 ({gain.units} {number})."
         )
-    times = [
-        f"{s.mean:.0f} [{s.low:.0f}, {s.high:.0f}] on {d}" for d, s in saving(sites, head).items()
-    ]
+    times = [f"{s.mean:.0f} [{s.low:.0f}, {s.high:.0f}] times fewer on {CALLED[data]}"
+             for data, s in saving(sites, head).items()]  # fmt: skip
     said.append(
-        "For the score that this forest has with 1,000 labels, the head needs "
-        f"{', '.join(times[:-1])} and {times[-1]} times fewer."
+        f"For the score that this forest has with {BUDGETS[-1]:,} labels, the head needs "
+        f"{', '.join(times[:-1])} and {times[-1]}."
     )
     even = [effect(sites, Condition(head, n, "even"), Condition(head, n))[ALL] for n in EVEN]
     if {verdict(each) for each in even} == {"holds"}:

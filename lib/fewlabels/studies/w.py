@@ -16,6 +16,8 @@ EXPANSION = ("geodesic", MappingProxyType({"radius": 5.0}))
 SUPERPIXEL = 30.0  # pixels, of smoothing
 LEARNERS = ("pixel_forest", "texture_forest", "frozen_linear", "frozen_forest")
 DATA = ("cz_ortho", "india_s2_nir", "usgs_coast")
+CALLED = MappingProxyType({"cz_ortho": "Czech orthophotos", "india_s2_nir": "Sentinel-2 of India",
+                           "usgs_coast": "photographs of a coast"})  # fmt: skip
 BANDS = MappingProxyType({"india_s2_nir": ("red", "green", "blue", "near infrared")})
 DEVELOPMENT = MappingProxyType(
     {

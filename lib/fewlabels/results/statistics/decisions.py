@@ -47,18 +47,24 @@ class Decision:
 
     @property
     def advice(self) -> str:
-        """Apply the rule of the protocol: `take it`, `keep the other`, `the same`, or `open`."""
+        """Apply the rule of the protocol: `take it`, `keep the other`, `the same: take the cheaper`
+        or `open`. A gain that is surely small is said to be within a point.
+        """
+        within = ", or the cheaper: within a point" * (self.same > SAME)
         if self.worse < WORSE and self.gain > 0:
-            return "take it"
+            return f"take it{within}"
         if self.better < WORSE and self.gain < 0:
-            return "keep the other"
+            return f"keep the other{within}"
         return "the same: take the cheaper" if self.same > SAME else "open"
+
+    def ends(self) -> str:
+        """Write the gain with its interval, in points."""
+        return f"{100 * self.gain:+.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
 
     def text(self) -> str:
         """Write it as one cell of a table."""
-        ends = f"{100 * self.gain:+.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
         more = f", {self.needed:.1f} times the sites would settle it" if self.needed > 1 else ""
-        return f"{ends}: {self.advice}{more * (self.advice == 'open')}"
+        return f"{self.ends()}: {self.advice}{more * (self.advice == 'open')}"
 
 
 def decisions(
