@@ -64,6 +64,20 @@ def test_the_command_line_writes_the_example_and_says_what_to_type(tmp_path, cap
     assert cli.main(["example", str(tmp_path / "try")]) == 0
     said = capsys.readouterr().out
     assert f"fewlabels train {tmp_path}/try/scene.tif {tmp_path}/try/labels.gpkg" in said
+    assert f"fewlabels assess {tmp_path}/try/map.tif {tmp_path}/try/checked.gpkg" in said
+
+
+def test_the_points_to_assess_with_are_a_random_sample_of_the_mask(tmp_path):
+    examples.example("dubai", tmp_path / "try", tmp_path)
+    checked = geopandas.read_file(tmp_path / "try" / "checked.gpkg")
+    truth = scenes.opened(tmp_path / "try" / "truth.tif")
+    with scenes.reading(truth) as read:
+        mask = read(slice(0, truth.height), slice(0, truth.width))[0][..., 0]
+    rows, columns = (
+        np.floor(part).astype(int) for part in (checked.geometry.y, checked.geometry.x)
+    )
+    assert [dubai.CLASSES[int(v)] for v in mask[rows, columns]] == checked["truth"].tolist()
+    assert len(set(zip(rows, columns, strict=True))) == examples.CHECKED == len(checked)
 
 
 def test_a_survey_counts_what_training_would_and_writes_nothing(tmp_path):

@@ -171,7 +171,7 @@ def _example(wanted: argparse.Namespace) -> None:
 
     made = examples.example(wanted.name, wanted.folder, wanted.root or paths.data_root())
     print(f"{made.notice}\n{made.scene}\n{made.labels}\nTo map it:")
-    print("\n".join(f"  {line.format(folder=wanted.folder)}" for line in examples.COMMANDS))
+    print("\n".join(f"  {line.format(folder=wanted.folder)}" for line in made.commands))
 
 
 def _recommend(wanted: argparse.Namespace) -> None:

@@ -29,11 +29,15 @@ from fewlabels.types import IGNORE, DataError, unknown
 
 DUBAI = "dubai"
 POINTS = 60
+CHECKED = 300  # random pixels whose class is known, to assess a map with
 COMMANDS = (
     "fewlabels train {folder}/scene.tif {folder}/labels.gpkg {folder}/model",
-    "fewlabels predict {folder}/model {folder}/scene.tif {folder}/map.tif",
-    "fewlabels predict {folder}/model {folder}/scene.tif {folder}/again.tif --next 12",
+    "fewlabels predict {folder}/model {folder}/scene.tif {folder}/map.tif --next 12",
 )
+"""What to type next."""
+ASSESS = "fewlabels assess {folder}/map.tif {folder}/checked.gpkg"
+SAMPLE = "fewlabels sample {folder}/map.tif {folder}/points.gpkg --n 300"
+"""Where the truth is there, and where a person has to say it."""
 _LANDSAT = ("B1 blue", "B2 green", "B3 red", "B4 near infrared", "B5 short-wave infrared")
 _SENTINEL = ("B02 blue", "B03 green", "B04 red", "B08 near infrared", "B05 red edge",
              "B06 red edge", "B07 red edge", "B8A", "B11 short-wave infrared",
@@ -41,12 +45,15 @@ _SENTINEL = ("B02 blue", "B03 green", "B04 red", "B08 near infrared", "B05 red e
 
 
 class Example(NamedTuple):
-    """A scene, labels, the column that holds their class, and a sentence on where they are from."""
+    """A scene, labels, the column that holds their class, a sentence on where they are from, and
+    the commands to try.
+    """
 
     scene: Path
     labels: Path
     column: str
     notice: str
+    commands: tuple[str, ...] = (*COMMANDS, SAMPLE)
 
 
 class Polygons(NamedTuple):
@@ -104,7 +111,8 @@ SCENES: Mapping[str, Polygons] = MappingProxyType(
 
 
 def example(name: str, folder: Path, root: Path) -> Example:
-    """Write scene.tif and labels.gpkg into a folder; of `dubai` also truth.tif, the dense mask.
+    """Write scene.tif and labels.gpkg into a folder; of `dubai` also truth.tif, the dense mask, and
+    checked.gpkg, random points with their class, to assess a map with.
 
     Args:
         name: `dubai`, which comes with the package, or a key of SCENES.
@@ -115,7 +123,7 @@ def example(name: str, folder: Path, root: Path) -> Example:
         DataError: the files of an example are missing or damaged, or the folder holds an example.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for file in ("scene.tif", "labels.gpkg", "truth.tif"):
+    for file in ("scene.tif", "labels.gpkg", "truth.tif", "checked.gpkg"):
         if (folder / file).exists():
             raise DataError(f"'{folder / file}' is there already; name another folder")
     if name == DUBAI:
@@ -141,16 +149,20 @@ def _packaged(folder: Path) -> Example:
         rng.permutation(np.argwhere(mask == value))[: POINTS // len(dubai.CLASSES)]
         for value in range(len(dubai.CLASSES))
     ])  # fmt: skip
-    frame = geopandas.GeoDataFrame(
-        {"class": [dubai.CLASSES[mask[row, column]] for row, column in at]},
-        geometry=shapely.points(at[:, 1] + 0.5, at[:, 0] + 0.5),
-    )
-    frame.to_file(folder / "labels.gpkg")
+    random = rng.permutation(np.argwhere(mask != IGNORE))[:CHECKED]
+    for file, column, points in (("labels", "class", at), ("checked", "truth", random)):
+        frame = geopandas.GeoDataFrame(
+            {column: [dubai.CLASSES[value] for value in mask[tuple(points.T)]]},
+            geometry=shapely.points(points[:, 1] + 0.5, points[:, 0] + 0.5),
+        )
+        with catch_warnings():
+            filterwarnings("ignore", "'crs' was not provided", UserWarning)
+            frame.to_file(folder / f"{file}.gpkg")
     notice = (
         "The image is one of the 72 aerial images of Dubai (Humans in the Loop, MBRSC; CC0), the "
         f"{POINTS} points are drawn from its dense mask."
     )
-    return Example(scene, folder / "labels.gpkg", "class", notice)
+    return Example(scene, folder / "labels.gpkg", "class", notice, (*COMMANDS, ASSESS))
 
 
 def _of_polygons(given: Polygons, folder: Path, root: Path) -> Example:
