@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     wanted = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for library in ("rasterio", "pyogrio", "fiona"):  # what matters is said in words of our own
+    for library in ("rasterio", "pyogrio", "fiona", "onnxscript", "onnx_ir"):  # ours say it
         logging.getLogger(library).setLevel(logging.CRITICAL)
     ended: list[int] = []
     with ExitStack() as border:
@@ -239,6 +239,13 @@ def _predict(wanted: argparse.Namespace) -> None:
     _say(*map(str, made.files), valid)
 
 
+def _export(wanted: argparse.Namespace) -> None:
+    from fewlabels.mapping.export import export
+
+    share = export(wanted.model, wanted.out)
+    _say(f"{wanted.out}: on a made-up tile it gives our map in {100 * share:.2f} % of the pixels")
+
+
 COMMANDS = MappingProxyType(
     {
         "data": _data,
@@ -251,5 +258,6 @@ COMMANDS = MappingProxyType(
         "recommend": _recommend,
         "train": _train,
         "predict": _predict,
+        "export": _export,
     }
 )

@@ -82,6 +82,10 @@ def parser() -> argparse.ArgumentParser:
                          help="write NAME_next.gpkg: N pixels and N blocks where a label would "
                          "help most")  # fmt: skip
 
+    export = commands.add_parser("export", help="a model as ONNX, for QGIS's plugin Deepness")
+    export.add_argument("model", type=Path, help="folder of a frozen_linear or a network")
+    export.add_argument("out", type=Path, help="NAME.onnx")
+
     for command in (run, sweep):
         command.add_argument(
             "study", choices=sorted([*STUDIES, *(["W"] if command is run else [])])
