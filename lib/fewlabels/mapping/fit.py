@@ -99,6 +99,7 @@ def _fitted(
             learned = recipe.learn(ground, every, "all")
         else:
             learned = labelled_pixels.learn(ground, pixels, chosen.method)
+        other = chosen.second and labelled_pixels.learn(ground, pixels, chosen.second).predictor
     about = model_folder.About(
         learner=chosen.method,
         network=how.model if chosen.method == "network" else "",
@@ -113,8 +114,9 @@ def _fitted(
         window=how.window if chosen.method == "network" else stream.WINDOW,
         record=_record(seen, ground, learned, chosen, time.perf_counter() - began),
         licence=licence or model_folder.UNSTATED,
+        second=chosen.second,
     )
-    model_folder.write(folder, about, learned.predictor)
+    model_folder.write(folder, about, learned.predictor, other or None)
     shutil.rmtree(scratch, ignore_errors=True)
     return about
 

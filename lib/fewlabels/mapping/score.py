@@ -66,6 +66,16 @@ class Choice:
     tried: Mapping[str, Mapping[str, object]]
     differences: Mapping[str, Mapping[str, object]]
 
+    @property
+    def second(self) -> str:
+        """The best of the others that have no training loop; empty where none was scored."""
+        others = {
+            name: scores["miou"]
+            for name, scores in self.tried.items()
+            if name not in (self.method, "network") and scores["scored"]
+        }
+        return max(others, key=others.get, default="")
+
 
 def choice(ground: Ground, pixels: LabelledPixels | None) -> Choice:
     """Score the learners of the recipe's method on the same held-out units, and choose.
