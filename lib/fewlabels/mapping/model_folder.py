@@ -98,7 +98,9 @@ def about(folder: Path) -> About:
     try:
         text = json.loads(_bounded(folder / "model.json", MOST).read_text())
         if text.pop("format") != FORMAT:
-            raise ModelError(f"the model '{folder}' is of a format other than {FORMAT}")
+            raise ModelError(
+                f"the model '{folder}' is of a format other than {FORMAT}; train it again"
+            )
         found = _typed(text, About, "model.json")
     except (OSError, ValueError, KeyError, TypeError, AttributeError,
             ArithmeticError, RecursionError) as error:  # fmt: skip

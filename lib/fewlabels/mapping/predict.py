@@ -123,7 +123,7 @@ def predict(
         resumed = _finished(folder)
         if not named:
             limits.check(how, len(about.classes), out)
-            _make(ground, about, predictor, how, folder)
+            _make(ground, about, about.learner, predictor, how, folder)
             made = _maps(ground, about, how, folder, polygons)
             _name(folder, dict(zip(made, targets, strict=True)))
         if clicks and not (named and asked[0].exists()):
@@ -174,7 +174,9 @@ def _named(work: Path) -> tuple[Path, list[str]] | None:
     return None
 
 
-def _make(scene: Scene, about: About, predictor: Predictor, how: Plan, folder: Path) -> None:
+def _make(
+    scene: Scene, about: About, name: str, predictor: Predictor, how: Plan, folder: Path
+) -> None:
     """Write every strip that is not there yet."""
     number, last = _finished(folder), len(how.down)
     made_folder(folder)
@@ -182,7 +184,10 @@ def _make(scene: Scene, about: About, predictor: Predictor, how: Plan, folder: P
         return
     windows = (last - number) * len(how.across)
     limits.announce(how, len(about.classes), scene, predictor, about.ranges, last - number)
-    with scenes.reading(scene) as read, tqdm(total=windows, unit="window") as bar:
+    with (
+        scenes.reading(scene) as read,
+        tqdm(total=windows, unit="window", desc=f"map by {name}") as bar,
+    ):
         made = stream.strips(
             how, read, predictor, about.ranges, len(about.classes), first=number, tick=bar.update
         )
@@ -227,7 +232,7 @@ def _next(
     if second is not None:
         side = max(how.window, stream.WINDOW) if how.halo is None else how.window
         wide = replace(how, window=side, halo=second.halo)
-        _make(scene, about, second, wide, folder / "second")
+        _make(scene, about, about.second, second, wide, folder / "second")
         other, top = Shelf(folder).zeros((2, how.height, how.width)), 0
         for strip in _kept(folder / "second", wide):
             rows = slice(top, top + len(strip.classes))
