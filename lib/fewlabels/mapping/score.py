@@ -67,16 +67,6 @@ class Choice:
     tried: Mapping[str, Mapping[str, object]]
     differences: Mapping[str, Mapping[str, object]]
 
-    @property
-    def second(self) -> str:
-        """The best of the others that have no training loop; empty where none was scored."""
-        others = {
-            name: scores["miou"]
-            for name, scores in self.tried.items()
-            if name not in (self.method, "network") and scores["scored"]
-        }
-        return max(others, key=others.get, default="")
-
 
 def choice(ground: Ground, pixels: LabelledPixels | None) -> Choice:
     """Score the learners of the recipe's method on the same held-out units, and choose.
@@ -101,9 +91,8 @@ def choice(ground: Ground, pixels: LabelledPixels | None) -> Choice:
     with tqdm(total=len(names) * ground.recipe.folds, unit="fit") as bar:
         for name in names:
             bar.set_description(f"scoring {name} on held-out labels")
-            network = name == "network"
-            predicted = of_network(ground) if network else of_features(ground, pixels, name)
-            held[name] = held_out(ground, predicted, bar.update)
+            own = of_network(ground) if name == "network" else of_features(ground, pixels, name)
+            held[name] = held_out(ground, own, bar.update)
     tried = {name: summary(found, ground.classes, seed) for name, found in held.items()}
     method, why = _kept(asked, tried)
     best = held[method]
@@ -154,11 +143,8 @@ def held_out(
 ) -> Held | None:
     """Predict every unit by a model that trained without it and without labels within its gap.
 
-    Units and parts follow from labels and seed alone, so all learners are scored on the same.
-    Training may see the image of held-out ground beside other labels, never its labels.
-
-    Args:
-        tick: called after every part.
+    Units and parts follow from labels and seed alone, so all learners are scored on the same. The
+    image of held-out ground may be seen in training, never its labels. `tick` follows each part.
 
     Returns:
         None where fewer than two parts can be held out, or no class has two units.
