@@ -16,6 +16,7 @@ VENV := $(if $(CI),$(HOME)/.cache/fewlabels/venv-$(LOCK),.venv)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(LOCK)-$(shell pwd | cksum | cut -d' ' -f1)
 export PYTHONUNBUFFERED := 1
+export PYTHONDONTWRITEBYTECODE :=  # compiled once: torch and its companions take 20 s to compile
 
 .PHONY: help setup data report sweep test check lab smoke sync lock clean
 

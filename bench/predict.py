@@ -114,6 +114,7 @@ def noise(file: Path, height: int, width: int) -> None:
 def network(folder: Path) -> None:
     """A model folder with random weights."""
     about = model_folder.About(
+        learner="network",
         network=MODEL,
         classes=tuple(f"class {i}" for i in range(CLASSES)),
         colours=((0, 0, 0),) * CLASSES,

@@ -6,18 +6,27 @@ import geopandas
 import numpy as np
 import pytest
 import torch
-from rasters import GRID, UTM, halves, labels, pixels, scene
+from rasters import GRID, SPOTS, UTM, halves, labels, pixels, scene
 from torch import nn
 
 from fewlabels import cli
 from fewlabels.devices import compute
 from fewlabels.learners.network import NetworkPredictor
-from fewlabels.mapping import fit, maps, query, stream, survey, vector_labels
+from fewlabels.mapping import (
+    fit,
+    maps,
+    model_folder,
+    query,
+    recipe,
+    stream,
+    survey,
+    vector_labels,
+)
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.predict import predict
 from fewlabels.mapping.recipe import Recipe, RecipeError
 from fewlabels.mapping.scene import Ranges
-from fewlabels.types import DataError
+from fewlabels.types import DataError, DiskFullError
 
 NONE = maps.NODATA
 
@@ -29,9 +38,9 @@ def strip(margin: np.ndarray) -> stream.Strip:
     return stream.Strip(same[0], same[1], same[2], margin)
 
 
-def chosen(margin: np.ndarray, number: int, *, rows: int = 7, seed: int = 0):
+def chosen(margin: np.ndarray, number: int, *, rows: int = 7, seed: int = 0, other=None):
     parts = [strip(margin[at : at + rows]) for at in range(0, len(margin), rows)]
-    return query.chosen(lambda: iter(parts), *margin.shape, number, seed)
+    return query.chosen(lambda: iter(parts), *margin.shape, number, seed, other)
 
 
 def test_the_margin_is_first_minus_second_probability(tmp_path):
@@ -73,6 +82,31 @@ def test_clicks_lie_on_the_uncertain_pixels_and_apart():
     assert (found["second"] == 0).all()
 
 
+def test_half_of_the_clicks_are_where_another_learner_disagrees_and_both_are_sure():
+    """The first learner gives class 1 with 90 % everywhere."""
+    margin = np.full((60, 60), 200)
+    margin[:, 30:] = np.random.default_rng(0).integers(0, 99, (60, 30))
+    margin[:2] = NONE
+    other = np.ones((2, 60, 60), np.uint8)
+    other[1] = 95
+    for row, column, sure in ((20, 3, 51), (40, 4, 95), (50, 20, 50), (1, 9, 95)):
+        other[:, row, column] = 2, sure
+    found = chosen(margin, 6, other=other)["pixels"]
+    apart = found[found["why"] == query.APART]
+    assert sorted(apart[["row", "column"]].to_numpy().tolist()) == [[20, 3], [40, 4]]
+    assert (apart["first"] == 1).all()
+    assert (apart["second"] == 2).all()
+    assert apart["rank"].tolist() == [1, 2]
+    assert found["why"].tolist()[2:] == [query.UNDECIDED] * 4
+    assert found["margin"][2:].is_monotonic_increasing
+    other[0], other[1] = 2, 61
+    found = chosen(margin, 6, other=other)["pixels"]
+    assert found["why"].tolist() == [query.APART] * 3 + [query.UNDECIDED] * 3
+    away = np.hypot(*(found[["row", "column"]].to_numpy()[:, None]
+                      - found[["row", "column"]].to_numpy()[None]).T)  # fmt: skip
+    assert away[~np.eye(6, dtype=bool)].min() >= round(np.sqrt(58 * 60 / 6) / 3)
+
+
 def test_the_same_seed_draws_the_same_and_another_does_not():
     margin = np.full((40, 40), 30)
     first, again, other = (chosen(margin, 5, seed=s)["pixels"] for s in (0, 0, 1))
@@ -106,7 +140,8 @@ def test_blocks_are_ranked_by_their_mean_margin():
     assert found["margin"].tolist() == pytest.approx([10 / 254] * 4)
 
 
-def test_a_map_comes_with_points_that_become_labels(tmp_path: Path):
+def test_a_map_comes_with_points_that_become_labels(tmp_path: Path, caplog):
+    caplog.set_level("INFO")
     file = scene(tmp_path / "scene.tif", halves())
     shapes = {pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright"}
     labels(tmp_path / "labels.gpkg", shapes)
@@ -127,6 +162,9 @@ def test_a_map_comes_with_points_that_become_labels(tmp_path: Path):
     found["class"] = "dark"
     found.to_file(tmp_path / "more.gpkg")
     assert len(vector_labels.read(tmp_path / "more.gpkg", scenes.opened(file)).shapes) == len(found)
+    assert set(found["why"]) <= {"undecided between bright and dark",
+                                 "undecided between dark and bright"}  # fmt: skip
+    assert "holds one learner, so --next goes by its margins alone" in caplog.text
 
 
 def test_a_scene_without_a_valid_pixel_gives_maps_and_layers_without_content(tmp_path: Path):
@@ -145,3 +183,38 @@ def test_a_scene_without_a_valid_pixel_gives_maps_and_layers_without_content(tmp
     (tmp_path / "other_next.gpkg").write_text("mine")
     with pytest.raises(DataError, match="other_next.*there already"):
         predict(void, tmp_path / "model", tmp_path / "other.tif", **asked)
+
+
+def test_a_model_that_auto_chose_holds_a_second_learner_which_says_where_it_disagrees(
+    tmp_path, monkeypatch
+):
+    """The second learner is a forest that takes left for right."""
+    file = scene(tmp_path / "scene.tif", halves())
+    given = survey.Labels(labels(tmp_path / "labels.gpkg", SPOTS))
+    model, out = tmp_path / "model", tmp_path / "map.tif"
+    about = fit.fit(file, given, model, Recipe(trees=5), device="cpu")
+    assert about.second in set(recipe.CHEAP) - {about.learner}
+    assert model_folder.file(model, about, second=True).is_file()
+    taken = []
+    right = query.chosen
+
+    def turned(*asked: object) -> object:
+        *rest, other = asked
+        other[0] = 1 - other[0]
+        if not taken:
+            taken.append(other.shape)
+            raise DiskFullError("no space left")
+        return right(*rest, other)
+
+    monkeypatch.setattr(query, "chosen", turned)
+    with pytest.raises(DiskFullError):
+        predict(file, model, out, clicks=4, device="cpu")
+    assert out.exists()  # a map that is finished stays
+    monkeypatch.setattr(stream, "strips", lambda *_, **__: pytest.fail("computed again"))
+    made = predict(file, model, out, clicks=4, device="cpu")
+    assert [each.name for each in made.files][-1] == "map_next.gpkg"
+    found = geopandas.read_file(made.files[-1], layer="pixels")
+    assert taken == [(2, 64, 64)]
+    says = f"{about.learner} says (bright|dark), {about.second} says (bright|dark), both sure"
+    assert found["why"].str.fullmatch(says).sum() == 2
+    assert not (tmp_path / ".map.tif.partial").exists()

@@ -287,6 +287,19 @@ def test_every_learner_gives_probabilities_and_comes_back_from_its_file(name: st
         learner.read(tmp_path / learner.FILE, 3, 5, CPU, **kept)
 
 
+def test_a_linear_head_of_three_classes_comes_back_from_its_file(noise, drawn, tmp_path):
+    """scikit-learn keeps its weights column by column."""
+    learner = LEARNERS["frozen_linear"]
+    labels = drawn.copy()
+    labels[:3, :2], labels[4:6, :2], labels[7:9, :2] = 0, 1, 2
+    made = learner.fit([noise], [labels], 3, compute=CPU)
+    assert len(made.head.known) == 3
+    made.write(tmp_path / learner.FILE)
+    again = learner.read(tmp_path / learner.FILE, 3, 3, CPU)
+    assert np.array_equal(again.head.weights, made.head.weights)
+    assert np.allclose(again.probabilities(noise), made.probabilities(noise), atol=1e-5)
+
+
 def test_labels_of_one_class_are_refused_by_a_linear_head(noise, drawn):
     labels = np.where(drawn == 0, IGNORE, drawn)
     with pytest.raises(NoLabelsError, match="all 30 labelled pixels are of class 2"):

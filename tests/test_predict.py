@@ -1,6 +1,7 @@
 """Predictions that are killed, met by another, too large, or made by a model that is no good."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from fewlabels.files import working
 from fewlabels.mapping import fit, limits, model_folder, stream, survey
 from fewlabels.mapping.predict import predict
 from fewlabels.mapping.recipe import Recipe, RecipeError
+from fewlabels.mapping.scene import Ranges
 from fewlabels.types import DataError, DiskFullError, PlaceError
 
 FOREST = Recipe(method="pixel_forest", trees=3, side=32, crop=32, window=32, folds=0)
@@ -104,12 +106,36 @@ def test_what_cannot_fit_is_refused_before_it_starts(tmp_path, monkeypatch):
 
 
 def test_a_long_prediction_says_first_what_it_takes(ground, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(limits, "LONG", 4)
+    monkeypatch.setattr(limits, "LONG", 64 * 64)
     with caplog.at_level("INFO"):
         predict(
             ground / "scene.tif", ground / "model", tmp_path / "map.tif", window=32, device="cpu"
         )
-    assert "4 windows of 32 pixels: about 0." in caplog.text
+    assert "4 windows of 32 pixels: about 0 s, at most" in caplog.text
+
+
+def test_a_long_training_says_first_what_it_takes(ground, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(limits, "LONG", 1)
+    given = survey.Labels(ground / "labels.gpkg")
+    with caplog.at_level("INFO"):
+        fit.fit(ground / "scene.tif", given, tmp_path / "model", FOREST, device="cpu")
+    assert "features of 0.0 Mpixel around the labels: about 0 s; then 1 fits" in caplog.text
+
+
+def test_a_time_is_that_of_a_square_times_how_often_it_fits():
+    seen = []
+
+    def read(rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+        seen.append((rows, columns))
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        return np.zeros((*shape, 1)), np.ones(shape, bool)
+
+    parts = [(slice(0, 2048), slice(2048 * n, 2048 * n + 2048)) for n in range(3)]
+    ranges = Ranges((0.0,), (1.0,))
+    found = limits.estimated(parts, read, ranges, lambda image: time.sleep(0.05))
+    assert seen == [(slice(512, 1536), slice(2560, 3584))]
+    assert 12 * 0.05 <= found < 12 * 5
+    assert (limits.spoken(97.4), limits.spoken(299.0)) == ("97 s", "5 minutes")
 
 
 @pytest.mark.parametrize(

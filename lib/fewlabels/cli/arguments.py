@@ -86,6 +86,9 @@ def parser() -> argparse.ArgumentParser:
                          "help most")  # fmt: skip
 
     _add_assessing(commands)
+    export = commands.add_parser("export", help="a model as ONNX, for QGIS's plugin Deepness")
+    export.add_argument("model", type=Path, help="folder of a frozen_linear or a network")
+    export.add_argument("out", type=Path, help="NAME.onnx")
 
     for command in (run, sweep):
         command.add_argument(

@@ -75,18 +75,25 @@ def encoder(name: str = LITE0) -> Encoder:
     raise unknown("encoder", name, (LITE0, "timm:<model>", "smp:<encoder>"))
 
 
-@torch.inference_mode()
 def stages(
     encoder: Encoder, image: UInt8[Tensor, "3 h w"], compute: Compute, *, zoom: int = 1
 ) -> list[Float32[Tensor, "_ _ _"]]:
     """Compute the maps of one image, each of `step` x n pixels of the padded image.
 
-    The image is mirrored at its right and lower edge up to a multiple of the encoder's step.
-
     Args:
         zoom: how many times the image is enlarged before the encoder sees it.
     """
-    x = image[None].to(compute.device).float() / 255
+    compute.placed(encoder.net)
+    with torch.inference_mode():  # not before: weights that are placed in it cannot be exported
+        x = seen(encoder, image.to(compute.device), zoom)
+        return [stage[0].float() for stage in encoder.stages(compute.laid_out(x))]
+
+
+def seen(encoder: Encoder, image: UInt8[Tensor, "3 h w"], zoom: int) -> Float32[Tensor, "1 3 _ _"]:
+    """Enlarge and scale an image for the encoder, and mirror it at its right and lower edge up to a
+    multiple of the encoder's step.
+    """
+    x = image[None].float() / 255
     if zoom > 1:
         x = F.interpolate(x, scale_factor=zoom, mode="bilinear", align_corners=False)
     mean, deviation = (
@@ -95,9 +102,8 @@ def stages(
     )
     h, w = x.shape[2:]
     pad = (0, -w % encoder.step, 0, -h % encoder.step)
-    x = F.pad((x - mean) / deviation, pad, mode="reflect" if min(h, w) > max(pad) else "replicate")
-    compute.placed(encoder.net)
-    return [stage[0].float() for stage in encoder.stages(compute.laid_out(x))]
+    mode = "reflect" if min(h, w) > max(pad) else "replicate"
+    return F.pad((x - mean) / deviation, pad, mode=mode)
 
 
 def sampled(

@@ -58,7 +58,9 @@ class Linear:
     def write(self, file: Path, about: Mapping[str, object]) -> None:
         tensors = {"weights": self.weights, "bias": self.bias, "known": self.known}
         told = {"about": json.dumps(dict(about) | {"penalty": self.penalty})}
-        file.write_bytes(save(tensors, metadata=told))
+        # safetensors writes an array that lies column by column as if it lay row by row
+        rows = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+        file.write_bytes(save(rows, metadata=told))
 
 
 @dataclass(frozen=True)

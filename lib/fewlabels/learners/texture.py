@@ -23,7 +23,7 @@ def names(channels: int, scales: Sequence[int]) -> tuple[str, ...]:
 
 def halo(scales: Sequence[int]) -> int:
     """How many pixels around a pixel its features depend on: a structure tensor filters twice."""
-    return 2 * max((_radius(scale) for scale in scales), default=0)
+    return 2 * max((radius(scale) for scale in scales), default=0)
 
 
 def bank(
@@ -37,7 +37,7 @@ def bank(
     roots are taken, so that all are in the unit of the image. The structure tensor is weighted by
     the Gaussian of the same scale.
     """
-    smooth, first, second = _kernels(scale)
+    smooth, first, second = kernels(scale)
 
     def filtered(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         return cv2.sepFilter2D(image, cv2.CV_32F, columns, rows, borderType=cv2.BORDER_REFLECT)
@@ -57,13 +57,13 @@ def bank(
     ])  # fmt: skip
 
 
-def _radius(scale: int) -> int:
+def radius(scale: int) -> int:
     return int(TRUNCATE * scale + 0.5)
 
 
-def _kernels(scale: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def kernels(scale: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The Gaussian and its first and second derivatives times scale and scale squared."""
-    at = np.arange(-_radius(scale), _radius(scale) + 1, dtype=np.float64) / scale
+    at = np.arange(-radius(scale), radius(scale) + 1, dtype=np.float64) / scale
     smooth = np.exp(-(at**2) / 2)
     smooth /= smooth.sum()
     found = smooth, at * smooth, (at**2 - 1) * smooth

@@ -99,6 +99,8 @@ def _fitted(
             learned = recipe.learn(ground, every, "all")
         else:
             learned = labelled_pixels.learn(ground, pixels, chosen.method)
+        second = _second(chosen)
+        other = labelled_pixels.learn(ground, pixels, second).predictor if second else None
     about = model_folder.About(
         learner=chosen.method,
         network=how.model if chosen.method == "network" else "",
@@ -113,10 +115,21 @@ def _fitted(
         window=how.window if chosen.method == "network" else stream.WINDOW,
         record=_record(seen, ground, learned, chosen, time.perf_counter() - began),
         licence=licence or model_folder.UNSTATED,
+        second=second,
     )
-    model_folder.write(folder, about, learned.predictor)
+    model_folder.write(folder, about, learned.predictor, other)
     shutil.rmtree(scratch, ignore_errors=True)
     return about
+
+
+def _second(chosen: Choice) -> str:
+    """The best of the others that have no training loop; empty where none was scored."""
+    others = {
+        name: scores["miou"]
+        for name, scores in chosen.tried.items()
+        if name not in (chosen.method, "network") and scores["scored"]
+    }
+    return max(others, key=others.get, default="")
 
 
 def palette(classes: Sequence[str]) -> tuple[tuple[int, int, int], ...]:

@@ -2,6 +2,7 @@
 that have no training loop.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +14,14 @@ from tqdm.auto import tqdm
 from fewlabels.learners import LEARNERS, bank, features
 from fewlabels.learners.bank import Bank
 from fewlabels.learners.features import FeaturePredictor
-from fewlabels.mapping import tiles
+from fewlabels.mapping import limits, tiles
 from fewlabels.mapping.recipe import Ground, Learned
 from fewlabels.mapping.scene import Ranges, to_bytes
 from fewlabels.mapping.stream import context
+from fewlabels.mapping.tiles import Piece
 from fewlabels.types import IGNORE
+
+log = logging.getLogger(__name__)
 
 MOST = 300_000  # labelled pixels that are used of a scene, over its classes
 SAMPLE = 2**18  # pixels of a piece that principal components are computed from, about
@@ -61,25 +65,18 @@ def read(ground: Ground, names: Sequence[str], bands: Sequence[str]) -> Labelled
     found = tiles.ranges(ground.pieces, ground.read)
     made = _bank(ground, names, bands, found)
     at = _drawn(ground)
-    halo = made.halo
+    places = [
+        (piece, here, _around(ground, piece, here, made.halo))
+        for piece, here in zip(ground.pieces, at, strict=True)
+        if len(here)
+    ]
+    _announce(ground, [part for _, _, part in places], found, made, names)
     parts = []
-    bar = tqdm(total=len(ground.pieces), unit="piece", desc="features of labelled pixels")
-    with bar:
-        for piece, here in zip(ground.pieces, at, strict=True):
-            if len(here):
-                low, high = here.min(axis=0), here.max(axis=0) + 1
-                spans = (
-                    context(slice(side.start + a, side.start + b), halo, size)
-                    for side, a, b, size in zip(
-                        (piece.rows, piece.columns), low, high, ground.shape, strict=True
-                    )
-                )
-                rows, columns = spans
-                image = to_bytes(*ground.read(rows, columns), found)
-                offset = (piece.rows.start - rows.start, piece.columns.start - columns.start)
-                layers = bank.layers(made, image, ground.compute)
-                parts.append(bank.sampled(layers, here + offset, image.shape[:2]))
-            bar.update()
+    for piece, here, (rows, columns) in tqdm(places, "features of labelled pixels", unit="piece"):
+        image = to_bytes(*ground.read(rows, columns), found)
+        offset = (piece.rows.start - rows.start, piece.columns.start - columns.start)
+        layers = bank.layers(made, image, ground.compute)
+        parts.append(bank.sampled(layers, here + offset, image.shape[:2]))
     every = [piece.labels[tuple(here.T)] for piece, here in zip(ground.pieces, at, strict=True)]
     y = np.concatenate(every)
     there = sum(tiles.inventory(ground.pieces, len(ground.classes)).values())
@@ -118,6 +115,39 @@ def learn(ground: Ground, pixels: LabelledPixels, name: str) -> Learned:
     counts = np.bincount(pixels.y, minlength=len(ground.classes)) * pixels.weight
     labelled = np.rint(counts).astype(int).tolist()
     return Learned(predictor, pixels.ranges, labelled, time.perf_counter() - began)
+
+
+def _around(
+    ground: Ground, piece: Piece, at: Int[np.ndarray, "n 2"], halo: int | None
+) -> tuple[slice, slice]:
+    """Rows and columns of the scene that the features of a piece's pixels depend on."""
+    sides = zip(
+        (piece.rows, piece.columns), at.min(axis=0), at.max(axis=0) + 1, ground.shape, strict=True
+    )
+    rows, columns = (
+        context(slice(side.start + int(low), side.start + int(high)), halo, size)
+        for side, low, high, size in sides
+    )
+    return rows, columns
+
+
+def _announce(
+    ground: Ground,
+    parts: Sequence[tuple[slice, slice]],
+    ranges: Ranges,
+    made: Bank,
+    names: Sequence[str],
+) -> None:
+    """Log how much there is to compute, where it is long."""
+    if limits.area(parts) < limits.LONG:
+        return
+    seconds = limits.estimated(
+        parts, ground.read, ranges, lambda image: list(bank.layers(made, image, ground.compute))
+    )
+    log.info(
+        "features of %.1f Mpixel around the labels: about %s; then %d fits",
+        limits.area(parts) / 1e6, limits.spoken(seconds), len(names) * ground.recipe.folds + 1,
+    )  # fmt: skip
 
 
 def _bank(ground: Ground, names: Sequence[str], bands: Sequence[str], ranges: Ranges) -> Bank:

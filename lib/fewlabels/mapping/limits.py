@@ -1,18 +1,21 @@
-"""Say before a prediction starts what it takes (windows, time, disk, memory), or refuse it."""
+"""Say before long work starts what it takes (pixels, time, disk, memory), or refuse it."""
 
 import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
 
 from fewlabels.files import full
 from fewlabels.learners import Predictor
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.recipe import RecipeError
-from fewlabels.mapping.scene import Ranges, Scene
+from fewlabels.mapping.scene import Ranges, Read, Scene
 from fewlabels.mapping.stream import Plan
 from fewlabels.types import FewLabelsError
 
@@ -23,7 +26,8 @@ except ImportError:  # Windows
 
 log = logging.getLogger(__name__)
 
-LONG = 100  # windows from which on one is timed first
+LONG = 8 * 2**20  # pixels from which on a square is timed first
+PROBE = 1024  # side of that square: of small ones a pixel takes three times as long
 MOST = 6  # bytes a pixel on the disk: four of a strip and two of the maps, if nothing compresses
 LEAST = 0.05  # bytes a pixel, however well it compresses
 SPENT = ("out of memory", "allocat", "new thread")  # in the words of what a library raises
@@ -54,25 +58,49 @@ def check(how: Plan, classes: int, out: Path) -> None:
 def announce(
     how: Plan, classes: int, scene: Scene, predictor: Predictor, ranges: Ranges, left: int
 ) -> None:
-    """Log how much there is to do where it is long; its time is that of the middle window.
+    """Log how much there is to do where it is long; its time follows from a square of it.
 
     Args:
         left: rows of windows that are still to be computed.
     """
     windows = left * len(how.across)
-    if windows < LONG:
+    parts = [how.seen(rows, columns) for rows in how.down[-left:] for columns in how.across]
+    if area(parts) < LONG:
         return
-    middle = how.down[len(how.down) // 2], how.across[len(how.across) // 2]
     with scenes.reading(scene) as read:
-        image = scenes.to_bytes(*read(*middle), ranges)
-    began = time.perf_counter()
-    predictor.probabilities(image)
-    minutes = windows * (time.perf_counter() - began) / 60
+        seconds = estimated(parts, read, ranges, predictor.probabilities)
     log.info(
-        "%d windows of %d pixels: about %.1f minutes, at most %s of disk, %s of memory besides the "
-        "model", windows, how.window, minutes, _size(MOST * how.height * how.width),
+        "%d windows of %d pixels: about %s, at most %s of disk, %s of memory besides the model",
+        windows, how.window, spoken(seconds), _size(MOST * how.height * how.width),
         _size(_held(how, classes)),
     )  # fmt: skip
+
+
+def area(parts: Iterable[tuple[slice, slice]]) -> int:
+    """Count the pixels of parts (rows, columns) of a scene."""
+    return sum((rows.stop - rows.start) * (cols.stop - cols.start) for rows, cols in parts)
+
+
+def estimated(
+    parts: Sequence[tuple[slice, slice]],
+    read: Read,
+    ranges: Ranges,
+    compute: Callable[[UInt8[np.ndarray, "h w c"]], object],
+) -> float:
+    """Estimate the seconds that parts of a scene take, from those of a square in one of them."""
+    square = tuple(
+        slice(start, min(start + PROBE, side.stop))
+        for side in parts[len(parts) // 2]
+        for start in [max(side.start, (side.start + side.stop - PROBE) // 2)]
+    )
+    began = time.perf_counter()
+    compute(scenes.to_bytes(*read(*square), ranges))
+    return (time.perf_counter() - began) * area(parts) / area([square])
+
+
+def spoken(seconds: float) -> str:
+    """Say a time as a person would."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
     FOLDER/model.safetensors    weights of a network or a linear head, or
     FOLDER/model.skops          a forest
+    FOLDER/second.*             likewise, of the second-best learner, where several were scored
     FOLDER/model.json           learner, classes, colours, bands, ranges, training record, licence
 
 Nothing in it has to be unpickled, and no path of the machine that wrote it is in it.
@@ -21,7 +22,7 @@ from fewlabels.learners import LEARNERS, Predictor
 from fewlabels.mapping.scene import Ranges
 from fewlabels.types import IGNORE, FewLabelsError
 
-FORMAT = 2
+FORMAT = 3  # before, files of linear heads for three classes and more were scrambled
 MOST = 2**24  # bytes of model.json
 SIDE = 2**14  # pixels of a window
 UNSTATED = (
@@ -50,6 +51,7 @@ class About:
         window: side in pixels of what the model is given at once, unless asked otherwise.
         record: what it was trained on and how, and its scores.
         licence: under which terms the model may be used, as who trained it said.
+        second: name of the second learner, if any.
     """
 
     learner: str
@@ -65,9 +67,12 @@ class About:
     window: int
     record: Mapping[str, object]
     licence: str = UNSTATED
+    second: str = ""
 
 
-def write(folder: Path, about: About, predictor: Predictor) -> None:
+def write(
+    folder: Path, about: About, predictor: Predictor, second: Predictor | None = None
+) -> None:
     """Write the model folder, whole or not at all.
 
     Raises:
@@ -77,7 +82,9 @@ def write(folder: Path, about: About, predictor: Predictor) -> None:
     if folder.exists():
         raise ModelError(f"'{folder}' is there already; name another folder or delete it")
     with whole_folder(folder) as scratch:
-        predictor.write(scratch / LEARNERS[about.learner].FILE)
+        predictor.write(file(scratch, about))
+        if second is not None:
+            second.write(file(scratch, about, second=True))
         text = json.dumps({"format": FORMAT} | asdict(about), indent=1)
         (scratch / "model.json").write_text(text + "\n")
 
@@ -91,7 +98,9 @@ def about(folder: Path) -> About:
     try:
         text = json.loads(_bounded(folder / "model.json", MOST).read_text())
         if text.pop("format") != FORMAT:
-            raise ModelError(f"the model '{folder}' is of a format other than {FORMAT}")
+            raise ModelError(
+                f"the model '{folder}' is of a format other than {FORMAT}; train it again"
+            )
         found = _typed(text, About, "model.json")
     except (OSError, ValueError, KeyError, TypeError, AttributeError,
             ArithmeticError, RecursionError) as error:  # fmt: skip
@@ -119,23 +128,34 @@ def about(folder: Path) -> About:
     return found
 
 
-def predictor(folder: Path, about: About, compute: Compute) -> Predictor:
-    """The predictor of a model folder.
+def file(folder: Path, about: About, *, second: bool = False) -> Path:
+    """Where a model folder keeps its learner, or its second one.
+
+    Raises:
+        ModelError: the learner is unknown.
+    """
+    name = about.second if second else about.learner
+    if name not in LEARNERS:
+        raise ModelError(f"the model '{folder}' is of an unknown learner '{name}'")
+    kept = folder / LEARNERS[name].FILE
+    return kept.with_stem("second") if second else kept
+
+
+def predictor(folder: Path, about: About, compute: Compute, *, second: bool = False) -> Predictor:
+    """The predictor of a model folder, or its second one.
 
     Raises:
         ModelError: its file is missing, damaged or does not fit.
     """
-    if about.learner not in LEARNERS:
-        raise ModelError(f"the model '{folder}' is of an unknown learner '{about.learner}'")
-    learner = LEARNERS[about.learner]
-    file = folder / learner.FILE
-    options = {"model": about.network} if about.network else {}
+    kept = file(folder, about, second=second)
+    learner = LEARNERS[about.second if second else about.learner]
+    options = {"model": about.network} if about.network and not second else {}
     try:
-        _bounded(file, math.inf)
-        return learner.read(file, len(about.classes), len(about.bands), compute, **options)
+        _bounded(kept, math.inf)
+        return learner.read(kept, len(about.classes), len(about.bands), compute, **options)
     except (OSError, RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise ModelError(
-            f"'{file}' cannot be read or does not fit the model ({error}); train it again"
+            f"'{kept}' cannot be read or does not fit the model ({error}); train it again"
         ) from error
 
 

@@ -2,14 +2,16 @@
 
 Finished strips are kept in a folder beside the map, so an interrupted prediction resumes after the
 last of them and gives the same maps. Before the maps get their names these are noted in that
-folder, and a process that finds such a note finishes it first.
+folder, and a process that finds such a note finishes it first. Where to click next follows from
+the strips once the maps have their names: if it fails, the same command goes on with it alone.
 """
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from zipfile import BadZipFile
@@ -19,8 +21,8 @@ from tqdm.auto import tqdm
 
 from fewlabels import devices
 from fewlabels.devices import Compute
-from fewlabels.files import made_folder, whole_file, working, writable
-from fewlabels.learners import LEARNERS, Predictor
+from fewlabels.files import Shelf, made_folder, whole_file, working, writable
+from fewlabels.learners import Predictor
 from fewlabels.mapping import class_text, limits, maps, model_folder, stream, unlike
 from fewlabels.mapping import query as clicking
 from fewlabels.mapping import scene as scenes
@@ -29,6 +31,8 @@ from fewlabels.mapping.recipe import RecipeError
 from fewlabels.mapping.scene import Scene
 from fewlabels.mapping.stream import Plan, Strip
 from fewlabels.types import DataError
+
+log = logging.getLogger(__name__)
 
 FORMAT = 4  # raise it when strips mean something else
 SEED = 0  # of the clicks
@@ -70,7 +74,8 @@ def predict(
     Args:
         window: side in pixels of what the model is given at once; the model's if None.
         overlap: pixels that neighbouring windows of a network share at least; a quarter if None.
-        clicks: how many pixels and blocks to name for labels, see `clicks.chosen`; 0 for no file.
+        clicks: how many pixels and blocks to name for labels, see `query.chosen`; 0 for no file.
+            Where the model holds a second learner, that maps the scene too.
         force: see `unlike.fitting`.
 
     Raises:
@@ -85,19 +90,25 @@ def predict(
         raise DataError(f"'{out}' is no name for a class map; it is a GeoTIFF, name it NAME.tif")
     targets = [out.with_name(f"{out.stem}_confidence.tif"), out]
     targets += [out.with_suffix(".gpkg")] if polygons else []
-    targets += [out.with_name(f"{out.stem}_next.gpkg")] if clicks else []
+    asked = [out.with_name(f"{out.stem}_next.gpkg")] if clicks else []
     writable(out)
     work = out.parent / f".{out.name}.partial"
     with working(work, out), limits.naming_full_memory("--window"):
         named = _named(work)
         if not named:
-            _free(targets)
+            _free(targets + asked)
         about = model_folder.about(model)
         ground = unlike.fitting(scene, about, model, force=force)
         if polygons or clicks:
             maps.try_layers(out.parent, ground)
         compute = devices.compute(device)
         predictor = model_folder.predictor(model, about, compute)
+        second = None
+        if clicks and about.second:
+            second = model_folder.predictor(model, about, compute, second=True)
+        elif clicks:
+            log.info("the model holds one learner, so --next goes by its margins alone; one that "
+                     "`fewlabels train --method auto` scored holds two")  # fmt: skip
         side = window or about.window
         if overlap is not None and predictor.halo is not None:
             raise RecipeError(
@@ -112,10 +123,11 @@ def predict(
         resumed = _finished(folder)
         if not named:
             limits.check(how, len(about.classes), out)
-            _make(ground, about, predictor, how, folder)
+            _make(ground, about, about.learner, predictor, how, folder)
             made = _maps(ground, about, how, folder, polygons)
-            made += [_next(ground, about, how, folder, clicks)] if clicks else []
             _name(folder, dict(zip(made, targets, strict=True)))
+        if clicks and not (named and asked[0].exists()):
+            _next(asked[0], ground, about, second, how, folder, clicks)
         for target in targets[:2]:
             maps.check(target, ground)
         counts = sum(np.bincount(s.classes.ravel(), minlength=256) for s in _kept(folder, how))
@@ -126,7 +138,7 @@ def predict(
         name: float(number / max(1, mapped.sum()))
         for name, number in zip(about.classes, mapped, strict=False)
     }
-    return Written(tuple(targets), float(mapped.sum() / counts.sum()), share, resumed)
+    return Written(tuple(targets + asked), float(mapped.sum() / counts.sum()), share, resumed)
 
 
 def _free(targets: list[Path]) -> None:
@@ -162,7 +174,9 @@ def _named(work: Path) -> tuple[Path, list[str]] | None:
     return None
 
 
-def _make(scene: Scene, about: About, predictor: Predictor, how: Plan, folder: Path) -> None:
+def _make(
+    scene: Scene, about: About, name: str, predictor: Predictor, how: Plan, folder: Path
+) -> None:
     """Write every strip that is not there yet."""
     number, last = _finished(folder), len(how.down)
     made_folder(folder)
@@ -170,7 +184,10 @@ def _make(scene: Scene, about: About, predictor: Predictor, how: Plan, folder: P
         return
     windows = (last - number) * len(how.across)
     limits.announce(how, len(about.classes), scene, predictor, about.ranges, last - number)
-    with scenes.reading(scene) as read, tqdm(total=windows, unit="window") as bar:
+    with (
+        scenes.reading(scene) as read,
+        tqdm(total=windows, unit="window", desc=f"map by {name}") as bar,
+    ):
         made = stream.strips(
             how, read, predictor, about.ranges, len(about.classes), first=number, tick=bar.update
         )
@@ -201,13 +218,30 @@ def _maps(scene: Scene, about: About, how: Plan, folder: Path, polygons: bool) -
     return [confidence, classes, areas]
 
 
-def _next(scene: Scene, about: About, how: Plan, folder: Path, number: int) -> Path:
-    """Where to click next, as points and squares beside the strips."""
-    file = folder / "next.gpkg"
-    file.unlink(missing_ok=True)  # of another number
-    found = clicking.chosen(lambda: _kept(folder, how), scene.height, scene.width, number, SEED)
-    maps.layers(file, scene, clicking.frames(found, about.classes))
-    return file
+def _next(
+    file: Path,
+    scene: Scene,
+    about: About,
+    second: Predictor | None,
+    how: Plan,
+    folder: Path,
+    number: int,
+) -> None:
+    """Write where to click next, as points and squares."""
+    other = None
+    if second is not None:
+        side = max(how.window, stream.WINDOW) if how.halo is None else how.window
+        wide = replace(how, window=side, halo=second.halo)
+        _make(scene, about, about.second, second, wide, folder / "second")
+        other, top = Shelf(folder).zeros((2, how.height, how.width)), 0
+        for strip in _kept(folder / "second", wide):
+            rows = slice(top, top + len(strip.classes))
+            other[0, rows], other[1, rows], top = strip.classes, strip.confidence, rows.stop
+    found = clicking.chosen(
+        lambda: _kept(folder, how), scene.height, scene.width, number, SEED, other
+    )
+    names = about.learner, about.second
+    maps.layers(file, scene, clicking.frames(found, about.classes, names))
 
 
 def _finished(folder: Path) -> int:
@@ -244,6 +278,8 @@ def _key(scene: Scene, model: Path, about: About, how: Plan, compute: Compute) -
         f"{FORMAT} {scene.file.name} {there.st_size} {there.st_mtime_ns} {how} "
         f"{compute.device.type} {compute.precision}".encode()
     )
-    for name in (LEARNERS[about.learner].FILE, "model.json"):
-        total.update(hashlib.sha256((model / name).read_bytes()).digest())
+    files = [model / "model.json", model_folder.file(model, about)]
+    files += [model_folder.file(model, about, second=True)] if about.second else []
+    for file in files:
+        total.update(hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()[:12]

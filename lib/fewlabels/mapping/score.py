@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 from scipy.ndimage import maximum_filter
+from tqdm.auto import tqdm
 
 from fewlabels.learners import features
 from fewlabels.mapping import labelled_pixels, recipe
@@ -87,11 +88,11 @@ def choice(ground: Ground, pixels: LabelledPixels | None) -> Choice:
         method = names[0] if asked == "auto" else asked
         return Choice(method, "nothing was scored", {method: scores}, {})
     held = {}
-    for name in names:
-        log.info("scoring %s on held-out labels", name)
-        network = name == "network"
-        predicted = of_network(ground) if network else of_features(ground, pixels, name)
-        held[name] = held_out(ground, predicted)
+    with tqdm(total=len(names) * ground.recipe.folds, unit="fit") as bar:
+        for name in names:
+            bar.set_description(f"scoring {name} on held-out labels")
+            own = of_network(ground) if name == "network" else of_features(ground, pixels, name)
+            held[name] = held_out(ground, own, bar.update)
     tried = {name: summary(found, ground.classes, seed) for name, found in held.items()}
     method, why = _kept(asked, tried)
     best = held[method]
@@ -137,11 +138,13 @@ def remaining(piece: Piece, held: Set[int], gap: int) -> UInt8[np.ndarray, "h w"
     return np.where(near[piece.inside], np.uint8(IGNORE), piece.labels)
 
 
-def held_out(ground: Ground, predicted: Predicted) -> Held | None:
+def held_out(
+    ground: Ground, predicted: Predicted, tick: Callable[[], object] = lambda: None
+) -> Held | None:
     """Predict every unit by a model that trained without it and without labels within its gap.
 
-    Units and parts follow from labels and seed alone, so all learners are scored on the same.
-    Training may see the image of held-out ground beside other labels, never its labels.
+    Units and parts follow from labels and seed alone, so all learners are scored on the same. The
+    image of held-out ground may be seen in training, never its labels. `tick` follows each part.
 
     Returns:
         None where fewer than two parts can be held out, or no class has two units.
@@ -159,8 +162,8 @@ def held_out(ground: Ground, predicted: Predicted) -> Held | None:
         if len(left) < 2:
             log.warning("part %d leaves labels of %d classes and is not scored", number, len(left))
             continue
-        log.info("part %d of %d: trained without %d units", number, len(groups), len(group))
         matrices |= predicted(labels, group, f"part-{number}")
+        tick()
     if not matrices:
         return None
     units = sorted(matrices)

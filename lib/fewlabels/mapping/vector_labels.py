@@ -31,7 +31,7 @@ PARQUET = {".parquet", ".geoparquet"}
 ENDINGS = LISTS | PARQUET | {".fgb", ".geojson", ".gpkg", ".json", ".kml", ".shp"}
 READABLE = ("OFTString", "OFTInteger", "OFTInteger64", "OFTReal")
 """Kinds of columns that are compared with the class."""
-OURS = ("rank", "row", "column", "margin", "first", "second")
+OURS = ("rank", "row", "column", "margin", "first", "second", "why")
 """Columns of `query.frames`, which are not."""
 
 
