@@ -71,7 +71,7 @@ Markdown("\n".join(f"- {sentence}" for sentence in said))
 recommend.advice(table).style.hide(axis="index")
 
 # %% [markdown]
-# ## What this does not show
+# ## What was not shown
 #
 # The labels were drawn at random by a program from dense masks, which have errors of their own. Three
 # data sets are three kinds of images: Czech orthophotos, photographs of a coast, Sentinel-2. Networks

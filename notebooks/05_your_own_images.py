@@ -167,9 +167,10 @@ Markdown(
 # %% [markdown]
 # ## Where to click next
 #
-# The pixels of @fig-own-next are drawn from the 5 % on which the probabilities of the two most probable
-# classes differ least, and they keep a distance from each other. The points are also written as a
-# layer for QGIS, with an empty column for the class.
+# Half of the pixels of @fig-own-next, at most, are where the kept learner and the next best one are sure
+# of different classes. The others are drawn from the 5 % on which the probabilities of the two most
+# probable classes differ least. They keep a distance from each other. The points are also written as a
+# layer for QGIS, with the reason and an empty column for the class.
 
 # %%
 #| echo: false
@@ -178,14 +179,14 @@ Markdown(recommendations.findings({"clicks": clicked})[0])
 
 # %%
 #| label: fig-own-next
-#| fig-cap: "Where to click next, numbered from the smallest margin on. Inside: the class of the map; ring: the second most probable class."
+#| fig-cap: "Where to click next, disagreements first, then from the smallest margin on. Inside: the class of the map; ring: the second most probable class."
 asked = geopandas.read_file(folder / "map_next.gpkg", layer="pixels")
 static_view.asked(ground, asked, about.classes)
 
 # %%
 #| label: tbl-own-next
 #| tbl-cap: "The first of them: margin is the probability of the first class minus that of the second."
-asked[["rank", "row", "column", "first", "second", "margin"]].head().style.format(
+asked[["rank", "row", "column", "margin", "why"]].head().style.format(
     {"margin": "{:.3f}"}, escape="html"
 ).hide(axis="index")
 
@@ -219,7 +220,8 @@ scored = [scores for scores in record["tried"].values() if scores["scored"]]
 assert all(scores["pixels"] <= sum(found["pixels"].values()) for scores in scored)
 assert not scored or record["scores"]["miou"] == max(scores["miou"] for scores in scored)
 assert set(asked["first"]) | set(asked["second"]) <= set(about.classes)
-assert asked["margin"].is_monotonic_increasing
+undecided = asked[asked["why"].str.startswith("undecided")]
+assert undecided["margin"].is_monotonic_increasing
 
 # %% [markdown]
 # ## What was not shown

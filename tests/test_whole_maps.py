@@ -171,7 +171,7 @@ def test_advice_is_read_off_the_curves_of_images_alike():
     table = pd.DataFrame(rows)
     said = recommend(round((100 * 300) ** 0.5), pixel=10, table=table)
     assert said[0].startswith("frozen_linear: 15.0 [15.0, 15.0] points")
-    assert "(2 sites of india_s2_nir)" in said[0]
+    assert "(2 sites of india_s2_nir, study W)" in said[0]
     assert recommend(5000, "polygons", table=table)[-1].startswith("the study drew single pixels")
     assert recommend(5000, table=table)[1] == "twice the labels: 0.0 [0.0, 0.0] points more"
     with pytest.raises(AdviceError, match="0 labels of kind 'points'"):

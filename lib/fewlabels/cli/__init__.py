@@ -177,11 +177,14 @@ def _example(wanted: argparse.Namespace) -> None:
 def _recommend(wanted: argparse.Namespace) -> None:
     from fewlabels.results.recommend import recommend
 
-    print("\n".join(recommend(wanted.labels, wanted.kind, wanted.pixel, wanted.bands)))
+    said = recommend(wanted.labels, wanted.kind, wanted.pixel, wanted.bands)
+    start = "start with `fewlabels train SCENE LABELS MODEL`: it scores the quick learners on yours"
+    print("\n".join([*said, start]))
 
 
 def _train(wanted: argparse.Namespace) -> None:
     from fewlabels.mapping import class_text, fit, recipe, score_summary, survey
+    from fewlabels.results.recommend import recommend
 
     names = (field.name for field in fields(recipe.Recipe))
     how = recipe.Recipe(**{n: getattr(wanted, n) for n in names if getattr(wanted, n) is not None})
@@ -194,7 +197,11 @@ def _train(wanted: argparse.Namespace) -> None:
         bands=wanted.bands, device=wanted.device, licence=wanted.licence,
     )  # fmt: skip
     seconds = about.record["cost"]["all_seconds"]
-    _say(*score_summary.lines(about.record), f"{wanted.out}, after {seconds:.0f} s")
+    labelled = sum(about.record["trained_pixels"].values())
+    size = about.pixel if about.system else 0.5  # metres; pixels without a system have no size
+    study = recommend(labelled, pixel=size, bands=len(about.bands))[:2] if there() else ()
+    said = [f"on scenes elsewhere: {line}" for line in study]
+    _say(*score_summary.lines(about.record), *said, f"{wanted.out}, after {seconds:.0f} s")
 
 
 def _predict(wanted: argparse.Namespace) -> None:

@@ -253,4 +253,4 @@ def _p(found: whole_maps.Moments) -> float:
 def _within(found: whole_maps.Moments, margin: float) -> bool:
     """Whether two one-sided t tests show that a mean lies within the margin."""
     half = t.ppf(1 - ALPHA, found.freedom) * found.error
-    return max(abs(found.mean - half), abs(found.mean + half)) < margin
+    return bool(max(abs(found.mean - half), abs(found.mean + half)) < margin)

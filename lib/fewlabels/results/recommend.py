@@ -11,7 +11,7 @@ from fewlabels.labels.sampling import NEXT_CLICK
 from fewlabels.results import whole_maps
 from fewlabels.results.statistics.decisions import SAME, Decision, decisions
 from fewlabels.results.statistics.intervals import Interval
-from fewlabels.studies.w import BUDGETS, LEARNERS, Condition
+from fewlabels.studies.w import BUDGETS, Condition
 from fewlabels.types import FewLabelsError
 
 KINDS = ("points", "scribbles", "polygons")
@@ -27,6 +27,11 @@ CHEAPEST = ("pixel_forest", "frozen_linear", "texture_forest", "frozen_forest")
 
 class AdviceError(FewLabelsError, ValueError):
     """A question that study W cannot answer."""
+
+
+def there() -> bool:
+    """Whether the rows of study W are here; a package that is installed alone has none."""
+    return any(whole_maps.folder().glob("*.parquet"))
 
 
 def recommend(
@@ -46,17 +51,22 @@ def recommend(
         table: rows of study W; the published ones if None.
 
     Raises:
-        AdviceError: there are fewer than one label or band, no pixel size, or no such kind.
+        AdviceError: fewer than one label or band, no pixel size, no such kind, or no rows.
     """
     if labels < 1 or bands < 1 or not pixel > 0 or kind not in KINDS:
         raise AdviceError(
             f"{labels} labels of kind '{kind}', pixels of {pixel} m and {bands} bands: needed are "
             f"at least 1 label and 1 band, a size above 0, and one of {', '.join(KINDS)}"
         )
+    if table is None and not there():
+        raise AdviceError(
+            f"there are no rows of study W in '{whole_maps.folder()}'; ask in a checkout of the "
+            "project, where they are"
+        )
     rows = whole_maps.scored() if table is None else table
     wanted = ALIKE["10 m, four bands" if pixel >= COARSE else "fine RGB"]
     sites = whole_maps.by_site(rows[rows["data"].isin(wanted)])
-    known = [name for name in LEARNERS if name in set(rows["learner"])]
+    known = _complete(rows[rows["data"].isin(wanted)])
     inside = int(np.clip(labels, BUDGETS[0], BUDGETS[-1]))
     means = {name: _mean(_at(sites, name, inside)) for name in known}
     best = max(means, key=means.get)
@@ -64,8 +74,7 @@ def recommend(
     names = " and ".join(wanted)
     said = [
         f"{best}: {gain.text()} points of mIoU more than {BASE} with {inside} labels "
-        f"({gain.units} sites of {names}); start with `fewlabels train SCENE LABELS MODEL`, which "
-        "also scores the other quick learners on labels that are held out",
+        f"({gain.units} sites of {names}, study W)",
         f"twice the labels: {more.text()} points more",
     ]
     if inside != labels:
@@ -93,8 +102,7 @@ def advice(table: pd.DataFrame | None = None) -> pd.DataFrame:
     found = []
     for kind, wanted in ALIKE.items():
         own = rows[rows["data"].isin(wanted)]
-        run = own.groupby("learner")["site"].nunique()
-        known = [name for name in CHEAPEST if run.get(name) == run.max()]  # that are run on all
+        known = _complete(own)
         for budget in BUDGETS:
             means = {name: _mean(_at(whole_maps.by_site(own), name, budget)) for name in known}
             take = best = max(means, key=means.get)
@@ -147,6 +155,12 @@ def drawn(table: pd.DataFrame) -> Figure:
     axes[0].set_ylabel("mIoU, %")
     axes[1].legend(frameon=False, fontsize=9, loc="lower right")
     return figure
+
+
+def _complete(rows: pd.DataFrame) -> list[str]:
+    """The learners that are run on every site, from the cheapest on."""
+    run = rows.drop_duplicates(["data", "site", "learner"]).groupby("learner").size()
+    return [name for name in CHEAPEST if run.get(name) == run.max()]
 
 
 def _decided(rows: pd.DataFrame, one: str, other: str, budget: int) -> Decision:
