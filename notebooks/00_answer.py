@@ -33,9 +33,9 @@ if importlib.util.find_spec("fewlabels") is None:
 # # What to do with the labels you have {#sec-answer}
 #
 # You have an image and some labelled pixels, and want a map. @fig-answer shows what three learners make
-# of them: the forest of single pixels that most tools offer, a forest on texture, and a linear head on
-# the frozen features of a small network. All three take seconds on a laptop. Labels and map are of the
-# same scene; the score is over the pixels without a label.
+# of them, each in seconds on a laptop: the forest of single pixels that most tools offer, a forest on
+# texture, and a linear head on the frozen features of a small network. Labels and map are of the same
+# scene; the score is over the pixels without a label.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -62,12 +62,12 @@ said = recommendations.five()
 Markdown("\n".join(f"- {sentence}" for sentence in said))
 
 # %% [markdown]
-# @tbl-answer says which to take. `fewlabels train` scores the same learners on labels of your own that it
-# holds out, and keeps the best; `fewlabels recommend` answers for your number of labels.
+# `fewlabels train` scores the same learners on labels of your own that it holds out, and keeps the best.
+# `fewlabels recommend` answers for your number of labels, @tbl-answer for some.
 
 # %%
 #| label: tbl-answer
-#| tbl-cap: "What to take, by kind of image and number of random labels: gain in mIoU over the forest of single pixels with 95 % credible interval, the probability that it is above a point, and how many more labels that forest needs for the same score, with the minutes of as many clicks at 0.9 s each."
+#| tbl-cap: "What to take: gain in mIoU over the forest of single pixels with 95 % credible interval, the probability that it is above a point, and how many more labels that forest needs for the same score, with the minutes of as many clicks at 0.9 s each."
 recommend.advice(table).style.hide(axis="index")
 
 # %% [markdown]

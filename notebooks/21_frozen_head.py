@@ -44,11 +44,13 @@ profile = "quick"
 device = "auto"
 
 # %%
+import pandas as pd
 from IPython.display import Markdown
 
 from fewlabels import studies
 from fewlabels.experiments import sweep
 from fewlabels.results import figures, frozen_arm, statistics
+from fewlabels.results.statistics.decisions import SCALE
 from fewlabels.studies.frozen_arm import CLAIMS, HEAD, TESTED
 
 figures.style()
@@ -115,6 +117,30 @@ Markdown(
 #| label: fig-head-forest
 #| fig-cap: "Effect of each claim on a difference of mIoU, by data set and over all of them (black), with 95 % interval over sites. The claim is on the right of 0."
 figure = frozen_arm.forest(judged)
+
+# %% [markdown]
+# What to do rests on a model: a difference is the effect, plus a data set's, a site's and a run's deviation,
+# and the deviations have half-t priors (`results/statistics/decisions.py`). @tbl-head-prior repeats the
+# advice with priors of half and of double the width.
+
+# %%
+#| label: tbl-head-prior
+#| tbl-cap: "What to do by the width of the priors of the deviations, in points of mIoU; claims on a difference."
+widths = {
+    f"{100 * SCALE * k:g} points": frozen_arm.claims(rows, scale=SCALE * k) for k in (0.5, 1, 2)
+}
+advice = {name: frozen_arm.table(each, rows)["what to do"] for name, each in widths.items()}
+told = pd.DataFrame({"claim": judged["claim"], **advice}).query("`1.5 points` != '-'")
+told.style.hide(axis="index")
+
+# %%
+#| echo: false
+swayed = told.loc[told.iloc[:, 1:].nunique(axis=1) > 1, "claim"]
+Markdown(
+    "The width of the priors changes the advice on "
+    + (", ".join(swayed) if len(swayed) else "none of them")
+    + "."
+)
 
 # %% [markdown]
 # ## A frozen head beside a network

@@ -47,7 +47,7 @@ def test_a_claim_with_two_sites_borrows_the_deviations_of_its_family():
         (0.02, 0.38, 0.6, -0.012, "keep the other"),
         (0.06, 0.88, 0.06, 0.001, "the same: take the cheaper"),
         (0.5, 0.3, 0.2, 0.01, "open"),
-        (0.01, 0.98, 0.01, 0.002, "take it, or the cheaper: within a point"),
+        (0.01, 0.98, 0.01, 0.002, "take it (within a point)"),
     ],
 )
 def test_rule_of_the_protocol(better, same, worse, gain, advice):

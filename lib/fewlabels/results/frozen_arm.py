@@ -16,7 +16,7 @@ from statsmodels.stats.multitest import multipletests
 
 from fewlabels import paths
 from fewlabels.results import whole_maps
-from fewlabels.results.statistics.decisions import decisions
+from fewlabels.results.statistics.decisions import SCALE, decisions
 from fewlabels.results.statistics.intervals import Interval, interval
 from fewlabels.results.statistics.verdicts import ALPHA
 from fewlabels.studies import STUDIES, frozen_arm
@@ -53,9 +53,11 @@ def differences(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     return pd.concat(parts).dropna().rename("value").reset_index()
 
 
-def claims(table: pd.DataFrame, asked: Mapping[str, Claim] | None = None) -> pd.DataFrame:
+def claims(
+    table: pd.DataFrame, asked: Mapping[str, Claim] | None = None, scale: float = SCALE
+) -> pd.DataFrame:
     """Decide each claim: a row of `claim`, `effect` (data set or `all` -> interval of the value),
-    `p_holm` within its study, `verdict`, and `decision`.
+    `p_holm` within its study, `verdict`, and `decision` under priors of `scale`.
     """
     asked = frozen_arm.claims() if asked is None else asked
     if table.empty:
@@ -69,7 +71,7 @@ def claims(table: pd.DataFrame, asked: Mapping[str, Claim] | None = None) -> pd.
     for names in _families(values):
         tests = [_p(over[name]) for name in names]
         holm |= dict(zip(names, multipletests(tests, method="holm")[1], strict=True))
-        decided |= decisions({name: values[name] for name in names})
+        decided |= decisions({name: values[name] for name in names}, scale=scale)
     return pd.DataFrame(
         {"claim": name, "effect": effects[name], "p_holm": holm[name],
          "verdict": verdict(asked[name], effects[name], holm[name], over[name]),
@@ -191,7 +193,7 @@ def forest(judged: pd.DataFrame) -> Figure:
     asked = frozen_arm.claims() | frozen_arm.CLAIMS
     rows = [one for one in judged.itertuples() if asked[one.claim].measure == "difference"]
     names = [*dict.fromkeys(name for one in rows for name in one.effect if name != whole_maps.ALL)]
-    figure, axis = plt.subplots(figsize=(6.8, 0.75 * len(rows) + 1.0))
+    figure, axis = plt.subplots(figsize=(6.8, 0.5 * len(rows) + 0.9))
     looks = dict(zip([*names, whole_maps.ALL], "osD^v", strict=False))
     colours = dict(zip(names, ("#0072B2", "#E69F00", "#009E73", "#CC79A7"), strict=False))
     for y, one in enumerate(rows):

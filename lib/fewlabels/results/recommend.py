@@ -129,7 +129,7 @@ def drawn(table: pd.DataFrame) -> Figure:
         "texture_forest": ("forest on texture", "^", "#E69F00"),
         BASE: ("forest of single pixels", "s", "#666666"),
     }
-    figure, axes = plt.subplots(1, len(ALIKE), figsize=(7.2, 3.0), sharey=True)
+    figure, axes = plt.subplots(1, len(ALIKE), figsize=(7.2, 2.6), sharey=True)
     for axis, (kind, wanted) in zip(axes, ALIKE.items(), strict=True):
         sites = whole_maps.by_site(table[table["data"].isin(wanted)])
         curves = {}

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t
 
 from fewlabels import paths
-from fewlabels.results.statistics.decisions import decisions
+from fewlabels.results.statistics.decisions import SCALE, decisions
 from fewlabels.results.statistics.intervals import Interval
 from fewlabels.scoring import boundaries, metrics
 from fewlabels.studies.w import BUDGETS, CALLED, CLAIMS, DATA, EVEN, Condition
@@ -105,18 +105,21 @@ def differences(
     return (mine - theirs).dropna().rename("value").reset_index()
 
 
-def claims(table: pd.DataFrame) -> pd.DataFrame:
+def claims(table: pd.DataFrame, scale: float = SCALE) -> pd.DataFrame:
     """One row a test: claim, conditions, effect over data sets and of each, sites, verdict, and
     what to do by the posterior (`decisions`).
 
     Args:
         table: from `scored`.
+        scale: of the priors of `decisions`.
     """
     rows, decided, by_metric = [], {}, {}
     tests = {(key, *pair): c for key, c in CLAIMS.items() for pair in c.pairs if _run(table, *pair)}
     for family in {claim.family for claim in tests.values()}:
         asked = [test for test, claim in tests.items() if claim.family == family]
-        decided |= decisions({t: differences(table, *t[1:], tests[t].metric) for t in asked})
+        decided |= decisions(
+            {t: differences(table, *t[1:], tests[t].metric) for t in asked}, scale=scale
+        )
     for (key, one, other), claim in tests.items():
         if claim.metric not in by_metric:
             by_metric[claim.metric] = by_site(table, claim.metric)

@@ -50,7 +50,7 @@ class Decision:
         """Apply the rule of the protocol: `take it`, `keep the other`, `the same: take the cheaper`
         or `open`. A gain that is surely small is said to be within a point.
         """
-        within = ", or the cheaper: within a point" * (self.same > SAME)
+        within = " (within a point)" * (self.same > SAME)
         if self.worse < WORSE and self.gain > 0:
             return f"take it{within}"
         if self.better < WORSE and self.gain < 0:
