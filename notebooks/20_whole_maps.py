@@ -47,7 +47,7 @@ device = "auto"
 import pandas as pd
 from IPython.display import Markdown
 
-from fewlabels.results import figures, recommend, whole_maps
+from fewlabels.results import figures, whole_maps
 from fewlabels.studies.w import BUDGETS, CLAIMS, LEARNERS, Condition
 
 figures.style()
@@ -126,7 +126,7 @@ pd.DataFrame(rows).T.rename_axis("learner").fillna("-")
 # A claim holds where the interval over all data sets lies above 0 (for *not worse*: above -1 point) in
 # each of its tests. Data sets count alike. Where their effects differ in sign, the verdict is given for
 # each data set. The last column is what to do: take the first where it is improbable (below 5 %) that it
-# is worse by more than a point.
+# is worse by more than a point. @tbl-answer sums it up.
 
 # %%
 #| label: tbl-w-claims
@@ -142,16 +142,6 @@ Markdown(
         for key, claim in CLAIMS.items()
     )
 )
-
-# %% [markdown]
-# ## What to do with the labels you have
-#
-# @tbl-w-advice has a row for each kind of image and number of labels.
-
-# %%
-#| label: tbl-w-advice
-#| tbl-cap: "What to take, by kind of image and number of random labels: gain in mIoU over the forest of single pixels with 95 % credible interval, the probability that it is above a point, and how many more labels that forest needs for the same score, with the minutes of as many clicks at 0.9 s each."
-recommend.advice(table).style.hide(axis="index")
 
 # %% [markdown]
 # ## Far from every label

@@ -80,7 +80,7 @@ beside = " Beside them stand those of other learning rates (@sec-e)."
 Markdown(f"These are {len(different)} different runs.{beside if profile == 'published' else ''}")
 
 # %% [markdown]
-# ## What to do with the labels you have
+# ## What to choose for a network
 #
 # @tbl-answers has one row for each choice that runs were made for, at the budget they were made at. Where
 # the claim that the first is better holds, take it; where the second is better, that. Where neither can
