@@ -32,7 +32,7 @@ def test_nothing_is_written_where_a_marker_is_lost(tmp_path: Path, lost: str):
     before = readme.read_text()
     what = publish.Shown("dubai", {})
     (tmp_path / "n.ipynb").write_text(nbformat.writes(pictured()))
-    executed = {"15_label_budget": tmp_path / "n.ipynb"}
+    executed = {publish.OPENING[0]: tmp_path / "n.ipynb"}
     with pytest.raises(NotebookError, match=f"end of {lost}"):
         publish.publish(readme, readme, executed, what, tmp_path / "report", readme)
     assert readme.read_text() == before
@@ -50,7 +50,7 @@ def test_tables_are_plain_markdown():
     assert publish.markdown(table) == "| a | b |\n| --- | --- |\n| 1 | x |\n| 2 | y |"
 
 
-def pictured(label: str = "fig-budget"):
+def pictured(label: str = publish.OPENING[1]):
     cell = nbformat.v4.new_code_cell(f'#| label: {label}\n#| fig-cap: "All of it."\n1')
     picture = base64.b64encode(b"picture").decode()
     cell.outputs = [nbformat.v4.new_output("display_data", {"image/png": picture})]
