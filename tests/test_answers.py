@@ -55,7 +55,7 @@ def test_few_units_say_nothing():
 
 
 def test_what_is_decided_is_said_with_its_numbers():
-    rows = [("A: x.", "1.0 [0.5, 1.5] points; more", 15, "holds"), ("B: y.", "-", 3, "cannot tell")]
+    rows = [("A: x.", "1.0 [0.5, 1.5] points", 15, "holds"), ("B: y.", "-", 3, "cannot tell")]
     judged = pd.DataFrame(rows, columns=["claim", "ours", "n", "verdict"])
     assert recommendations.decided(judged).splitlines() == [
         "1 of 2 claims are decided:", "", "- A: x. 1.0 [0.5, 1.5] points, n = 15: holds.",

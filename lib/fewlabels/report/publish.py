@@ -132,8 +132,7 @@ def _results(what: Shown) -> str:
         *recommendations.settings(what.found),
         "Scores are mIoU on dense masks of leak-free test folds (for study C, on the pixels that "
         "people labelled). n counts units: one replicate (a label draw with a training seed) on "
-        "one fold; for D4, the masks of a benchmark. Intervals of 95 % are over folds, or over "
-        "replicates where there is one fold. "
+        "one fold. Intervals of 95 % are over folds, or over replicates where there is one fold. "
         f"A verdict needs {statistics.UNITS} units. {_missing(what)} The [report](index.html) has "
         "the mean of every condition.",
     ]
