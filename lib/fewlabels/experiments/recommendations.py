@@ -148,21 +148,6 @@ def decided(judged: pd.DataFrame) -> str:
     return "\n".join([f"{len(clear)} of {len(judged)} claims are decided:\n", *lines])
 
 
-def opening(tables: Mapping[str, pd.DataFrame], judged: pd.DataFrame) -> str:
-    """Write the abstract's findings as Markdown: how far few labels go, and what is `decided`.
-
-    Args:
-        tables: as for `table`.
-        judged: from `claims`.
-    """
-    parts = [*findings({k: t for k, t in tables.items() if k == "budget"})[:1], decided(judged)]
-    parts.append(
-        "The other claims are undecided: @tbl-verdicts has the smallest effect that each could "
-        "have detected, @tbl-answers what to do at each budget."
-    )
-    return "\n\n".join(parts)
-
-
 def claims(found: Mapping[str, Mapping[Unit, Record]]) -> pd.DataFrame:
     """Decide every claim of these studies: `setting`, claim, what was reported, what we
     measured (effect with its 95 % interval), p after Holm, n and verdict.
