@@ -44,12 +44,14 @@ profile = "quick"
 device = "auto"
 
 # %%
+import json
 import time
-from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
+from fewlabels import paths
 from fewlabels.data import registry
 from fewlabels.experiments import audits
 from fewlabels.labels import expansion, sampling
@@ -155,8 +157,8 @@ figure = figures.curves(chapter.curves())
 #
 # Declared as contrasts before the runs (@tbl-claims-d), judged as in @sec-e. For D2 the gap is the mIoU
 # that a network has on the labels of training images less its mIoU on the test images' dense masks.
-# Part of it is that one score is of labels even over the classes and the other of whole masks. D4 is about time, which runs on shared machines do
-# not tell: it is held against a benchmark of linking alone.
+# Part of it is that one score is of labels even over the classes and the other of whole masks. Their
+# fourth claim is about time, which runs on shared machines do not tell: see @tbl-linking.
 
 # %%
 #| label: tbl-claims-d
@@ -176,20 +178,25 @@ of_gaps = statistics.summary(gaps, {k: (v, 100, 1) for k, v in columns.items()})
 of_gaps if len(gaps) else pd.DataFrame({"condition": ["no run of these records says it"]})
 
 # %% [markdown]
-# @tbl-linking has the benchmark behind D4, and the same with more labels: all pairs of a class grow with
-# the square of its labels, and so does the number of pairs that are near enough to be joined.
+# Their fourth claim says that linking with a k-d tree is affordable: they report 40 to 45 minutes for
+# 2,400 masks, about 1 s each, on hardware they do not name. @tbl-linking has our benchmark of linking
+# alone, and the same with more labels: all pairs of a class grow with the square of its labels, and so
+# does the number of pairs that are near enough to be joined. The claim holds there. It was written down together with its
+# benchmark; that the k-d tree is to thank for it became their word alone when all pairs proved fast
+# enough too.
 
 # %%
 #| label: tbl-linking
 #| tbl-cap: "Seconds to link one mask of random labels (distance 10), with the pairs from a k-d tree and from all distances, and how many times as long the latter takes: mean and 95 % interval over n masks. One thread; of each mask the fastest of several calls."
 #| data: reported
-rows = []
-for each in ("500", "2,100", "5,000"):
-    title = chapter.study.timings["D4"].table.replace("500", each)
-    took, times = statistics.timed(replace(chapter.study.timings["D4"], table=title))
-    other = statistics.seconds("linking", title)["all pairs"].mean()
-    rows.append({"labels a class": each, "k-d tree": took.text(1, 4), "all pairs": f"{other:.3f}"})
-    rows[-1] |= {"times as long": times.text(1, 1), "n": took.units}
+timed = json.loads((paths.project_root() / "bench/results/linking.json").read_text())["tables"]
+rows, linking = [], {}
+for title, each in timed.items():
+    seconds = linking[title] = pd.DataFrame(each["data"], each["index"], each["columns"])
+    tree, pairs, masks = seconds["k-d tree"], seconds["all pairs"], np.arange(len(seconds))
+    took, times = (statistics.interval(v.to_numpy(), masks) for v in (tree, pairs / tree))
+    rows.append({"seconds": title[8:], "k-d tree": took.text(1, 4), "n": len(masks)})
+    rows[-1] |= {"all pairs": f"{pairs.mean():.3f}", "times as long": times.text(1, 1)}
 plain(rows)
 
 # %%
@@ -231,8 +238,9 @@ assert chapter.balanced()
 assert chapter.within_budget()
 for condition in ("500 a class, linked", "2,100 a class, regularised"):
     assert chapter.same_labels(condition, condition.rpartition(",")[0])
-assert statistics.seconds("linking", chapter.study.timings["D4"].table).max(axis=None) < 1
-assert statistics.timed(chapter.study.timings["D4"])[1].low > 1
+asked = linking["seconds a mask of 300 x 300 with 6 x 500 labels"]
+assert asked.max(axis=None) < 1
+assert (asked["k-d tree"] < asked["all pairs"]).all()
 
 # %%
 #| needs: images

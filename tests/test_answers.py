@@ -54,7 +54,7 @@ def test_few_units_say_nothing():
 
 
 def test_what_is_decided_is_said_with_its_numbers():
-    rows = [("A: x.", "1.0 [0.5, 1.5] points; more", 15, "holds"), ("B: y.", "-", 3, "cannot tell")]
+    rows = [("A: x.", "1.0 [0.5, 1.5] points", 15, "holds"), ("B: y.", "-", 3, "cannot tell")]
     judged = pd.DataFrame(rows, columns=["claim", "ours", "n", "verdict"])
     assert recommendations.decided(judged).splitlines() == [
         "1 of 2 claims are decided:", "", "- A: x. 1.0 [0.5, 1.5] points, n = 15: holds.",
@@ -78,6 +78,23 @@ def test_five_findings_come_first_each_with_its_interval_and_n():
     assert len(said) == 5
     assert all(re.search(r"\[-?[\d.]+, -?[\d.]+\]", sentence) for sentence in said)
     assert sum("sites" in sentence or "runs" in sentence for sentence in said) >= 4
+
+
+def test_shares_of_the_dense_score_are_said_of_the_budgets_that_ran():
+    conditions = {"10 px": (0.3, 10), "1,000 px": (0.4, 1000), studies.ours.DENSE: (0.5, 100_000)}
+    curve = pd.DataFrame(
+        [
+            {"condition": c, "fold": f, "replicate": p, "miou": miou, "pixels_a_tile": pixels}
+            for c, (miou, pixels) in conditions.items()
+            for f in range(2)
+            for p in range(3)
+        ]
+    )
+    said = recommendations.findings({"budget": curve})
+    assert said[0].startswith(
+        "With 1,000 labelled pixels an image a network reaches 80 % [80, 80] of the score"
+    )
+    assert recommendations.findings({}) == []
 
 
 def scored(scores: dict[str, float], folds: int = 5) -> pd.DataFrame:

@@ -43,27 +43,15 @@ def finished(tmp_path_factory):
 
 
 @pytest.fixture
-def quick(monkeypatch, tmp_path):
-    """Children run the cells without papermill and a kernel, in milliseconds."""
-    script = tmp_path / "quick.py"
-    script.write_text(
-        "import json, sys\nsys.stdin.readline()\ncells = json.load(open(sys.argv[1]))['cells']\n"
-        "code = [''.join(c['source']) for c in cells if c['cell_type'] == 'code']\n"
-        "exec('\\n'.join(code), {'given': sys.stdin})\n"
-    )
-    monkeypatch.setattr(execution, "CHILD", script)
-
-
-@pytest.fixture
 def child_runs(monkeypatch):
-    """Counts the processes that would be started; none is."""
+    """Counts the kernels that would be started; none is."""
     started = []
 
     def refused(*args, **options):
         started.append(args)
         raise NotebookError("counted")
 
-    monkeypatch.setattr(execution.subprocess, "Popen", refused)
+    monkeypatch.setattr(execution, "AsyncKernelManager", refused)
     return started
 
 
@@ -84,42 +72,33 @@ def test_kernel_is_reached_without_a_warning(finished):
     assert "warn" not in target.with_suffix(".log").read_text().lower()
 
 
-def test_notebooks_run_at_the_same_time_each_with_its_share_of_the_cores(
-    tmp_path, monkeypatch, quick
-):
+def test_notebooks_run_at_the_same_time_each_with_its_share_of_the_cores(tmp_path, monkeypatch):
     """Each of two ends only once the other has begun."""
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    body = """
-    import os, time
-    from pathlib import Path
-    Path("{mine}").touch()
-    assert os.environ["OMP_NUM_THREADS"] == "{share}"
-    for _ in range(6000):
-        if Path("{other}").exists():
-            break
-        time.sleep(0.01)
-    else:
-        raise SystemExit("alone")
-    """
-    share = max(1, os.cpu_count() // 2)
-    sources = [
-        write(
-            tmp_path,
-            f"0{mine}_meets",
-            textwrap.dedent(body).format(mine=mine, other=1 - mine, share=share),
-        )
-        for mine in (0, 1)
-    ]
+    both = threading.Barrier(2, timeout=60)
+
+    def execute(source, out, values, threads, *_):
+        both.wait()
+        assert threads["OMP_NUM_THREADS"] == str(max(1, os.cpu_count() // 2))
+        return out / source.stem
+
+    monkeypatch.setattr(execution, "_execute", execute)
+    sources = [write(tmp_path, f"0{number}_meets", "pass") for number in (0, 1)]
     targets = execute_all(sources, tmp_path / "out", COMMON, at_once=2)
-    assert [target.stem for target in targets] == ["00_meets", "01_meets"]
+    assert [target.name for target in targets] == ["00_meets", "01_meets"]
 
 
-def test_notebooks_of_all_others_begin_when_these_are_finished(tmp_path, quick):
-    first = write(tmp_path, "00_slow", "import time\ntime.sleep(0.3)\nopen('made', 'w').close()")
-    rests = write(tmp_path, "90_rests", "open('made').close()")
-    out = tmp_path / "out"
-    targets = execute_all([rests, first], out, COMMON, at_once=2, last=["90_rests"])
-    assert [target.stem for target in targets] == ["90_rests", "00_slow"]
+def test_notebooks_of_all_others_begin_when_these_are_finished(tmp_path, monkeypatch):
+    ended = []
+
+    def execute(source, *_):
+        time.sleep(0.3 if source.stem == "00_slow" else 0)
+        ended.append(source.stem)
+        return source
+
+    monkeypatch.setattr(execution, "_execute", execute)
+    first, rests = (write(tmp_path, stem, "pass") for stem in ("00_slow", "90_rests"))
+    targets = execute_all([rests, first], tmp_path / "out", COMMON, at_once=2, last=["90_rests"])
+    assert [target.stem for target in targets] == ["90_rests", "00_slow"] == ended[::-1]
 
 
 def test_after_a_notebook_that_raised_no_other_is_started(tmp_path, monkeypatch):
@@ -184,11 +163,13 @@ def test_killed_kernel_is_an_error(tmp_path):
     assert not (tmp_path / "out" / "00_dies.ipynb").exists()
 
 
-def test_killed_process_is_an_error(tmp_path, quick):
-    source = write(tmp_path, "00_killed", "import os\nos.kill(os.getpid(), 9)")
-    with pytest.raises(NotebookError, match="exit code -9"):
-        execute_all([source], tmp_path / "out", COMMON)
-    assert not (tmp_path / "out" / "00_killed.ipynb").exists()
+def test_kernel_that_does_not_start_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "profile_default" / "startup").mkdir(parents=True)
+    (tmp_path / "profile_default" / "startup" / "00.py").write_text("import os\nos._exit(3)")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    with pytest.raises(NotebookError, match=r"'00_fine.py': .*[Kk]ernel died"):
+        execute_all([write(tmp_path, "00_fine", "pass")], tmp_path / "out", COMMON)
+    assert not (tmp_path / "out" / "00_fine.ipynb").exists()
 
 
 def test_cell_options_go_on_in_indented_lines():
@@ -201,16 +182,18 @@ def test_cell_options_go_on_in_indented_lines():
 
 
 def test_progress_of_a_study_is_passed_on_and_noise_is_not(tmp_path, caplog):
-    code = "print('noise'); print('study E, run 1 of 2: x'); print('study half', end='')"
-    asked = [sys.executable, "-c", code]
-    with caplog.at_level("INFO"), subprocess.Popen(asked, stdout=subprocess.PIPE) as child:
-        assert execution._follow(child, tmp_path / "log") == "study half"
-    assert [record.getMessage().strip() for record in caplog.records] == ["study E, run 1 of 2: x"]
-    assert (tmp_path / "log").read_text().startswith("noise\nstudy E")
+    source = write(
+        tmp_path, "00_says", "print('noise'); print('study E, run 1 of 2: x', flush=True)"
+    )
+    with caplog.at_level("INFO"):
+        (target,) = execute_all([source], tmp_path / "out", COMMON)
+    said = [record.getMessage().strip() for record in caplog.records]
+    assert [line for line in said if line in ("noise", "study E, run 1 of 2: x")] == said[2:3]
+    assert target.with_suffix(".log").read_text() == "noise\nstudy E, run 1 of 2: x\n"
 
 
 def test_notebook_ends_with_the_process_that_asked_for_it(tmp_path):
-    """Killed outright, that process cannot tell its children to end: they see that it is gone."""
+    """Killed outright, that process cannot tell its kernels to end: they see that it is gone."""
     mine = tmp_path / "kernel"
     body = f"import os, time\nopen({str(mine)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)"
     source = write(tmp_path, "00_long", body)
@@ -226,10 +209,12 @@ def test_notebook_ends_with_the_process_that_asked_for_it(tmp_path):
     assert not (tmp_path / "out" / "00_long.ipynb").exists()
 
 
-def test_after_a_signal_the_notebooks_under_way_end_and_no_other_is_started(tmp_path, quick):
+def test_after_a_signal_the_notebooks_under_way_end_and_no_other_is_started(tmp_path):
     """SIGTERM reaches this process alone, unlike Ctrl-C."""
     mine, begun = tmp_path / "process", tmp_path / "begun"
-    waits = f"import os\nopen({str(mine)!r}, 'w').write(str(os.getpid()))\ngiven.read()\n1 / 0"
+    waits = (
+        f"import os\nopen({str(mine)!r}, 'w').write(str(os.getpid()))\nimport time\ntime.sleep(600)"
+    )
     sources = [write(tmp_path, "00_waits", waits)]
     sources.append(write(tmp_path, "01_later", f"open({str(begun)!r}, 'w').close()"))
 

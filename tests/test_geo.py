@@ -19,7 +19,7 @@ from rasters import GRID, UTM, labels, pixels, scene
 from shapely.geometry import LineString, MultiPoint, Point, Polygon, box
 
 from fewlabels import files
-from fewlabels.mapping import label_image, maps, rasterize, tiles, vector_labels
+from fewlabels.mapping import label_image, maps, tiles, vector_labels
 from fewlabels.mapping import scene as scenes
 from fewlabels.types import IGNORE, DataError, DiskFullError, NoLabelsError, PlaceError
 
@@ -145,7 +145,7 @@ def test_drawn_labels_fall_on_the_pixels_they_were_drawn_on(tmp_path, plain, suf
     else:
         shapes |= {pixels(3, 2, 6, 4): "b", LineString([centre(1, 6), centre(5, 6)]): "a"}
     found = vector_labels.read(labels(tmp_path / f"l.{suffix}", shapes, to=to), plain)
-    burnt = rasterize.burning(found)(*ALL)
+    burnt = tiles.burning(found)(*ALL)
     expected = np.full((10, 12), IGNORE)
     expected[0, 0], expected[9, 11] = 0, 1
     if suffix != "shp":
@@ -164,7 +164,7 @@ def test_coordinates_in_a_list_become_pixels(tmp_path, plain):
     lonlat.to_csv(tmp_path / "lonlat.csv", index=False)
     for name, crs in (("xy", "scene"), ("xy", UTM), ("lonlat", None)):
         found = vector_labels.read(tmp_path / f"{name}.csv", plain, column="kind", crs=crs)
-        assert np.argwhere(rasterize.burning(found)(*ALL).labels != IGNORE).tolist() == [
+        assert np.argwhere(tiles.burning(found)(*ALL).labels != IGNORE).tolist() == [
             [3, 2],
             [8, 7],
         ]
@@ -180,7 +180,7 @@ def test_a_turned_grid_is_followed(tmp_path):
     file = scene(tmp_path / "turned.tif", np.ones((1, 10, 12), np.uint8), transform=turned)
     found = scenes.opened(file)
     where = vector_labels.read(labels(tmp_path / "l.gpkg", {centre(4, 7, turned): "a"}), found)
-    assert np.argwhere(rasterize.burning(where)(*ALL).labels == 0).tolist() == [[7, 4]]
+    assert np.argwhere(tiles.burning(where)(*ALL).labels == 0).tolist() == [[7, 4]]
     corner = found.transform @ (1, 0)
     assert corner == pytest.approx((4e5 + 10 * cos(radians(30)), 1.7e6 + 10 * sin(radians(30))))
     maps.write(tmp_path / "map.tif", found, [np.zeros((10, 12), np.uint8)])
@@ -195,7 +195,7 @@ def test_what_a_person_says_of_the_system_wins(tmp_path, plain):
     with pytest.raises(NoLabelsError, match="1 outside the scene"):
         vector_labels.read(tmp_path / "l.geojson", plain)
     found = vector_labels.read(tmp_path / "l.geojson", plain, crs=UTM)
-    assert np.argwhere(rasterize.burning(found)(*ALL).labels == 0).tolist() == [[7, 4]]
+    assert np.argwhere(tiles.burning(found)(*ALL).labels == 0).tolist() == [[7, 4]]
     with pytest.raises(DataError, match="EPSG:999999"):
         vector_labels.read(
             labels(tmp_path / "l.gpkg", {centre(1, 1): "a"}), plain, crs="EPSG:999999"
@@ -251,17 +251,17 @@ def test_what_is_left_out_is_counted(tmp_path, plain):
 def test_pixels_of_two_classes_have_none(tmp_path, plain):
     shapes = {pixels(0, 0, 4, 4): "a", pixels(2, 2, 6, 6): "b", pixels(8, 0, 10, 2): "a",
               pixels(9, 0, 11, 2): "a"}  # fmt: skip
-    burnt = rasterize.burning(vector_labels.read(labels(tmp_path / "l.gpkg", shapes), plain))(*ALL)
+    burnt = tiles.burning(vector_labels.read(labels(tmp_path / "l.gpkg", shapes), plain))(*ALL)
     assert burnt.contradictory == 4
     assert (burnt.labels[2:4, 2:4] == IGNORE).all()
-    assert (burnt.units[2:4, 2:4] == rasterize.NOBODY).all()
+    assert (burnt.units[2:4, 2:4] == tiles.NOBODY).all()
     assert (burnt.labels == 0).sum() == 12 + 6
     assert (burnt.units[0, 8:11] == [2, 3, 3]).all()
 
 
 def test_windows_burn_as_the_whole_does(tmp_path, plain):
     shapes = {box(400_010, 1_699_800, 400_250, 1_699_990): "a", centre(7, 7).buffer(70): "b"}
-    put = rasterize.burning(vector_labels.read(labels(tmp_path / "l.gpkg", shapes), plain))
+    put = tiles.burning(vector_labels.read(labels(tmp_path / "l.gpkg", shapes), plain))
     parts = [[put(slice(r, r + 5), slice(c, c + 4)).labels for c in (0, 4, 8)] for r in (0, 5)]
     assert np.array_equal(np.block(parts), put(*ALL).labels)
 
@@ -432,9 +432,9 @@ def test_odd_labels_are_counted_and_stop_nothing(tmp_path, plain):
     assert found.classes == ("1", "2")
     assert found.report["without a class"] == 1
     assert found.report["outside the scene"] + found.report["without geometry"] == 1
-    burnt = rasterize.burning(found)(*ALL)
+    burnt = tiles.burning(found)(*ALL)
     assert set(np.unique(burnt.units)) == {
-        rasterize.NOBODY,
+        tiles.NOBODY,
         0,
     }  # the tiny one holds no pixel's centre
     assert (burnt.labels == 0).any()

@@ -28,8 +28,8 @@ from fewlabels.mapping import (
     label_image,
     maps,
     model_folder,
-    rasterize,
     survey,
+    tiles,
     unlike,
 )
 from fewlabels.mapping import scene as scenes
@@ -71,7 +71,7 @@ def point(row: float, column: float) -> shapely.Point:
 
 def drawn(found: survey.Marks, plain: scenes.Scene) -> dict[str, list[list[int]]]:
     """Rows and columns of each class."""
-    burnt = rasterize.burning(found)(*ALL).labels
+    burnt = tiles.burning(found)(*ALL).labels
     return {n: np.argwhere(burnt == i).tolist() for i, n in enumerate(found.classes)}
 
 

@@ -22,7 +22,6 @@ from fewlabels.mapping import (
     fit,
     maps,
     model_folder,
-    rasterize,
     recipe,
     score,
     score_summary,
@@ -582,7 +581,7 @@ def test_the_hand_drawn_polygons_of_a_real_scene_fall_on_the_pixels_that_came_wi
     given = survey.Labels(folder / "landsat7_022049_polygons.geojson", column="id")
     found = survey.labelled(given, scenes.opened(file))
     with scenes.reading(scenes.opened(file)) as read:
-        burnt = rasterize.burning(found)(slice(0, 250), slice(0, 250))
+        burnt = tiles.burning(found)(slice(0, 250), slice(0, 250))
         assert read(slice(0, 250), slice(0, 250))[0].shape == (250, 250, 8)
     assert np.array_equal(np.where(burnt.labels == IGNORE, 0, burnt.labels + 1),
                           stored_with["labels"])  # fmt: skip

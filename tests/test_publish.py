@@ -25,14 +25,16 @@ def test_a_lost_marker_is_an_error_that_names_file_and_marker(text: str):
 
 
 @pytest.mark.parametrize("lost", publish.PARTS)
-def test_nothing_is_written_where_a_marker_is_lost(tmp_path: Path, lost: str):
+def test_nothing_is_written_where_a_marker_is_lost(tmp_path: Path, monkeypatch, lost: str):
+    monkeypatch.setattr(publish.recommendations, "five", lambda _: ["a finding"])
     readme = tmp_path / "README.md"
     marks = ["".join(publish.markers(part)) for part in publish.PARTS]
     readme.write_text("\n".join(marks).replace(publish.markers(lost)[1], "") + "\nthe rest\n")
     before = readme.read_text()
     what = publish.Shown("dubai", {})
-    (tmp_path / "n.ipynb").write_text(nbformat.writes(pictured()))
-    executed = {publish.OPENING[0]: tmp_path / "n.ipynb"}
+    notebook, label = publish.OPENING
+    (tmp_path / "n.ipynb").write_text(nbformat.writes(pictured(label)))
+    executed = {notebook: tmp_path / "n.ipynb"}
     with pytest.raises(NotebookError, match=f"end of {lost}"):
         publish.publish(readme, readme, executed, what, tmp_path / "report", readme)
     assert readme.read_text() == before
@@ -50,7 +52,7 @@ def test_tables_are_plain_markdown():
     assert publish.markdown(table) == "| a | b |\n| --- | --- |\n| 1 | x |\n| 2 | y |"
 
 
-def pictured(label: str = publish.OPENING[1]):
+def pictured(label: str):
     cell = nbformat.v4.new_code_cell(f'#| label: {label}\n#| fig-cap: "All of it."\n1')
     picture = base64.b64encode(b"picture").decode()
     cell.outputs = [nbformat.v4.new_output("display_data", {"image/png": picture})]

@@ -12,11 +12,11 @@ from unittest.mock import Mock
 
 import pytest
 
+from fewlabels import files
 from fewlabels.experiments import distribute, run, versioning, workers
-from fewlabels.experiments.distribute import claimed
 from fewlabels.experiments.plan import Plan
 from fewlabels.experiments.workers import Local, SweepError, WorkerError
-from fewlabels.files import locked
+from fewlabels.files import claim, lock, locked
 from fewlabels.results import records
 from fewlabels.studies import Run
 from fewlabels.types import DiskFullError, RecordError
@@ -51,6 +51,10 @@ def unpacked(sent: workers.Files, runs: Path, this: Run = TINY) -> records.Recor
     return workers.unpacked(sent, this, versioning.key(TINY), runs)
 
 
+def claimed(runs: Path, key: str) -> object:
+    return lock(claim(runs / key), wait=False)
+
+
 def test_a_run_is_claimed_once_and_again_when_it_is_released(tmp_path: Path):
     held = claimed(tmp_path, "k")
     assert claimed(tmp_path, "k") is None
@@ -76,8 +80,9 @@ def test_who_needs_a_claim_waits_for_it(tmp_path: Path):
 
 def test_a_claim_ends_with_its_process(tmp_path: Path):
     code = (
-        "import os, pathlib; from fewlabels.experiments.distribute import claimed; "
-        f"held = claimed(pathlib.Path({str(tmp_path)!r}), 'k'); os._exit(held is None)"
+        "import os, pathlib; from fewlabels.files import claim, lock; "
+        f"held = lock(claim(pathlib.Path({str(tmp_path)!r}, 'k')), wait=False); "
+        "os._exit(held is None)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     assert (tmp_path / ".claims" / "k.lock").exists()
@@ -210,7 +215,7 @@ def test_a_full_disk_takes_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(distribute.FileLock, "acquire", full)
+    monkeypatch.setattr(files.FileLock, "acquire", full)
     with pytest.raises(DiskFullError, match="no space left"):
         claimed(tmp_path, "k")
 

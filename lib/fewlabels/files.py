@@ -68,40 +68,51 @@ def working(folder: Path, target: Path) -> Iterator[Path]:
         PlaceError: another process makes `target` now, or the folder cannot be made.
         DiskFullError: not even an empty file can be made.
     """
-    lock = FileLock(made_folder(folder) / "lock")
-    with making(target):
-        try:
-            lock.acquire(blocking=False)
-        except Timeout as error:
-            raise PlaceError(
-                f"another process is making '{target}' now; wait for it, or name another place"
-            ) from error
+    taken = lock(made_folder(folder) / "lock", wait=False)
+    if taken is None:
+        raise PlaceError(
+            f"another process is making '{target}' now; wait for it, or name another place"
+        )
     try:
         yield folder
     finally:
         if not any(file.name != "lock" for file in folder.glob("*")):
             shutil.rmtree(folder, ignore_errors=True)
-        lock.release()
+        taken.release()
 
 
 @contextmanager
 def locked(target: Path) -> Iterator[None]:
-    """Hold the lock of a file that several processes read, change and replace.
+    """Hold the lock of a file that several processes read, change and replace; raises as `lock`."""
+    taken = lock(claim(target))
+    try:
+        yield
+    finally:
+        taken.release()
 
-    The lock is an empty file in .claims, which stays: one that is removed could be locked twice.
+
+def claim(target: Path) -> Path:
+    """Name the lock of a file or folder: an empty file in .claims beside it, which stays, since one
+    that is removed could be locked twice.
+    """
+    return target.parent / ".claims" / f"{target.name}.lock"
+
+
+def lock(file: Path, *, wait: bool = True) -> FileLock | None:
+    """Take a lock until it is released or this process ends; without `wait`, None if another
+    process holds it.
 
     Raises:
         DiskFullError, PlaceError: not even an empty file can be made.
     """
-    file = target.parent / ".claims" / f"{target.name}.lock"
     with making(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(file)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+        taken = FileLock(file)
+        try:
+            taken.acquire(blocking=wait)
+        except Timeout:
+            return None
+    return taken
 
 
 def made_folder(folder: Path) -> Path:

@@ -35,11 +35,6 @@ def runs_root() -> Path:
     return Path(os.environ.get("RUNS_ROOT") or project_root() / "runs")
 
 
-def bench_root() -> Path:
-    """Folder of the benchmarks and of their committed results."""
-    return project_root() / "bench"
-
-
 def kept_root() -> Path:
     """Folder of the committed outputs of cells that show images."""
     return project_root() / "report" / "kept"

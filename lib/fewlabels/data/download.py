@@ -185,7 +185,10 @@ def _extract(archive: Path, folder: Path, download: Download) -> None:
     try:
         with zipfile.ZipFile(archive) as zipped:
             wanted = _wanted(zipped.infolist(), listed, download.members)
-            grown, most = sum(entry.file_size for entry in wanted.values()), RATIO * _size(archive)
+            grown, most = (
+                sum(entry.file_size for entry in wanted.values()),
+                RATIO * archive.stat().st_size,
+            )
             if not (listed or download.md5) and grown > most:
                 raise DataError(f"the archive would grow to {grown:,} bytes; nothing is kept")
             for entry in tqdm(wanted.values(), desc="extract"):
@@ -221,7 +224,3 @@ def _wanted(
                 )
             found.setdefault(fits[0], entry)
     return found
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from tqdm.auto import tqdm
 
 from fewlabels.data import registry
@@ -22,7 +21,7 @@ from fewlabels.experiments import versioning, workers
 from fewlabels.experiments.plan import Plan, Unit
 from fewlabels.experiments.sweep import log_finished
 from fewlabels.experiments.workers import Local, SweepError
-from fewlabels.files import making
+from fewlabels.files import claim, lock
 from fewlabels.results import records
 from fewlabels.results.records import Record
 from fewlabels.types import DiskFullError, RecordError
@@ -96,31 +95,14 @@ def carry_out(plan: Plan, client: Any, device: str = "auto") -> dict[Unit, Recor
                         sweep.waiting.clear()
                 time.sleep(POLL)
     finally:
-        for _, lock, _ in sweep.flying.values():
-            lock.release()
+        for _, taken, _ in sweep.flying.values():
+            taken.release()
     if failed:
         left = total - len(found) - len(failed)
         summary = f"study {plan.study}: {len(failed)} of {total} runs failed, {len(found)} are "
         summary += f"recorded in '{plan.folder}', {left} were not started"
         raise SweepError("\n  ".join([summary, *failed.values()]))
     return {unit: found[unit] for unit in plan.declared}
-
-
-def claimed(runs: Path, key: str) -> FileLock | None:
-    """Take the lock of a run, as `files.locked` would; None if another process holds it.
-
-    Raises:
-        DiskFullError, PlaceError: not even an empty file can be written.
-    """
-    file = records.beside(runs) / ".claims" / f"{key}.lock"
-    with making(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(file)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            return None
-    return lock
 
 
 def _collect(sweep: _Sweep) -> Iterator[Outcome]:
@@ -165,11 +147,11 @@ def _hand_out(sweep: _Sweep) -> Iterator[Outcome]:
         there = set(sweep.client.processing())
     except OSError as error:
         raise _lost(sweep) from error
-    for job, (unit, lock, able) in list(sweep.flying.items()):
+    for job, (unit, taken, able) in list(sweep.flying.items()):
         if able and there.isdisjoint(able) and job.status == "pending":  # they are gone
             job.cancel()
             sweep.flying.pop(job)
-            lock.release()
+            taken.release()
             sweep.waiting.insert(0, unit)
     for unit in list(sweep.waiting):
         refusals = sweep.refused.get(unit, {})
@@ -181,22 +163,19 @@ def _hand_out(sweep: _Sweep) -> Iterator[Outcome]:
         lacking = {address for those in sweep.refused.values() for address in those}
         able = there - lacking or there - refusals.keys()
         full = len(sweep.flying) >= len(able)
-        lock = None if full else claimed(sweep.plan.folder, sweep.plan.keys[unit])
-        if lock is None:  # no worker is free, or another sweep trains this run
+        run = records.beside(sweep.plan.folder) / sweep.plan.keys[unit]
+        taken = None if full else lock(claim(run), wait=False)
+        if taken is None:  # no worker is free, or another sweep trains this run
             continue
         sweep.waiting.remove(unit)
         if records.exists(sweep.plan.folder, sweep.plan.keys[unit]):
-            lock.release()
+            taken.release()
             log.info("%s is recorded by another sweep", _named(unit))
-            yield (
-                unit,
-                versioning.recorded(
-                    sweep.plan.declared[unit], sweep.plan.folder, sweep.plan.keys[unit]
-                ),
-            )
+            this = sweep.plan.declared[unit]
+            yield unit, versioning.recorded(this, sweep.plan.folder, sweep.plan.keys[unit])
         else:
             only = sorted(able) if lacking else []
-            sweep.flying[_submitted(sweep, unit, only)] = unit, lock, only
+            sweep.flying[_submitted(sweep, unit, only)] = unit, taken, only
 
 
 def _submitted(sweep: _Sweep, unit: Unit, able: list[str]) -> Any:

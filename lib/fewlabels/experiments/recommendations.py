@@ -144,29 +144,22 @@ def _row(choice: Choice, judged: pd.DataFrame | None) -> dict[str, object]:
 def decided(judged: pd.DataFrame) -> str:
     """List, as Markdown, the claims of a table of `claims` that have a verdict."""
     clear = judged[judged["verdict"].isin(["holds", "does not hold"])]
-    lines = [
-        f"- {row.claim} {row.ours.partition(';')[0]}, n = {row.n}: {row.verdict}."
-        for row in clear.itertuples()
-    ]
+    lines = [f"- {row.claim} {row.ours}, n = {row.n}: {row.verdict}." for row in clear.itertuples()]
     return "\n".join([f"{len(clear)} of {len(judged)} claims are decided:\n", *lines])
 
 
 def claims(found: Mapping[str, Mapping[Unit, Record]]) -> pd.DataFrame:
-    """Decide every claim of these studies, also those about time: `setting`, claim, what was
-    reported, what we measured (effect with its 95 % interval), p after Holm, n and verdict.
+    """Decide every claim of these studies: `setting`, claim, what was reported, what we
+    measured (effect with its 95 % interval), p after Holm, n and verdict.
 
     Args:
         found: of each study its records.
     """
     tables = []
     for name, these in found.items():
-        study = studies.study(name)
-        judged = statistics.claims_table(sweep.table(name, these), study.claims)
-        both = statistics.with_timings(judged, study.timings)
-        both.insert(0, "setting", _setting(next(iter(these.values())).run))
-        timed_ones = both["claim"].str.partition(":")[0].isin(study.timings)
-        both.loc[timed_ones, "setting"] = "synthetic labels"
-        tables.append(both)
+        judged = statistics.claims_table(sweep.table(name, these), studies.study(name).claims)
+        judged.insert(0, "setting", _setting(next(iter(these.values())).run))
+        tables.append(judged)
     return pd.concat(tables, ignore_index=True)
 
 

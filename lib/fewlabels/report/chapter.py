@@ -72,10 +72,8 @@ class Chapter:
         return {name: [record.history for record in self.of(name)] for name in self.conditions}
 
     def verdicts(self) -> pd.DataFrame:
-        """Table of the claims: reported, measured, n and verdict, with claims about time."""
-        judged = statistics.claims_table(self.table, self.study.claims)
-        both = statistics.with_timings(judged, self.study.timings)
-        return both.drop(columns="detectable")
+        """Table of the claims: reported, measured, n and verdict."""
+        return statistics.claims_table(self.table, self.study.claims).drop(columns="detectable")
 
     def difference(self, condition: str, other: str) -> Interval:
         """Mean mIoU of one condition less another's, paired by unit, interval over folds."""

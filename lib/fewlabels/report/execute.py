@@ -1,22 +1,27 @@
-"""Execute notebooks, each alone in a child process, and either finished or an error.
+"""Execute notebooks by papermill, each in a kernel of its own, and either finished or an error.
 
-An executed copy `NN.ipynb` is put in place only when its process has ended well. Beside it lies
+An executed copy `NN.ipynb` is put in place only when all of its cells have. Beside it lies
 `NN.log`, what the kernel printed. A notebook that raised is kept as `NN.failed.ipynb`.
 """
 
-import json
 import logging
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TextIO
 
 import jupytext
 import nbformat
+import papermill
+import zmq
+from jupyter_client import AsyncKernelManager
+from jupyter_core.utils import run_sync
+from traitlets.config import Config
 
 from fewlabels.environment import THREADS
 from fewlabels.report.cells import check_parameters, first_line, numbered, put_back, skip
@@ -25,7 +30,6 @@ from fewlabels.types import NotebookError, unknown
 log = logging.getLogger(__name__)
 
 Parameters = Mapping[str, object]
-CHILD = Path(__file__).with_name("child.py")
 PROGRESS = "study "  # lines that `sweep` logs, one a finished run
 
 
@@ -63,6 +67,7 @@ def execute_all(
     for notebook, values in given.items():
         check_parameters(notebook, jupytext.read(notebook), values)
     out.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("papermill").setLevel(logging.WARNING)  # what is done is said here
     share = max(1, (os.cpu_count() or 1) // at_once)
     threads = dict.fromkeys(THREADS, str(share)) if at_once > 1 else {}
 
@@ -90,8 +95,8 @@ def execute_all(
                 each.result()
     except KeyboardInterrupt:
         stopped.set()
-        for child in list(running):
-            child.stdin.close()  # at which it ends
+        for kernel in list(running):
+            run_sync(kernel.provisioner.kill)()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -104,9 +109,9 @@ def _execute(
     values: Parameters,
     threads: Mapping[str, str],
     kept: Path | None,
-    running: set[subprocess.Popen],
+    running: set[AsyncKernelManager],
 ) -> Path:
-    """Execute one notebook in the folder of its source; its process is in `running` meanwhile."""
+    """Execute one notebook in the folder of its source; its kernel is in `running` meanwhile."""
     target, partial = out / f"{source.stem}.ipynb", out / f".{source.stem}.partial.ipynb"
     failed = out / f"{source.stem}.failed.ipynb"
     for stale in (target, failed):
@@ -117,23 +122,27 @@ def _execute(
     nbformat.write(notebook, partial)
     begun, output = time.monotonic(), target.with_suffix(".log")
     log.info("%s: started, its output goes to %s", source.stem, output)
-    with subprocess.Popen(
-        [sys.executable, "-P", str(CHILD), str(partial.resolve())],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd=source.resolve().parent,
-        env={**threads, **os.environ, "TQDM_DISABLE": "1"},
-    ) as child:
-        child.stdin.write(json.dumps(values).encode() + b"\n")
-        child.stdin.flush()
-        running.add(child)
-        final = _follow(child, output)
-        running.discard(child)
-    if child.returncode:
+    # ipykernel warns of sockets that are not encrypted
+    encryption = Config(transport_encryption="auto" if zmq.has("curve") else "disabled")
+    kernel = AsyncKernelManager(kernel_name="python3", config=Config(KernelManager=encryption))
+    kernel.client = cache(kernel.client)  # papermill leaves it open
+    environment = {**threads, **os.environ, "TQDM_DISABLE": "1"}
+    run_sync(kernel.start_kernel)(cwd=source.resolve().parent, env=environment)
+    running.add(kernel)
+    try:
+        with output.open("w") as sink:
+            papermill.execute_notebook(
+                partial, partial, parameters=dict(values), kernel_name="python3",
+                language="python", progress_bar=False, km=kernel,
+                stdout_file=_Progress(sink), stderr_file=_Progress(sink),
+            )  # fmt: skip
+    except (papermill.PapermillExecutionError, RuntimeError) as error:
         os.replace(partial, failed)
-        reason = f"its process ended with exit code {child.returncode}: {final}"
-        raise _failure(source, failed, reason, output)
+        raise _failure(source, failed, error, output) from error
+    finally:
+        running.discard(kernel)
+        kernel.client().stop_channels()
+        run_sync(kernel.shutdown_kernel)(now=True)
     if kept is not None:
         put_back(partial, kept, source.stem)
     os.replace(partial, target)
@@ -141,37 +150,37 @@ def _execute(
     return target
 
 
-def _follow(child: subprocess.Popen, output: Path) -> str:
-    """Write what a child prints to a file, log the progress among it; return its last line."""
-    final = "no output"
-    with output.open("wb") as sink:
-        for line in child.stdout:
-            sink.write(line)
-            sink.flush()
-            text = line.decode(errors="replace").rstrip()
-            final = text.strip() or final
-            if text.startswith(PROGRESS) and line.endswith(b"\n"):
-                log.info("  %s", text)
-    return final
+@dataclass(frozen=True)
+class _Progress:
+    """A file that also logs the progress of a study that is written to it."""
+
+    file: TextIO
+
+    def write(self, text: str) -> None:
+        """Write text; papermill gives it in whole lines, nearly always."""
+        self.file.write(text)
+        for line in text.splitlines():
+            if line.startswith(PROGRESS):
+                log.info("  %s", line)
+
+    def flush(self) -> None:
+        """Let others read what was written."""
+        self.file.flush()
 
 
-def _failure(source: Path, failed: Path, reason: str, output: Path) -> NotebookError:
+def _failure(source: Path, failed: Path, error: Exception, output: Path) -> NotebookError:
     """Return the error that names notebook and cell, and where to read more."""
-    where = f"read {failed} and {output}"
-    try:
-        begun = [
-            (number, cell)
-            for number, cell in numbered(nbformat.read(failed, as_version=4))
-            if cell.cell_type == "code" and cell.metadata.get("papermill", {}).get("start_time")
-        ]
-    except ValueError:  # killed while it was being written
-        begun = []
+    reason, where = f"{error}", f"read {failed} and {output}"
+    if isinstance(error, papermill.PapermillExecutionError):
+        reason = f"{error.ename}: {error.evalue}"
+    begun = [
+        (number, cell)
+        for number, cell in numbered(nbformat.read(failed, as_version=4))
+        if cell.cell_type == "code" and cell.metadata.get("papermill", {}).get("start_time")
+    ]
     if not begun:
-        return NotebookError(f"notebook '{source.name}' {reason}; {where}")
+        return NotebookError(f"notebook '{source.name}': {reason}; {where}")
     number, cell = begun[-1]
-    for output in cell.outputs:
-        if output.output_type == "error":
-            reason = f"{output.ename}: {output.evalue}"
     return NotebookError(
         f"notebook '{source.name}', cell {number} ('{first_line(cell)}'): {reason}; {where}"
     )

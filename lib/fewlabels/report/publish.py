@@ -19,6 +19,7 @@ from fewlabels import studies
 from fewlabels.experiments import recommendations, sweep
 from fewlabels.experiments.plan import Unit
 from fewlabels.files import whole_file
+from fewlabels.report.cells import options
 from fewlabels.results import statistics
 from fewlabels.results.records import Record
 from fewlabels.types import NotebookError
@@ -101,27 +102,23 @@ def renewed(name: str, text: str, part: str, content: str) -> str:
         NotebookError: a marker does not stand there exactly once, the start before the end.
     """
     start, end = markers(part)
-    for marker in (start, end):
-        if text.count(marker) != 1:
-            raise NotebookError(
-                f"'{name}' has the marker '{marker}' {text.count(marker)} times, not once; put it "
-                "back, nothing was written"
-            )
-    before, _, rest = text.partition(start)
-    _, found, after = rest.partition(end)
-    if not found:
-        raise NotebookError(f"'{name}' has the marker '{end}' before '{start}'")
+    before, *found, after = re.split(f"({re.escape(start)}|{re.escape(end)})", text)
+    if found[::2] != [start, end]:
+        raise NotebookError(
+            f"'{name}' has the marker '{start}' or, after it, '{end}' not once; put it back, "
+            "nothing was written"
+        )
     return f"{before}{start}\n\n{content}\n\n{end}{after}"
 
 
 def figure_of(executed: Path, label: str) -> tuple[bytes, str]:
     """Return a figure of an executed notebook and its caption."""
     for cell in nbformat.read(executed, as_version=4).cells:
-        if re.search(rf"^#\| label: {label}$", cell.source, re.M):
-            caption = re.search(r'^#\| fig-cap: "(.*)"$', cell.source, re.M)
+        chosen, _ = options(cell.source)
+        if chosen.get("label") == label and "fig-cap" in chosen:
             for output in cell.outputs:
-                if caption and "image/png" in output.get("data", {}):
-                    return base64.b64decode(output["data"]["image/png"]), caption[1]
+                if "image/png" in output.get("data", {}):
+                    return base64.b64decode(output["data"]["image/png"]), chosen["fig-cap"]
     raise NotebookError(f"'{executed.name}' holds no picture with a caption labelled '{label}'")
 
 
@@ -132,8 +129,7 @@ def _results(what: Shown) -> str:
         *recommendations.settings(what.found),
         "Scores are mIoU on dense masks of leak-free test folds (for study C, on the pixels that "
         "people labelled). n counts units: one replicate (a label draw with a training seed) on "
-        "one fold; for D4, the masks of a benchmark. Intervals of 95 % are over folds, or over "
-        "replicates where there is one fold. "
+        "one fold. Intervals of 95 % are over folds, or over replicates where there is one fold. "
         f"A verdict needs {statistics.UNITS} units. {_missing(what)} The [report](index.html) has "
         "the mean of every condition.",
     ]

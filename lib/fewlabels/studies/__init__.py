@@ -11,11 +11,11 @@ from dataclasses import asdict, replace
 from types import MappingProxyType
 
 from fewlabels.studies import c, ours, systems
-from fewlabels.studies.design import PROFILES, SHORT, Claim, Scale, Study, Timing
+from fewlabels.studies.design import PROFILES, SHORT, Claim, Scale, Study
 from fewlabels.studies.run import Run, Start
 from fewlabels.types import unknown
 
-__all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "Study", "Timing"]
+__all__ = ["PROFILES", "SHORT", "STUDIES", "Claim", "Run", "Scale", "Start", "Study"]
 
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {

@@ -121,37 +121,6 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Timing:
-    """A statement about time, tested on a benchmark instead of on runs.
-
-    It *holds* if `side` takes less than `limit` and less than `other`. It *does not hold* if `side`
-    takes longer than either. Otherwise, an interval reaches across a limit: *cannot tell*.
-
-    Attributes:
-        reported: what the earlier study reported, in its words and numbers.
-        bench, table: bench/results/`bench`.json, and the title in it of a table of seconds: a row
-            for each thing timed, a column for each side.
-        limit: in seconds.
-    """
-
-    text: str
-    reported: str
-    bench: str
-    table: str
-    side: str
-    other: str
-    limit: float
-
-    @property
-    def rule(self) -> str:
-        """The declaration as one line."""
-        return (
-            f"seconds: [{self.side}] < {self.limit:g} and [{self.other}] / [{self.side}] > 1 "
-            f"({self.table})"
-        )
-
-
-@dataclass(frozen=True)
 class Study:
     """A question, the conditions that it compares, and how much of it each profile runs.
 
@@ -163,7 +132,6 @@ class Study:
         scales: (profile, "synthetic" or "real") -> Scale.
         deviations: where our setting differs from that of the earlier study, apart from what the
             table of factors shows; empty where the question is ours.
-        timings: statements about time, by id.
         later: conditions that were added when runs of the others had been published; a comparison
             of the others is complete without them.
         readings: conditions without runs of their own: name -> (condition whose runs are read,
@@ -180,7 +148,6 @@ class Study:
     varies: Mapping[str, tuple] = field(default_factory=dict)
     bounds: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     deviations: str = ""
-    timings: Mapping[str, Timing] = field(default_factory=dict)
     later: tuple[str, ...] = ()
     readings: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     tested_like: str = ""

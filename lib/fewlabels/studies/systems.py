@@ -10,7 +10,6 @@ from fewlabels.studies.design import (
     SCRATCH,
     Claim,
     Study,
-    Timing,
     scales,
 )
 from fewlabels.studies.run import Start
@@ -166,14 +165,6 @@ D = Study(
             "test IoU 83.4 against 73.4, the latter with regularisation",
             ("500 a class, linked",), ("2,100 a class",),
         ),
-    },
-    timings={
-        "D4": Timing(
-            "Linking with a k-d tree is affordable: it takes less than 1 s a mask.",
-            "40 to 45 minutes for 2,400 masks, about 1 s each, on hardware they do not name",
-            bench="linking", table="seconds a mask of 300 x 300 with 6 x 500 labels",
-            side="k-d tree", other="all pairs", limit=1.0,
-        )
     },
     deviations=(
         "ISPRS Potsdam in 2,400 images, a network they do not name, 10 epochs, a linking distance "

@@ -12,7 +12,6 @@ __all__ = [
     "Finding",
     "checked",
     "explained",
-    "lint",
     "ours",
     "printed",
     "reported",

@@ -3,8 +3,8 @@
 import matplotlib as mpl
 import seaborn as sns
 
-from fewlabels.results.figures.assessment import assessment
 from fewlabels.results.figures.charts import (
+    assessment,
     bars,
     budget_curve,
     compared,

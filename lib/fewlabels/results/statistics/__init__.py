@@ -21,12 +21,8 @@ from fewlabels.results.statistics.intervals import (
 from fewlabels.results.statistics.summaries import (
     budget_table,
     by_class,
-    seconds,
     shares_of_bound,
     summary,
-    timed,
-    timing_verdict,
-    with_timings,
 )
 from fewlabels.results.statistics.verdicts import (
     claims_table,
@@ -40,6 +36,6 @@ from fewlabels.results.statistics.verdicts import (
 __all__ = [
     "UNITS", "Interval", "Spread", "binomial", "budget_table", "by_class", "claims_table",
     "declared", "equivalence", "evidence", "interval", "paired", "proportion", "quotient",
-    "seconds", "shares_of_bound", "sign_flip", "smallest_effect", "smallest_p", "spread", "summary",
-    "timed", "timing_verdict", "verdict", "verdicts", "with_timings",
+    "shares_of_bound", "sign_flip", "smallest_effect", "smallest_p", "spread", "summary", "verdict",
+    "verdicts",
 ]  # fmt: skip

@@ -1,20 +1,11 @@
-"""Summarise the runs of a study: means of conditions, shares of the dense bound, budget curves.
+"""Summarise the runs of a study: means of conditions, shares of the dense bound, budget curves."""
 
-Claims about time are decided from committed benchmarks.
-The interval of a benchmark is over what was timed (such as masks), on one machine; it says nothing
-about other machines.
-"""
-
-import json
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
-from fewlabels import paths
 from fewlabels.results.statistics.intervals import Interval, interval, quotient
-from fewlabels.studies.design import Timing
-from fewlabels.types import RecordError, unknown
+from fewlabels.types import unknown
 
 
 def shares_of_bound(table: pd.DataFrame, bound: str, metric: str = "miou") -> dict[str, Interval]:
@@ -93,54 +84,3 @@ def summary(table: pd.DataFrame, columns: Mapping[str, tuple[str, float, int]]) 
         for condition, mine in table.groupby("condition", sort=False)
     }
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def seconds(bench: str, title: str) -> pd.DataFrame:
-    """Read a table of a committed benchmark: a row for each thing timed, a column for each side.
-
-    Raises:
-        RecordError: the benchmark or the table is not there; says how to make it.
-    """
-    file = paths.bench_root() / "results" / f"{bench}.json"
-    try:
-        table = json.loads(file.read_text())["tables"][title]
-    except (OSError, KeyError) as error:
-        raise RecordError(
-            f"'{title}' is not in '{file}'; make it: `python bench/{bench}.py`"
-        ) from error
-    return pd.DataFrame(table["data"], table["index"], table["columns"])
-
-
-def timed(timing: Timing) -> tuple[Interval, Interval]:
-    """Compute the seconds of the timed side, and how many times as long the other side takes."""
-    table = seconds(timing.bench, timing.table)
-    mine, other = (table[side].to_numpy(float) for side in (timing.side, timing.other))
-    each = np.arange(len(table))
-    return interval(mine, each), interval(other / mine, each)
-
-
-def timing_verdict(timing: Timing, took: Interval, times: Interval) -> str:
-    """Apply the rule of `Timing`; without an interval the verdict is `cannot tell`."""
-    if took.high < timing.limit and times.low > 1:
-        return "holds"
-    return "does not hold" if took.low > timing.limit or times.high < 1 else "cannot tell"
-
-
-def timings_table(timings: Mapping[str, Timing]) -> pd.DataFrame:
-    """Tabulate verdicts with the columns of `statistics.claims_table`; n counts things timed."""
-    rows = []
-    for name, timing in timings.items():
-        took, times = timed(timing)
-        rows.append(
-            {"claim": f"{name}: {timing.text}", "reported": timing.reported}
-            | {"ours": f"{took.text(1000, 2)} ms; {timing.other} {times.text(1, 1)} times as long"}
-            | {"detectable": "-", "p (Holm)": "-", "n": took.units}
-            | {"verdict": timing_verdict(timing, took, times)}
-        )
-    return pd.DataFrame(rows)
-
-
-def with_timings(claims: pd.DataFrame, timings: Mapping[str, Timing]) -> pd.DataFrame:
-    """Add the claims about time to the table of a study's claims, in the order of their names."""
-    both = pd.concat([claims, timings_table(timings)], ignore_index=True)
-    return both.sort_values("claim", kind="stable", ignore_index=True)
