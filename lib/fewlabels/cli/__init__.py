@@ -184,7 +184,7 @@ def _recommend(wanted: argparse.Namespace) -> None:
 
 def _train(wanted: argparse.Namespace) -> None:
     from fewlabels.mapping import class_text, fit, recipe, score_summary, survey
-    from fewlabels.results.recommend import recommend
+    from fewlabels.results.recommend import recommend, there
 
     names = (field.name for field in fields(recipe.Recipe))
     how = recipe.Recipe(**{n: getattr(wanted, n) for n in names if getattr(wanted, n) is not None})
