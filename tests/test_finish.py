@@ -50,8 +50,8 @@ def test_everything_that_can_be_asked_for_agrees_with_the_map(ground, tmp_path):
                    sieve=2 * CELL, probabilities=True, polygons=True, clicks=2, gis=True,
                    device="cpu")  # fmt: skip
     names = [file.name for file in made.files]
-    assert names == ["map_confidence.tif", "map.tif", "map.gpkg", "map_next.gpkg",
-                     "map_probabilities.tif", "map.qml", "map_areas.csv", "map.json"]  # fmt: skip
+    assert names == ["map_confidence.tif", "map.tif", "map.gpkg", "map_probabilities.tif",
+                     "map.qml", "map_areas.csv", "map.json", "map_next.gpkg"]  # fmt: skip
     (found,), shares = read(tmp_path / "map.tif"), read(tmp_path / "map_probabilities.tif")
     assert (shares[:, 60:] == 255).all()
     assert (found[60:] == 255).all()

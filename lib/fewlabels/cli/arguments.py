@@ -156,6 +156,9 @@ def _add_predicting(predict: argparse.ArgumentParser) -> None:
     more = predict.add_argument_group("files beside the map (none)")
     more.add_argument("--probabilities", action="store_true",
                       help="NAME_probabilities.tif: percent of each class")  # fmt: skip
+    more.add_argument("--applicability", action="store_true",
+                      help="NAME_applicability.tif: how unlike the training pixels each is, and "
+                      "whether the map applies there")  # fmt: skip
     more.add_argument("--polygons", action="store_true", help="NAME.gpkg: areas of the classes")
     more.add_argument("--gis", action="store_true", help="NAME.qml: style for QGIS; "
                       "NAME_areas.csv: table of areas; NAME.json: STAC item")  # fmt: skip

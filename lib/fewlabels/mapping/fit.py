@@ -15,6 +15,7 @@ from matplotlib.colors import to_rgb
 from fewlabels import devices, environment
 from fewlabels.files import working, writable
 from fewlabels.mapping import (
+    applicability,
     labelled_pixels,
     limits,
     model_folder,
@@ -94,11 +95,14 @@ def _fitted(
         pixels = labelled_pixels.read(ground, quick, seen.scene.names) if quick else None
         chosen = score.choice(ground, pixels)
         log.info("training %s on all labels", chosen.method)
+        known = None
         if chosen.method == "network":
             every = [piece.labels for piece in cut.pieces]
             learned = recipe.learn(ground, every, "all")
         else:
             learned = labelled_pixels.learn(ground, pixels, chosen.method)
+            if how.folds:
+                known = applicability.reference(ground, seen.scene, pixels, learned.predictor)
         second = _second(chosen)
         other = labelled_pixels.learn(ground, pixels, second).predictor if second else None
     about = model_folder.About(
@@ -117,7 +121,8 @@ def _fitted(
         licence=licence or model_folder.UNSTATED,
         second=second,
     )
-    model_folder.write(folder, about, learned.predictor, other)
+    beside = {applicability.FILE: known.to_bytes()} if known else {}
+    model_folder.write(folder, about, learned.predictor, other, beside)
     shutil.rmtree(scratch, ignore_errors=True)
     return about
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fewlabels.files import whole_file
-from fewlabels.mapping import areas, class_map, class_text, gis, maps, query, smoothing
+from fewlabels.mapping import areas, class_map, class_text, gis, maps, smoothing
 from fewlabels.mapping.model_folder import About
 from fewlabels.mapping.scene import Scene
 from fewlabels.mapping.stream import Strip
 
 ENDS = {
-    "confidence": "_confidence.tif", "classes": ".tif", "polygons": ".gpkg", "next": "_next.gpkg",
-    "probabilities": "_probabilities.tif", "style": ".qml", "areas": "_areas.csv", "item": ".json",
+    "confidence": "_confidence.tif", "classes": ".tif", "polygons": ".gpkg",
+    "probabilities": "_probabilities.tif", "applicability": "_applicability.tif", "style": ".qml",
+    "areas": "_areas.csv", "item": ".json",
 }  # fmt: skip
-RASTERS = ("confidence", "classes", "probabilities")
+RASTERS = ("confidence", "classes", "probabilities", "applicability")
 NOTES = "notes.json"
-SEED = 0  # of the places to label
 Strips = Callable[[], Iterator[Strip]]
 
 
@@ -35,6 +35,7 @@ class Finish:
         polygons: write NAME.gpkg, the areas of the classes.
         clicks: how many pixels and blocks to name for labels in NAME_next.gpkg, see
             `query.chosen`; 0 for no file.
+        applicability: write NAME_applicability.tif, see `applicability`.
         gis: write NAME.qml, NAME_areas.csv and NAME.json, see `gis`.
     """
 
@@ -43,29 +44,42 @@ class Finish:
     probabilities: bool = False
     polygons: bool = False
     clicks: int = 0
+    applicability: bool = False
     gis: bool = False
 
     def targets(self, out: Path) -> dict[str, Path]:
-        """The files that are written, by what they are."""
-        asked = {"confidence": True, "classes": True, "polygons": self.polygons,
-                 "next": self.clicks, "probabilities": self.probabilities, "style": self.gis,
-                 "areas": self.gis, "item": self.gis}  # fmt: skip
+        """The files that are written, by what they are, but for the clicks."""
+        asked = {
+            "confidence": True, "classes": True, "polygons": self.polygons,
+            "probabilities": self.probabilities, "applicability": self.applicability,
+            **dict.fromkeys(("style", "areas", "item"), self.gis),
+        }  # fmt: skip
         found = {what: out.with_name(f"{out.stem}{ENDS[what]}") for what in ENDS if asked[what]}
         return found | {"classes": out}
 
 
+PLAIN = Finish()
+
+
 def make(
-    scene: Scene, about: About, kept: Strips, folder: Path, finish: Finish, targets: dict[str, Path]
+    scene: Scene,
+    about: About,
+    kept: Strips,
+    folder: Path,
+    finish: Finish,
+    targets: dict[str, Path],
+    where: Callable[[Path], list[str]],
 ) -> list[Path]:
     """Make the files of a prediction in `folder`; maps that are there already are kept.
 
     Args:
         kept: reads all strips of the scene.
         targets: see `Finish.targets`; the files have their order.
+        where: writes where the map applies, and says it.
 
     Raises:
         DataError, DiskFullError, PlaceError: as `maps.write`.
-        RecipeError: as `smoothing.sieved` and `query.chosen`.
+        RecipeError: as `smoothing.sieved`.
     """
     names = codes(about)
     made = {what: folder / f"{what}.{ENDS[what].rpartition('.')[2]}" for what in targets}
@@ -75,12 +89,10 @@ def make(
     if finish.probabilities and not made["probabilities"].exists():
         strips = (strip.probabilities for strip in kept())
         maps.write(made["probabilities"], scene, strips, bands=about.classes, unit="percent")
+    if finish.applicability:
+        notes += where(made["applicability"])
     if finish.polygons and not made["polygons"].exists():
         areas.write(made["polygons"], made["classes"], names)
-    if finish.clicks:
-        made["next"].unlink(missing_ok=True)  # of another number
-        found = query.chosen(kept, scene.height, scene.width, finish.clicks, SEED)
-        maps.layers(made["next"], scene, query.frames(found, about.classes))
     if finish.gis:
         made["style"].write_text(gis.qml(names, about.colours))
         gis.areas(class_map.opened(made["classes"])).to_csv(made["areas"], index=False)

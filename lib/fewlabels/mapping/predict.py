@@ -12,6 +12,7 @@ import logging
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from zipfile import BadZipFile
@@ -25,6 +26,7 @@ from fewlabels.devices import Compute
 from fewlabels.files import Shelf, made_folder, whole_file, working, writable
 from fewlabels.learners import Predictor
 from fewlabels.mapping import (
+    applicability,
     class_map,
     limits,
     maps,
@@ -118,6 +120,7 @@ def predict(
             smoothing.pixels(ground, finish.sieve)
         compute = devices.compute(device)
         predictor = model_folder.predictor(model, about, compute)
+        known = applicability.read(model, predictor) if finish.applicability else None
         second = None
         if clicks and about.second:
             second = model_folder.predictor(model, about, compute, second=True)
@@ -141,7 +144,9 @@ def predict(
         if not named:
             limits.check(how, len(about.classes), out)
             _make(ground, about, about.learner, predictor, how, folder, finish)
-            made = outputs.make(ground, about, lambda: _kept(folder, how), folder, finish, files)
+            where = partial(applicability.write, ground, about, how, predictor, known)
+            kept = partial(_kept, folder, how)
+            made = outputs.make(ground, about, kept, folder, finish, files, where)
             _name(folder, dict(zip(made, targets, strict=True)))
         if clicks and not (named and clicks[0].exists()):
             _next(clicks[0], ground, about, second, how, folder, finish.clicks)
@@ -198,7 +203,7 @@ def _named(work: Path) -> tuple[Path, list[str]] | None:
 
 def _make(
     scene: Scene, about: About, name: str, predictor: Predictor, how: Plan, folder: Path,
-    finish: Finish = Finish(),
+    finish: Finish = outputs.PLAIN,
 ) -> None:  # fmt: skip
     """Write every strip that is not there yet."""
     number, last = _finished(folder), len(how.down)
@@ -288,6 +293,7 @@ def _key(
     )
     files = [model / "model.json", model_folder.file(model, about)]
     files += [model_folder.file(model, about, second=True)] if about.second else []
+    files += [model / applicability.FILE] if finish.applicability else []
     for file in files:
         total.update(hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()[:12]
