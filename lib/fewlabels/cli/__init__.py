@@ -191,7 +191,7 @@ def _train(wanted: argparse.Namespace) -> None:
     )
     about = fit.fit(
         wanted.scene, labels, wanted.out, how,
-        bands=wanted.bands, device=wanted.device, licence=wanted.licence,
+        bands=wanted.bands, also=wanted.also, device=wanted.device, licence=wanted.licence,
     )  # fmt: skip
     seconds = about.record["cost"]["all_seconds"]
     _say(*score_summary.lines(about.record), f"{wanted.out}, after {seconds:.0f} s")
@@ -204,7 +204,7 @@ def _predict(wanted: argparse.Namespace) -> None:
     asked = {field.name: getattr(wanted, field.name) for field in fields(Finish)}
     made = predict(
         wanted.scene, wanted.model, wanted.out, window=wanted.window, overlap=wanted.overlap,
-        force=wanted.force, device=wanted.device, **asked,
+        also=wanted.also, force=wanted.force, device=wanted.device, **asked,
     )  # fmt: skip
     shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in made.share.items())
     valid = f"{100 * made.valid:.1f} % of the pixels have a class; of them: {shares}"

@@ -89,6 +89,10 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--data", default="synthetic", help="data set (synthetic)")
     for command in (run, sweep, report):
         command.add_argument("--profile", default="quick", choices=PROFILES)
+    for command in (train, predict):
+        command.add_argument("--also", type=Path, action="append", default=[], metavar="FILE",
+                             help="more bands of the scene, on the same grid; may be "
+                             "repeated")  # fmt: skip
     for command in (run, sweep, verify, report, train, predict):
         command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
     for command in (data, run, sweep, verify, example):

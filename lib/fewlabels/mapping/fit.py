@@ -41,6 +41,7 @@ def fit(
     how: Recipe,
     *,
     bands: tuple[int, ...] = (),
+    also: Sequence[Path] = (),
     device: str = "auto",
     licence: str = "",
 ) -> model_folder.About:
@@ -50,7 +51,7 @@ def fit(
     recipe.
 
     Args:
-        bands: see `scene.opened`.
+        bands, also: see `scene.opened`.
         licence: under which terms the model may be used; `model_folder.UNSTATED` if empty.
 
     Raises:
@@ -63,7 +64,7 @@ def fit(
     writable(folder)
     scratch = folder.parent / f".{folder.name}.partial"
     with working(scratch, folder), limits.naming_full_memory("--batch, --crop or --side"):
-        return _fitted(scene, labels, folder, how, bands, device, licence, scratch)
+        return _fitted(scene, labels, folder, how, bands, also, device, licence, scratch)
 
 
 def _fitted(
@@ -72,6 +73,7 @@ def _fitted(
     folder: Path,
     how: Recipe,
     bands: tuple[int, ...],
+    also: Sequence[Path],
     device: str,
     licence: str,
     scratch: Path,
@@ -82,7 +84,7 @@ def _fitted(
             f"'{folder}' is there already; name another folder or delete it"
         )
     compute = devices.compute(device)
-    with surveyed(scene, labels, how, bands) as (seen, read, cut):
+    with surveyed(scene, labels, how, bands, also) as (seen, read, cut):
         classes, how = seen.given.classes, seen.how
         owner = _owner(seen.scene, cut.pieces, classes, how)
         shape = seen.scene.height, seen.scene.width
@@ -116,7 +118,9 @@ def _fitted(
         ranges=learned.ranges,
         pixel=seen.scene.pixel,
         system=seen.scene.system,
-        window=how.window if chosen.method == "network" else stream.WINDOW,
+        window=how.window
+        if chosen.method == "network"
+        else stream.window(len(seen.scene.names), learned.predictor.halo),
         record=_record(seen, ground, learned, chosen, time.perf_counter() - began),
         licence=licence or model_folder.UNSTATED,
         second=second,
@@ -146,8 +150,7 @@ def palette(classes: Sequence[str]) -> tuple[tuple[int, int, int], ...]:
 def _owner(scene: Scene, cut: Sequence[Piece], classes: tuple[str, ...], how: Recipe) -> str:
     """What a checkpoint of this training names: one of other labels or settings is refused."""
     total = hashlib.sha256(json.dumps([asdict(how), classes], sort_keys=True).encode())
-    there = scene.file.stat()
-    total.update(f"{scene.file.name} {there.st_size} {there.st_mtime_ns} {scene.bands}".encode())
+    total.update(f"{scene.stamp} {scene.bands}".encode())
     total.update(_labels_sha256(cut).encode())
     return total.hexdigest()[:16]
 
@@ -168,6 +171,7 @@ def _record(
     ends = [*history[:1], *history[-1:]]
     return {
         "scene": seen.scene.file.name,
+        "also": [part.file.name for part in seen.scene.parts[1:]],
         "scaling": seen.scene.scaling,
         "codes": survey.codes(seen.given),
         "labels": {"sha256": _labels_sha256(ground.pieces)} | dict(seen.found),

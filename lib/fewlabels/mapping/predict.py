@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -78,6 +78,7 @@ def predict(
     *,
     window: int | None = None,
     overlap: int | None = None,
+    also: Sequence[Path] = (),
     force: bool = False,
     device: str = "auto",
     **asked: bool | float,
@@ -89,7 +90,7 @@ def predict(
             `smooth` it is rounded up to whole blocks of superpixels, for learners whose map
             does not depend on it.
         overlap: pixels that neighbouring windows of a network share at least; a quarter if None.
-        force: see `unlike.fitting`.
+        also, force: see `unlike.fitting`.
         **asked: fields of `outputs.Finish`.
 
     Raises:
@@ -113,7 +114,7 @@ def predict(
         if not named:
             _free(targets + clicks)
         about = model_folder.about(model)
-        ground = unlike.fitting(scene, about, model, force=force)
+        ground = unlike.fitting(scene, about, model, also=also, force=force)
         if finish.polygons or finish.clicks:
             maps.try_layers(out.parent, ground)
         if finish.sieve:
@@ -286,9 +287,8 @@ def _key(
     scene: Scene, model: Path, about: About, how: Plan, compute: Compute, finish: Finish
 ) -> str:
     """What identifies the strips of this prediction."""
-    there = scene.file.stat()
     total = hashlib.sha256(
-        f"{FORMAT} {scene.file.name} {there.st_size} {there.st_mtime_ns} {how} "
+        f"{FORMAT} {scene.stamp} {how} "
         f"{compute.device.type} {compute.precision} {replace(finish, clicks=0)}".encode()
     )
     files = [model / "model.json", model_folder.file(model, about)]

@@ -25,6 +25,7 @@ from fewlabels.scoring import inference
 ROWS = 64  # decided at once
 EXACT = 1e-3  # of a probability
 WINDOW = 1024  # pixels a side, where windows do not overlap
+LEAST_WINDOW, VALUES = 256, 2**26  # see `window`
 ALIGNED, UNKNOWN = 32, 128  # pixels, see `context`
 PLANES = 4  # of a strip that are always there
 LEVELS = 254
@@ -102,6 +103,16 @@ class Strip(NamedTuple):
     margin: UInt8[np.ndarray, "_ w"]
     changed: UInt8[np.ndarray, "_ w"] | None = None
     probabilities: UInt8[np.ndarray, "k _ w"] | None = None
+
+
+def window(bands: int, halo: int | None) -> int:
+    """Side of a window whose values, with what is read around them, take no more than 256 MiB: the
+    usual one for up to some 32 bands, less for embeddings of 64 or 128.
+    """
+    side, around = WINDOW, 2 * (UNKNOWN if halo is None else halo)
+    while side > LEAST_WINDOW and (side + around) ** 2 * bands > VALUES:
+        side //= 2
+    return side
 
 
 def context(span: slice, halo: int | None, size: int) -> slice:
