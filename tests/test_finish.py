@@ -15,6 +15,7 @@ from rasterio import features
 from rasters import GRID, SPOTS, UTM, halves, labels, scene
 from shapely.geometry import shape
 
+from fewlabels import cli
 from fewlabels.mapping import areas, fit, maps, smoothing, survey
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.predict import predict
@@ -201,6 +202,17 @@ def test_an_area_that_winds_through_strips_is_one():
                         if 1 in part[1]]  # fmt: skip
     assert area.area == 9 * 3 + 2
     assert len(area.exterior.coords) == 13
+
+
+def test_the_command_line_says_what_it_changed_and_wrote(ground, tmp_path, capsys):
+    asked = [f"{ground / 'model'}", f"{ground / 'scene.tif'}", f"{tmp_path / 'map.tif'}"]
+    assert cli.main(["predict", *asked, "--smooth", "--sieve", "0.2", "--gis"]) == 0
+    said = capsys.readouterr().out
+    for words in ("map.qml", "smoothing changed", "areas below 0.2 ha (3 pixels)", "assess"):
+        assert words in said
+    assert cli.main(["predict", *asked]) == 1  # it is there already
+    assert cli.main(["predict", *asked[:2], f"{tmp_path / 'plain.tif'}"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3  # two files and the shares
 
 
 def test_options_that_exist_nowhere_are_refused(ground, tmp_path):

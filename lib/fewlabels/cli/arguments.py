@@ -162,7 +162,7 @@ def _add_predicting(predict: argparse.ArgumentParser) -> None:
                       help="NAME_probabilities.tif: percent of each class")  # fmt: skip
     more.add_argument("--applicability", action="store_true",
                       help="NAME_applicability.tif: how unlike the training pixels each is, and "
-                      "whether the map applies there")  # fmt: skip
+                      "whether the map applies there (up to a minute a megapixel)")  # fmt: skip
     more.add_argument("--polygons", action="store_true", help="NAME.gpkg: areas of the classes")
     more.add_argument("--gis", action="store_true", help="NAME.qml: style for QGIS; "
                       "NAME_areas.csv: table of areas; NAME.json: STAC item")  # fmt: skip

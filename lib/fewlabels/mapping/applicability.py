@@ -5,6 +5,9 @@ standardised features, each weighted by its importance to the learner, over the 
 training pixels from each other. The area of applicability is where it is at most as large as
 between held-out labels and what trained without them, outliers aside.
 
+On a scene whose labels trained, it tells where a map errs more. On another scene it need not: there
+pixels may look like training pixels and be of another class (a trial on four scenes of Dubai).
+
 Sources: Meyer and Pebesma 2021, https://doi.org/10.1111/2041-210X.13650; on distances on the ground
 Meyer and Pebesma 2022, https://doi.org/10.1038/s41467-022-29838-9
 """

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from fewlabels import devices, environment
-from fewlabels.files import working, writable
+from fewlabels.files import stamp, working, writable
 from fewlabels.mapping import (
     applicability,
     labelled_pixels,
@@ -150,7 +150,8 @@ def palette(classes: Sequence[str]) -> tuple[tuple[int, int, int], ...]:
 def _owner(scene: Scene, cut: Sequence[Piece], classes: tuple[str, ...], how: Recipe) -> str:
     """What a checkpoint of this training names: one of other labels or settings is refused."""
     total = hashlib.sha256(json.dumps([asdict(how), classes], sort_keys=True).encode())
-    total.update(f"{scene.stamp} {scene.bands}".encode())
+    files = [part.file for part in scene.parts or (scene,)]
+    total.update(f"{stamp(files)} {scene.bands}".encode())
     total.update(_labels_sha256(cut).encode())
     return total.hexdigest()[:16]
 

@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 
 from fewlabels import devices
 from fewlabels.devices import Compute
-from fewlabels.files import Shelf, made_folder, whole_file, working, writable
+from fewlabels.files import Shelf, made_folder, stamp, whole_file, working, writable
 from fewlabels.learners import Predictor
 from fewlabels.mapping import (
     applicability,
@@ -287,9 +287,10 @@ def _key(
     scene: Scene, model: Path, about: About, how: Plan, compute: Compute, finish: Finish
 ) -> str:
     """What identifies the strips of this prediction."""
+    there = stamp(part.file for part in scene.parts or (scene,))
+    done = replace(finish, clicks=0)
     total = hashlib.sha256(
-        f"{FORMAT} {scene.stamp} {how} "
-        f"{compute.device.type} {compute.precision} {replace(finish, clicks=0)}".encode()
+        f"{FORMAT} {there} {how} {compute.device.type} {compute.precision} {done}".encode()
     )
     files = [model / "model.json", model_folder.file(model, about)]
     files += [model_folder.file(model, about, second=True)] if about.second else []

@@ -29,6 +29,7 @@ CACHE = 128 * 2**20  # bytes that GDAL may keep of a scene: without a limit, 5 %
 TAILS = (0.5, 99.5)  # percentiles that become 0 and 255: a few odd values do not set the range
 SAMPLE = 2**20  # pixels that the percentiles are computed from, at most
 FAR = 1  # times the width of all other values: a fill value, not an odd one
+ROWS = 64  # made bytes of at once
 MIDDLE = 128  # what void pixels and bands of one single value become
 Pixels = tuple[Float[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]
 Read = Callable[[slice, slice], Pixels]
@@ -60,12 +61,6 @@ class Scene:
     crs: CRS | None
     scaling: tuple[tuple[float, float], ...] = ()
     parts: tuple["Scene", ...] = ()
-
-    @property
-    def stamp(self) -> str:
-        """Names, sizes and times of its files."""
-        told = ((part.file.name, part.file.stat()) for part in self.parts or [self])
-        return " ".join(f"{name} {each.st_size} {each.st_mtime_ns}" for name, each in told)
 
     @property
     def system(self) -> str:
@@ -210,11 +205,14 @@ def to_bytes(
             f"the scene has {values.shape[-1]} bands and the model was trained on "
             f"{len(ranges.low)}; both must have the same bands in the same order"
         )
-    made = np.full(values.shape, MIDDLE, np.uint8)
-    for band, (low, high) in enumerate(np.array([ranges.low, ranges.high]).T):  # memory: one by one
-        if high > low:
-            scaled = 255 * ((values[..., band][valid] - low) / (high - low))
-            made[valid, band] = np.rint(np.clip(scaled, 0, 255))
+    low, high = np.array(ranges.low), np.array(ranges.high)
+    span, made = np.where(high > low, high - low, 1), np.empty(values.shape, np.uint8)
+    for at in range(0, len(values), ROWS):  # 64 bands in double precision take much memory
+        part, here = values[at : at + ROWS], valid[at : at + ROWS, ..., None]
+        scaled = 255 * ((np.where(here, part, low) - low) / span)
+        made[at : at + ROWS] = np.rint(
+            np.clip(np.where(here & (high > low), scaled, MIDDLE), 0, 255)
+        )
     return made
 
 
