@@ -124,6 +124,16 @@ def test_sieving_gives_small_areas_to_their_largest_neighbour_and_keeps_nodata(t
     assert smoothing.pixels(found, 4 * CELL) == 4
 
 
+def test_a_small_area_at_the_edge_of_the_scene_is_not_made_nodata(tmp_path):
+    values = np.full((8, 8), maps.NODATA, np.uint8)
+    values[:, :2], values[0, 2] = 0, 1  # most of what the one pixel touches is nodata
+    found = scenes.opened(scene(tmp_path / "a.tif", np.ones((1, 8, 8), np.uint8)))
+    maps.write(tmp_path / "map.tif", found, [values])
+    wanted = values.copy()
+    wanted[0, 2] = 0
+    assert np.array_equal(smoothing.sieved(tmp_path / "map.tif", found, 2 * CELL), wanted)
+
+
 @pytest.mark.parametrize("hectares", [-1.0, float("nan"), float("inf")])
 def test_a_smallest_area_that_is_none_is_refused(ground, tmp_path, hectares):
     with pytest.raises(RecipeError, match="above 0 hectares"):
