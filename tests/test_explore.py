@@ -191,7 +191,7 @@ def test_a_training_maps_the_image_and_the_same_clicks_give_the_same_map(explore
     for click in reversed(clicks):
         explorer.add(*click[:2], CLASSES[click.value])
     second = explorer.train()
-    assert all((one == other).all() for one, other in zip(first, second, strict=True))
+    assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
 
 
 def test_features_are_computed_once_and_those_of_a_click_outside_once_too(tmp_path, monkeypatch):

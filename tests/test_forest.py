@@ -50,7 +50,8 @@ def test_a_forest_is_stored_without_a_pickle_and_maps_its_scene(ground):
     assert about.record["scores"]["miou"] == 1.0
     assert about.record["differences"] == {}
     assert about.record["weights"]["features"] == 4
-    assert sorted(p.name for p in (ground / "model").iterdir()) == ["model.json", "model.skops"]
+    names = ["model.json", "model.skops", "training_pixels.safetensors"]
+    assert sorted(p.name for p in (ground / "model").iterdir()) == names
     made = predict(ground / "scene.tif", ground / "model", ground / "map.tif", device="cpu")
     assert made.share == {"bright": 0.5, "dark": 0.5}
     with rasterio.open(ground / "map.tif") as found:

@@ -486,7 +486,7 @@ def test_maps_keep_a_system_that_fits_no_tag(ground, tmp_path, name):
 def test_layers_that_cannot_be_written_are_refused_before_any_work(ground, tmp_path, monkeypatch):
     file = scene(tmp_path / "s.tif", halves())
     fails = OSError(errno.EACCES, "denied")
-    monkeypatch.setattr(maps, "_write_layer", lambda *_: (_ for _ in ()).throw(fails))
+    monkeypatch.setattr(maps, "_write_layer", lambda *_, **__: (_ for _ in ()).throw(fails))
     with pytest.raises(OSError, match="denied"):
         predict(file, ground / "model", tmp_path / "map.tif", clicks=2, device="cpu")
     assert {f.name for f in tmp_path.iterdir()} == {"s.tif"}

@@ -86,7 +86,7 @@ def test_a_target_that_another_process_makes_is_refused_at_once(ground, tmp_path
 
 def test_a_damaged_strip_is_named(ground, tmp_path, monkeypatch):
     asked = ground / "scene.tif", ground / "model", tmp_path / "map.tif"
-    monkeypatch.setattr("fewlabels.mapping.predict._maps", lambda *_: 1 / 0)
+    monkeypatch.setattr("fewlabels.mapping.outputs.make", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         predict(*asked, window=32, device="cpu")
     strip = next(tmp_path.rglob("strip-000001.npz"))

@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -134,6 +134,12 @@ def writable(target: Path) -> None:
     """
     with making(target), tempfile.TemporaryFile(dir=made_folder(target.parent)):
         pass
+
+
+def stamp(files: Iterable[Path]) -> str:
+    """Name, size and time of files, by which another file of the same name is known."""
+    told = ((file.name, file.stat()) for file in files)
+    return " ".join(f"{name} {found.st_size} {found.st_mtime_ns}" for name, found in told)
 
 
 class Shelf:

@@ -194,7 +194,7 @@ def _train(wanted: argparse.Namespace) -> None:
     )
     about = fit.fit(
         wanted.scene, labels, wanted.out, how,
-        bands=wanted.bands, device=wanted.device, licence=wanted.licence,
+        bands=wanted.bands, also=wanted.also, device=wanted.device, licence=wanted.licence,
     )  # fmt: skip
     seconds = about.record["cost"]["all_seconds"]
     labelled = sum(about.record["trained_pixels"].values())
@@ -205,15 +205,17 @@ def _train(wanted: argparse.Namespace) -> None:
 
 
 def _predict(wanted: argparse.Namespace) -> None:
+    from fewlabels.mapping.outputs import Finish
     from fewlabels.mapping.predict import predict
 
+    asked = {field.name: getattr(wanted, field.name) for field in fields(Finish)}
     made = predict(
         wanted.scene, wanted.model, wanted.out, window=wanted.window, overlap=wanted.overlap,
-        polygons=wanted.polygons, clicks=wanted.next, force=wanted.force, device=wanted.device,
+        also=wanted.also, force=wanted.force, device=wanted.device, **asked,
     )  # fmt: skip
     shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in made.share.items())
     valid = f"{100 * made.valid:.1f} % of the pixels have a class; of them: {shares}"
-    _say(*map(str, made.files), valid)
+    _say(*map(str, made.files), valid, *made.notes)
 
 
 def _sample(wanted: argparse.Namespace) -> None:

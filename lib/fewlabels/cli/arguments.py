@@ -71,20 +71,7 @@ def parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="a model folder from a scene and labels of your own")
     _add_training(train)
     predict = commands.add_parser("predict", help="maps of a scene by a model folder")
-    predict.add_argument("model", type=Path, help="a folder that `fewlabels train` wrote")
-    predict.add_argument("scene", type=Path, help="GeoTIFF with the bands of the training scene")
-    predict.add_argument("out", type=Path, help="class map; NAME_confidence.tif comes beside it")
-    predict.add_argument(
-        "--window", type=_at_least(1), help="side of what is read at once (the model's)"
-    )
-    predict.add_argument("--overlap", type=_at_least(0), help="pixels they share (a quarter)")
-    predict.add_argument("--polygons", action="store_true", help="write NAME.gpkg as well")
-    predict.add_argument("--force", action="store_true",
-                         help="map a scene whose values lie outside those of training")  # fmt: skip
-    predict.add_argument("--next", type=_at_least(0), default=0, metavar="N",
-                         help="write NAME_next.gpkg: N pixels and N blocks where a label would "
-                         "help most")  # fmt: skip
-
+    _add_predicting(predict)
     _add_assessing(commands)
     export = commands.add_parser("export", help="a model as ONNX, for QGIS's plugin Deepness")
     export.add_argument("model", type=Path, help="folder of a frozen_linear or a network")
@@ -102,6 +89,10 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--data", default="synthetic", help="data set (synthetic)")
     for command in (run, sweep, report):
         command.add_argument("--profile", default="quick", choices=PROFILES)
+    for command in (train, predict):
+        command.add_argument("--also", type=Path, action="append", default=[], metavar="FILE",
+                             help="more bands of the scene, on the same grid; may be "
+                             "repeated")  # fmt: skip
     for command in (run, sweep, verify, report, train, predict):
         command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
     for command in (data, run, sweep, verify, example):
@@ -149,6 +140,35 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     for name, text in numbers.items():
         recipe.add_argument(f"--{name}", type=int, help=text)
     recipe.add_argument("--lr", type=float, help="highest learning rate")
+
+
+def _add_predicting(predict: argparse.ArgumentParser) -> None:
+    predict.add_argument("model", type=Path, help="a folder that `fewlabels train` wrote")
+    predict.add_argument("scene", type=Path, help="GeoTIFF with the bands of the training scene")
+    predict.add_argument("out", type=Path, help="class map; NAME_confidence.tif comes beside it")
+    predict.add_argument(
+        "--window", type=_at_least(1), help="side of what is read at once (the model's)"
+    )
+    predict.add_argument("--overlap", type=_at_least(0), help="pixels they share (a quarter)")
+    predict.add_argument("--force", action="store_true",
+                         help="map a scene whose values lie outside those of training")  # fmt: skip
+    change = predict.add_argument_group("changes of the map (none; each says what it changed)")
+    change.add_argument("--smooth", action="store_true",
+                        help="average the probabilities within superpixels first")  # fmt: skip
+    change.add_argument("--sieve", type=float, default=0.0, metavar="HECTARES",
+                        help="give smaller areas the class around them")  # fmt: skip
+    more = predict.add_argument_group("files beside the map (none)")
+    more.add_argument("--probabilities", action="store_true",
+                      help="NAME_probabilities.tif: percent of each class")  # fmt: skip
+    more.add_argument("--applicability", action="store_true",
+                      help="NAME_applicability.tif: how unlike the training pixels each is, and "
+                      "whether the map applies there (up to a minute a megapixel)")  # fmt: skip
+    more.add_argument("--polygons", action="store_true", help="NAME.gpkg: areas of the classes")
+    more.add_argument("--gis", action="store_true", help="NAME.qml: style for QGIS; "
+                      "NAME_areas.csv: table of areas; NAME.json: STAC item")  # fmt: skip
+    more.add_argument("--next", type=_at_least(0), default=0, metavar="N", dest="clicks",
+                      help="NAME_next.gpkg: N pixels and N blocks where a label would help "
+                      "most")  # fmt: skip
 
 
 def _add_assessing(commands: argparse._SubParsersAction) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from fewlabels import devices, environment
-from fewlabels.files import working, writable
+from fewlabels.files import stamp, working, writable
 from fewlabels.mapping import (
+    applicability,
     labelled_pixels,
     limits,
     model_folder,
@@ -40,6 +41,7 @@ def fit(
     how: Recipe,
     *,
     bands: tuple[int, ...] = (),
+    also: Sequence[Path] = (),
     device: str = "auto",
     licence: str = "",
 ) -> model_folder.About:
@@ -49,7 +51,7 @@ def fit(
     recipe.
 
     Args:
-        bands: see `scene.opened`.
+        bands, also: see `scene.opened`.
         licence: under which terms the model may be used; `model_folder.UNSTATED` if empty.
 
     Raises:
@@ -62,7 +64,7 @@ def fit(
     writable(folder)
     scratch = folder.parent / f".{folder.name}.partial"
     with working(scratch, folder), limits.naming_full_memory("--batch, --crop or --side"):
-        return _fitted(scene, labels, folder, how, bands, device, licence, scratch)
+        return _fitted(scene, labels, folder, how, bands, also, device, licence, scratch)
 
 
 def _fitted(
@@ -71,6 +73,7 @@ def _fitted(
     folder: Path,
     how: Recipe,
     bands: tuple[int, ...],
+    also: Sequence[Path],
     device: str,
     licence: str,
     scratch: Path,
@@ -81,7 +84,7 @@ def _fitted(
             f"'{folder}' is there already; name another folder or delete it"
         )
     compute = devices.compute(device)
-    with surveyed(scene, labels, how, bands) as (seen, read, cut):
+    with surveyed(scene, labels, how, bands, also) as (seen, read, cut):
         classes, how = seen.given.classes, seen.how
         owner = _owner(seen.scene, cut.pieces, classes, how)
         shape = seen.scene.height, seen.scene.width
@@ -94,11 +97,14 @@ def _fitted(
         pixels = labelled_pixels.read(ground, quick, seen.scene.names) if quick else None
         chosen = score.choice(ground, pixels)
         log.info("training %s on all labels", chosen.method)
+        known = None
         if chosen.method == "network":
             every = [piece.labels for piece in cut.pieces]
             learned = recipe.learn(ground, every, "all")
         else:
             learned = labelled_pixels.learn(ground, pixels, chosen.method)
+            if how.folds:
+                known = applicability.reference(ground, seen.scene, pixels, learned.predictor)
         second = _second(chosen)
         other = labelled_pixels.learn(ground, pixels, second).predictor if second else None
     about = model_folder.About(
@@ -112,12 +118,15 @@ def _fitted(
         ranges=learned.ranges,
         pixel=seen.scene.pixel,
         system=seen.scene.system,
-        window=how.window if chosen.method == "network" else stream.WINDOW,
+        window=how.window
+        if chosen.method == "network"
+        else stream.window(len(seen.scene.names), learned.predictor.halo),
         record=_record(seen, ground, learned, chosen, time.perf_counter() - began),
         licence=licence or model_folder.UNSTATED,
         second=second,
     )
-    model_folder.write(folder, about, learned.predictor, other)
+    beside = {applicability.FILE: known.to_bytes()} if known else {}
+    model_folder.write(folder, about, learned.predictor, other, beside)
     shutil.rmtree(scratch, ignore_errors=True)
     return about
 
@@ -141,8 +150,8 @@ def palette(classes: Sequence[str]) -> tuple[tuple[int, int, int], ...]:
 def _owner(scene: Scene, cut: Sequence[Piece], classes: tuple[str, ...], how: Recipe) -> str:
     """What a checkpoint of this training names: one of other labels or settings is refused."""
     total = hashlib.sha256(json.dumps([asdict(how), classes], sort_keys=True).encode())
-    there = scene.file.stat()
-    total.update(f"{scene.file.name} {there.st_size} {there.st_mtime_ns} {scene.bands}".encode())
+    files = [part.file for part in scene.parts or (scene,)]
+    total.update(f"{stamp(files)} {scene.bands}".encode())
     total.update(_labels_sha256(cut).encode())
     return total.hexdigest()[:16]
 
@@ -163,6 +172,7 @@ def _record(
     ends = [*history[:1], *history[-1:]]
     return {
         "scene": seen.scene.file.name,
+        "also": [part.file.name for part in seen.scene.parts[1:]],
         "scaling": seen.scene.scaling,
         "codes": survey.codes(seen.given),
         "labels": {"sha256": _labels_sha256(ground.pieces)} | dict(seen.found),

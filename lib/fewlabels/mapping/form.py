@@ -35,6 +35,11 @@ def qml(column: str, classes: Sequence[str], side: float) -> str:
     editable = SubElement(root, "editable")
     for name, free in (("id", "0"), (column, "1")):
         SubElement(editable, "field", name=name, editable=free)
+    return document(root)
+
+
+def document(root: Element) -> str:
+    """Write a style out as QGIS reads it."""
     text = ElementTree.tostring(root, encoding="unicode")
     return f"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n{text}\n"
 

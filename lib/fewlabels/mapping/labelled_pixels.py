@@ -108,6 +108,17 @@ def fitted(
     )  # fmt: skip
 
 
+def among(
+    pixels: LabelledPixels, labels: Sequence[UInt8[np.ndarray, "_ _"]]
+) -> Bool[np.ndarray, " n"]:
+    """Which of the pixels have a label in these arrays, one for each piece."""
+    found = np.zeros(len(pixels.y), bool)
+    for number, part in enumerate(labels):
+        own = pixels.piece == number
+        found[own] = part[tuple(pixels.at[own].T)] != IGNORE
+    return found
+
+
 def learn(ground: Ground, pixels: LabelledPixels, name: str) -> Learned:
     """Fit a learner to all labelled pixels."""
     began = time.perf_counter()

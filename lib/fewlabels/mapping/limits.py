@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 LONG = 8 * 2**20  # pixels from which on a square is timed first
 PROBE = 1024  # side of that square: of small ones a pixel takes three times as long
-MOST = 6  # bytes a pixel on the disk: four of a strip and two of the maps, if nothing compresses
+MOST = 8  # bytes a pixel on the disk: four of a strip and two maps with overviews, uncompressed
 LEAST = 0.05  # bytes a pixel, however well it compresses
 SPENT = ("out of memory", "allocat", "new thread")  # in the words of what a library raises
 

@@ -1,4 +1,7 @@
-"""Maps on the scene's grid: classes with a colour table, confidence, polygons, layers for QGIS."""
+"""Write maps on the scene's grid, with colour tables and units, and vector layers.
+
+A raster is a Cloud Optimised GeoTIFF: tiled, compressed and with overviews.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,10 +15,11 @@ import numpy as np
 import pandas as pd
 import pyogrio
 import rasterio
+import rasterio.shutil
 import shapely
-from jaxtyping import UInt8
+from jaxtyping import Shaped
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
-from rasterio import features
+from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
@@ -29,9 +33,9 @@ from fewlabels.types import DataError
 
 NODATA = 255
 """Value of every map where the scene has no valid pixel."""
-TILE = 256  # side of the blocks inside a written file
+TILE = 512  # side of the blocks inside a written file
 CACHE = 64 * 2**20  # bytes that GDAL may keep of a file being written
-Strip = UInt8[np.ndarray, "_ w"]
+Strip = Shaped[np.ndarray, "_ w"] | Shaped[np.ndarray, "b _ w"]
 
 
 def write(
@@ -42,19 +46,25 @@ def write(
     classes: Sequence[str] = (),
     palette: Sequence[tuple[int, int, int]] = (),
     codes: Sequence[int] = (),
+    bands: Sequence[str] = ("",),
     unit: str = "",
+    kind: str = "uint8",
 ) -> None:
-    """Write a map of one byte a pixel from strips of whole rows, whole or not at all.
+    """Write a map from strips of whole rows, whole or not at all.
 
-    It is tiled and compressed, has the scene's grid and system, and NODATA where no value is. It is
-    read back before it gets its name, since GDAL does not report every failed write. What fits no
-    tag of a GeoTIFF, some systems and the names of classes, is in FILE.aux.xml beside it.
+    It has the scene's grid and system, and NODATA where no value is (NaN, if they are no bytes).
+    Overviews of classes hold a pixel of each square, those of other values the mean. It is read
+    back before it gets its name, since GDAL does not report every failed write. What fits no tag of
+    a GeoTIFF, some systems and the names of classes, is in FILE.aux.xml beside it.
 
     Args:
+        strips: of one band, or of all of them.
         classes: their names, kept in the tags `class_CODE` and as names of categories.
         palette: their colours.
         codes: value of each class in the file; 0, 1, 2, ... if empty.
+        bands: a description of each.
         unit: of values that are not classes.
+        kind: number format of values that are not classes.
 
     Raises:
         DataError: `file` exists.
@@ -65,33 +75,42 @@ def write(
     coded = np.full(256, NODATA, np.uint8)
     coded[: len(names)] = list(names)
     profile = {
-        "driver": "GTiff", "dtype": "uint8", "count": 1, "nodata": NODATA,
+        "driver": "GTiff", "dtype": kind, "count": len(bands),
+        "nodata": NODATA if kind == "uint8" else np.nan,
         "height": scene.height, "width": scene.width, "crs": scene.crs,
         "transform": scene.transform, "tiled": True, "blockxsize": TILE, "blockysize": TILE,
         "compress": "deflate", "bigtiff": "if_safer",
     }  # fmt: skip
+    totals = [0] * len(bands)
     with whole_file(file) as scratch, rasterio.Env(GDAL_CACHEMAX=CACHE), quiet():
+        plain = scratch.absolute().with_name(f"plain-{scratch.name}")
         try:
-            with rasterio.open(scratch.absolute(), "w", **profile) as target:
+            with rasterio.open(plain, "w", **profile) as target:
                 if palette:
                     target.write_colormap(1, dict(zip(names, palette, strict=True)))
                 if unit:
-                    target.units = (unit,)
+                    target.units = (unit,) * len(bands)
+                if any(bands):
+                    target.descriptions = bands
                 target.update_tags(**{f"class_{code}": name for code, name in names.items()})
-                at = total = 0
+                at = 0
                 for strip in strips:
                     values = coded[strip] if names else strip
-                    target.write(values, 1, window=Window(0, at, scene.width, len(strip)))
-                    at, total = at + len(strip), crc32(np.ascontiguousarray(values), total)
-            if _checksum(scratch) != total:
+                    values = values.reshape(len(bands), -1, scene.width)
+                    window = Window(0, at, scene.width, values.shape[1])
+                    target.write(values, window=window)
+                    at, totals = at + values.shape[1], _checked(values, totals)
+            rasterio.shutil.copy(
+                plain, scratch.absolute(), driver="COG", compress="deflate", blocksize=TILE,
+                overview_resampling="nearest" if names else "average", bigtiff="if_safer",
+            )  # fmt: skip
+            if _checksums(scratch) != totals:
                 raise unwritten(file, "it does not read back as it was written")
             _name_categories(side_car(scratch), names)
             if side_car(scratch).exists():
                 side_car(scratch).replace(side_car(file))
-        except RasterioError as error:
+        except (RasterioError, CPLE_BaseError) as error:
             raise unwritten(file, error.__cause__ or error) from error
-        finally:
-            side_car(scratch).unlink(missing_ok=True)
     try:
         check(file, scene)
     except DataError:
@@ -134,43 +153,21 @@ def _name_categories(file: Path, names: Mapping[int, str]) -> None:
     ElementTree.ElementTree(root).write(file, encoding="utf-8")
 
 
-def _checksum(file: Path) -> int:
-    """CRC-32 of all values of a map, row by row."""
-    total = 0
+def _checksums(file: Path) -> list[int]:
+    """CRC-32 of all values of each band of a map, row by row."""
     with rasterio.open(file.absolute()) as source:
+        totals = [0] * source.count
         for at in range(0, source.height, TILE):
             window = Window(0, at, source.width, min(TILE, source.height - at))
-            total = crc32(source.read(1, window=window), total)
-    return total
+            totals = _checked(source.read(window=window), totals)
+    return totals
 
 
-def polygons(
-    file: Path, classes_map: Path, classes: Sequence[str], codes: Sequence[int] = ()
-) -> int:
-    """Write the connected areas of a class map as a GeoPackage with columns `class` and `value`.
-
-    Pixels that only touch at a corner belong to two areas. All areas are held in memory.
-
-    Args:
-        codes: see `write`.
-
-    Returns:
-        How many areas there are.
-
-    Raises:
-        DataError, DiskFullError, PlaceError: as `write`.
-    """
-    names = dict(zip(codes or range(len(classes)), classes, strict=True))
-    with scenes.dataset(classes_map, "map") as source:
-        band = rasterio.band(source, 1)
-        found = [
-            {"geometry": shape, "properties": {"class": names[int(value)], "value": int(value)}}
-            for shape, value in features.shapes(band, connectivity=4, transform=source.transform)
-            if int(value) != NODATA
-        ]
-        frame = geopandas.GeoDataFrame.from_features(found, columns=["geometry", "class", "value"])
-        _write_layers(file, {"classes": frame}, source.crs)
-    return len(frame)
+def _checked(values: Shaped[np.ndarray, "b _ w"], totals: Sequence[int]) -> list[int]:
+    """CRC-32 of each band with some more rows."""
+    return [
+        crc32(np.ascontiguousarray(band), total) for band, total in zip(values, totals, strict=True)
+    ]
 
 
 def layers(
@@ -190,7 +187,8 @@ def layers(
         name: frame.set_geometry(frame.geometry.affine_transform(to_coordinates))
         for name, frame in frames.items()
     }
-    _write_layers(file, placed, scene.crs, styles)
+    every = {name: [frame] for name, frame in placed.items()}
+    write_layers(file, every, scene.crs, styles)
 
 
 def try_layers(folder: Path, scene: Scene) -> None:
@@ -213,19 +211,32 @@ def free(file: Path) -> None:
         raise DataError(f"'{file}' is there already; name another place or delete it")
 
 
-def _write_layers(
+def write_layers(
     file: Path,
-    frames: Mapping[str, geopandas.GeoDataFrame],
+    frames: Mapping[str, Iterable[geopandas.GeoDataFrame]],
     crs: CRS | None,
     styles: Mapping[str, str] = MappingProxyType({}),
-) -> None:
+    kind: str = "",
+) -> Mapping[str, int]:
+    """Write a GeoPackage, each layer from one or more frames that need not be in memory together;
+    raises as `write`.
+
+    Args:
+        kind: of all geometry; what a layer's first frame is of if empty.
+
+    Returns:
+        How many rows each layer has.
+    """
     free(file)
     with whole_file(file) as scratch:
         named = scratch.with_name(f"{scratch.name}.gpkg")  # the format asks for the ending
+        written = dict.fromkeys(frames, 0)
         try:
             with unsplit(named) as path, quiet():
-                for layer, frame in frames.items():
-                    _write_layer(path, layer, frame, crs)
+                for layer, parts in frames.items():
+                    for number, frame in enumerate(parts):
+                        _write_layer(path, layer, frame, crs, kind, append=number > 0)
+                        written[layer] += len(frame)
                 if styles:
                     _write_styles(path, styles)
                 there = {n: pyogrio.read_info(path, layer=n)["features"] for n in frames}
@@ -234,17 +245,21 @@ def _write_layers(
             raise unwritten(file, error) from error
         finally:
             named.unlink(missing_ok=True)
-        if there != {layer: len(frame) for layer, frame in frames.items()}:
+        if there != written:
             raise unwritten(file, "it does not read back as it was written")
+    return written
 
 
-def _write_layer(path: Path, layer: str, frame: geopandas.GeoDataFrame, crs: CRS | None) -> None:
-    """Write one layer; geopandas itself knows no way to say some systems."""
+def _write_layer(
+    path: Path, layer: str, frame: geopandas.GeoDataFrame, crs: CRS | None, kind: str, *,
+    append: bool,
+) -> None:  # fmt: skip
+    """Write rows of one layer; geopandas itself knows no way to say some systems."""
     rest, kinds = frame.drop(columns=frame.geometry.name), set(frame.geom_type)
     pyogrio.raw.write(
         path, shapely.to_wkb(frame.geometry.to_numpy()),
         [rest[name].to_numpy() for name in rest], list(rest), layer=layer, driver="GPKG",
-        geometry_type=kinds.pop() if len(kinds) == 1 else "Unknown",
+        geometry_type=kind or (kinds.pop() if len(kinds) == 1 else "Unknown"), append=append,
         crs=crs.to_wkt(version="WKT2_2019") if crs else None,
     )  # fmt: skip
 

@@ -4,6 +4,7 @@
     FOLDER/model.skops          a forest
     FOLDER/second.*             likewise, of the second-best learner, where several were scored
     FOLDER/model.json           learner, classes, colours, bands, ranges, training record, licence
+    FOLDER/training_pixels.safetensors    features of some training pixels, see `applicability`
 
 Nothing in it has to be unpickled, and no path of the machine that wrote it is in it.
 """
@@ -14,6 +15,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from fewlabels.devices import Compute
@@ -71,9 +73,16 @@ class About:
 
 
 def write(
-    folder: Path, about: About, predictor: Predictor, second: Predictor | None = None
+    folder: Path,
+    about: About,
+    predictor: Predictor,
+    second: Predictor | None = None,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
     """Write the model folder, whole or not at all.
+
+    Args:
+        beside: further files, by their names.
 
     Raises:
         ModelError: there is something of that name.
@@ -87,6 +96,8 @@ def write(
             second.write(file(scratch, about, second=True))
         text = json.dumps({"format": FORMAT} | asdict(about), indent=1)
         (scratch / "model.json").write_text(text + "\n")
+        for name, content in beside.items():
+            (scratch / name).write_bytes(content)
 
 
 def about(folder: Path) -> About:

@@ -10,23 +10,36 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
+from jaxtyping import Int
 from tqdm.auto import tqdm
 
 from fewlabels import devices
 from fewlabels.devices import Compute
-from fewlabels.files import Shelf, made_folder, whole_file, working, writable
+from fewlabels.files import Shelf, made_folder, stamp, whole_file, working, writable
 from fewlabels.learners import Predictor
-from fewlabels.mapping import class_text, limits, maps, model_folder, stream, unlike
+from fewlabels.mapping import (
+    applicability,
+    class_map,
+    limits,
+    maps,
+    model_folder,
+    outputs,
+    smoothing,
+    stream,
+    unlike,
+)
 from fewlabels.mapping import query as clicking
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.model_folder import About
+from fewlabels.mapping.outputs import Finish
 from fewlabels.mapping.recipe import RecipeError
 from fewlabels.mapping.scene import Scene
 from fewlabels.mapping.stream import Plan, Strip
@@ -34,7 +47,7 @@ from fewlabels.types import DataError
 
 log = logging.getLogger(__name__)
 
-FORMAT = 4  # raise it when strips mean something else
+FORMAT = 5  # raise it when strips mean something else
 SEED = 0  # of the clicks
 NAMES = "names.json"
 
@@ -44,16 +57,18 @@ class Written:
     """The maps that were written.
 
     Attributes:
-        files: confidence, classes and, if asked for, polygons and clicks.
+        files: confidence, classes and what else was asked for.
         valid: share of the scene's pixels that have a class.
         share: the share of each class among those pixels.
         resumed: strips that an interrupted prediction had left.
+        notes: what was done to the map, and what to know of it.
     """
 
     files: tuple[Path, ...]
     valid: float
     share: dict[str, float]
     resumed: int
+    notes: tuple[str, ...] = ()
 
 
 def predict(
@@ -63,46 +78,50 @@ def predict(
     *,
     window: int | None = None,
     overlap: int | None = None,
-    polygons: bool = False,
-    clicks: int = 0,
+    also: Sequence[Path] = (),
     force: bool = False,
     device: str = "auto",
+    **asked: bool | float,
 ) -> Written:
-    """Write the class map `out` and its confidence as NAME_confidence.tif. On request also the
-    class areas as NAME.gpkg, and where labels would help most as NAME_next.gpkg.
+    """Write the class map `out`, its confidence as NAME_confidence.tif, and what else is asked for.
 
     Args:
-        window: side in pixels of what the model is given at once; the model's if None.
+        window: side in pixels of what the model is given at once; the model's if None. With
+            `smooth` it is rounded up to whole blocks of superpixels, for learners whose map
+            does not depend on it.
         overlap: pixels that neighbouring windows of a network share at least; a quarter if None.
-        clicks: how many pixels and blocks to name for labels, see `query.chosen`; 0 for no file.
-            Where the model holds a second learner, that maps the scene too.
-        force: see `unlike.fitting`.
+        also, force: see `unlike.fitting`.
+        **asked: fields of `outputs.Finish`.
 
     Raises:
         DataError: as `unlike.fitting`, or a map exists or is not named as a GeoTIFF.
         DiskFullError, PlaceError: the maps cannot be written, or another process writes them now.
         ModelError: as `model_folder.about`, `model_folder.predictor` and `stream.strips`.
-        RecipeError: as `stream.Plan`, `limits.check` and `query.chosen`, or an overlap that cannot
+        RecipeError: as `stream.Plan`, `limits.check`, `outputs.make`, or an overlap that cannot
             apply.
         MemoryFullError: the memory does not suffice.
     """
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise DataError(f"'{out}' is no name for a class map; it is a GeoTIFF, name it NAME.tif")
-    targets = [out.with_name(f"{out.stem}_confidence.tif"), out]
-    targets += [out.with_suffix(".gpkg")] if polygons else []
-    asked = [out.with_name(f"{out.stem}_next.gpkg")] if clicks else []
+    finish = Finish(**asked)
+    files = finish.targets(out)
+    targets = list(files.values())
+    clicks = [out.with_name(f"{out.stem}_next.gpkg")] if finish.clicks else []
     writable(out)
     work = out.parent / f".{out.name}.partial"
     with working(work, out), limits.naming_full_memory("--window"):
         named = _named(work)
         if not named:
-            _free(targets + asked)
+            _free(targets + clicks)
         about = model_folder.about(model)
-        ground = unlike.fitting(scene, about, model, force=force)
-        if polygons or clicks:
+        ground = unlike.fitting(scene, about, model, also=also, force=force)
+        if finish.polygons or finish.clicks:
             maps.try_layers(out.parent, ground)
+        if finish.sieve:
+            smoothing.pixels(ground, finish.sieve)
         compute = devices.compute(device)
         predictor = model_folder.predictor(model, about, compute)
+        known = applicability.read(model, predictor) if finish.applicability else None
         second = None
         if clicks and about.second:
             second = model_folder.predictor(model, about, compute, second=True)
@@ -115,30 +134,39 @@ def predict(
                 f"an overlap of windows was asked for, and a {about.learner} needs none: its map "
                 "does not depend on windows; leave it out"
             )
+        if finish.smooth and predictor.halo is not None:
+            side = -(-side // smoothing.BLOCK) * smoothing.BLOCK
         shared = side // 4 if overlap is None else overlap
         how = Plan(ground.height, ground.width, side, shared, predictor.halo)
-        folder = work / _key(ground, model, about, how, compute)
+        folder = work / _key(ground, model, about, how, compute, finish)
         if named and named != (folder, [file.name for file in targets]):
             _free(targets)  # of another prediction
         resumed = _finished(folder)
         if not named:
             limits.check(how, len(about.classes), out)
-            _make(ground, about, about.learner, predictor, how, folder)
-            made = _maps(ground, about, how, folder, polygons)
+            _make(ground, about, about.learner, predictor, how, folder, finish)
+            where = partial(applicability.write, ground, about, how, predictor, known)
+            kept = partial(_kept, folder, how)
+            made = outputs.make(ground, about, kept, folder, finish, files, where)
             _name(folder, dict(zip(made, targets, strict=True)))
-        if clicks and not (named and asked[0].exists()):
-            _next(asked[0], ground, about, second, how, folder, clicks)
+        if clicks and not (named and clicks[0].exists()):
+            _next(clicks[0], ground, about, second, how, folder, finish.clicks)
         for target in targets[:2]:
             maps.check(target, ground)
-        counts = sum(np.bincount(s.classes.ravel(), minlength=256) for s in _kept(folder, how))
+        notes = json.loads((folder / outputs.NOTES).read_text())
+        counts = _counts(out)
         for each in filter(Path.is_dir, work.iterdir()):
             shutil.rmtree(each, ignore_errors=True)
-    mapped = counts[: maps.NODATA]
-    share = {
-        name: float(number / max(1, mapped.sum()))
-        for name, number in zip(about.classes, mapped, strict=False)
-    }
-    return Written(tuple(targets + asked), float(mapped.sum() / counts.sum()), share, resumed)
+    mapped = max(1, counts.sum())
+    share = {name: float(counts[code] / mapped) for code, name in outputs.codes(about).items()}
+    valid = float(counts.sum() / (ground.height * ground.width))
+    return Written(tuple(targets + clicks), valid, share, resumed, tuple(notes))
+
+
+def _counts(file: Path) -> Int[np.ndarray, " 256"]:
+    """Pixels of each value of a class map."""
+    strips = (values for _, values in class_map.strips(scenes.opened(file)))
+    return sum(np.bincount(part[part != class_map.NONE], minlength=256) for part in strips)
 
 
 def _free(targets: list[Path]) -> None:
@@ -175,8 +203,9 @@ def _named(work: Path) -> tuple[Path, list[str]] | None:
 
 
 def _make(
-    scene: Scene, about: About, name: str, predictor: Predictor, how: Plan, folder: Path
-) -> None:
+    scene: Scene, about: About, name: str, predictor: Predictor, how: Plan, folder: Path,
+    finish: Finish = outputs.PLAIN,
+) -> None:  # fmt: skip
     """Write every strip that is not there yet."""
     number, last = _finished(folder), len(how.down)
     made_folder(folder)
@@ -188,34 +217,16 @@ def _make(
         scenes.reading(scene) as read,
         tqdm(total=windows, unit="window", desc=f"map by {name}") as bar,
     ):
+        smooth = smoothing.within_superpixels(read, about.ranges) if finish.smooth else None
         made = stream.strips(
-            how, read, predictor, about.ranges, len(about.classes), first=number, tick=bar.update
-        )
+            how, read, predictor, about.ranges, len(about.classes), first=number, smooth=smooth,
+            keep=finish.probabilities, tick=bar.update,
+        )  # fmt: skip
         for strip in made:
             with whole_file(_file(folder, number)) as scratch, scratch.open("wb") as target:
-                np.savez_compressed(target, **strip._asdict())
+                there = {name: part for name, part in strip._asdict().items() if part is not None}
+                np.savez_compressed(target, **there)
             number += 1
-
-
-def _maps(scene: Scene, about: About, how: Plan, folder: Path, polygons: bool) -> list[Path]:
-    """The maps beside the strips; those that exist already are kept."""
-    confidence, classes = folder / "confidence.tif", folder / "classes.tif"
-    stored = about.record.get("codes")
-    there = isinstance(stored, list) and len(stored) == len(about.classes)
-    codes = class_text.codes(stored if there else about.classes)
-    if not confidence.exists():
-        maps.write(confidence, scene, (s.confidence for s in _kept(folder, how)), unit="percent")
-    if not classes.exists():
-        strips = (s.classes for s in _kept(folder, how))
-        maps.write(
-            classes, scene, strips, classes=about.classes, palette=about.colours, codes=codes
-        )
-    if not polygons:
-        return [confidence, classes]
-    areas = folder / "areas.gpkg"
-    if not areas.exists():
-        maps.polygons(areas, classes, about.classes, codes)
-    return [confidence, classes, areas]
 
 
 def _next(
@@ -258,7 +269,8 @@ def _kept(folder: Path, how: Plan) -> Iterator[Strip]:
         try:
             with np.load(file) as found:
                 strip = Strip(**found)
-            if {(p.shape, p.dtype) for p in strip} != {((stop - start, how.width), np.dtype("u1"))}:
+            sizes = {(p.shape[-2:], p.dtype) for p in strip if p is not None}
+            if sizes != {((stop - start, how.width), np.dtype("u1"))}:
                 raise ValueError(f"it is not of {stop - start} rows of bytes")
         except (OSError, ValueError, TypeError, BadZipFile) as error:
             raise DataError(
@@ -271,15 +283,18 @@ def _file(folder: Path, number: int) -> Path:
     return folder / f"strip-{number:06d}.npz"
 
 
-def _key(scene: Scene, model: Path, about: About, how: Plan, compute: Compute) -> str:
+def _key(
+    scene: Scene, model: Path, about: About, how: Plan, compute: Compute, finish: Finish
+) -> str:
     """What identifies the strips of this prediction."""
-    there = scene.file.stat()
+    there = stamp(part.file for part in scene.parts or (scene,))
+    done = replace(finish, clicks=0)
     total = hashlib.sha256(
-        f"{FORMAT} {scene.file.name} {there.st_size} {there.st_mtime_ns} {how} "
-        f"{compute.device.type} {compute.precision}".encode()
+        f"{FORMAT} {there} {how} {compute.device.type} {compute.precision} {done}".encode()
     )
     files = [model / "model.json", model_folder.file(model, about)]
     files += [model_folder.file(model, about, second=True)] if about.second else []
+    files += [model / applicability.FILE] if finish.applicability else []
     for file in files:
         total.update(hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()[:12]

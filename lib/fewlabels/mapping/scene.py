@@ -5,9 +5,9 @@ Its values become the bytes that models are given.
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ CACHE = 128 * 2**20  # bytes that GDAL may keep of a scene: without a limit, 5 %
 TAILS = (0.5, 99.5)  # percentiles that become 0 and 255: a few odd values do not set the range
 SAMPLE = 2**20  # pixels that the percentiles are computed from, at most
 FAR = 1  # times the width of all other values: a fill value, not an odd one
+ROWS = 64  # made bytes of at once
 MIDDLE = 128  # what void pixels and bands of one single value become
 Pixels = tuple[Float[np.ndarray, "h w c"], Bool[np.ndarray, "h w"]]
 Read = Callable[[slice, slice], Pixels]
@@ -46,6 +47,7 @@ class Scene:
         transform: pixel (column, row) to coordinates; the scene may be rotated.
         crs: None where the file does not say.
         scaling: scale and offset of each band, by which its values become physical ones.
+        parts: the scenes that it is made of, bands counted on over them; empty for one file.
     """
 
     file: Path
@@ -58,6 +60,7 @@ class Scene:
     transform: Affine
     crs: CRS | None
     scaling: tuple[tuple[float, float], ...] = ()
+    parts: tuple["Scene", ...] = ()
 
     @property
     def system(self) -> str:
@@ -88,18 +91,21 @@ def named(crs: CRS | None) -> str:
     return crs.to_string() if crs else "none"
 
 
-def opened(file: Path, bands: tuple[int, ...] = ()) -> Scene:
+def opened(file: Path, bands: tuple[int, ...] = (), also: Sequence[Path] = ()) -> Scene:
     """Describe the scene in `file`; no pixel is read.
 
     Args:
+        also: further files on the same grid, whose bands follow; alpha bands are not counted then.
         bands: those to use, counted from 1, in this order; all but alpha bands if empty. GDAL takes
             the fourth of four 8-bit bands for alpha unless the file says otherwise, so name an
             infrared band.
 
     Raises:
         DataError: it is missing, not a GeoTIFF, of complex numbers, without a band of data or one
-            that was asked for, or placed by ground control points, which give no grid.
+            that was asked for, placed by ground control points (no grid), or on several grids.
     """
+    if also:
+        return _together(tuple(opened(each) for each in (file, *also)), bands)
     with dataset(file, "GeoTIFF") as source:
         return _described(file, source, bands)
 
@@ -124,6 +130,17 @@ def reading(scene: Scene) -> Iterator[Read]:
     Raises:
         DataError: a part of the file cannot be read.
     """
+    if scene.parts:
+        with ExitStack() as stack:
+            reads = [stack.enter_context(reading(part)) for part in scene.parts]
+
+            def joined(*where: slice) -> Pixels:
+                every = np.concatenate([read(*where)[0] for read in reads], axis=2)
+                values = np.ascontiguousarray(every[..., np.array(scene.bands) - 1])
+                return values, np.isfinite(values).all(axis=2)
+
+            yield joined
+        return
     with rasterio.Env(GDAL_CACHEMAX=CACHE), dataset(scene.file, "GeoTIFF") as source:
 
         def read(rows: slice, columns: slice) -> Pixels:
@@ -189,10 +206,34 @@ def to_bytes(
             f"{len(ranges.low)}; both must have the same bands in the same order"
         )
     low, high = np.array(ranges.low), np.array(ranges.high)
-    there = valid[..., None] & (high > low)
-    span = np.where(high > low, high - low, 1)
-    scaled = np.where(there, 255 * ((np.where(there, values, low) - low) / span), MIDDLE)
-    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    span, made = np.where(high > low, high - low, 1), np.empty(values.shape, np.uint8)
+    for at in range(0, len(values), ROWS):  # 64 bands in double precision take much memory
+        part, here = values[at : at + ROWS], valid[at : at + ROWS, ..., None]
+        scaled = 255 * ((np.where(here, part, low) - low) / span)
+        made[at : at + ROWS] = np.rint(
+            np.clip(np.where(here & (high > low), scaled, MIDDLE), 0, 255)
+        )
+    return made
+
+
+def _together(parts: tuple[Scene, ...], wanted: tuple[int, ...]) -> Scene:
+    """One scene of several, see `opened`."""
+    first = parts[0]
+    for part in parts[1:]:
+        same = (part.height, part.width, part.crs) == (first.height, first.width, first.crs)
+        if not (same and grid.same(first.transform, part.transform, part.height, part.width)):
+            told = (f"'{s.file}' ({s.height} x {s.width} pixels, {s.system}, {s.transform[:6]})"
+                    for s in (part, first))  # fmt: skip
+            raise DataError(
+                f"{' and '.join(told)} are on different grids; `rio warp IN OUT --like FIRST` helps"
+            )
+    every = [pair for part in parts for pair in zip(part.names, part.scaling, strict=True)]
+    bands = wanted or tuple(range(1, len(every) + 1))
+    if absent := [number for number in bands if not 1 <= number <= len(every)]:
+        raise DataError(f"the files have {len(every)} bands together and no band {absent[0]}")
+    names, scale = zip(*(every[number - 1] for number in bands), strict=True)
+    kind = "/".join(sorted({part.kind for part in parts}))
+    return replace(first, bands=bands, alpha=(), names=names, kind=kind, scaling=scale, parts=parts)
 
 
 def _described(file: Path, source: DatasetReader, wanted: tuple[int, ...]) -> Scene:

@@ -199,10 +199,7 @@ def of_features(ground: Ground, pixels: LabelledPixels, method: str) -> Predicte
     """
 
     def predicted(labels: Sequence[np.ndarray], group: Set[int], name: str) -> Matrices:
-        kept = np.zeros(len(pixels.y), bool)
-        for number, part in enumerate(labels):
-            own = pixels.piece == number
-            kept[own] = part[tuple(pixels.at[own].T)] != IGNORE
+        kept = labelled_pixels.among(pixels, labels)
         learned = labelled_pixels.fitted(ground, pixels, method, kept)
         columns = features.columns_of(pixels.bank, learned.bank)
         held = np.flatnonzero(np.isin(pixels.units, list(group)))

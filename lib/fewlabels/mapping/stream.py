@@ -25,10 +25,14 @@ from fewlabels.scoring import inference
 ROWS = 64  # decided at once
 EXACT = 1e-3  # of a probability
 WINDOW = 1024  # pixels a side, where windows do not overlap
+LEAST_WINDOW, VALUES = 256, 2**26  # see `window`
 ALIGNED, UNKNOWN = 32, 128  # pixels, see `context`
+PLANES = 4  # of a strip that are always there
 LEVELS = 254
 """What a margin of 1 is stored as."""
 LEAST = torch.finfo(torch.float32).tiny  # probability and weight, so that no logarithm is infinite
+Smooth = Callable[[Float32[Tensor, "k1 _ w"], slice], UInt8[np.ndarray, "_ w"]]
+"""Changes weighted logarithms of these rows in place, and says where the class changed."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,26 @@ class Strip(NamedTuple):
         confidence: its probability in percent, rounded.
         second: the next probable class.
         margin: probability of the first minus that of the second, in 254ths, rounded.
+        changed: 1 where smoothing changed the class; None where nothing is smoothed.
+        probabilities: of every class in percent, rounded; None unless they are kept.
     """
 
     classes: UInt8[np.ndarray, "_ w"]
     confidence: UInt8[np.ndarray, "_ w"]
     second: UInt8[np.ndarray, "_ w"]
     margin: UInt8[np.ndarray, "_ w"]
+    changed: UInt8[np.ndarray, "_ w"] | None = None
+    probabilities: UInt8[np.ndarray, "k _ w"] | None = None
+
+
+def window(bands: int, halo: int | None) -> int:
+    """Side of a window whose values, with what is read around them, take no more than 256 MiB: the
+    usual one for up to some 32 bands, less for embeddings of 64 or 128.
+    """
+    side, around = WINDOW, 2 * (UNKNOWN if halo is None else halo)
+    while side > LEAST_WINDOW and (side + around) ** 2 * bands > VALUES:
+        side //= 2
+    return side
 
 
 def context(span: slice, halo: int | None, size: int) -> slice:
@@ -117,12 +135,16 @@ def strips(
     classes: int,
     *,
     first: int = 0,
+    smooth: Smooth | None = None,
+    keep: bool = False,
     tick: Callable[[], object] = lambda: None,
 ) -> Iterator[Strip]:
     """The strips of a scene from number `first` on, top to bottom; they do not depend on `first`.
     A window without a valid pixel is not computed.
 
     Args:
+        smooth: what changes the rows of a strip before classes are taken, see `smoothing`.
+        keep: the probabilities of all classes.
         tick: called after every window.
 
     Raises:
@@ -159,24 +181,31 @@ def strips(
             tick()
         if number >= first:
             done = edges[number + 1] - top
-            yield decided(held, done)
+            rows = slice(top, top + done)
+            changed = smooth(held[:, :done], rows) if smooth else None
+            yield decided(held, done, keep)._replace(changed=changed)
             top += done
             for plane in held:  # one by one, so that nothing large is held twice
                 plane.copy_(torch.cat([plane[done:], torch.zeros(done, how.width)]))
 
 
-def decided(held: Float32[Tensor, "k1 window w"], rows: int) -> Strip:
+def decided(held: Float32[Tensor, "k1 window w"], rows: int, keep: bool = False) -> Strip:
     """The first rows of what windows have added up to."""
-    made = Strip(*(np.full((rows, held.shape[2]), NODATA, np.uint8) for _ in Strip._fields))
+    width, every = held.shape[2], len(held) - 1 if keep else 0
+    made = Strip(*(np.full((rows, width), NODATA, np.uint8) for _ in range(PLANES)))
+    shares = np.full((every, rows, width), NODATA, np.uint8)
     for at in range(0, rows, ROWS):
         part = slice(at, min(at + ROWS, rows))
         valid = (held[-1, part] > 0).numpy()
         scores = held[:-1, part] / held[-1, part].clamp_min(LEAST)
         greatest, best = scores.max(dim=0)
         sure = (scores - greatest).exp_().sum(dim=0).reciprocal_()
+        if keep:
+            percent = (100 * scores.softmax(dim=0)).round_().numpy().astype(np.uint8)
+            shares[:, part] = np.where(valid, percent, NODATA)
         after, second = scores.scatter_(0, best[None], -torch.inf).max(dim=0)
         margin = sure * (1 - (after - greatest).exp_())
-        found = Strip(best, (100 * sure).round_(), second, (LEVELS * margin).round_())
-        for whole, values in zip(made, found, strict=True):
+        found = best, (100 * sure).round_(), second, (LEVELS * margin).round_()
+        for whole, values in zip(made[:PLANES], found, strict=True):
             whole[part][valid] = values.numpy()[valid]
-    return made
+    return made._replace(probabilities=shares) if keep else made

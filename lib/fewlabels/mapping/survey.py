@@ -1,7 +1,7 @@
 """A scene and its labels before anything is trained: read together, counted, warned about."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,10 +75,10 @@ def survey(scene: Path, labels: Labels, how: Recipe, *, bands: tuple[int, ...] =
 
 @contextmanager
 def surveyed(
-    scene: Path, labels: Labels, how: Recipe, bands: tuple[int, ...]
+    scene: Path, labels: Labels, how: Recipe, bands: tuple[int, ...], also: Sequence[Path] = ()
 ) -> Iterator[tuple[Survey, Read, Cut]]:
     """The survey, with the scene open and cut around its labels."""
-    ground = scenes.opened(scene, bands)
+    ground = scenes.opened(scene, bands, also)
     given = labelled(labels, ground)
     how = replace(how, unit=_unit(how, given))
     with scenes.reading(ground) as read, tiles.labelling(given, ground) as burn:

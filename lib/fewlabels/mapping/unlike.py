@@ -1,6 +1,7 @@
 """Whether a scene is like the one that a model was trained on: bands, units, pixels and values."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,19 +23,22 @@ FEW = 0.05  # share of pixels outside that is not worth a word
 MANY = 0.5  # share of pixels, averaged over bands, from which on no map is made
 
 
-def fitting(file: Path, about: About, model: Path, *, force: bool = False) -> Scene:
+def fitting(
+    file: Path, about: About, model: Path, *, also: Sequence[Path] = (), force: bool = False
+) -> Scene:
     """Open a scene with the bands of a model; bands that both name are taken by their names. Log
     how the scene differs from the one of training: number format, band names, scale and offset,
     size of a pixel, values.
 
     Args:
+        also: see `scene.opened`.
         force: go on where most values lie outside the range of training.
 
     Raises:
         DataError: as `scene.opened`, or the scene has more or fewer bands than the model, or most
             values lie outside the range of training.
     """
-    scene = scenes.opened(file, _by_name(file, about) or about.asked)
+    scene = scenes.opened(file, _by_name(file, about, also) or about.asked, also)
     mine, needed = (", ".join(names) for names in (scene.names, about.bands))
     if len(scene.bands) != len(about.bands):
         raise DataError(
@@ -69,10 +73,11 @@ def outside(
     return (beyond > NEAR).mean(axis=0), (beyond > 1).mean(axis=0)
 
 
-def _by_name(file: Path, about: About) -> tuple[int, ...]:
+def _by_name(file: Path, about: About, also: Sequence[Path]) -> tuple[int, ...]:
     """The bands that have the names of the model's; none where not all names are there once."""
-    every = scenes.opened(file)
-    every = scenes.opened(file, tuple(range(1, len(every.bands + every.alpha) + 1)))
+    every = scenes.opened(file, (), also)
+    numbers = tuple(range(1, len(every.bands + every.alpha) + 1))
+    every = scenes.opened(file, numbers, also)
     names, wanted = [_loose(name) for name in every.names], [_loose(name) for name in about.bands]
     told = all(names.count(name) == 1 for name in wanted) and len(set(wanted)) == len(wanted)
     if not told or any(name.startswith("band ") for name in wanted):
