@@ -183,7 +183,7 @@ def test_html_loads_nothing_from_elsewhere(report):
     assert f'"Content-Security-Policy" content="{policy}"' in unescape(html.split("</head>")[0])
     assert not re.search(r"<(script|link|iframe|object|embed|base)\b", html)
     assert all(
-        src.startswith("data:image/png;base64") for src in re.findall(r'src="([^"]*)"', html)
+        src.startswith("data:image/webp;base64") for src in re.findall(r'src="([^"]*)"', html)
     )
 
 

@@ -17,7 +17,7 @@ local function check(el)
 end
 
 local function check_image(image)
-  if not image.src:match("^figures/[%w_-]+%.png$") then
+  if not image.src:match("^figures/[%w_-]+%.webp$") then
     error("external image '" .. image.src .. "'; the report has to stand alone", 0)
   end
   check(image)

@@ -47,7 +47,7 @@ def convert(executed: Path, figures: Path, *, note: str = "") -> str:
     blocks: list[str] = []
     for number, cell in numbered(notebook):
         try:
-            blocks += _cell(cell, notebook, figures / f"{executed.stem}-{number}.png", note)
+            blocks += _cell(cell, notebook, figures / f"{executed.stem}-{number}.webp", note)
         except NotebookError as error:
             line = first_line(cell) if cell.cell_type == "code" else cell.source.split("\n")[0]
             where = f"notebook '{executed.stem}', cell {number} ('{line}')"
@@ -135,8 +135,10 @@ def _kind_and_text(output: NotebookNode, picture: Path) -> tuple[str, str]:
         text = data["text/markdown"]
         return ("table" if _PIPE_TABLE.search(text) else "prose"), text
     if "image/png" in data:
-        picture.write_bytes(base64.b64decode(data["image/png"]))
-        width, height = png_inches(picture.read_bytes())
+        png = base64.b64decode(data["image/png"])
+        with Image.open(io.BytesIO(png)) as opened:
+            opened.save(picture, lossless=True)
+        width, height = png_inches(png)
         size = f"width={width:.2f}in height={height:.2f}in"
         return "figure", f"![]({picture.parent.name}/{picture.name}){{{size}}}"
     if "<table" in data.get("text/html", ""):
