@@ -7,13 +7,16 @@ be stopped at any time and resumed.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from jaxtyping import Float16, Float32, Int, UInt8
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from fewlabels import devices, environment
@@ -78,7 +81,15 @@ def run(
         learners: those that are fitted with each of `frozen_arm.BUDGETS`.
         head: whether the head is trained for every condition of the claims.
     """
-    compute, table = devices.compute(device), read(file)
+    with _one_thread():
+        return _run(dataset, file, replicates, learners, head, devices.compute(device))
+
+
+def _run(
+    dataset: Dataset, file: Path, replicates: Sequence[int], learners: Sequence[str], head: bool,
+    compute: Compute,
+) -> pd.DataFrame:  # fmt: skip
+    table = read(file)
     wanted = [frozen_arm.HEAD] * head + list(learners)
     for replicate in replicates:
         there = table[table["replicate"] == replicate]
@@ -110,14 +121,27 @@ def differing(
     key = ["replicate", "fold", "learner", "condition", "site"]
     there = table[(table[key[:3]] == one[key[:3]]).all(axis=1)]
     replicate, fold, learner = int(one["replicate"]), int(one["fold"]), one["learner"]
-    compute = devices.compute(device)
-    tiles, made = _described(dataset, replicate, [learner], compute)
-    again = pd.DataFrame(rows(dataset, tiles, made, fold, replicate, learner, compute))
+    with _one_thread():
+        compute = devices.compute(device)
+        tiles, made = _described(dataset, replicate, [learner], compute)
+        again = pd.DataFrame(rows(dataset, tiles, made, fold, replicate, learner, compute))
     both = there.merge(again, on=key, suffixes=("", "_again"))
     same = [np.array_equal(*pair) for pair in zip(both["confusion"], both["confusion_again"],
                                                   strict=True)]  # fmt: skip
     log.info("replicate %d, fold %d, %s: %d rows", replicate, fold, learner, len(both))
     return both[~np.array(same, bool)]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """With more, sums are taken in another order, and a head ends elsewhere by a few pixels."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def asked(data: str, replicate: int, learners: Sequence[str]) -> dict[str, Run]:
