@@ -200,11 +200,10 @@ def _corrections(
 
 
 def _labelled(found: Site, train: np.ndarray) -> Labelled:
-    units = found.tile[train] * 2**20 + (found.at[train] // 64 @ [1024, 1])
-    return found.x[train], found.y[train], units
+    return found.x[train], found.y[train], _units(found.tile[train], found.at[train])
 
 
-def _units(tile: int, at: Int[np.ndarray, "n 2"]) -> Int[np.ndarray, " n"]:
+def _units(tile: int | Int[np.ndarray, " n"], at: Int[np.ndarray, "n 2"]) -> Int[np.ndarray, " n"]:
     return tile * 2**20 + (at // 64 @ [1024, 1])
 
 

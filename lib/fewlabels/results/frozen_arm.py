@@ -143,10 +143,10 @@ def findings(networks: Mapping[str, pd.DataFrame]) -> list[str]:
         beside = beside_networks(by_fold(rows, "dubai"), networks["budget"]).set_index("labels")
         one = beside.loc["100 px"]
         said.append(
-            "On new ground a head on frozen features with 100 labelled pixels an image scores "
-            f"{one['head - network']} points more than a network of 250 steps with as many, and "
-            f"{one['head - network of every pixel']} against one with every pixel (Dubai, "
-            f"{one['n']} runs)."
+            "On new ground a head on frozen features with 100 labelled pixels an image is "
+            f"{one['head - network']} points apart from a network of 250 steps with as many, and "
+            f"{one['head - network of every pixel']} from one with every pixel (above 0: the head "
+            f"is better; Dubai, {one['n']} runs)."
         )
     redrawn = judged.loc["R1", "effect"][whole_maps.ALL]
     data = rows["data"].nunique()
