@@ -388,4 +388,4 @@ def test_where_nobody_can_click_a_figure_stands(explorer, tmp_path):
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "n.ipynb")
     (tmp_path / "figures").mkdir()
     assert "fig-x" in convert(tmp_path / "n.ipynb", tmp_path / "figures")
-    assert len(list((tmp_path / "figures").glob("*.png"))) == 1
+    assert len(list((tmp_path / "figures").glob("*.webp"))) == 1
