@@ -21,7 +21,7 @@ from fewlabels.training.networks import lite0
 from fewlabels.types import IGNORE, NoLabelsError, UnknownName, WeightsError
 
 CPU = devices.compute("cpu", "fp32")
-QUICK = [name for name in LEARNERS if name != "network"]
+QUICK = [name for name in LEARNERS if name not in ("fine_tuned", "network")]
 
 
 @pytest.fixture
@@ -267,8 +267,10 @@ def test_every_learner_gives_probabilities_and_comes_back_from_its_file(name: st
     labels = np.full((32, 48), IGNORE, np.uint8)
     labels[4:9, 4:9], labels[4:9, 40:45] = 2, 1
     options = {
-        "model": "unet:depth=2,width=4", "steps": 60, "batch": 2, "crop": 32, "lr": 3e-2
-    } if name == "network" else {}  # fmt: skip
+        "network": {"model": "unet:depth=2,width=4", "steps": 60, "batch": 2, "crop": 32,
+                    "lr": 3e-2},
+        "fine_tuned": {"steps": 2, "batch": 2, "crop": 32},
+    }.get(name, {})  # fmt: skip
     empty = np.full_like(labels, IGNORE)
     learner = LEARNERS[name]
     made = learner.fit([image, image], [labels, empty], 3, seed=1, compute=CPU, **options)

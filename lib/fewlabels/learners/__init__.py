@@ -1,8 +1,8 @@
 """Learners: from images and sparse labels to a predictor of class probabilities.
 
-Every learner has the same functions (`Learner`) and is registered in `LEARNERS`. All but `network`
-describe a pixel by features and fit a head to them in seconds. The study and the tool use the same
-objects.
+Every learner has the same functions (`Learner`) and is registered in `LEARNERS`. All but
+`fine_tuned` and `network` describe a pixel by features and fit a head to them in seconds. The study
+and the tool use the same objects.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from fewlabels.devices import Compute
 from fewlabels.learners import network
 from fewlabels.learners.bank import BANDS, FROZEN, TEXTURE
 from fewlabels.learners.features import FeatureLearner
+from fewlabels.learners.tuned import FineTuned
 from fewlabels.types import Row
 
 __all__ = ["LEARNERS", "Learner", "Predictor"]
@@ -84,12 +85,15 @@ class Learner(Protocol):
 
 FINE, ALL = (1, 2, 4, 8), (1, 2, 4, 8, 16)  # scales of texture filters, in pixels
 
+FROZEN_LINEAR = FeatureLearner((BANDS, TEXTURE, FROZEN), "linear", FINE)
+
 LEARNERS: Mapping[str, Learner] = MappingProxyType(
     {
         "pixel_forest": FeatureLearner((BANDS,), "forest"),
         "texture_forest": FeatureLearner((BANDS, TEXTURE), "trees", ALL),
-        "frozen_linear": FeatureLearner((BANDS, TEXTURE, FROZEN), "linear", FINE),
+        "frozen_linear": FROZEN_LINEAR,
         "frozen_forest": FeatureLearner((BANDS, TEXTURE, FROZEN), "trees", ALL),
+        "fine_tuned": FineTuned(FROZEN_LINEAR),
         "network": network,
     }
 )

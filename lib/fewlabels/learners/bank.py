@@ -125,27 +125,41 @@ def described(
     )  # fmt: skip
 
 
-def layers(bank: Bank, image: UInt8[np.ndarray, "h w c"], compute: Compute) -> Iterator[Layer]:
-    """Compute the features of an image, group by group, in the order of `Bank.names`."""
+def layers(
+    bank: Bank,
+    image: UInt8[np.ndarray, "h w c"],
+    compute: Compute,
+    encoder: frozen.Encoder | None = None,
+) -> Iterator[Layer]:
+    """Compute the features of an image, group by group, in the order of `Bank.names`.
+
+    Args:
+        encoder: instead of the bank's own: one whose weights were trained further.
+    """
     size = tuple(map(float, image.shape[:2]))
     if BANDS in bank.groups:
         yield Layer(torch.from_numpy(_bands(bank, image)), size)
     if not bank.composites:
         return
-    seen = [_composite(rows, image) for rows in bank.composites]
     if TEXTURE in bank.groups:
-        channels = np.ascontiguousarray(seen[0][..., : min(3, bank.channels)])
-        grey = seen[0].mean(axis=2)
+        seen = _composite(bank.composites[0], image)
+        channels = np.ascontiguousarray(seen[..., : min(3, bank.channels)])
+        grey = seen.mean(axis=2)
         for scale in bank.scales:
             yield Layer(torch.from_numpy(texture.bank(channels, grey, scale)), size)
     if FROZEN in bank.groups:
-        encoder = frozen.encoder(bank.encoder)
-        for picture in seen:
-            x = torch.from_numpy(picture.round().astype(np.uint8)).permute(2, 0, 1)
+        encoder = encoder or frozen.encoder(bank.encoder)
+        for x in pictures(bank, image):
             padded = tuple(-(-side * bank.zoom // encoder.step) * encoder.step / bank.zoom
                            for side in image.shape[:2])  # fmt: skip
             for stage in frozen.stages(encoder, x, compute, zoom=bank.zoom):
                 yield Layer(stage, padded)
+
+
+def pictures(bank: Bank, image: UInt8[np.ndarray, "h w c"]) -> list[UInt8[Tensor, "3 h w"]]:
+    """What an encoder is shown of an image: each of the bank's composites."""
+    seen = (_composite(rows, image).round().astype(np.uint8) for rows in bank.composites)
+    return [torch.from_numpy(picture).permute(2, 0, 1) for picture in seen]
 
 
 def sampled(

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import sklearn
@@ -15,6 +14,7 @@ from fewlabels.devices import Compute
 from fewlabels.learners import bank as banks
 from fewlabels.learners import frozen, heads
 from fewlabels.learners.bank import Bank, Layer
+from fewlabels.learners.frozen import Encoder
 from fewlabels.learners.heads import Head, Linear
 from fewlabels.types import IGNORE, NoLabelsError, Row
 
@@ -24,14 +24,19 @@ BLOCK = 64  # side in pixels of the squares that count as units where none are g
 
 @dataclass(frozen=True)
 class FeaturePredictor:
-    """A fitted head with the features that it needs; see `learners.Predictor`."""
+    """A fitted head with the features that it needs; see `learners.Predictor`.
+
+    Attributes:
+        encoder: the bank's, where it was trained further.
+    """
 
     bank: Bank
     head: Head
     classes: int
     compute: Compute
     origin: Mapping[str, object] = field(default_factory=dict)
-    history: ClassVar[Sequence[Row]] = ()
+    history: Sequence[Row] = ()
+    encoder: Encoder | None = None
 
     @property
     def halo(self) -> int | None:
@@ -39,7 +44,8 @@ class FeaturePredictor:
 
     def probabilities(self, image: UInt8[np.ndarray, "h w c"]) -> Float32[np.ndarray, "k h w"]:
         """Class probabilities of every pixel; 0 for a class without a training pixel."""
-        return self.mapped(banks.layers(self.bank, image, self.compute), image.shape[:2])
+        found = banks.layers(self.bank, image, self.compute, self.encoder)
+        return self.mapped(found, image.shape[:2])
 
     def mapped(
         self, layers: Iterable[Layer], shape: tuple[int, int]
@@ -60,7 +66,8 @@ class FeaturePredictor:
         return found
 
     def write(self, file: Path) -> None:
-        self.head.write(file, {"bank": asdict(self.bank)})
+        more = {} if self.encoder is None else {"more": self.encoder.net.state_dict()}
+        self.head.write(file, {"bank": asdict(self.bank)}, **more)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Encoder:
     """A network that is not trained further.
 
     Attributes:
-        stages: from a batch of images to maps [1 d h' w'] of several resolutions.
+        net: from a batch of images to maps [b d h' w'] of several resolutions.
         widths: the number of channels of each map.
         step: sides of an image are padded to a multiple of this.
         halo: how many pixels around a pixel its features depend on, a multiple of `step`; None if
@@ -40,7 +40,6 @@ class Encoder:
 
     name: str
     net: nn.Module
-    stages: Callable[[Tensor], list[Tensor]]
     widths: tuple[int, ...]
     step: int
     halo: int | None
@@ -60,9 +59,8 @@ def encoder(name: str = LITE0) -> Encoder:
     """
     library, _, model = name.partition(":")
     if name == LITE0:
-        net = lite0.model()
         of_size = (0.5,) * 3, (0.5,) * 3, lite0.SHA256, lite0.LICENCE
-        return Encoder(name, net, _lite0_stages(net), (32, 16, 24, 40, 112), 32, 192, *of_size)
+        return Encoder(name, _Lite0(lite0.model()), (32, 16, 24, 40, 112), 32, 192, *of_size)
     if library == "timm" and timm.is_model(model.split(".")[0]):
         net = _had(name, lambda: _timm(model))
         config, step = net.pretrained_cfg, max(net.feature_info.reduction())
@@ -86,7 +84,7 @@ def stages(
     compute.placed(encoder.net)
     with torch.inference_mode():  # not before: weights that are placed in it cannot be exported
         x = seen(encoder, image.to(compute.device), zoom)
-        return [stage[0].float() for stage in encoder.stages(compute.laid_out(x))]
+        return [stage[0].float() for stage in encoder.net(compute.laid_out(x))]
 
 
 def seen(encoder: Encoder, image: UInt8[Tensor, "3 h w"], zoom: int) -> Float32[Tensor, "1 3 _ _"]:
@@ -120,21 +118,37 @@ def sampled(
     return found[0, :, 0].T
 
 
-def _lite0_stages(net: nn.Module) -> Callable[[Tensor], list[Tensor]]:
+class _Lite0(nn.Module):
     """The stem and blocks 1, 2, 3 and 5, of strides 2, 2, 4, 8 and 16. A pixel of the last sees 339
     pixels along each side, so 192 around a pixel are enough.
     """
 
-    def stages(x: Tensor) -> list[Tensor]:
-        found = [net.bn1(net.conv_stem(x))]
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(net.conv_stem, net.bn1)
+        self.blocks = net.blocks[:5]
+        self.eval()
+
+    def forward(self, x: Float32[Tensor, "b 3 h w"]) -> list[Tensor]:
+        found = [self.stem(x)]
         y = found[0]
-        for number, block in enumerate(net.blocks[:5]):
+        for number, block in enumerate(self.blocks):
             y = block(y)
             if number != 3:
                 found.append(y)
         return found
 
-    return stages
+
+class _Library(nn.Module):
+    """The maps of a library's encoder that are not its input."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+        self.eval()
+
+    def forward(self, x: Float32[Tensor, "b 3 h w"]) -> list[Tensor]:
+        return [stage for stage in self.net(x) if stage.shape[1] and stage.shape[1:] != x.shape[1:]]
 
 
 def _timm(model: str) -> nn.Module:
@@ -146,15 +160,11 @@ def _timm(model: str) -> nn.Module:
 
 
 def _of_library(name: str, net: nn.Module, step: int, mean, deviation, licence: str) -> Encoder:
-    net.eval()
-
-    def stages(x: Tensor) -> list[Tensor]:
-        return [stage for stage in net(x) if stage.shape[1] and stage.shape[1:] != x.shape[1:]]
-
+    maps = _Library(net)
     with torch.inference_mode():
-        widths = tuple(stage.shape[1] for stage in stages(torch.zeros(1, 3, 4 * step, 4 * step)))
+        widths = tuple(stage.shape[1] for stage in maps(torch.zeros(1, 3, 4 * step, 4 * step)))
     sha256 = pretrained.hash_of(net.state_dict())
-    return Encoder(name, net, stages, widths, step, None, mean, deviation, sha256, licence)
+    return Encoder(name, maps, widths, step, None, mean, deviation, sha256, licence)
 
 
 def _had(name: str, build: Callable[[], nn.Module]) -> nn.Module:

@@ -15,6 +15,7 @@ from fewlabels.learners import Predictor, frozen, texture
 from fewlabels.learners import bank as banks
 from fewlabels.learners.bank import Bank, Layer
 from fewlabels.learners.features import FeaturePredictor
+from fewlabels.learners.frozen import Encoder
 from fewlabels.learners.heads import Linear
 from fewlabels.learners.network import NetworkPredictor
 from fewlabels.training.networks import normalise
@@ -34,10 +35,11 @@ class Frozen(nn.Module):
         bias[head.known, 0, 0] = torch.from_numpy(head.bias)
         self.register_buffer("weights", weights)
         self.register_buffer("bias", bias)
-        self.net = frozen.encoder(self.bank.encoder).net
+        self.encoder = predictor.encoder or frozen.encoder(self.bank.encoder)
+        self.net = self.encoder.net
 
     def forward(self, image: UInt8[Tensor, "c h w"]) -> Float32[Tensor, "k h w"]:
-        found = _layers(self.bank, image.float())
+        found = _layers(self.bank, image.float(), self.encoder)
         return (banks.summed(found, self.weights, tuple(image.shape[1:])) + self.bias).softmax(0)
 
 
@@ -60,7 +62,7 @@ def graph(predictor: Predictor) -> Frozen | Network | None:
     return Frozen(predictor) if linear else None
 
 
-def _layers(bank: Bank, image: Float32[Tensor, "c h w"]) -> Iterator[Layer]:
+def _layers(bank: Bank, image: Float32[Tensor, "c h w"], encoder: Encoder) -> Iterator[Layer]:
     """See `bank.layers`."""
     height, width = image.shape[1:]
     size = float(height), float(width)
@@ -77,11 +79,10 @@ def _layers(bank: Bank, image: Float32[Tensor, "c h w"]) -> Iterator[Layer]:
     for scale in bank.scales:
         values = textures(seen[0][: min(3, bank.channels)], seen[0].mean(dim=0), scale)
         yield Layer(values, size)
-    encoder = frozen.encoder(bank.encoder)
     for picture in seen:
         x = frozen.seen(encoder, picture.round().to(torch.uint8), bank.zoom)
         padded = tuple(side / bank.zoom for side in x.shape[2:])
-        for stage in encoder.stages(x):
+        for stage in encoder.net(x):
             yield Layer(stage[0], padded)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from warnings import catch_warnings, filterwarnings
 from zipfile import ZIP_DEFLATED, BadZipFile
 
@@ -30,6 +31,8 @@ PARTS = 3  # of the cross-validation
 SAME = 0.02  # nats of log loss: penalties this close to the best count as equal
 ITERATIONS, TOLERANCE = 100, 1e-5  # of the solver of `trained`; largest slope where it stops
 LARGEST = 1e9  # a weight or constant of a linear head
+ENCODER = "encoder."  # begins the names of an encoder's tensors in the file of a head
+NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 TRUSTED = ("sklearn.tree._tree.Tree",)  # skops cannot check its nodes; `sound.trees` does
 FORESTS = {"forest": RandomForestClassifier, "trees": ExtraTreesClassifier}
 MOST = {"linear": 2_000, "trees": 5_000, "forest": 20_000}
@@ -55,11 +58,15 @@ class Linear:
         logits = torch.from_numpy(x @ self.weights.T + self.bias)
         return logits.softmax(dim=1).numpy()
 
-    def write(self, file: Path, about: Mapping[str, object]) -> None:
+    def write(
+        self, file: Path, about: Mapping[str, object], more: Mapping[str, Tensor] = NOTHING
+    ) -> None:
+        """Keep the head with what there is about it, and `more` tensors under `encoder.NAME`."""
         tensors = {"weights": self.weights, "bias": self.bias, "known": self.known}
+        tensors |= {f"{ENCODER}{name}": value.cpu().numpy() for name, value in more.items()}
         told = {"about": json.dumps(dict(about) | {"penalty": self.penalty})}
         # safetensors writes an array that lies column by column as if it lay row by row
-        rows = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+        rows = {name: values.copy(order="C") for name, values in tensors.items()}
         file.write_bytes(save(rows, metadata=told))
 
 
@@ -191,7 +198,7 @@ def trained(
     Args:
         loss: of logits [1 k 1 n] and labels [1 1 n].
     """
-    z, middle, scale = _standardised(x)
+    z, middle, scale = standardised(x)
     features, truth = torch.from_numpy(z), torch.from_numpy(y.astype(np.int64))[None, None]
     weights = torch.zeros(classes, z.shape[1], requires_grad=True)
     bias = torch.zeros(classes, requires_grad=True)
@@ -213,7 +220,7 @@ def trained(
 def _linear(
     x: np.ndarray, y: np.ndarray, units: np.ndarray, weight: str | None, penalty: float | None
 ) -> Linear:
-    z, middle, scale = _standardised(x)
+    z, middle, scale = standardised(x)
     strength = _penalty(z, y, units, weight) if penalty is None else penalty
     model = _regression(strength, weight).fit(z, y)
     coefficients, bias = model.coef_, model.intercept_
@@ -224,8 +231,10 @@ def _linear(
     return _plain(coefficients, bias, model.classes_.astype(np.int64), strength, middle, scale)
 
 
-def _standardised(x: np.ndarray) -> tuple[Float32[np.ndarray, "n d"], np.ndarray, np.ndarray]:
-    """Features of mean 0 and deviation 1 (0 where they do not vary), the means, the factors."""
+def standardised(x: np.ndarray) -> tuple[Float32[np.ndarray, "n d"], np.ndarray, np.ndarray]:
+    """Scale features to mean 0 and deviation 1, or to 0 where they do not vary; return them, their
+    means and the factors.
+    """
     middle, width = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
     varies = width > 1e-6 * np.maximum(np.abs(middle), 1)
     scale = np.where(varies, 1 / np.where(varies, width, 1), 0)

@@ -11,7 +11,16 @@ from fewlabels.training.networks.building import (
     build,
     build_with_provenance,
     normalise,
+    to_bytes,
 )
 from fewlabels.training.networks.names import OptionError
 
-__all__ = ["FAMILIES", "STRIDE", "OptionError", "build", "build_with_provenance", "normalise"]
+__all__ = [
+    "FAMILIES",
+    "STRIDE",
+    "OptionError",
+    "build",
+    "build_with_provenance",
+    "normalise",
+    "to_bytes",
+]

@@ -63,11 +63,19 @@ def build_with_provenance(
 
 def normalise(images: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """Scale bytes by ImageNet's mean and deviation (RGB), or to (x - 127.5) / 58 otherwise."""
-    x = images.float() / 255
-    if images.shape[1] != 3:
-        return (x - 0.5) / 0.2275
-    mean, std = (torch.tensor(v, device=x.device).view(1, 3, 1, 1) for v in (MEAN, STD))
-    return (x - mean) / std
+    mean, std = _scale(images)
+    return (images.float() / 255 - mean) / std
+
+
+def to_bytes(images: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b c h w"]:
+    """Undo `normalise`."""
+    mean, std = _scale(images)
+    return ((images * std + mean) * 255).round().to(torch.uint8)
+
+
+def _scale(images: Tensor) -> tuple[Tensor, Tensor]:
+    mean, std = (MEAN, STD) if images.shape[1] == 3 else ((0.5,), (0.2275,))
+    return tuple(torch.tensor(v, device=images.device).view(1, -1, 1, 1) for v in (mean, std))
 
 
 Make = Callable[..., tuple[nn.Module, Provenance]]
