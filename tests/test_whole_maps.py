@@ -54,7 +54,7 @@ def test_far_pixels_are_farther_than_that_from_every_label(dataset):
     name = runs.sites(dataset)[0]
     found = runs.site(dataset, name, ["pixel_forest"], [0], CPU)
     train = found.draws[0, "random"][:3]
-    far = runs._far(found, dataset, name, train, found.scored)
+    far = runs.far_from_labels(found, dataset, name, train, found.scored)
     for number, pixel in enumerate(found.scored[:300]):
         near = [np.hypot(*(found.at[pixel] - found.at[label]))
                 for label in train if found.tile[label] == found.tile[pixel]]  # fmt: skip

@@ -10,7 +10,7 @@ from fewlabels.types import FewLabelsError
 
 def run(wanted: argparse.Namespace) -> None:
     """Add what is missing to the table of study W or of the frozen arm on a data set."""
-    from fewlabels.experiments import additions, frozen_arm, whole_maps
+    from fewlabels.experiments import additions, frozen_arm, site_networks, whole_maps
     from fewlabels.results import whole_maps as maps
     from fewlabels.studies import frozen_arm as arm
     from fewlabels.studies import w
@@ -30,9 +30,13 @@ def run(wanted: argparse.Namespace) -> None:
         names = whole_maps.sites(tiles, w.DEVELOPMENT.get(wanted.data, ()))
         whole_maps.run(tiles, file, names, w.LEARNERS, range(w.REPLICATES), device=wanted.device,
                        bands=w.BANDS.get(wanted.data, ()))  # fmt: skip
-        added = file.with_name(f"{wanted.data}{maps.ADDED}.parquet")
+        added, nets = (file.with_name(f"{wanted.data}{part}.parquet")
+                       for part in (maps.ADDED, maps.NETWORKS))  # fmt: skip
         additions.run(tiles, added, names, range(1), device=wanted.device,
                       bands=w.BANDS.get(wanted.data, ()))  # fmt: skip
+        if wanted.data in w.NETWORK_DATA:
+            site_networks.run(tiles, nets, names[: w.NETWORK_SITES], range(1),
+                              device=wanted.device, bands=w.BANDS.get(wanted.data, ()))  # fmt: skip
     else:
         frozen_arm.run(tiles, file, range(arm.REPLICATES), learners=arm.LEARNERS,
                        device=wanted.device)  # fmt: skip

@@ -7,16 +7,13 @@ be stopped at any time and resumed.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float16, Float32, Int, UInt8
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from fewlabels import devices, environment
@@ -81,7 +78,7 @@ def run(
         learners: those that are fitted with each of `frozen_arm.BUDGETS`.
         head: whether the head is trained for every condition of the claims.
     """
-    with _one_thread():
+    with devices.one_thread():
         return _run(dataset, file, replicates, learners, head, devices.compute(device))
 
 
@@ -121,7 +118,7 @@ def differing(
     key = ["replicate", "fold", "learner", "condition", "site"]
     there = table[(table[key[:3]] == one[key[:3]]).all(axis=1)]
     replicate, fold, learner = int(one["replicate"]), int(one["fold"]), one["learner"]
-    with _one_thread():
+    with devices.one_thread():
         compute = devices.compute(device)
         tiles, made = _described(dataset, replicate, [learner], compute)
         again = pd.DataFrame(rows(dataset, tiles, made, fold, replicate, learner, compute))
@@ -130,18 +127,6 @@ def differing(
                                                   strict=True)]  # fmt: skip
     log.info("replicate %d, fold %d, %s: %d rows", replicate, fold, learner, len(both))
     return both[~np.array(same, bool)]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """With more, sums are taken in another order, and a head ends elsewhere by a few pixels."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def asked(data: str, replicate: int, learners: Sequence[str]) -> dict[str, Run]:

@@ -125,7 +125,7 @@ def rows(
             if len(train) < budget:
                 continue
             test = found.scored[~np.isin(found.scored, train)]
-            far = _far(found, dataset, name, train, test)
+            far = far_from_labels(found, dataset, name, train, test)
             for learner in learners:
                 began = time.perf_counter()
                 guess, penalty = _mapped(found, LEARNERS[learner], train, test, compute)
@@ -216,7 +216,7 @@ def code_of(*more: Path) -> str:
         file
         for path in (*(here / name for name in names), *more)
         for file in (sorted(path.rglob("*.py")) or [path])
-        if file.name not in ("download.py", "network.py")
+        if file in more or file.name not in ("download.py", "network.py")
     ]
     return source_hash.sha256(files)
 
@@ -237,7 +237,7 @@ def _mapped(
     return guess, fitted.head.penalty if isinstance(fitted.head, heads.Linear) else None
 
 
-def _far(
+def far_from_labels(
     found: Site, dataset: Dataset, name: str, train: np.ndarray, test: np.ndarray
 ) -> np.ndarray:
     """Which scored pixels lie more than FAR pixels from every label of their tile."""

@@ -22,7 +22,7 @@ from fewlabels.scoring import boundaries, metrics
 from fewlabels.studies.w import BUDGETS, CALLED, CLAIMS, DATA, EVEN, Condition
 
 ALL = "all"  # data sets together
-ADDED = "_added"  # ends the name of the table of `additions`
+ADDED, NETWORKS = "_added", "_networks"  # end the names of tables of `additions`, `site_networks`
 RESAMPLES = 2000
 
 
@@ -39,7 +39,8 @@ def scored(root: Path | None = None) -> pd.DataFrame:
     `miou` is over all scored pixels, `miou_far` over those more than 16 pixels from every label;
     both are fractions, means over the classes that the site's truth has.
     """
-    files = [(root or folder()) / f"{data}{part}.parquet" for data in DATA for part in ("", ADDED)]
+    files = [(root or folder()) / f"{data}{part}.parquet" for data in DATA 
+             for part in ("", ADDED, NETWORKS)]  # fmt: skip
     table = pd.concat([pd.read_parquet(file) for file in files if file.exists()], ignore_index=True)
     if "boundary" in table:
         table["boundary_f1"] = [_f1(each) for each in table["boundary"]]
