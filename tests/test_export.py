@@ -117,10 +117,18 @@ def test_the_graph_of_a_network_gives_the_scores_of_a_tile(small, tmp_path):
     assert (told["tile_size"], told["tiles_overlap"]) == (64, 25)
 
 
+def test_the_graph_of_a_fine_tuned_head_holds_its_own_encoder(small, tmp_path):
+    how = {"steps": 2, "batch": 2, "lr": 1e-2, "side": 64, "crop": 32}
+    model = trained(tmp_path, small / "scene.tif", small / "labels.gpkg", "fine_tuned", **how)
+    assert export.export(model, tmp_path / "out.onnx") >= 0.999
+
+
 def test_what_cannot_be_exported_is_said_and_leaves_nothing(small, tmp_path, monkeypatch):
     files = small / "scene.tif", small / "labels.gpkg"
     forest = trained(tmp_path, *files, "pixel_forest", trees=2)
-    with pytest.raises(ExportError, match="is a pixel_forest.*--method frozen_linear or network"):
+    with pytest.raises(
+        ExportError, match="is a pixel_forest.*--method frozen_linear, fine_tuned or network"
+    ):
         export.export(forest, tmp_path / "out.onnx")
     asked = {"model": "unet:depth=2,width=4", "weights": "none", "steps": 1, "batch": 1}
     model = trained(tmp_path, *files, "network", **asked, side=64, crop=32, window=32)

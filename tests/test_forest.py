@@ -110,7 +110,7 @@ def test_auto_scores_the_quick_learners_on_the_same_units_and_keeps_one(ground):
     assert set(record["differences"]) == set(recipe.CHEAP) - {about.learner}
     text = "\n".join(score_summary.lines(record))
     assert f"kept: {about.learner}: " in text
-    assert "also try a network: --method network" in text
+    assert "also try --method fine_tuned" in text
     made = predict(ground / "scene.tif", ground / "model", ground / "map.tif", device="cpu")
     assert made.share["bright"] == pytest.approx(0.5, abs=0.1)
 
@@ -123,6 +123,15 @@ def test_a_network_is_scored_beside_the_cheapest_learner_and_kept(ground):
     assert (about.learner, about.network) == ("network", how.model)
     assert about.record["differences"]["frozen_linear"]["units"] == 6
     assert "network minus frozen_linear: -" in "\n".join(score_summary.lines(about.record))
+
+
+def test_a_fine_tuned_head_is_scored_beside_the_head_that_it_starts_from(ground):
+    about = trained(ground, replace(QUICK, method="fine_tuned", steps=2, batch=2, side=64))
+    assert set(about.record["tried"]) == {"frozen_linear", "fine_tuned"}
+    assert (about.learner, about.network, about.second) == ("fine_tuned", "", "frozen_linear")
+    assert about.record["weights"]["fine_tuned_steps"] == 2
+    made = predict(ground / "scene.tif", ground / "model", ground / "map.tif", device="cpu")
+    assert made.share["bright"] == pytest.approx(0.5, abs=0.1)
 
 
 def test_features_of_labelled_pixels_do_not_depend_on_the_pieces(ground, monkeypatch):
@@ -138,9 +147,9 @@ def test_features_of_labelled_pixels_do_not_depend_on_the_pieces(ground, monkeyp
         ):
             cut = tiles.cut(seen.scene, read, burn, side=side, gap=0, block=None)
             asked = recipe.Ground(
-                read, (64, 64), cut.pieces, seen.given.classes, how, CPU, ground, "test"
+                read, (64, 64), cut.pieces, seen.given.classes, how, CPU, ground, "test", bands
             )
-            pixels = labelled_pixels.read(asked, ["frozen_forest"], bands)
+            pixels = labelled_pixels.read(asked, ["frozen_forest"])
         corners = np.array([(piece.rows.start, piece.columns.start) for piece in cut.pieces])
         rows, columns = (corners[pixels.piece] + pixels.at).T
         found.append(pixels.x[np.lexsort((columns, rows))])

@@ -234,7 +234,7 @@ def test_a_held_out_unit_is_predicted_by_a_network_that_never_saw_it(ground):
         asked = recipe.Ground(
             read, (64, 64), found.pieces, given.classes, TINY, CPU, ground, "test"
         )
-        held = score.held_out(asked, score.of_network(asked, learn))
+        held = score.held_out(asked, score.of_loop(asked, learn))
     groups = score.folds(tiles.inventory(found.pieces, 2), 3, seed=0)
     for group, units in zip(groups, trained, strict=True):
         assert not set(np.concatenate(units, axis=None).tolist()) & group

@@ -74,7 +74,9 @@ def parser() -> argparse.ArgumentParser:
     _add_predicting(predict)
     _add_assessing(commands)
     export = commands.add_parser("export", help="a model as ONNX, for QGIS's plugin Deepness")
-    export.add_argument("model", type=Path, help="folder of a frozen_linear or a network")
+    export.add_argument(
+        "model", type=Path, help="folder of a frozen_linear, a fine_tuned or a network"
+    )
     export.add_argument("out", type=Path, help="NAME.onnx")
 
     for command in (run, sweep):
@@ -121,15 +123,15 @@ def _add_training(train: argparse.ArgumentParser) -> None:
     train.add_argument("--licence", default="", help="terms the model may be used under, in words")
     recipe = train.add_argument_group("recipe (defaults: fewlabels.mapping.recipe)")
     texts = {"method": "auto (the best of the quick learners on held-out labels), pixel_forest, "
-             "texture_forest, frozen_linear, frozen_forest or network (auto)",
+             "texture_forest, frozen_linear, frozen_forest, fine_tuned or network (auto)",
              "encoder": "of frozen features: lite0, timm:NAME or smp:NAME (lite0)",
              "model": "network", "weights": "what it starts from (lite0; none: from scratch)",
-             "loss": "partial loss of the network",
-             "class-weights": "weighting of classes: none, balanced; see losses for the network",
+             "loss": "partial loss of fine_tuned or a network",
+             "class-weights": "none, balanced; of fine_tuned or a network also others of losses",
              "augmentation": "of crops",
              "unit": "held out together: auto, shape, block"}  # fmt: skip
     numbers = {"trees": "of a forest", "zoom": "times the encoder sees the image enlarged (1)",
-               "steps": "of the network's training", "batch": "crops in a step",
+               "steps": "of the training of fine_tuned or a network", "batch": "crops in a step",
                "crop": "side of a crop",
                "side": "of the pieces read around labels", "window": "read at once in prediction",
                "folds": "held-out parts; 0 scores nothing",

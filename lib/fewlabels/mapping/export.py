@@ -125,7 +125,7 @@ def _graph(model: Path, about: About, predictor: Predictor, side: int) -> ModelP
     if inner is None:
         raise ExportError(
             f"the model '{model}' is a {about.learner}, and a forest does not become a graph; "
-            "train with --method frozen_linear or network"
+            "train with --method frozen_linear, fine_tuned or network"
         )
     module = Scaled(about.ranges, inner).eval()
     example = torch.zeros(1, len(about.bands), side, side)

@@ -88,17 +88,18 @@ def _fitted(
         classes, how = seen.given.classes, seen.how
         owner = _owner(seen.scene, cut.pieces, classes, how)
         shape = seen.scene.height, seen.scene.width
-        ground = Ground(read, shape, cut.pieces, classes, how, compute, scratch, owner)
+        names = tuple(seen.scene.names)
+        ground = Ground(read, shape, cut.pieces, classes, how, compute, scratch, owner, names)
         for line in seen.found["warnings"]:
             log.warning("%s", line)
-        quick = [name for name in recipe.METHODS[how.method] if name != "network"]
-        if how.method == "network" and not how.folds:
+        quick = [name for name in recipe.METHODS[how.method] if name not in recipe.LOOPED]
+        if how.method in recipe.LOOPED and not how.folds:
             quick = []
-        pixels = labelled_pixels.read(ground, quick, seen.scene.names) if quick else None
+        pixels = labelled_pixels.read(ground, quick) if quick else None
         chosen = score.choice(ground, pixels)
         log.info("training %s on all labels", chosen.method)
         known = None
-        if chosen.method == "network":
+        if chosen.method in recipe.LOOPED:
             every = [piece.labels for piece in cut.pieces]
             learned = recipe.learn(ground, every, "all")
         else:
@@ -136,7 +137,7 @@ def _second(chosen: Choice) -> str:
     others = {
         name: scores["miou"]
         for name, scores in chosen.tried.items()
-        if name not in (chosen.method, "network") and scores["scored"]
+        if name not in (chosen.method, *recipe.LOOPED) and scores["scored"]
     }
     return max(others, key=others.get, default="")
 

@@ -49,7 +49,7 @@ class LabelledPixels:
     weight: Float32[np.ndarray, " k"]
 
 
-def read(ground: Ground, names: Sequence[str], bands: Sequence[str]) -> LabelledPixels:
+def read(ground: Ground, names: Sequence[str]) -> LabelledPixels:
     """Compute the features that these learners need at the labelled pixels of a scene.
 
     Of each class at most 300,000 / k pixels are used, drawn from the recipe's seed. Features are
@@ -57,13 +57,12 @@ def read(ground: Ground, names: Sequence[str], bands: Sequence[str]) -> Labelled
 
     Args:
         names: of feature learners.
-        bands: the names of the scene's bands.
 
     Raises:
         UnknownName, WeightsError: as `frozen.encoder`.
     """
     found = tiles.ranges(ground.pieces, ground.read)
-    made = _bank(ground, names, bands, found)
+    made = _bank(ground, names, found)
     at = _drawn(ground)
     places = [
         (piece, here, _around(ground, piece, here, made.halo))
@@ -161,7 +160,7 @@ def _announce(
     )  # fmt: skip
 
 
-def _bank(ground: Ground, names: Sequence[str], bands: Sequence[str], ranges: Ranges) -> Bank:
+def _bank(ground: Ground, names: Sequence[str], ranges: Ranges) -> Bank:
     """The features of all these learners together."""
     every = max(1, sum(piece.labels.size for piece in ground.pieces) // SAMPLE)
     images = []
@@ -170,7 +169,7 @@ def _bank(ground: Ground, names: Sequence[str], bands: Sequence[str], ranges: Ra
         image = to_bytes(values, valid, ranges)
         images.append(image[valid][::every][:, None])
     return features.together(
-        [LEARNERS[name] for name in names], images, bands,
+        [LEARNERS[name] for name in names], images, ground.bands,
         encoder=ground.recipe.encoder, zoom=ground.recipe.zoom,
     )  # fmt: skip
 

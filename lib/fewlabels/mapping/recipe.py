@@ -1,7 +1,7 @@
-"""The recipe of a training, and the network fitted to some of a scene's labels by it.
+"""The recipe of a training, and a training loop on some of a scene's labels by it.
 
-Steps, batch and crop are those of the published runs. The other defaults of the network are a place
-to start: no record of this project compares them on such scenes.
+Steps and rate of `fine_tuned` were chosen on the development sites of study W. The defaults of a
+`network` are a place to start: no record of this project compares them on such scenes.
 """
 
 import math
@@ -26,14 +26,22 @@ from fewlabels.types import IGNORE, FewLabelsError, NoLabelsError, unknown
 
 CHEAP = ("frozen_linear", "pixel_forest", "texture_forest", "frozen_forest")
 """Learners that take seconds, those first whose maps cost least."""
+LOOPED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "fine_tuned": ("encoder", "zoom"),
+        "network": ("model", "weights", "window"),
+    }
+)
+"""Learners with a training loop, which take minutes, and which options only they have."""
 METHODS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"auto": CHEAP, "network": ("frozen_linear", "network"), **{name: (name,) for name in CHEAP}}
+    {"auto": CHEAP}
+    | {name: (name,) for name in CHEAP}
+    | {name: ("frozen_linear", name) for name in LOOPED}
 )
 """The learners that a method scores; all but `auto` keep the one that they are named after."""
 SEEDS = 2**32  # scikit-learn takes no larger seed
 CHECKPOINT_EVERY = 100  # steps
-_NETWORK = ("model", "weights", "loss", "class_weights", "augmentation", "steps", "batch", "crop",
-            "lr", "window")  # fmt: skip
+_TRAINING = ("loss", "class_weights", "augmentation", "steps", "batch", "crop", "lr")
 
 
 class RecipeError(FewLabelsError, ValueError):
@@ -46,15 +54,16 @@ class Recipe:
 
     Attributes:
         method: a learner, or `auto`: of those that take seconds the one that scores highest on
-            held-out labels. A `network` is scored beside the first of those.
+            held-out labels. Those with a training loop are scored beside the first of these.
         trees: of a forest.
         encoder, zoom: what frozen features come from, see `learners.frozen`, and how many times the
             image is enlarged for it.
         model, weights: of a network, see `networks.build`.
-        loss: see `losses`.
-        class_weights: of a network see `losses`; of the other learners `none` or `balanced`.
+        loss: of a training loop, see `losses`.
+        class_weights: of a training loop see `losses`; of other learners `none` or `balanced`.
         augmentation: see `augmentation.augmentation`.
-        crop: side of what the network sees in training.
+        steps, lr: of the training loop; the learner's own where None.
+        crop: side of what is seen in a step of the training loop.
         side: of the squares that the scene is cut into around its labels.
         window: side of what the network is given at once in scoring and prediction.
         folds: parts that are held out in turn, each by a training of its own; 0 scores nothing.
@@ -77,12 +86,12 @@ class Recipe:
     loss: str = "partial_cross_entropy"
     class_weights: str = "none"
     augmentation: str = "d4"
-    steps: int = 250
+    steps: int | None = None
     batch: int = 8
     crop: int = 128
     side: int = 1024
     window: int = 256
-    lr: float = 1e-3
+    lr: float | None = None
     folds: int = 5
     unit: str = "auto"
     block: int = 64
@@ -95,7 +104,7 @@ class Recipe:
             "loss": (self.loss, losses.LOSSES),
             "class weighting": (
                 self.class_weights,
-                losses.WEIGHTINGS if self.method == "network" else ("none", "balanced"),
+                losses.WEIGHTINGS if self.method in LOOPED else ("none", "balanced"),
             ),
             "unit": (self.unit, ("auto", "shape", "block")),
         }
@@ -104,15 +113,16 @@ class Recipe:
                 raise unknown(kind, found, known)
         augmentation.augmentation(self.augmentation)
         for name in ("steps", "trees", "zoom", "batch", "crop", "side", "window", "block"):
-            if getattr(self, name) < 1:
-                raise RecipeError(f"{name} must be 1 or more, found {getattr(self, name)}")
+            if (found := getattr(self, name)) is not None and found < 1:
+                raise RecipeError(f"{name} must be 1 or more, found {found}")
         rules = {
             f"crop must be a multiple of {STRIDE}, found {self.crop}": self.crop % STRIDE == 0,
             f"side {self.side} must not be less than crop {self.crop}": self.side >= self.crop,
             f"seed must be 0 or more and below {SEEDS}, found {self.seed}": 0 <= self.seed < SEEDS,
             f"folds must be 0, or 2 or more, found {self.folds}": self.folds == 0 or self.folds > 1,
             f"gap must be 0 or more, found {self.gap}": self.gap >= 0,
-            f"lr must be above 0 and finite, found {self.lr}": 0 < self.lr < math.inf,
+            f"lr must be above 0 and finite, found {self.lr}": self.lr is None
+            or 0 < self.lr < math.inf,
         }
         for rule, kept in rules.items():
             if not kept:
@@ -142,6 +152,7 @@ class Ground:
         shape: rows and columns of the scene.
         scratch: folder of files that are only needed until the model is written.
         owner: identifies this scene, these labels and this recipe.
+        bands: the names of the scene's bands.
     """
 
     read: Read
@@ -152,6 +163,7 @@ class Ground:
     compute: Compute
     scratch: Path
     owner: str
+    bands: tuple[str, ...] = ()
 
 
 def learn(
@@ -160,7 +172,8 @@ def learn(
     name: str,
     watch: loop.Watch | None = None,
 ) -> Learned:
-    """Train the recipe's network on these labels, one array for each piece of the ground.
+    """Train the recipe's learner, which has a training loop, on these labels, one array for each
+    piece of the ground.
 
     A training that was interrupted resumes from its last checkpoint, kept under `name` every 100
     steps.
@@ -182,11 +195,14 @@ def learn(
         [piece for piece, _ in used], ground.read, found, Shelf(ground.scratch).zeros
     )
     drawn = [part for _, part in used]
-    predictor = LEARNERS["network"].fit(
+    asked = {name: getattr(recipe, name) for name in (*_TRAINING, *LOOPED[recipe.method])}
+    if recipe.method == "fine_tuned":
+        asked["bands"] = ground.bands
+    predictor = LEARNERS[recipe.method].fit(
         list(made), drawn, len(ground.classes), seed=recipe.seed, compute=ground.compute,
         ids=[piece.id for piece, _ in used], watch=watch,
         checkpoints=Checkpoints(ground.scratch / name, f"{ground.owner} {name}", CHECKPOINT_EVERY),
-        **{option: getattr(recipe, option) for option in _NETWORK},
+        **{name: value for name, value in asked.items() if value is not None},
     )  # fmt: skip
     values = np.concatenate([part[part != IGNORE] for part in drawn])
     labelled = np.bincount(values, minlength=len(ground.classes)).tolist()

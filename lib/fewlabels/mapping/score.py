@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from fewlabels.learners import features
 from fewlabels.mapping import labelled_pixels, recipe
 from fewlabels.mapping.labelled_pixels import LabelledPixels
-from fewlabels.mapping.recipe import METHODS, Ground, Learned
+from fewlabels.mapping.recipe import LOOPED, METHODS, Ground, Learned
 from fewlabels.mapping.scene import to_bytes
 from fewlabels.mapping.score_summary import FEW
 from fewlabels.mapping.tiles import Piece, inventory
@@ -91,7 +91,7 @@ def choice(ground: Ground, pixels: LabelledPixels | None) -> Choice:
     with tqdm(total=len(names) * ground.recipe.folds, unit="fit") as bar:
         for name in names:
             bar.set_description(f"scoring {name} on held-out labels")
-            own = of_network(ground) if name == "network" else of_features(ground, pixels, name)
+            own = of_loop(ground) if name in LOOPED else of_features(ground, pixels, name)
             held[name] = held_out(ground, own, bar.update)
     tried = {name: summary(found, ground.classes, seed) for name, found in held.items()}
     method, why = _kept(asked, tried)
@@ -170,8 +170,8 @@ def held_out(
     return Held(units, np.stack([matrices[u] for u in units]), len(groups), single)
 
 
-def of_network(ground: Ground, learn: Callable[..., Learned] = recipe.learn) -> Predicted:
-    """Train the recipe's network for each part. Only the pieces that hold labels are predicted, so
+def of_loop(ground: Ground, learn: Callable[..., Learned] = recipe.learn) -> Predicted:
+    """Train the recipe's learner for each part. Only the pieces that hold labels are predicted, so
     pixels at a piece's edge see less context than in a map.
     """
 

@@ -36,10 +36,10 @@ def lines(record: Record) -> list[str]:
             f"{WORDS[found['verdict']]}"
         )
     said.append(f"kept: {record['method']}: {record['why']}")
-    if "network" not in record["tried"]:
+    if "fine_tuned" not in record["tried"]:
         said.append(
-            "with more labels and some minutes also try a network: --method network (it starts "
-            "from pretrained weights)"
+            "with some minutes also try --method fine_tuned: it trains the encoder of "
+            "frozen_linear, too"
         )
     return said
 
