@@ -8,6 +8,7 @@ from scipy.stats import t, ttest_1samp
 from fewlabels import devices
 from fewlabels.data import load
 from fewlabels.experiments import whole_maps as runs
+from fewlabels.results import site_scores
 from fewlabels.results import whole_maps as results
 from fewlabels.results.recommend import AdviceError, advice, recommend
 from fewlabels.results.statistics.intervals import Interval
@@ -88,11 +89,22 @@ def sites(**columns: list[float]) -> pd.DataFrame:
     return pd.DataFrame(columns, index=index)
 
 
+def draws(one: list[float], other: list[float], replicate: int = 0) -> pd.DataFrame:
+    """Rows of ONE and OTHER on those sites."""
+    index = sites(x=other).index
+    return pd.DataFrame([
+        {"data": data, "site": site, "replicate": replicate, "labels": "random",
+         "budget": 30, "learner": learner, "miou": value}
+        for learner, values in (("frozen_linear", one), ("pixel_forest", other))
+        for (data, site), value in zip(index, values, strict=False)
+    ])  # fmt: skip
+
+
 ONE, OTHER = Condition("frozen_linear", 30), Condition("pixel_forest", 30)
 
 
 def test_an_effect_is_the_mean_over_sites_and_data_sets_count_alike():
-    table = sites(**{str(ONE): [0.5, 0.6, 0.7, 0.9, 0.7], str(OTHER): [0.4, 0.4, 0.4, 0.4, 0.4]})
+    table = draws([0.5, 0.6, 0.7, 0.9, 0.7], [0.4, 0.4, 0.4, 0.4, 0.4])
     found = results.effect(table, ONE, OTHER)
     a, b = np.array([0.1, 0.2, 0.3]), np.array([0.5, 0.3])
     assert found["a"].mean == pytest.approx(0.2)
@@ -104,6 +116,17 @@ def test_an_effect_is_the_mean_over_sites_and_data_sets_count_alike():
     half = t.ppf(0.975, freedom) * (va + vb) ** 0.5
     assert found["all"].high - found["all"].mean == pytest.approx(half)
     assert found["all"].units == 5
+
+
+def test_conditions_are_compared_within_a_draw_and_draws_within_a_site():
+    """OTHER alone has a second draw, of easier labels: it says nothing of the difference."""
+    table = draws([0.5, 0.6, 0.7, 0.9, 0.7], [0.4, 0.4, 0.4, 0.4, 0.4])
+    more = draws([], [0.9] * 5, replicate=1)
+    both = results.effect(pd.concat([table, more]), ONE, OTHER)
+    assert both["all"] == results.effect(table, ONE, OTHER)["all"]
+    twice = pd.concat([table, draws([0.5] * 5, [0.4] * 5, replicate=1)])
+    assert results.effect(twice, ONE, OTHER)["a"].mean == pytest.approx((0.2 + 0.1) / 2)
+    assert results.effect(twice, ONE, OTHER)["a"].units == 3
 
 
 def test_the_interval_over_data_sets_covers_what_it_says():
@@ -123,9 +146,9 @@ def test_a_verdict_needs_the_whole_interval():
     assert results.verdict(Interval(0.0, -0.01, 0.01, 9, 9)) == "cannot tell"
     assert results.verdict(Interval(-0.02, -0.03, -0.001, 9, 9)) == "does not hold"
     assert results.verdict(Interval(0.0, -0.009, 0.01, 9, 9), margin=0.01) == "holds"
-    table = sites(**{str(ONE): [0.5, 0.6, 0.7, 0.9, 0.7], str(OTHER): [0.9, 0.8, 0.9, 1.2, 1.0]})
+    table = draws([0.5, 0.6, 0.7, 0.9, 0.7], [0.9, 0.8, 0.9, 1.2, 1.0])
     assert results.judged(results.effect(table, ONE, OTHER)) == "does not hold"
-    mixed = sites(**{str(ONE): [0.5, 0.6, 0.7, 0.9, 0.7], str(OTHER): [0.9, 0.8, 0.9, 0.2, 0.1]})
+    mixed = draws([0.5, 0.6, 0.7, 0.9, 0.7], [0.9, 0.8, 0.9, 0.2, 0.1])
     assert results.judged(results.effect(mixed, ONE, OTHER)) == "a: cannot tell; b: holds"
     tests = pd.DataFrame(
         {"claim": ["W1", "W1", "W2"], "verdict": ["holds", "cannot tell", "holds"]}
@@ -139,11 +162,11 @@ def test_the_label_saving_is_read_off_the_curve():
     curve = {30: 0.5, 100: 0.7, 300: 0.8, 1000: 0.9}
     columns = {str(Condition("frozen_linear", n)): [value] * 5 for n, value in curve.items()}
     columns[str(Condition("pixel_forest", 1000))] = [0.6] * 5
-    found = results.saving(sites(**columns), "frozen_linear")
+    found = site_scores.saving(sites(**columns), "frozen_linear")
     assert found["a"].mean == pytest.approx(1000 / (30 * 100) ** 0.5)
     assert found["a"].low == pytest.approx(found["a"].mean)
     columns[str(Condition("pixel_forest", 1000))] = [0.95] * 5
-    assert np.isnan(results.saving(sites(**columns), "frozen_linear")["a"].mean)
+    assert np.isnan(site_scores.saving(sites(**columns), "frozen_linear")["a"].mean)
 
 
 def test_every_claim_is_of_conditions_that_are_run():
@@ -193,3 +216,33 @@ def test_advice_takes_the_cheaper_learner_where_two_are_the_same():
     assert set(table["take"]) == {"frozen_linear"}
     assert table["gain, points"].str.startswith("+20.0").all()
     assert table["saves"].iloc[0] == "> 970 labels, > 15 min"
+
+
+def test_gains_of_classes_are_counted_over_the_sites_that_have_them():
+    """Class 0 of site a: 8 of 10 right and none wrong elsewhere, then 5 of 10; site b lacks it."""
+    one, other = Condition("frozen_linear", 100), Condition("pixel_forest", 100)
+    counts = {
+        ("a", "frozen_linear"): [8, 2, 0, 10], ("a", "pixel_forest"): [5, 5, 0, 10],
+        ("b", "frozen_linear"): [0, 0, 0, 6], ("b", "pixel_forest"): [0, 0, 3, 3],
+        ("c", "frozen_linear"): [1, 0, 0, 6], ("c", "pixel_forest"): [1, 0, 0, 6],
+    }  # fmt: skip
+    rows = pd.DataFrame([
+        {"data": "d", "site": site, "replicate": 0, "learner": learner, "budget": 100,
+         "labels": "random", "confusion": found}
+        for (site, learner), found in counts.items()
+    ])  # fmt: skip
+    found = site_scores.class_gains(rows, one, other).set_index("class")
+    assert found["sites"].tolist() == [2, 3]
+    assert found.loc[0, "gain"].startswith("15.0 [")  # (80 - 50 + 0) / 2
+    # 10/12 - 10/15, 6/6 - 3/6 and 0
+    assert found.loc[1, "gain"].startswith("22.2 [")
+
+
+def test_conditions_are_compared_on_the_sites_that_have_all_of_them():
+    pair = Condition("frozen_linear", 100), Condition("network", 100)
+    index = pd.MultiIndex.from_product([["d"], ["a", "b", "c"]], names=["data", "site"])
+    sites = pd.DataFrame({str(pair[0]): [0.5, 0.7, 0.1], str(pair[1]): [0.4, 0.2, np.nan]}, index)
+    found = site_scores.on_same_sites(sites, pair)
+    assert [each.mean for each in found.values()] == pytest.approx([0.6, 0.3])
+    assert {each.units for each in found.values()} == {2}
+    assert site_scores.on_same_sites(sites, [*pair, Condition("fine_tuned", 100)]) == {}

@@ -9,7 +9,7 @@ import pandas as pd
 from fewlabels import studies
 from fewlabels.experiments import sweep
 from fewlabels.experiments.plan import Unit
-from fewlabels.results import frozen_arm, statistics, whole_maps
+from fewlabels.results import frozen_arm, site_scores, statistics
 from fewlabels.results.records import Record
 from fewlabels.results.statistics import Interval
 from fewlabels.studies.run import Run
@@ -67,7 +67,7 @@ def five(tables: Mapping[str, pd.DataFrame] | None = None) -> list[str]:
         names = ("budget", "balance", "pretraining", "B")
         found = {name: sweep.recorded(name, "published", "dubai") for name in names}
         tables = {name: sweep.table(name, these) for name, these in found.items()}
-    return [*whole_maps.findings(), *frozen_arm.findings(tables), *findings(tables)][:5]
+    return [*site_scores.findings(), *frozen_arm.findings(tables), *findings(tables)][:5]
 
 
 def findings(tables: Mapping[str, pd.DataFrame]) -> list[str]:

@@ -193,16 +193,10 @@ def _at(sites: pd.DataFrame, learner: str, labels: int) -> pd.Series:
 def _effects(sites: pd.DataFrame, best: str, labels: int) -> tuple[Interval, Interval]:
     """The gain over the baseline, and of twice the labels (at most as many as the study has)."""
     twice = min(2 * labels, BUDGETS[-1])
-    one, other = Condition(best, labels), Condition(BASE, labels)
-    more = Condition(best, twice, "even")  # a name of its own where the budget is the largest
-    made = pd.DataFrame(
-        {str(one): _at(sites, best, labels), str(other): _at(sites, BASE, labels),
-         str(more): _at(sites, best, twice)}
-    )  # fmt: skip
-    return (
-        whole_maps.effect(made, one, other)[whole_maps.ALL],
-        whole_maps.effect(made, more, one)[whole_maps.ALL],
+    own, base, more = (
+        _at(sites, name, n) for name, n in ((best, labels), (BASE, labels), (best, twice))
     )
+    return tuple(whole_maps.pooled(each)[whole_maps.ALL] for each in (own - base, more - own))
 
 
 def _mean(values: pd.Series) -> float:

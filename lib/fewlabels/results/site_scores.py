@@ -1,0 +1,178 @@
+"""Scores of study W by learner, budget and class, the labels saved, and the findings in words."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from fewlabels.results.statistics.intervals import Interval
+from fewlabels.results.whole_maps import (
+    ALL,
+    by_site,
+    effect,
+    folder,
+    pooled,
+    scored,
+    spread,
+    verdict,
+)
+from fewlabels.studies.w import BUDGETS, CALLED, EVEN, Condition
+
+RESAMPLES = 2000
+
+
+def on_same_sites(sites: pd.DataFrame, conditions: Sequence[Condition]) -> dict[str, Interval]:
+    """The mean score of each condition over the sites that have all of them; data sets count alike.
+
+    Empty where no site has all.
+    """
+    names = [str(condition) for condition in conditions]
+    if not set(names) <= set(sites):
+        return {}
+    own = sites[names].dropna()
+    return {name: pooled(own[name])[ALL] for name in names} if len(own) else {}
+
+
+def class_gains(table: pd.DataFrame, one: Condition, other: Condition) -> pd.DataFrame:
+    """The mean over sites of the difference of each class's IoU, in points, with its interval.
+
+    Replicates of a site are counted together. A site speaks for the classes that its truth has.
+
+    Returns:
+        Columns `data`, `class` (its number), `gain` and `sites`.
+    """
+    found = {}
+    for each in (one, other):
+        own = table[(table["learner"] == each.learner) & (table["budget"] == each.budget)
+                    & (table["labels"] == each.labels)]  # fmt: skip
+        counts = own.groupby(["data", "site"])["confusion"].agg(
+            lambda part: np.sum(part.tolist(), 0)
+        )
+        found[each] = counts.map(_class_iou)
+    both = pd.concat(found.values(), axis=1, keys=["a", "b"]).dropna()
+    rows = []
+    for data, part in both.groupby(level="data"):
+        apart = np.stack(part["a"]) - np.stack(part["b"])
+        for number, values in enumerate(apart.T):
+            known = values[~np.isnan(values)]
+            if len(known) > 1:
+                gain = spread(known)
+                rows.append(
+                    {"data": data, "class": number, "gain": gain.text(), "sites": len(known)}
+                )
+    return pd.DataFrame(rows)
+
+
+def _class_iou(counts: np.ndarray) -> np.ndarray:
+    """IoU of each class; NaN where the truth has no pixel of it."""
+    k = round(len(counts) ** 0.5)
+    matrix = np.reshape(counts, (k, k))
+    hits, truth = matrix.diagonal(), matrix.sum(axis=1)
+    union = truth + matrix.sum(axis=0) - hits
+    return np.where(truth > 0, hits / np.maximum(union, 1), np.nan)
+
+
+def curve(sites: pd.DataFrame, learner: str, labels: str = "random") -> pd.DataFrame:
+    """Mean score of a learner by data set and budget, with its interval over sites."""
+    rows = []
+    for data, part in sites.groupby(level="data"):
+        for budget in BUDGETS:
+            name = str(Condition(learner, budget, labels))
+            if name in part and part[name].notna().any():
+                found = spread(part[name].dropna().to_numpy())
+                rows.append({"data": data, "learner": learner, "budget": budget,
+                             "mean": found.mean, "low": found.low, "high": found.high,
+                             "sites": found.units})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def drawn(sites: pd.DataFrame, learners: Sequence[str]) -> Figure:
+    """Draw the scores of learners by the number of labels, one panel a data set."""
+    known = sites.index.get_level_values("data").unique()
+    figure, axes = plt.subplots(1, len(known), figsize=(3.2 * len(known), 3.2), sharey=True)
+    for axis, data in zip(np.atleast_1d(axes), known, strict=True):
+        for number, learner in enumerate(learners):
+            rows = curve(sites.loc[[data]], learner)
+            if rows.empty:
+                continue
+            mean = 100 * rows["mean"]
+            ends = np.abs(100 * rows[["low", "high"]].T.to_numpy() - mean.to_numpy())
+            at = rows["budget"] * 1.04**number  # set apart, so that intervals do not cover
+            axis.errorbar(at, mean, ends, marker="o", ms=4, capsize=2, label=learner)
+        number = int((sites.index.get_level_values("data") == data).sum())
+        axis.set(xscale="log", title=f"{data} ({number} sites)", xlabel="labelled pixels a site")
+        axis.set_xticks(BUDGETS, [f"{budget:,}" for budget in BUDGETS])
+        axis.minorticks_off()
+    first = np.atleast_1d(axes)[0]
+    first.set_ylabel("mIoU, %")
+    first.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def findings() -> list[str]:
+    """What the published rows say, in plain sentences, each with its interval of 95 % and n."""
+    if not any(folder().glob("*.parquet")):
+        return []
+    table = scored()
+    sites = by_site(table)
+    number = f"sites of {sites.index.get_level_values('data').nunique()} data sets"
+    said, head, base = [], "frozen_linear", "pixel_forest"
+    gain = effect(table, Condition(head, 100), Condition(base, 100))[ALL]
+    more = effect(table, Condition(head, 1000), Condition(base, 1000))[ALL]
+    if verdict(gain) == verdict(more) == "holds":
+        said.append(
+            "On your own scene a linear head on frozen features maps better than a forest of "
+            f"single pixels: by {gain.text()} points of mIoU with 100 labelled pixels and by "
+            f"{more.text()} with 1,000 ({gain.units} {number})."
+        )
+    times = [f"{s.mean:.0f} [{s.low:.0f}, {s.high:.0f}] times fewer on {CALLED[data]}"
+             for data, s in saving(sites, head).items()]  # fmt: skip
+    said.append(
+        f"For the score that this forest has with {BUDGETS[-1]:,} labels, the head needs "
+        f"{', '.join(times[:-1])} and {times[-1]}."
+    )
+    even = [effect(table, Condition(head, n, "even"), Condition(head, n))[ALL] for n in EVEN]
+    if {verdict(each) for each in even} == {"holds"}:
+        said.append(
+            "Labels spread evenly over the classes beat random ones: by "
+            + " and ".join(f"{e.text()} points with {n}" for e, n in zip(even, EVEN, strict=True))
+            + f" labels ({even[0].units} {number})."
+        )
+    return said
+
+
+def saving(
+    sites: pd.DataFrame, learner: str, than: str = "pixel_forest", budget: int = BUDGETS[-1],
+    seed: int = 0,
+) -> dict[str, Interval]:  # fmt: skip
+    """How many times fewer labels a learner needs for the score that another has with `budget`.
+
+    The learner's mean score over sites is interpolated on the logarithm of the budget. Where its
+    smallest budget is already enough the saving is at least what is said; where its largest is not
+    it is nan. The interval is the percentile bootstrap of sites.
+    """
+    found = {}
+    for data, part in sites.groupby(level="data"):
+        names = [str(Condition(learner, n)) for n in BUDGETS]
+        whole = part[[*names, str(Condition(than, budget))]].dropna().to_numpy()
+        if not len(whole):
+            continue
+        rng = np.random.default_rng(seed)
+        drawn = [_saved(whole[rng.integers(0, len(whole), len(whole))], budget)
+                 for _ in range(RESAMPLES)]  # fmt: skip
+        low, high = np.nanpercentile(drawn, (2.5, 97.5)) if np.isfinite(drawn).any() else (
+            np.nan, np.nan
+        )  # fmt: skip
+        value = _saved(whole, budget)
+        found[data] = Interval(value, float(low), float(high), len(whole), len(whole))
+    return found
+
+
+def _saved(scores: np.ndarray, budget: int) -> float:
+    *mine, wanted = scores.mean(axis=0)
+    if wanted > max(mine):
+        return np.nan
+    needed = np.exp(np.interp(wanted, np.maximum.accumulate(mine), np.log(BUDGETS)))
+    return float(budget / needed)
