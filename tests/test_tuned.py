@@ -102,3 +102,16 @@ def test_it_comes_back_from_its_file_and_damage_is_refused(image, drawn, tmp_pat
 def test_labels_of_one_class_are_refused(image, drawn):
     with pytest.raises(NoLabelsError, match="two"):
         TUNED.fit([image], [np.where(drawn == 2, np.uint8(IGNORE), drawn)], 3, compute=CPU)
+
+
+def test_the_first_head_sees_no_more_labels_than_it_uses(image, monkeypatch):
+    """Whole masks are labels, too: features of all their pixels would not fit the memory."""
+    monkeypatch.setitem(tuned.heads.MOST, "linear", 10)
+    labels = [np.full((8, 9), 1, np.uint8), np.full((5, 5), IGNORE, np.uint8)]
+    labels[0][:2], labels[1][0, :3] = 0, 2
+    some = tuned._some(labels, seed=0)
+    kept = np.concatenate([part[part != IGNORE] for part in some])
+    assert np.bincount(kept).tolist() == [10, 10, 3]
+    assert all(
+        (part == given)[part != IGNORE].all() for part, given in zip(some, labels, strict=True)
+    )

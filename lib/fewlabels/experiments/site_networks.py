@@ -6,8 +6,9 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,77 +24,80 @@ from fewlabels.files import whole_file
 from fewlabels.learners import LEARNERS, Predictor
 from fewlabels.scoring import metrics
 from fewlabels.studies import w
+from fewlabels.studies.w import Condition
 from fewlabels.types import IGNORE, Tile
 
 log = logging.getLogger(__name__)
 
 SCRATCH = {"model": "smp:Unet:resnet18", "weights": "none"}
-TEACHER = "frozen_linear"
+TEACHER, PLAIN = "frozen_linear", "pixel_forest"  # the latter needs no features but the bands
 Labels = list[UInt8[np.ndarray, "_ _"]]
 
 
-def rows(
-    dataset: Dataset, name: str, learner: str, replicate: int, compute: Compute,
+def row(
+    dataset: Dataset, found: Site, name: str, wanted: Condition, replicate: int, compute: Compute,
     bands: Sequence[str] = (),
-) -> Iterator[dict[str, object]]:  # fmt: skip
-    """Train a network for each budget on a site; rows as those of `whole_maps.rows`."""
-    found = whole_maps.site(dataset, name, ["pixel_forest"], [replicate], compute, bands)
+) -> dict[str, object] | None:  # fmt: skip
+    """Train one network on a site; a row as those of `whole_maps.rows`, None where the site has too
+    few labelled pixels, or the draw a single class.
+
+    Args:
+        found: the site, with its draws and scored pixels.
+    """
     tiles, classes = whole_maps.tiles_of(dataset, name), len(dataset.classes)
     images = [tile.image for tile in tiles]
-    wanted = [(budget, "random") for budget in w.NETWORK_BUDGETS]
-    if learner != "network":
-        wanted.append((w.TAUGHT, "taught"))
-    for budget, kind in wanted:
-        train = found.draws[replicate, "random"][:budget]
-        if len(train) < budget or len(np.unique(found.y[train])) < 2:
-            continue
-        test = found.scored[~np.isin(found.scored, train)]
-        far = whole_maps.far_from_labels(found, dataset, name, train, test)
-        began = time.perf_counter()
-        labels = _labels(found, tiles, train)
-        options = SCRATCH if learner == "network" else {"bands": bands}
-        if kind == "taught":
-            teacher = LEARNERS[TEACHER].fit(images, labels, classes, compute=compute, bands=bands)
-            labels = _taught(teacher, tiles, labels)
-        made = LEARNERS[learner].fit(
-            images, labels, classes, seed=replicate, compute=compute,
-            ids=[tile.id for tile in tiles], **options,
-        )  # fmt: skip
-        guess = _mapped(made, found, tiles, test)
-        counted = (
-            metrics.confusion(guess[part][None], found.y[test][part][None], classes).ravel()
-            for part in (slice(None), far)
-        )
-        every, beyond = (part.tolist() for part in counted)
-        yield {
-            "data": dataset.name, "site": name, "replicate": replicate, "labels": kind,
-            "budget": budget, "learner": learner, "confusion": every, "far": beyond,
-            "classes_labelled": len(np.unique(found.y[train])), "penalty": None,
-            "seconds": round(time.perf_counter() - began, 3), "fingerprint": dataset.fingerprint,
-            "code": code(), "device": compute.hardware, "finished": environment.now(),
-        }  # fmt: skip
+    train = found.draws[replicate, "random"][: wanted.budget]
+    if len(train) < wanted.budget or len(np.unique(found.y[train])) < 2:
+        return None
+    test = found.scored[~np.isin(found.scored, train)]
+    far = whole_maps.far_from_labels(found, dataset, name, train, test)
+    began = time.perf_counter()
+    labels = _labels(found, tiles, train)
+    options = SCRATCH if wanted.learner == "network" else {"bands": bands}
+    if wanted.labels == "taught":
+        teacher = LEARNERS[TEACHER].fit(images, labels, classes, compute=compute, bands=bands)
+        labels = _taught(teacher, tiles, labels)
+    made = LEARNERS[wanted.learner].fit(
+        images, labels, classes, seed=replicate, compute=compute, ids=[tile.id for tile in tiles],
+        **options,
+    )  # fmt: skip
+    guess = _mapped(made, found, tiles, test)
+    every, beyond = (
+        metrics.confusion(guess[part][None], found.y[test][part][None], classes).ravel().tolist()
+        for part in (slice(None), far)
+    )
+    return {
+        "data": dataset.name, "site": name, "replicate": replicate, "labels": wanted.labels,
+        "budget": wanted.budget, "learner": wanted.learner, "confusion": every, "far": beyond,
+        "classes_labelled": len(np.unique(found.y[train])), "penalty": None,
+        "seconds": round(time.perf_counter() - began, 3), "fingerprint": dataset.fingerprint,
+        "code": code(), "device": compute.hardware, "finished": environment.now(),
+    }  # fmt: skip
 
 
 def run(
     dataset: Dataset, file: Path, names: Sequence[str], replicates: Sequence[int], *,
-    device: str = "auto", bands: Sequence[str] = (),
+    wanted: Sequence[Condition] = w.TRAINED, device: str = "auto", bands: Sequence[str] = (),
 ) -> pd.DataFrame:  # fmt: skip
-    """Add the missing rows of some sites to a table, site after site; return the table."""
+    """Add the missing rows of some sites to a table, network after network; return the table."""
     table = whole_maps.read(file)
     with devices.one_thread():
         compute = devices.compute(device)
-        for replicate in replicates:
-            for name in names:
-                own = table[(table["site"] == name) & (table["replicate"] == replicate)]
-                own = own[own["fingerprint"] == dataset.fingerprint]
-                for learner in (each for each in w.NETWORKS if each not in set(own["learner"])):
-                    log.info(
-                        "%s: %s, site %s, replicate %d", dataset.name, learner, name, replicate
-                    )
-                    made = pd.DataFrame(rows(dataset, name, learner, replicate, compute, bands))
-                    table = pd.concat([whole_maps.read(file), made], ignore_index=True)
-                    with whole_file(file) as scratch:
-                        table.to_parquet(scratch, compression="zstd", index=False)
+        for replicate, name in product(replicates, names):
+            own = table[(table["site"] == name) & (table["replicate"] == replicate)]
+            own = own[own["fingerprint"] == dataset.fingerprint]
+            done = set(zip(own["learner"], own["budget"], own["labels"], strict=True))
+            left = [c for c in wanted if (c.learner, c.budget, c.labels) not in done]
+            if left:
+                found = whole_maps.site(dataset, name, [PLAIN], [replicate], compute, bands)
+            for condition in left:
+                log.info("%s: %s, site %s, replicate %d", dataset.name, condition, name, replicate)
+                made = row(dataset, found, name, condition, replicate, compute, bands)
+                if made is None:
+                    continue
+                table = pd.concat([whole_maps.read(file), pd.DataFrame([made])], ignore_index=True)
+                with whole_file(file) as scratch:
+                    table.to_parquet(scratch, compression="zstd", index=False)
     return table
 
 

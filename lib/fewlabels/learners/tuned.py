@@ -136,7 +136,8 @@ class FineTuned:
         """
         compute = compute or devices.compute("auto")
         bank = self.first.describe(images, bands, encoder=encoder, zoom=zoom)
-        x, y, units = features.labelled(bank, images, labels, compute)
+        some = _some(labels, seed)
+        x, y, units = features.labelled(bank, images, some, compute)
         first = self.first.fitted(bank, x, y, units, classes, compute, seed=seed)
         names = ids or [str(number) for number in range(len(images))]
         tiles = [
@@ -176,3 +177,20 @@ class FineTuned:
         net = copy.deepcopy(own.net)
         net.load_state_dict(kept)
         return replace(found, encoder=replace(own, net=compute.placed(net)))
+
+
+def _some(labels: Sequence[UInt8[np.ndarray, "_ _"]], seed: int) -> list[UInt8[np.ndarray, "_ _"]]:
+    """The labels that the first head is fitted to, see `heads.chosen`: features of them all may not
+    fit the memory.
+    """
+    y = np.concatenate([drawn[drawn != IGNORE] for drawn in labels])
+    kept = np.zeros(len(y), bool)
+    kept[heads.chosen("linear", y, seed)] = True
+    found, at = [], 0
+    for drawn in labels:
+        less, there = drawn.copy(), drawn != IGNORE
+        number = int(there.sum())
+        less[there] = np.where(kept[at : at + number], less[there], np.uint8(IGNORE))
+        found.append(less)
+        at += number
+    return found

@@ -80,6 +80,12 @@ def _each(one: str, other: str, budgets: tuple[int, ...] = BUDGETS) -> tuple:
     return tuple((Condition(one, n), Condition(other, n)) for n in budgets)
 
 
+TRAINED = (
+    *(Condition(name, n) for name in reversed(NETWORKS) for n in NETWORK_BUDGETS),
+    Condition("fine_tuned", TAUGHT, "taught"),
+)
+"""The networks that are trained on a site, in this order."""
+
 CLAIMS: Mapping[str, SiteClaim] = MappingProxyType(
     {
         "W1": SiteClaim(
