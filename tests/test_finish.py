@@ -1,6 +1,7 @@
 """What `predict` does to a map and lays beside it, against small maps done by hand."""
 
 import json
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import shapely
 import torch
 from rasterio import features
 from rasters import GRID, SPOTS, UTM, halves, labels, scene
@@ -93,6 +95,29 @@ def test_the_stac_item_says_where_the_map_lies_and_names_files_that_exist(ground
     for asset in item["assets"].values():
         assert (tmp_path / asset["href"]).exists()
     assert item["assets"]["classes"]["raster:bands"] == [{"data_type": "uint8", "nodata": 255}]
+
+
+def test_the_stac_item_has_what_the_schemas_ask_for(ground, tmp_path):
+    """The rules of the item schema 1.0.0 and of the extensions, read by hand."""
+    predict(ground / "scene.tif", ground / "model", tmp_path / "map.tif", gis=True, polygons=True,
+            probabilities=True, device="cpu")  # fmt: skip
+    item = json.loads((tmp_path / "map.json").read_text())
+    told = item["properties"]
+    assert datetime.strptime(told["datetime"], "%Y-%m-%dT%H:%M:%SZ")
+    assert told["proj:wkt2"].startswith("PROJCRS[")  # PROJCS[ would be WKT 1
+    (ring,) = item["geometry"]["coordinates"]
+    assert ring[0] == ring[-1]
+    assert shapely.LinearRing(ring).is_ccw
+    assert len(item["bbox"]) == 4
+    assert all(url.endswith("/v1.1.0/schema.json") for url in item["stac_extensions"])
+    assert isinstance(item["links"], list)
+    for asset in item["assets"].values():
+        assert isinstance(asset["href"], str)
+        assert isinstance(asset["type"], str)
+        for band in asset.get("raster:bands", ()):
+            assert band["data_type"] in ("uint8", "float32")
+            assert band["nodata"] == (255 if band["data_type"] == "uint8" else "nan")
+            assert isinstance(band.get("unit", ""), str)
 
 
 def test_a_map_without_a_system_has_no_place_and_cannot_be_sieved(ground, tmp_path):
