@@ -15,6 +15,7 @@ import shapely
 import torch
 from rasterio import features
 from rasters import GRID, SPOTS, UTM, halves, labels, scene
+from scipy.ndimage import gaussian_filter
 from shapely.geometry import shape
 
 from fewlabels import cli
@@ -166,12 +167,18 @@ def test_a_smallest_area_that_is_none_is_refused(ground, tmp_path, hectares):
                 device="cpu")  # fmt: skip
 
 
-def test_a_scene_too_large_to_sieve_is_refused_before_it_is_mapped(ground, tmp_path, monkeypatch):
-    monkeypatch.setattr(smoothing, "MOST", 4000)
-    with pytest.raises(RecipeError, match=r"64 x 64 pixels; .* up to 4,000"):
-        predict(ground / "scene.tif", ground / "model", tmp_path / "map.tif", sieve=1.0,
-                device="cpu")  # fmt: skip
-    assert not any(tmp_path.iterdir())
+def test_sieving_by_blocks_is_sieving_at_once(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    values = gaussian_filter(rng.normal(size=(3, 120, 90)), (0, 2, 2)).argmax(0).astype(np.uint8)
+    values[40:50, 30:70] = maps.NODATA
+    found = scenes.opened(scene(tmp_path / "a.tif", np.ones((1, 120, 90), np.uint8)))
+    maps.write(tmp_path / "map.tif", found, [values])
+    wanted = features.sieve(values, 12, mask=values != maps.NODATA)
+    wanted[values == maps.NODATA] = maps.NODATA
+    assert (wanted != values).mean() > 0.02
+    monkeypatch.setattr(smoothing, "SIEVED", 32)
+    monkeypatch.setattr(smoothing, "NEAR", 40)
+    assert np.array_equal(smoothing.sieved(tmp_path / "map.tif", found, 12 * CELL), wanted)
 
 
 def test_smoothing_is_the_mean_over_the_superpixels_of_a_block():
