@@ -52,7 +52,9 @@ def run(
         log.info("%s: where maps apply, site %s", dataset.name, name)
         other, site = pixels((number - 1) % len(names)), pixels(number)
         made = pd.DataFrame(rows(dataset, name, site, other, replicates, compute))
-        table = pd.concat([each for each in (table, made) if len(each)], ignore_index=True)
+        if made.empty:  # too few labels, or of one class
+            continue
+        table = made if table.empty else pd.concat([table, made], ignore_index=True)
         with whole_file(file) as scratch:
             table.to_parquet(scratch, compression="zstd", index=False)
     return table

@@ -23,6 +23,7 @@ from fewlabels.studies.w import BUDGETS, CALLED, CLAIMS, DATA, EVEN, Condition
 
 ALL = "all"  # data sets together
 ADDED, NETWORKS = "_added", "_networks"  # end the names of tables of `additions`, `site_networks`
+APPLICABILITY = "applicability.parquet"  # see `applied`
 RESAMPLES = 2000
 
 
