@@ -3,8 +3,9 @@
 The area of applicability is where the dissimilarity (`learners.dissimilarity`) is at most as large
 as between held-out labels and what trained without them, outliers aside.
 
-On a scene whose labels trained, it tells where a map errs more. On another scene it need not: there
-pixels may look like training pixels and be of another class (a trial on four scenes of Dubai).
+In the mean over sites a map errs more outside it, between the labels and on ground without any
+(study W, `results.applied`). On one scene it need not, most of all on another than that of the
+labels: there pixels may look like training pixels and be of another class.
 
 Sources: Meyer and Pebesma 2021, https://doi.org/10.1111/2041-210X.13650; on distances on the ground
 Meyer and Pebesma 2022, https://doi.org/10.1038/s41467-022-29838-9
@@ -217,7 +218,7 @@ def said(known: Reference, scene: Scene, share: float, at: Int[np.ndarray, "n 2"
     lines = [
         f"{100 * share:.1f} % of the pixels lie in the area of applicability (dissimilarity to the "
         f"training pixels at most {known.threshold:.3g}); the held-out score does not speak for "
-        "the rest"
+        "the rest, where maps err more in the mean over sites, but not on each (study W)"
     ]
     found = distance(known, scene, at)
     if found is None:
