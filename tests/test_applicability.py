@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist, pdist
 from sklearn.ensemble import RandomForestClassifier
 
 from fewlabels import devices
-from fewlabels.learners import bank
+from fewlabels.learners import bank, dissimilarity
 from fewlabels.learners.heads import Forest, Linear
 from fewlabels.mapping import applicability, fit, model_folder, score, survey
 from fewlabels.mapping import scene as scenes
@@ -104,27 +104,27 @@ def test_pixels_unlike_all_that_trained_are_outside(ground, tmp_path):
 
 
 def test_the_whisker_ends_at_the_largest_value_that_is_no_outlier():
-    assert applicability.whisker(np.array([1.0, 2, 3, 4, 5])) == 5
-    assert applicability.whisker(np.array([1.0, 2, 3, 4, 7.1])) == 4  # 4 + 1.5 * (4 - 2) = 7
-    assert applicability.whisker(np.array([1.0, 2, 3, 4, 7])) == 7
+    assert dissimilarity.whisker(np.array([1.0, 2, 3, 4, 5])) == 5
+    assert dissimilarity.whisker(np.array([1.0, 2, 3, 4, 7.1])) == 4  # 4 + 1.5 * (4 - 2) = 7
+    assert dissimilarity.whisker(np.array([1.0, 2, 3, 4, 7])) == 7
 
 
 def test_features_weigh_as_much_as_the_learner_uses_them():
     linear = Linear(np.array([[3, 0, -1], [-3, 0, 1]], np.float32), np.zeros(2, np.float32),
                     np.arange(2), 0.1)  # fmt: skip
     deviation = np.array([1, 5, 3], np.float32)
-    assert applicability.importance(linear, deviation).tolist() == [1.5, 0, 1.5]
+    assert dissimilarity.importance(linear, deviation).tolist() == [1.5, 0, 1.5]
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 3)).astype(np.float32)
     grown = RandomForestClassifier(20, random_state=0).fit(x, (x[:, 1] > 0).astype(int))
-    found = applicability.importance(Forest(grown), np.ones(3, np.float32))
+    found = dissimilarity.importance(Forest(grown), np.ones(3, np.float32))
     assert found.mean() == pytest.approx(1)
     assert found[1] > 2
 
 
 def test_a_map_far_from_all_labels_is_warned_about(tmp_path):
     one = np.ones((1, 1), np.float32)
-    known = applicability.Reference(one, one[0], one[0], np.array([[0.5, 0.5]]), 1.0, 0.5, 10.0, "")
+    known = applicability.Reference(one, one[0], one[0], 1.0, np.array([[0.5, 0.5]]), 0.5, 10.0, "")
     far = np.array([[0, 10], [30, 40], [0, 70]])
     found = scenes.opened(scene(tmp_path / "a.tif", np.ones((1, 80, 80), np.uint8), crs=None,
                                 transform=rasterio.Affine.identity()))  # fmt: skip

@@ -8,7 +8,7 @@ import rasterio
 from rasters import GRID, SPOTS, halves, labels, scene
 
 from fewlabels import cli
-from fewlabels.mapping import fit, model_folder, stream, survey
+from fewlabels.mapping import fit, model_folder, stream, survey, unlike
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.predict import predict
 from fewlabels.mapping.recipe import CHEAP, Recipe
@@ -128,4 +128,12 @@ def test_a_model_of_two_files_maps_two_files(tmp_path, capsys):
     about = model_folder.about(tmp_path / "m2")
     assert (about.record["scene"], about.record["also"]) == ("a.tif", ["b.tif"])
     assert cli.main(["predict", f"{tmp_path / 'm2'}", f"{one}", f"{tmp_path / 'x.tif'}"]) == 1
-    assert "has 1 bands" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "has 1 bands" in said
+    assert "--also FILE adds bands" in said
+
+
+def test_of_many_band_names_a_message_lists_the_ends():
+    names = [f"b{number}" for number in range(64)]
+    assert unlike._listed(names) == "b0, b1, b2, b3, ..., b62, b63"
+    assert unlike._listed(names[:3]) == "b0, b1, b2"

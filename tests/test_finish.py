@@ -1,6 +1,7 @@
 """What `predict` does to a map and lays beside it, against small maps done by hand."""
 
 import json
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import shapely
 import torch
 from rasterio import features
 from rasters import GRID, SPOTS, UTM, halves, labels, scene
+from scipy.ndimage import gaussian_filter
 from shapely.geometry import shape
 
 from fewlabels import cli
@@ -95,6 +98,29 @@ def test_the_stac_item_says_where_the_map_lies_and_names_files_that_exist(ground
     assert item["assets"]["classes"]["raster:bands"] == [{"data_type": "uint8", "nodata": 255}]
 
 
+def test_the_stac_item_has_what_the_schemas_ask_for(ground, tmp_path):
+    """The rules of the item schema 1.0.0 and of the extensions, read by hand."""
+    predict(ground / "scene.tif", ground / "model", tmp_path / "map.tif", gis=True, polygons=True,
+            probabilities=True, device="cpu")  # fmt: skip
+    item = json.loads((tmp_path / "map.json").read_text())
+    told = item["properties"]
+    assert datetime.strptime(told["datetime"], "%Y-%m-%dT%H:%M:%SZ")
+    assert told["proj:wkt2"].startswith("PROJCRS[")  # PROJCS[ would be WKT 1
+    (ring,) = item["geometry"]["coordinates"]
+    assert ring[0] == ring[-1]
+    assert shapely.LinearRing(ring).is_ccw
+    assert len(item["bbox"]) == 4
+    assert all(url.endswith("/v1.1.0/schema.json") for url in item["stac_extensions"])
+    assert isinstance(item["links"], list)
+    for asset in item["assets"].values():
+        assert isinstance(asset["href"], str)
+        assert isinstance(asset["type"], str)
+        for band in asset.get("raster:bands", ()):
+            assert band["data_type"] in ("uint8", "float32")
+            assert band["nodata"] == (255 if band["data_type"] == "uint8" else "nan")
+            assert isinstance(band.get("unit", ""), str)
+
+
 def test_a_map_without_a_system_has_no_place_and_cannot_be_sieved(ground, tmp_path):
     scene(tmp_path / "a.tif", halves(), crs=None)
     asked = tmp_path / "a.tif", ground / "model", tmp_path / "map.tif"
@@ -141,12 +167,18 @@ def test_a_smallest_area_that_is_none_is_refused(ground, tmp_path, hectares):
                 device="cpu")  # fmt: skip
 
 
-def test_a_scene_too_large_to_sieve_is_refused_before_it_is_mapped(ground, tmp_path, monkeypatch):
-    monkeypatch.setattr(smoothing, "MOST", 4000)
-    with pytest.raises(RecipeError, match=r"64 x 64 pixels; .* up to 4,000"):
-        predict(ground / "scene.tif", ground / "model", tmp_path / "map.tif", sieve=1.0,
-                device="cpu")  # fmt: skip
-    assert not any(tmp_path.iterdir())
+def test_sieving_by_blocks_is_sieving_at_once(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    values = gaussian_filter(rng.normal(size=(3, 120, 90)), (0, 2, 2)).argmax(0).astype(np.uint8)
+    values[40:50, 30:70] = maps.NODATA
+    found = scenes.opened(scene(tmp_path / "a.tif", np.ones((1, 120, 90), np.uint8)))
+    maps.write(tmp_path / "map.tif", found, [values])
+    wanted = features.sieve(values, 12, mask=values != maps.NODATA)
+    wanted[values == maps.NODATA] = maps.NODATA
+    assert (wanted != values).mean() > 0.02
+    monkeypatch.setattr(smoothing, "SIEVED", 32)
+    monkeypatch.setattr(smoothing, "NEAR", 40)
+    assert np.array_equal(smoothing.sieved(tmp_path / "map.tif", found, 12 * CELL), wanted)
 
 
 def test_smoothing_is_the_mean_over_the_superpixels_of_a_block():

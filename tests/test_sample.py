@@ -127,6 +127,17 @@ def test_points_on_labels_are_marked(tmp_path):
     assert record["overall_without_trained"]["value"] == pytest.approx(1 / 3)
 
 
+def test_labels_without_a_system_are_placed_by_the_one_that_is_named(tmp_path):
+    made = written(tmp_path / "map.tif", stripes())
+    given = labels(tmp_path / "labels.gpkg", {pixels(0, 0, 15, 40): "water"}, crs=None)
+    with pytest.raises(DataError, match="--labels-crs"):
+        sample(made, tmp_path / "points.gpkg", Design(n=60), labels=given)
+    named = ["--n", "60", "--labels", str(given), "--labels-crs", "scene"]
+    assert cli.main(["sample", str(made), str(tmp_path / "points.gpkg"), *named]) == 0
+    key = json.loads((tmp_path / "points_strata.json").read_text())["points"]
+    assert key["trained"] == [stratum == WATER for stratum in key["stratum"]]
+
+
 def test_all_pixels_give_the_truth(tmp_path):
     """With every pixel interpreted areas are what they are: 0.09 hectares a pixel."""
     made = written(tmp_path / "map.tif", stripes(12, 8))

@@ -230,7 +230,7 @@ def _sample(wanted: argparse.Namespace) -> None:
     )  # fmt: skip
     made = sampling.sample(
         wanted.map, wanted.out, how, labels=wanted.labels, column=wanted.column,
-        classes=asked["classes"], also=asked["also"],
+        crs=wanted.labels_crs, classes=asked["classes"], also=asked["also"],
     )  # fmt: skip
     _say(made.strata.to_string(), *made.lines(), str(made.points), str(made.key))
 

@@ -202,6 +202,7 @@ def _add_assessing(commands: argparse._SubParsersAction) -> None:
     sample.add_argument("--labels", type=Path, help="what trained the model: points on it are "
                         "marked in NAME_strata.json")  # fmt: skip
     sample.add_argument("--column", default="class", help="of the labels (class)")
+    sample.add_argument("--labels-crs", help="whatever their file says: EPSG:CODE, or scene")
     sample.add_argument("--also", default="", help="classes to offer that the map lacks: a,b")
 
     assess = commands.add_parser(

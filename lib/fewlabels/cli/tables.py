@@ -10,7 +10,7 @@ from fewlabels.types import FewLabelsError
 
 def run(wanted: argparse.Namespace) -> None:
     """Add what is missing to the table of study W or of the frozen arm on a data set."""
-    from fewlabels.experiments import additions, frozen_arm, site_networks, whole_maps
+    from fewlabels.experiments import additions, applied, frozen_arm, site_networks, whole_maps
     from fewlabels.results import whole_maps as maps
     from fewlabels.studies import frozen_arm as arm
     from fewlabels.studies import w
@@ -34,6 +34,8 @@ def run(wanted: argparse.Namespace) -> None:
                        for part in (maps.ADDED, maps.NETWORKS))  # fmt: skip
         additions.run(tiles, added, names, range(1), device=wanted.device,
                       bands=w.BANDS.get(wanted.data, ()))  # fmt: skip
+        applied.run(tiles, file.with_name(maps.APPLICABILITY), names, range(1),
+                    device=wanted.device, bands=w.BANDS.get(wanted.data, ()))  # fmt: skip
         if wanted.data in w.NETWORK_DATA:
             site_networks.run(tiles, nets, names[: w.NETWORK_SITES], range(1),
                               device=wanted.device, bands=w.BANDS.get(wanted.data, ()))  # fmt: skip

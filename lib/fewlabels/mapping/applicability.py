@@ -1,12 +1,11 @@
 """Where a map applies: how unlike each pixel is to those that trained, and how far they lie.
 
-The dissimilarity of a pixel is its distance to the nearest training pixel, in the space of the
-standardised features, each weighted by its importance to the learner, over the mean distance of the
-training pixels from each other. The area of applicability is where it is at most as large as
-between held-out labels and what trained without them, outliers aside.
+The area of applicability is where the dissimilarity (`learners.dissimilarity`) is at most as large
+as between held-out labels and what trained without them, outliers aside.
 
-On a scene whose labels trained, it tells where a map errs more. On another scene it need not: there
-pixels may look like training pixels and be of another class (a trial on four scenes of Dubai).
+In the mean over sites a map errs more outside it, between the labels and on ground without any
+(study W, `results.applied`). On one scene it need not, most of all on another than that of the
+labels: there pixels may look like training pixels and be of another class.
 
 Sources: Meyer and Pebesma 2021, https://doi.org/10.1111/2041-210X.13650; on distances on the ground
 Meyer and Pebesma 2022, https://doi.org/10.1038/s41467-022-29838-9
@@ -25,13 +24,12 @@ from rasterio.windows import Window
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from scipy.spatial import cKDTree
-from sklearn.metrics import pairwise_distances, pairwise_distances_argmin_min
 from tqdm.auto import tqdm
 
-from fewlabels.learners import Predictor, features
+from fewlabels.learners import Predictor, dissimilarity, features
 from fewlabels.learners import bank as banks
+from fewlabels.learners.dissimilarity import Space
 from fewlabels.learners.features import FeaturePredictor
-from fewlabels.learners.heads import Head, Linear
 from fewlabels.mapping import labelled_pixels, maps, score, tiles
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.labelled_pixels import LabelledPixels
@@ -43,7 +41,6 @@ from fewlabels.mapping.stream import UNKNOWN, Plan
 FILE = "training_pixels.safetensors"
 BANDS = ("dissimilarity to the training pixels", "1 where the map applies, 0 where it does not")
 MOST = 2000  # training pixels that are kept, over the classes
-WHISKER = 1.5  # interquartile ranges above the upper quartile: beyond are outliers
 FARTHER = 2  # times: the median distance of the map from that of the held-out labels
 AT_ONCE = 2**15  # pixels that are compared at once
 SAMPLE, ROWS = (
@@ -53,31 +50,21 @@ SAMPLE, ROWS = (
 
 
 @dataclass(frozen=True)
-class Reference:
-    """The training pixels that others are compared with.
+class Reference(Space):
+    """The training pixels of a model, and where its map applies.
 
     Attributes:
-        x: standardised and weighted features, `(feature - middle) * scale`.
         at: their coordinates in the system of the scene that trained.
-        mean: distance between two of them in the space of `x`.
         threshold: the largest dissimilarity at which the map applies.
         apart: median distance of a held-out pixel from what trained without it, in metres (in
             pixels where the system is not known).
         crs: WKT of that system; empty where it is not known.
     """
 
-    x: Float32[np.ndarray, "n d"]
-    middle: Float32[np.ndarray, " d"]
-    scale: Float32[np.ndarray, " d"]
     at: Float[np.ndarray, "n 2"]
-    mean: float
     threshold: float
     apart: float
     crs: str
-
-    def dissimilarity(self, values: Float32[np.ndarray, "m d"]) -> Float32[np.ndarray, " m"]:
-        """Compute the dissimilarity of pixels from their features."""
-        return (_nearest((values - self.middle) * self.scale, self.x) / self.mean).astype("f4")
 
     def to_bytes(self) -> bytes:
         """Write it as safetensors, features in half precision."""
@@ -99,12 +86,7 @@ def reference(
     """
     rows = _drawn(pixels, len(ground.classes), ground.recipe.seed)
     columns = features.columns_of(pixels.bank, predictor.bank)
-    values = pixels.x[rows][:, columns]
-    middle, deviation = values.mean(axis=0), values.std(axis=0)
-    weight = importance(predictor.head, deviation)
-    scale = np.divide(weight, deviation, out=np.zeros_like(weight), where=deviation > 0)
-    x = ((values - middle) * scale).astype(np.float16).astype(np.float32)
-    mean = pairwise_distances(x).sum() / max(1, len(x) * (len(x) - 1))
+    found = dissimilarity.space(pixels.x[rows][:, columns], predictor.head)
     starts = np.array([(piece.rows.start, piece.columns.start) for piece in ground.pieces])
     at = pixels.at[rows] + starts[pixels.piece[rows]]
     units = tiles.inventory(ground.pieces, len(ground.classes))
@@ -114,36 +96,17 @@ def reference(
         trains = labelled_pixels.among(pixels, labels)[rows]
         held = np.isin(pixels.units[rows], list(group))
         if trains.any() and held.any():
-            unlike.append(_nearest(x[held], x[trains]))
+            unlike.append(dissimilarity.nearest(found.x[held], found.x[trains]))
             apart.append(cKDTree(at[trains]).query(at[held])[0])
-    if not unlike or mean == 0:
+    if not unlike or found.mean == 0:
         return None
     across, down = scene.transform @ (at[:, 1] + 0.5, at[:, 0] + 0.5)
     return Reference(
-        x, middle, scale, np.stack([across, down], axis=1), float(mean),
-        whisker(np.concatenate(unlike) / mean),
+        found.x, found.middle, found.scale, found.mean, np.stack([across, down], axis=1),
+        dissimilarity.whisker(np.concatenate(unlike) / found.mean),
         float(np.median(np.concatenate(apart))) * scene.pixel,
         scene.crs.to_wkt() if scene.crs else "",
     )  # fmt: skip
-
-
-def importance(head: Head, deviation: Float32[np.ndarray, " d"]) -> Float32[np.ndarray, " d"]:
-    """Weigh the features of a learner, 1 on average: by the mean absolute weight of the
-    standardised feature over the classes, or by how much splits at it purify a forest's nodes.
-    """
-    if isinstance(head, Linear):
-        found = np.abs(head.weights).mean(axis=0) * deviation
-    else:
-        found = head.forest.feature_importances_
-    return (found / max(found.mean(), np.finfo(np.float32).tiny)).astype(np.float32)
-
-
-def whisker(values: Float[np.ndarray, " n"]) -> float:
-    """Return the largest value that is no outlier: not above the upper quartile by more than 1.5
-    interquartile ranges.
-    """
-    low, high = np.percentile(values, (25, 75))
-    return float(values[values <= high + WHISKER * (high - low)].max())
 
 
 def read(folder: Path, predictor: Predictor) -> Reference:
@@ -172,7 +135,7 @@ def read(folder: Path, predictor: Predictor) -> Reference:
             raise ValueError("a number is not finite")
         if about["mean"] <= 0:
             raise ValueError("the training pixels do not differ")
-        return Reference(x.astype(np.float32), middle, scale, at, **about)
+        return Reference(x.astype(np.float32), middle, scale, at=at, **about)
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"'{file}' cannot be read ({error}); train the model again") from error
 
@@ -255,7 +218,7 @@ def said(known: Reference, scene: Scene, share: float, at: Int[np.ndarray, "n 2"
     lines = [
         f"{100 * share:.1f} % of the pixels lie in the area of applicability (dissimilarity to the "
         f"training pixels at most {known.threshold:.3g}); the held-out score does not speak for "
-        "the rest"
+        "the rest, where maps err more in the mean over sites, but not on each (study W)"
     ]
     found = distance(known, scene, at)
     if found is None:
@@ -280,10 +243,3 @@ def _drawn(pixels: LabelledPixels, classes: int, seed: int) -> Int[np.ndarray, "
     rng, most = np.random.default_rng(seed), max(1, MOST // classes)
     found = [rng.permutation(np.flatnonzero(pixels.y == value))[:most] for value in range(classes)]
     return np.sort(np.concatenate(found))
-
-
-def _nearest(
-    some: Float32[np.ndarray, "m d"], others: Float32[np.ndarray, "n d"]
-) -> Float[np.ndarray, " m"]:
-    """Compute the distance of each row to the nearest of the others."""
-    return pairwise_distances_argmin_min(some, others)[1]

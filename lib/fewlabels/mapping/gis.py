@@ -33,7 +33,7 @@ EXTENSIONS = tuple(
     f"https://stac-extensions.github.io/{name}/v1.1.0/schema.json"
     for name in ("projection", "raster")
 )
-DEGREES = "EPSG:4326"
+DEGREES, WKT2 = "EPSG:4326", "WKT2_2019"
 
 
 def qml(names: Mapping[int, str], colours: Sequence[tuple[int, int, int]]) -> str:
@@ -85,7 +85,7 @@ def item(rasters: Mapping[str, Path], names: Mapping[str, str], about: About) ->
         geometry, bbox = _place(source)
         code = source.crs.to_epsg() if source.crs else None
         place = {
-            "proj:epsg": code, "proj:wkt2": source.crs.to_wkt() if source.crs else None,
+            "proj:epsg": code, "proj:wkt2": source.crs.to_wkt(version=WKT2) if source.crs else None,
             "proj:shape": list(source.shape), "proj:transform": list(source.transform)[:6],
         }  # fmt: skip
     now = environment.now()

@@ -100,6 +100,7 @@ def sample(
     *,
     labels: Path | None = None,
     column: str = "class",
+    crs: str | None = None,
     classes: Sequence[str] = (),
     also: Sequence[str] = (),
 ) -> Drawn:
@@ -110,7 +111,7 @@ def sample(
     Args:
         out: GeoPackage of the points, to interpret.
         labels: what trained the model, on which points are marked.
-        column: of the labels.
+        column, crs: of the labels, see `vector_labels.read`.
         classes: see `class_map.opened`.
         also: further classes to offer the interpreter, which the map does not have.
 
@@ -132,7 +133,7 @@ def sample(
     drawn = _points(found, counts, how.seed)
     trained = None
     if labels is not None:
-        drawn["trained"] = _labelled(found.scene, labels, column, drawn)
+        drawn["trained"] = _labelled(found.scene, labels, column, crs, drawn)
         trained = int(drawn["trained"].sum())
     names = [found.names[value] for value in found.pixels]
     strata = pd.DataFrame({"pixels": sizes, "points": counts}, index=names)
@@ -260,12 +261,12 @@ def _points(found: ClassMap, counts: Int[np.ndarray, " h"], seed: int) -> pd.Dat
 
 
 def _labelled(
-    scene: Scene, labels: Path, column: str, points: pd.DataFrame
+    scene: Scene, labels: Path, column: str, crs: str | None, points: pd.DataFrame
 ) -> Bool[np.ndarray, " n"]:
     """Which points lie on labelled pixels."""
     drawn = labels.suffix.lower() in vector_labels.ENDINGS
     given = (
-        vector_labels.read(labels, scene, column=column)
+        vector_labels.read(labels, scene, column=column, crs=crs)
         if drawn
         else label_image.opened(labels, scene)
     )

@@ -4,12 +4,12 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from jaxtyping import Float32, UInt8
 from rasterio import features
 from rasterio.windows import Window
 from torch import Tensor
 
+from fewlabels.files import Shelf
 from fewlabels.mapping import grid
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.maps import NODATA
@@ -20,8 +20,8 @@ from fewlabels.scoring import superpixels
 from fewlabels.studies.w import SUPERPIXEL
 
 BLOCK = 512  # pixels a side, about that of the tiles on which study W smoothed
-ROWS = 512  # read at once
-MOST = 2**31  # pixels of a map that is sieved: it takes two bytes of memory for each
+SIEVED, NEAR, FAR = 2048, 128, 1024  # pixels: see `sieved`
+MOST = 2**31  # pixels: the smallest area is smaller
 
 
 def within_superpixels(read: Read, ranges: Ranges) -> Smooth:
@@ -35,7 +35,7 @@ def within_superpixels(read: Read, ranges: Ranges) -> Smooth:
 
     def smooth(held: Float32[Tensor, "k1 _ w"], rows: slice) -> UInt8[np.ndarray, "_ w"]:
         changed = np.zeros(held.shape[1:], np.uint8)
-        for down, across in product(_blocks(rows), _blocks(slice(0, held.shape[2]))):
+        for down, across in product(_blocks(rows, BLOCK), _blocks(slice(0, held.shape[2]), BLOCK)):
             here = slice(down.start - rows.start, down.stop - rows.start), across
             weights = held[(-1, *here)]
             valid = (weights > 0).numpy()
@@ -57,22 +57,30 @@ def sieved(file: Path, scene: Scene, hectares: float) -> UInt8[np.ndarray, "h w"
 
     Pixels that only touch at a corner belong to two areas. NODATA stays, and is nobody's neighbour.
     An area stays if none of its neighbours leads to one that is large enough. An area counts as so
-    many pixels as it has hectares at the middle of the scene.
+    many pixels as it has hectares at the middle of the scene. Blocks of 2,048 x 2,048 pixels are
+    sieved with those around them, as many as the smallest area has but from 128 to 1,024: of a
+    longer area only what lies there counts.
+
+    Returns:
+        The map, on disk beside `file`.
 
     Raises:
-        RecipeError: it is not known how large a pixel is, or the map is too large.
+        RecipeError: it is not known how large a pixel is.
+        DiskFullError: the map does not fit.
     """
     least = pixels(scene, hectares)
-    shape = scene.height, scene.width
+    reach = min(max(least, NEAR), FAR)
+    found = Shelf(file.parent).zeros((scene.height, scene.width))
     with scenes.dataset(file, "map") as source:
-        valid = np.empty(shape, bool)
-        for top in range(0, scene.height, ROWS):
-            window = Window(0, top, scene.width, min(ROWS, scene.height - top))
-            valid[top : top + ROWS] = source.read(1, window=window) != NODATA
-        found = features.sieve(
-            rasterio.band(source, 1), least, out=np.empty(shape, np.uint8), mask=valid
-        )
-    found[~valid] = NODATA
+        for down, across in product(*(_blocks(slice(0, n), SIEVED) for n in found.shape)):
+            top, left = max(0, down.start - reach), max(0, across.start - reach)
+            rows = top, min(scene.height, down.stop + reach)
+            columns = left, min(scene.width, across.stop + reach)
+            values = source.read(1, window=Window.from_slices(rows, columns))
+            made = features.sieve(values, least, mask=values != NODATA)
+            made[values == NODATA] = NODATA
+            inside = made[down.start - top : down.stop - top, across.start - left :]
+            found[down, across] = inside[:, : across.stop - across.start]
     return found
 
 
@@ -80,7 +88,7 @@ def pixels(scene: Scene, hectares: float) -> int:
     """Count the pixels at the middle of a scene that so many hectares are, rounded up.
 
     Raises:
-        RecipeError: as `sieved`.
+        RecipeError: it is not known how large a pixel is, or an area is none.
     """
     cell = grid.hectares(
         scene.transform, scene.crs, np.array([scene.height // 2]), np.array([scene.width // 2])
@@ -91,20 +99,15 @@ def pixels(scene: Scene, hectares: float) -> int:
             "pixels are; give it a coordinate reference system (gdal_edit.py -a_srs), or leave "
             "--sieve out"
         )
-    if scene.height * scene.width > MOST:
-        raise RecipeError(
-            f"'{scene.file}' has {scene.height:,} x {scene.width:,} pixels; small areas are sought "
-            f"in maps of up to {MOST:,} pixels, cut the scene into parts or leave --sieve out"
-        )
     if not 0 < hectares < MOST * cell[0]:
         raise RecipeError(f"the smallest area must be above 0 hectares, found {hectares:g}")
     return int(np.ceil(hectares / cell[0] * (1 - 1e-9)))
 
 
-def _blocks(span: slice) -> list[slice]:
+def _blocks(span: slice, side: int) -> list[slice]:
     """Cut rows or columns at the edges of blocks."""
-    first = span.start // BLOCK * BLOCK
+    first = span.start // side * side
     return [
-        slice(max(at, span.start), min(at + BLOCK, span.stop))
-        for at in range(first, span.stop, BLOCK)
+        slice(max(at, span.start), min(at + side, span.stop))
+        for at in range(first, span.stop, side)
     ]

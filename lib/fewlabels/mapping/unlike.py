@@ -20,6 +20,7 @@ LIKE = 1.5  # a pixel more than this times larger or smaller than in training is
 SIDE, WINDOWS = 64, 8  # values are looked at in so many squares of this side, along each side
 NEAR = 0.1  # widths of a band's range that values may lie outside of it
 FEW = 0.05  # share of pixels outside that is not worth a word
+SHOWN = 12  # band names that are listed in full
 MANY = 0.5  # share of pixels, averaged over bands, from which on no map is made
 
 
@@ -39,11 +40,12 @@ def fitting(
             values lie outside the range of training.
     """
     scene = scenes.opened(file, _by_name(file, about, also) or about.asked, also)
-    mine, needed = (", ".join(names) for names in (scene.names, about.bands))
+    mine, needed = (_listed(names) for names in (scene.names, about.bands))
     if len(scene.bands) != len(about.bands):
         raise DataError(
             f"the scene '{file}' has {len(scene.bands)} bands ({mine}) and the model '{model}' "
             f"needs {len(about.bands)} ({needed})"
+            + ("; --also FILE adds bands" if len(scene.bands) < len(about.bands) else "")
         )
     if scene.kind != about.kind:
         log.warning("the scene is of %s, the training scene was of %s", scene.kind, about.kind)
@@ -61,6 +63,11 @@ def fitting(
         log.warning("a pixel of the scene is %.3g times as long as in training", times)
     _compare(scene, about.ranges, force)
     return scene
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Join names with commas, the first and last few of many."""
+    return ", ".join(names if len(names) <= SHOWN else (*names[:4], "...", *names[-2:]))
 
 
 def outside(

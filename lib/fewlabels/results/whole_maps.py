@@ -21,6 +21,7 @@ from fewlabels.studies.w import CLAIMS, DATA, Condition
 
 ALL = "all"  # data sets together
 ADDED, NETWORKS = "_added", "_networks"  # end the names of tables of `additions`, `site_networks`
+APPLICABILITY = "applicability.parquet"  # see `applied`
 
 
 def folder() -> Path:

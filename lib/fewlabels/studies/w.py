@@ -161,3 +161,17 @@ CLAIMS: Mapping[str, SiteClaim] = MappingProxyType(
 )
 """W4b is not in the protocol: development sites suggested it. Networks train on a part of the
 sites: the first NETWORK_SITES of NETWORK_DATA in the order drawn once (`whole_maps.sites`)."""
+
+APPLIED = (100, 300)  # random labels on the labelled half of a site
+APPLIES: Mapping[str, str] = MappingProxyType(
+    {
+        "labelled ground": "The map errs more outside its area of applicability than inside, "
+        "between the labels.",
+        "rest of the site": "It does so on the half of the site without labels, too.",
+        "another site": "It does so on another site, too.",
+    }
+)
+"""One claim for each ground: the mean over sites of the share of wrong pixels outside minus that
+inside, in the map of a linear head on frozen features, is above 0 with each number of labels. The
+labels lie on half of a site: half of its tiles, or the left half of its only tile. A site counts
+where 50 scored pixels or more lie on each side."""
