@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t
 
 from fewlabels import paths
+from fewlabels.results.figures import LEARNERS
 from fewlabels.results.statistics.decisions import SCALE, decisions
 from fewlabels.results.statistics.intervals import Interval
 from fewlabels.scoring import boundaries, metrics
@@ -173,10 +174,10 @@ def drawn(sites: pd.DataFrame, learners: Sequence[str]) -> Figure:
             rows = curve(sites.loc[[data]], learner)
             if rows.empty:
                 continue
-            mean = 100 * rows["mean"]
+            mean, colour = 100 * rows["mean"], LEARNERS.get(learner)
             ends = np.abs(100 * rows[["low", "high"]].T.to_numpy() - mean.to_numpy())
             at = rows["budget"] * 1.04**number  # set apart, so that intervals do not cover
-            axis.errorbar(at, mean, ends, marker="o", ms=4, capsize=2, label=learner)
+            axis.errorbar(at, mean, ends, fmt="o-", ms=4, capsize=2, label=learner, color=colour)
         number = int((sites.index.get_level_values("data") == data).sum())
         axis.set(xscale="log", title=f"{data} ({number} sites)", xlabel="labelled pixels a site")
         axis.set_xticks(BUDGETS, [f"{budget:,}" for budget in BUDGETS])
