@@ -20,9 +20,28 @@ export PYTHONDONTWRITEBYTECODE :=  # compiled once: torch and its companions tak
 
 .PHONY: help setup data report sweep test check lab smoke sync lock clean
 
-help: ## list the targets
-	@echo "make TARGET [DATA=name of a data set] [PROFILE=smoke|quick|full|home|published] [DEVICE=auto|cpu|cuda|mps|xla]"
-	@echo "make sweep STUDY=A|B|C|D|E|budget|... [WORKERS=N | SCHEDULER=tcp://HOST:PORT] [the same]"
+define HELP
+make TARGET [OPTION=value ...]. Only Python 3.11 to 3.13 has to be there; .venv is made first.
+
+Options of report, smoke, sweep and data:
+  DATA=synthetic      data set: synthetic, dubai (real images), folder (your own), ... (data/README.md)
+  PROFILE=quick       how much is run: smoke (does it work), quick (minutes), full (a GPU's work),
+                      home (each system's own settings), published (the records, trains nothing)
+  DEVICE=auto         or cpu, cuda, mps, xla
+  STUDY=E             of sweep: A, B, C, D, E, budget, ...
+  WORKERS=4           of sweep: processes here; or SCHEDULER=tcp://HOST:PORT
+  PYTHON=python3.12   what .venv is made with
+
+Examples:
+  make report                           the report on synthetic scenes
+  make report DATA=dubai                the same on real images
+  make sweep STUDY=budget DATA=dubai PROFILE=full
+  .venv/bin/fewlabels example try       map a scene of your own (fewlabels --help)
+endef
+export HELP
+
+help: ## say what there is
+	@echo "$$HELP"; echo; echo "Targets:"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
 
 setup: $(READY) ## make the Python environment (.venv) from requirements.lock
@@ -62,10 +81,11 @@ lab: setup ## open JupyterLab on the notebooks
 smoke: setup ## the whole chain, tiny: every notebook, every run four steps
 	@$(BIN)/fewlabels report --data $(DATA) --profile smoke --device $(DEVICE)
 
-sync: setup ## bring NN.py and NN.ipynb in step, without outputs
+sync: setup ## bring NN.py and NN.ipynb in step, without outputs, and report/api.md up to date
 	@$(BIN)/jupytext --quiet --sync notebooks/*.py
 	@$(BIN)/jupyter nbconvert --log-level=ERROR --clear-output --inplace notebooks/*.ipynb
 	@touch notebooks/*.py
+	@$(BIN)/python -c 'from fewlabels.report import api; api.write()'
 
 lock: setup ## resolve requirements.in into requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --generate-hashes -o requirements.lock requirements.in

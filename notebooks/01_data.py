@@ -131,7 +131,7 @@ Markdown(
 )
 
 # %% [markdown]
-# ## Checks
+# ## Checks {.appendix}
 #
 # No site is in two groups, every site is in one, and training and test of a fold share none.
 

@@ -268,7 +268,7 @@ for budget in audits.BUDGETS:
 Markdown(" ".join(lines) + f" n = {n} tiles of {sites} sites.")
 
 # %% [markdown]
-# ## Checks
+# ## Checks {.appendix}
 #
 # A smaller draw lies inside a larger one, the same call gives the same labels, a drawn label is never
 # wrong, no draw costs more than was to be spent, shares are within sampling error, and an expansion

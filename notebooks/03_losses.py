@@ -272,7 +272,7 @@ redrawn = pd.DataFrame(rows).assign(times=lambda t: t["seen, %"] / t["stated, %"
 redrawn.style.format("{:.4g}").hide(axis="index")
 
 # %% [markdown]
-# ## Checks
+# ## Checks {.appendix}
 #
 # What the sentences above say: the library's pixel losses keep their scale within sampling error, the
 # means over all pixels shrink with the density, the weights' factor and the one-vs-rest direction

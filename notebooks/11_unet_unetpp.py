@@ -45,7 +45,7 @@ device = "auto"
 
 from IPython.display import Markdown
 
-from fewlabels.report.chapter import open_study
+from fewlabels.report.chapter import claims_table, forest, open_study
 from fewlabels.results import figures
 
 chapter = open_study("B", profile, data, device)
@@ -53,7 +53,34 @@ found, table, some, conditions = chapter.runs, chapter.table, chapter.first, cha
 chapter
 
 # %% [markdown]
-# ## What was run
+# ## The claims
+#
+# @tbl-claims-b and @fig-claims-b; @sec-analysis says when a claim holds. B3 claims no difference: it
+# holds only if the difference is shown to lie within one point.
+
+# %%
+#| label: tbl-claims-b
+#| tbl-cap: "System B: what was claimed, what the study printed, our effect with its 95 % interval, and the verdict."
+claims_table(chapter)
+
+# %%
+#| label: fig-claims-b
+#| fig-cap: "Effects of the claims on a difference, turned so that the claimed side is right of 0, with 95 % interval over folds. B3 claims a difference within one point of 0."
+figure = forest(chapter)
+
+# %%
+#| echo: false
+dense = table[table["condition"] == "U-Net, dense"]
+constant = table["accuracy"] <= table.filter(like="truth_").max(axis=1)
+below = constant[dense.index].sum()
+Markdown(
+    f"The bound of B6 is not what dense masks can give: in {below} of {len(dense)} runs the network that "
+    "was trained on every pixel is right no more often than always answering the largest class. So are "
+    f"{constant.sum()} of all {len(table)} runs: from scratch, so few steps leave much to chance."
+)
+
+# %% [markdown]
+# ## What was run {.appendix}
 #
 # Their four conditions, and a U-Net trained on every pixel to say what 10 % is to be measured against.
 # All conditions of one (fold, replicate) share label seed, crops and steps. One group of sites is held
@@ -74,8 +101,8 @@ Markdown(
 # %% [markdown]
 # ## Scores
 #
-# @tbl-b gives each condition's mean with its interval over the independent sites (over replicates where a
-# profile has a single fold), @fig-b every run behind it, @fig-b-curves the way there.
+# @tbl-b has the mean of each condition, @fig-b every run. Intervals are over the independent sites
+# (over replicates where a profile has a single fold).
 
 # %%
 #| label: tbl-b
@@ -91,11 +118,6 @@ chapter.scores(scores)
 #| fig-cap: "Every run of system B (grey, shape by fold) and the mean of each condition (bar) with its 95 % interval."
 figure = figures.compared(table, conditions)
 
-# %%
-#| label: fig-b-curves
-#| fig-cap: "Training loss (running mean over a tenth of the steps; of different losses the heights do not compare) and test mIoU on dense masks by step, means over the runs of each condition."
-figure = figures.curves(chapter.curves())
-
 # %% [markdown]
 # ## Validation and test
 #
@@ -109,29 +131,17 @@ both = {"validation": ("val_dense_miou", 100, 1), "test": ("miou", 100, 1)}
 chapter.scores(both)
 
 # %% [markdown]
-# ## The claims
+# ## The way there {.appendix}
 #
-# Declared as contrasts before the runs (@tbl-claims-b); @sec-analysis says what was mended later. B3 is a claim of no difference, and holds only
-# if the difference is shown to lie within one point.
+# @fig-b-curves has loss and score by step.
 
 # %%
-#| label: tbl-claims-b
-#| tbl-cap: "System B: claim, what they reported, what we measured (effect with 95 % interval) and the verdict."
-chapter.verdicts().style.hide(axis="index")
-
-# %%
-#| echo: false
-dense = table[table["condition"] == "U-Net, dense"]
-constant = table["accuracy"] <= table.filter(like="truth_").max(axis=1)
-below = constant[dense.index].sum()
-Markdown(
-    f"The bound of B6 is not what dense masks can give: in {below} of {len(dense)} runs the network that "
-    "was trained on every pixel is right no more often than always answering the largest class. So are "
-    f"{constant.sum()} of all {len(table)} runs: from scratch, so few steps leave much to chance."
-)
+#| label: fig-b-curves
+#| fig-cap: "Training loss (running mean over a tenth of the steps; of different losses the heights do not compare) and test mIoU on dense masks by step, means over the runs of each condition."
+figure = figures.curves(chapter.curves())
 
 # %% [markdown]
-# ## Checks
+# ## Checks {.appendix}
 #
 # Every condition has the same units; both networks of a unit saw the same labels, and no run saw more
 # than it declared; validation, training and test sites are apart.

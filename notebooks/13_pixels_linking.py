@@ -55,7 +55,7 @@ from fewlabels import paths
 from fewlabels.data import registry
 from fewlabels.experiments import audits
 from fewlabels.labels import expansion, sampling
-from fewlabels.report.chapter import open_study, plain
+from fewlabels.report.chapter import claims_table, forest, open_study, plain
 from fewlabels.results import figures, statistics
 
 chapter = open_study("D", profile, data, device)
@@ -63,7 +63,25 @@ table, some, conditions = chapter.table, chapter.first, chapter.conditions
 chapter
 
 # %% [markdown]
-# ## What was run
+# ## The claims
+#
+# @tbl-claims-d and @fig-claims-d; @sec-analysis says when a claim holds. For D2 the gap is the mIoU
+# that a network has on the labels of training images less its mIoU on the test images' dense masks;
+# part of it is that one score is of labels even over the classes and the other of whole masks. Their
+# fourth claim is about time: @tbl-linking.
+
+# %%
+#| label: tbl-claims-d
+#| tbl-cap: "System D: what was claimed, what the study printed, our effect with its 95 % interval, the verdict on our networks, and that on a frozen head (@sec-head; a dash: it cannot answer)."
+claims_table(chapter)
+
+# %%
+#| label: fig-claims-d
+#| fig-cap: "Effects of the claims on a difference, turned so that the claimed side is right of 0: networks, with 95 % interval over folds, and a frozen head over the sites of several data sets, where it was asked."
+figure = forest(chapter)
+
+# %% [markdown]
+# ## What was run {.appendix}
 #
 # Their conditions, and beside them 500 pixels a class without joins: only against that does a
 # difference speak of the joins. All conditions of one (fold, replicate) share label seed, initial weights,
@@ -133,8 +151,8 @@ Markdown(
 # %% [markdown]
 # ## Scores
 #
-# @tbl-d gives each condition's mean with its interval over the independent sites (over replicates where a
-# profile has a single fold), @fig-d every run behind it, @fig-d-curves the way there.
+# @tbl-d has the mean of each condition, @fig-d every run. Intervals are over the independent sites
+# (over replicates where a profile has a single fold).
 
 # %%
 #| label: tbl-d
@@ -147,25 +165,9 @@ chapter.scores(scores)
 #| fig-cap: "Every run of system D (grey, shape by fold) and the mean of each condition (bar) with its 95 % interval."
 figure = figures.compared(table, conditions)
 
-# %%
-#| label: fig-d-curves
-#| fig-cap: "Training loss (running mean over a tenth of the steps; of different losses the heights do not compare) and test mIoU on dense masks by step, means over the runs of each condition."
-figure = figures.curves(chapter.curves())
-
 # %% [markdown]
-# ## The claims
+# ## Over-fitting and time
 #
-# Declared as contrasts before the runs (@tbl-claims-d), judged as in @sec-e. For D2 the gap is the mIoU
-# that a network has on the labels of training images less its mIoU on the test images' dense masks.
-# Part of it is that one score is of labels even over the classes and the other of whole masks. Their
-# fourth claim is about time, which runs on shared machines do not tell: see @tbl-linking.
-
-# %%
-#| label: tbl-claims-d
-#| tbl-cap: "System D: claim, what they reported, what we measured (effect with 95 % interval) and the verdict."
-chapter.verdicts().style.hide(axis="index")
-
-# %% [markdown]
 # @tbl-d-gap has what D2 compares, of the runs that say it: published ones were in part recorded before
 # a run was scored on its own labels too. There is no validation in this study.
 
@@ -226,7 +228,17 @@ Markdown(
 )
 
 # %% [markdown]
-# ## Checks
+# ## The way there {.appendix}
+#
+# @fig-d-curves has loss and score by step.
+
+# %%
+#| label: fig-d-curves
+#| fig-cap: "Training loss (running mean over a tenth of the steps; of different losses the heights do not compare) and test mIoU on dense masks by step, means over the runs of each condition."
+figure = figures.curves(chapter.curves())
+
+# %% [markdown]
+# ## Checks {.appendix}
 #
 # Every condition that is not of later date has the same units, labels seen never exceed labels drawn,
 # linked and unlinked runs drew the same pixels, as did regularised and other runs; a join never

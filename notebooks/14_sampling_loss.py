@@ -49,8 +49,8 @@ from IPython.display import Markdown
 from fewlabels import studies
 from fewlabels.data import registry
 from fewlabels.experiments import sweep
-from fewlabels.report.chapter import open_study
-from fewlabels.results import figures, records, statistics
+from fewlabels.report.chapter import claims_table, forest, open_study
+from fewlabels.results import figures, records
 from fewlabels.scoring import baseline, metrics
 from fewlabels.types import RecordError, UnknownName
 
@@ -59,7 +59,23 @@ table, some, conditions = chapter.table, chapter.first, chapter.conditions
 chapter
 
 # %% [markdown]
-# ## What was run
+# ## The claims
+#
+# @tbl-claims-e and @fig-claims-e; @sec-analysis says when a claim holds. The dense score of E4 is that
+# of a network trained on every pixel for as many steps, not the best that dense masks can give.
+
+# %%
+#| label: tbl-claims-e
+#| tbl-cap: "System E: what was claimed, what the study printed, our effect with its 95 % interval, the verdict on our networks, and that on a frozen head (@sec-head; a dash: it cannot answer)."
+claims_table(chapter)
+
+# %%
+#| label: fig-claims-e
+#| fig-cap: "Effects of the claims on a difference, turned so that the claimed side is right of 0: networks, with 95 % interval over folds, and a frozen head over the sites of several data sets, where it was asked."
+figure = forest(chapter)
+
+# %% [markdown]
+# ## What was run {.appendix}
 #
 # All conditions of one (fold, replicate) share the label seed, the initial weights, the crops and the
 # number of steps, so their differences are paired. The score is that of the last weights.
@@ -115,9 +131,8 @@ Markdown("\n".join(said))
 # %% [markdown]
 # ## Scores
 #
-# @tbl-e gives each condition's mean with its interval over the independent sites (or, where a profile
-# has a single fold, over replicates); @fig-e shows every run behind it.
-
+# @tbl-e has the mean of each condition, @fig-e every run. Intervals are over the independent sites
+# (over replicates where a profile has a single fold).
 
 # %%
 #| label: tbl-e
@@ -154,12 +169,7 @@ Markdown(
 )
 
 # %% [markdown]
-# @fig-e-curves shows the way there, and @fig-e-classes which classes differ.
-
-# %%
-#| label: fig-e-curves
-#| fig-cap: "Training loss (running mean over a tenth of the steps; of different losses the heights do not compare) and test mIoU on dense masks by step, means over the runs of each condition."
-figure = figures.curves(chapter.curves())
+# @fig-e-classes shows which classes differ.
 
 # %%
 #| label: fig-e-classes
@@ -169,34 +179,17 @@ by_class = table.groupby("condition")[[f"iou_{c}" for c in classes]].mean().loc[
 figure = figures.bars(100 * by_class, classes, label="IoU in %")
 
 # %% [markdown]
-# ## The claims
+# ## The way there {.appendix}
 #
-# Each claim was declared as a contrast before the runs (@tbl-claims-e; @sec-analysis says what was
-# mended later). The dense score of E4 is that of a network trained on every pixel for as many steps,
-# not the best that dense masks can give. A claim *holds* only if its
-# interval lies on the claimed side and the sign-flip test, corrected over the four claims
-# [@holm1979], has p below 0.05; under 15 units nothing is decided.
+# @fig-e-curves has loss and score by step.
 
 # %%
-#| label: tbl-claims-e
-#| tbl-cap: "System E: claim, what they reported, what we measured (effect with 95 % interval) and the verdict."
-claims = chapter.verdicts()
-claims.style.hide(axis="index")
-
-# %%
-#| echo: false
-units, folds = int(claims["n"].iloc[0]), table["fold"].nunique()
-Markdown(
-    f"{units} units in {folds} fold(s): the smallest p before correction is {2 / 2**units:.2g}. "
-    + (
-        f"Below {statistics.UNITS} units a profile decides nothing."
-        if units < statistics.UNITS
-        else ""
-    )
-)
+#| label: fig-e-curves
+#| fig-cap: "Training loss (running mean over a tenth of the steps; of different losses the heights do not compare) and test mIoU on dense masks by step, means over the runs of each condition."
+figure = figures.curves(chapter.curves())
 
 # %% [markdown]
-# ## Checks
+# ## Checks {.appendix}
 #
 # Every condition has the same units, labels seen never exceed labels drawn, all sparse conditions had
 # the same budget, a higher best than last score is never reported as the result, and synthetic

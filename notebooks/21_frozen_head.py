@@ -51,7 +51,7 @@ from fewlabels import studies
 from fewlabels.experiments import sweep
 from fewlabels.results import figures, frozen_arm, statistics
 from fewlabels.results.statistics.decisions import SCALE
-from fewlabels.studies.frozen_arm import CLAIMS, HEAD, TESTED
+from fewlabels.studies.frozen_arm import CLAIMS, HEAD, TESTED, claims
 
 figures.style()
 rows = frozen_arm.scored()
@@ -116,7 +116,8 @@ Markdown(
 # %%
 #| label: fig-head-forest
 #| fig-cap: "Effect of each claim on a difference of mIoU, by data set and over all of them (black), with 95 % interval over sites. The claim is on the right of 0."
-figure = frozen_arm.forest(judged)
+asked, effects = claims(), dict(judged[["claim", "effect"]].to_numpy())
+figure = figures.forest({c: e for c, e in effects.items() if asked[c].measure == "difference"})
 
 # %% [markdown]
 # What to do rests on a model: a difference is the effect, plus a data set's, a site's and a run's deviation,

@@ -30,7 +30,7 @@ if importlib.util.find_spec("fewlabels") is None:
     sys.path.insert(0, "fewlabels/lib")
 
 # %% [markdown]
-# # Where the networks fail {#sec-failures}
+# # Where the networks fail {#sec-failures .appendix}
 #
 # A mean IoU says how well a network maps, not where it fails. On which images, in which classes, at
 # outlines or in whole areas? Is it right as often as it is sure? And how far is it from what two

@@ -3,10 +3,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from skimage import color
 
 from fewlabels.data import synthetic
 from fewlabels.data.sources import ai4mars, dubai, sheets
 from fewlabels.results import figures
+from fewlabels.results.statistics import Interval
 from fewlabels.types import IGNORE
 
 mpl.use("Agg")
@@ -122,10 +124,41 @@ def test_figures_have_labelled_axes():
             {"a": table.assign(pixels_a_tile=[5.0, 5.0, 50.0, 50.0])}, bound=table
         ),
         figures.curves({"a": [history]}),
+        figures.forest({"A1": {"networks": Interval(0.1, 0.0, 0.2, 15, 5)}}),
         figures.bars(pd.DataFrame({"IoU": [1.0, 2.0]}), ("water", "road"), label="IoU in %"),
     ]
     for figure in drawn:
         assert all(axis.get_xlabel() for axis in figure.axes)
+
+
+def test_a_forest_has_a_row_a_claim_and_a_mark_a_series_in_points():
+    one, other = Interval(0.1, 0.0, 0.2, 15, 5), Interval(-0.05, -0.1, 0.0, 9, 9)
+    axis = figures.forest({"A1": {"networks": one}, "A2": {"networks": other, "all": one}}).axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["A1", "A2"]
+    marks = [line for line in axis.lines if line.get_marker() not in ("None", "")]
+    assert [line.get_xdata()[0] for line in marks] == pytest.approx([10, -5, 10])
+    assert [line.get_color() for line in marks] == [figures.SERIES[0]] * 2 + ["#000000"]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        np.eye(3),
+        [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],  # protanopia
+        [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]],  # deuteranopia
+    ],
+)
+def test_colours_of_what_is_compared_stay_apart_for_colour_blind_readers(seen):
+    """As Vienot, Brettel and Mollon 1999 simulate them; a difference of 10 in CIELAB is plain."""
+    rgb = np.array([mpl.colors.to_rgb(colour) for colour in figures.SERIES])
+    light = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92) @ np.transpose(
+        seen
+    )
+    light = np.clip(light, 0, 1)
+    shown = np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light)
+    lab = color.rgb2lab(shown)
+    apart = np.linalg.norm(lab[:, None] - lab[None], axis=-1)[np.triu_indices(len(lab), 1)]
+    assert apart.min() > 10
 
 
 @pytest.mark.parametrize(("width", "rows"), [(3.5, 3), (12, 1)])

@@ -114,6 +114,20 @@ def test_numbers_run_through_all_notebooks(report):
     assert '<a href="#fig-second" class="xref">' in report[0]
 
 
+def test_what_is_marked_appendix_follows_the_study_under_its_chapter(tmp_path):
+    one = "# One {#sec-one}\n\n## Ran {#sec-ran .appendix}\n\n### Part\nMore.\n\n## Left\nStays."
+    two = "# Two {#sec-two .appendix}\nMoved, see @sec-ran.\n\n## Inner\n\n# Three\nSee @sec-two."
+    books = [notebook(tmp_path, "00_one", one), notebook(tmp_path, "01_two", two)]
+    page = build(books, tmp_path / "out", HEADER, title="T")[0].read_text()
+    headings = [text_of(h) for h in re.findall(r"<h[1-4][^>]*>.*?</h[1-4]>", page, re.DOTALL)]
+    assert [h for h in headings if h[0].isdigit()] == [
+        "1 One", "1.1 Left", "2 Three", "3 Appendix", "3.1 One", "3.1.1 Ran", "3.1.1.1 Part",
+        "3.2 Two", "3.2.1 Inner",
+    ]  # fmt: skip
+    assert "Moved, see Section 3.1.1." in text_of(page)
+    assert "See Section 3.2." in text_of(page)
+
+
 def test_an_abstract_may_have_paragraphs_and_a_list(report):
     abstract = re.search(r'<section class="abstract".*?</section>', report[0], re.DOTALL)[0]
     assert '<p>See <a href="#tbl-miou"' in abstract

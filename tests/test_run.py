@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from fewlabels import cli, devices, studies
+from fewlabels.cli import arguments
 from fewlabels.data import registry
 from fewlabels.experiments import prepare, run, sweep, versioning
 from fewlabels.results import records
@@ -522,9 +523,10 @@ def test_an_error_that_nobody_expects_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == "PermissionError: [Errno 13] Permission denied: 'somewhere'\n"
 
 
-@pytest.mark.parametrize("command", [[], ["data"], ["run"], ["sweep"], ["report"]])
-def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_has_help_with_an_example_that_it_takes(command, capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.main([*command, "--help"])
+        cli.main([command, "--help"])
     assert stop.value.code == 0
-    assert "usage: fewlabels" in capsys.readouterr().out
+    example = capsys.readouterr().out.split("example: fewlabels ")[1]
+    assert arguments.parser().parse_args(example.split()).command == command

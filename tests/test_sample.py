@@ -368,7 +368,3 @@ def test_the_command_line_goes_from_map_to_assessment(tmp_path, capsys):
     assert (tmp_path / "points_assessment.csv").exists()
     assert cli.main(["sample", str(made), str(points), "--n", "60"]) == 1
     assert "is there already" in capsys.readouterr().err
-    for command in ("sample", "assess"):
-        with pytest.raises(SystemExit):
-            cli.main([command, "--help"])
-        assert f"example: fewlabels {command} map.tif" in capsys.readouterr().out

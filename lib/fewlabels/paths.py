@@ -8,8 +8,9 @@ from pathlib import Path
 
 
 def project_root() -> Path:
-    """The checkout that holds lib/, notebooks/ and report/."""
-    return Path(__file__).resolve().parents[2]
+    """The checkout that holds lib/, notebooks/ and report/; the current folder without one."""
+    checkout = Path(__file__).resolve().parents[2]
+    return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
 
 
 def data_root() -> Path:

@@ -1,6 +1,6 @@
 -- Makes a figure or a table of `::: {#id .captioned}`: content, then a Div `.caption`.
 
-local LINE, PAGE = 6.3, 8.6 -- inches; what the PDF has for a figure
+local LINE, PAGE = 6.4, 4.6 -- inches; what the PDF has for a figure
 
 local SIGNS = {"\u{2212}", "\u{2013}", "\u{2014}", "\u{b1}", "\u{2248}", "\u{2264}", "\u{2265}"}
 

@@ -52,6 +52,8 @@ def _ended(ended: list[int], debug: bool, kind: type | None, error: object, *_: 
         line = "stopped; what is recorded stays, and the next start goes on from there"
     elif issubclass(kind, (FewLabelsError, OSError)):
         line = f"{kind.__name__}: {error}"
+    elif issubclass(kind, ModuleNotFoundError):
+        line = f"{error}; it comes with an extra, as in pip install 'fewlabels[mapping,export]'"
     else:
         words = " ".join(f"{error}".split())
         line = f"{kind.__name__}: {words} (not foreseen; --debug shows where it was raised)"

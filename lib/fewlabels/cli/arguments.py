@@ -9,16 +9,31 @@ from fewlabels.studies import PROFILES, STUDIES
 
 TABLES = ("W", "frozen_arm")
 """Studies whose runs are rows of a table a data set."""
+EXAMPLES = {
+    "data": "dubai",
+    "run": "E --data dubai --dry-run",
+    "sweep": "E --data dubai --profile full --workers 4",
+    "verify": "E 0123456789ab",
+    "lint": "--results",
+    "report": "--data dubai --profile published",
+    "example": "try",
+    "recommend": "--labels 200 --pixel 0.5 --bands 3",
+    "train": "scene.tif labels.gpkg model --column class",
+    "predict": "model scene.tif map.tif --next 12",
+    "sample": "map.tif points.gpkg --n 300 --labels labels.gpkg",
+    "assess": "map.tif points.gpkg --column truth",
+    "export": "model model.onnx",
+}
+"""What to type after the name of each command, as its help shows it."""
 
 
 def parser() -> argparse.ArgumentParser:
     """What can be asked; `command` is the name of the command."""
-    whole = argparse.ArgumentParser(prog="fewlabels", description=__doc__)
-    commands = whole.add_subparsers(
-        dest="command",
-        required=True,
-        metavar="COMMAND",
-    )
+    whole = argparse.ArgumentParser(
+        prog="fewlabels", description="Maps from few labels, and the study behind them.",
+        epilog="`fewlabels COMMAND --help` says more. To begin: fewlabels example try",
+    )  # fmt: skip
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     data = commands.add_parser("data", help="fetch a data set if it is missing, and decode it")
     data.add_argument("name", help="such as dubai; an unknown name lists the known ones")
@@ -99,8 +114,9 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or xla")
     for command in (data, run, sweep, verify, example):
         command.add_argument("--root", type=Path, help="folder of the data (DATA_ROOT, else data/)")
-    for command in commands.choices.values():
+    for name, command in commands.choices.items():
         command.add_argument("--debug", action="store_true", help="show where an error was raised")
+        command.epilog = f"example: fewlabels {name} {EXAMPLES[name]}"
     return whole
 
 
@@ -175,9 +191,8 @@ def _add_predicting(predict: argparse.ArgumentParser) -> None:
 
 def _add_assessing(commands: argparse._SubParsersAction) -> None:
     sample = commands.add_parser(
-        "sample", help="points at which to look what is there, to assess a map by design",
-        epilog="example: fewlabels sample map.tif points.gpkg --n 300 --labels labels.gpkg",
-    )  # fmt: skip
+        "sample", help="points at which to look what is there, to assess a map by design"
+    )
     sample.add_argument("map", type=Path, help="class map")
     sample.add_argument("out", type=Path, help="points to interpret, in the column truth; what of "
                         "the map the interpreter must not see comes beside it, as "
@@ -206,9 +221,8 @@ def _add_assessing(commands: argparse._SubParsersAction) -> None:
     sample.add_argument("--also", default="", help="classes to offer that the map lacks: a,b")
 
     assess = commands.add_parser(
-        "assess", help="accuracy and areas of a map from interpreted points, with intervals",
-        epilog="example: fewlabels assess map.tif points.gpkg --column truth",
-    )  # fmt: skip
+        "assess", help="accuracy and areas of a map from interpreted points, with intervals"
+    )
     assess.add_argument("map", type=Path, help="class map")
     assess.add_argument("points", type=Path, help="what `fewlabels sample` wrote, with answers; "
                         "or a random sample of each class of your own")  # fmt: skip

@@ -1,7 +1,7 @@
 """Say what the recorded runs mean for somebody who maps with few labels, from declared claims."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pandas as pd
@@ -183,9 +183,3 @@ def _setting(run: Run) -> str:
     sizes = f"{run.data.partition(':')[0]} {run.grid} px"
     width = re.search(r"width=(\d+)", run.model)
     return f"{sizes}, width {width[1]}" if width else sizes
-
-
-def departures(names: Iterable[str]) -> str:
-    """List, as Markdown, where our settings differ from those of the five systems."""
-    found = {name: studies.study(name).deviations for name in names}
-    return "\n".join(f"- {name}: {text}" for name, text in found.items() if text)

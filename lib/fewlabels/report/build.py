@@ -30,7 +30,7 @@ MARKDOWN = (
     "markdown+lists_without_preceding_blankline+autolink_bare_uris"
     "-blank_before_header-blank_before_blockquote"
 )
-FILTERS = ("captioned.lua", "strict.lua", "xref.lua", "fold.lua")
+FILTERS = ("appendix.lua", "captioned.lua", "strict.lua", "xref.lua", "fold.lua")
 
 
 class ReportError(FewLabelsError):

@@ -5,16 +5,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
+from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
 from fewlabels import studies
 from fewlabels.data import registry
 from fewlabels.experiments import sweep
 from fewlabels.experiments.plan import Unit
-from fewlabels.results import figures, statistics
+from fewlabels.results import figures, frozen_arm, statistics
 from fewlabels.results.records import Record
 from fewlabels.results.statistics import Interval
-from fewlabels.studies.design import Study
+from fewlabels.studies import frozen_arm as frozen_arm_study
+from fewlabels.studies.design import Claim, Study
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,6 @@ class Chapter:
     def curves(self) -> dict[str, list[pd.DataFrame]]:
         """The histories of each condition's runs, for `figures.curves`."""
         return {name: [record.history for record in self.of(name)] for name in self.conditions}
-
-    def verdicts(self) -> pd.DataFrame:
-        """Table of the claims: reported, measured, n and verdict."""
-        return statistics.claims_table(self.table, self.study.claims).drop(columns="detectable")
 
     def difference(self, condition: str, other: str) -> Interval:
         """Mean mIoU of one condition less another's, paired by unit, interval over folds."""
@@ -131,6 +129,42 @@ def open_studies(
     """Open those of these studies that the profile has for this data."""
     there = sweep.available(profile, data)
     return {name: open_study(name, profile, data, device) for name in names if name in there}
+
+
+def claims_table(*chapters: Chapter) -> Styler:
+    """Table of their claims: the claim, what the study reported, what our networks show, and the
+    verdicts on them and on a frozen head. A column that says nothing is left out.
+    """
+    told = pd.concat([statistics.claims_table(each.table, each.study.claims) for each in chapters])
+    told = told[["claim", "reported", "ours", "verdict"]].rename(columns={"reported": "theirs"})
+    heads = dict(_heads(chapters)[["claim", "verdict"]].to_numpy())
+    told["frozen head"] = [heads.get(claim.split(":")[0], "-") for claim in told["claim"]]
+    told["claim"] = told["claim"].str.partition(" (Closest")[0]  # stands in the appendix
+    empty = {"theirs": Claim.reported, "frozen head": "-"}
+    return plain(told.drop(columns=[name for name, no in empty.items() if set(told[name]) == {no}]))
+
+
+def forest(*chapters: Chapter) -> Figure:
+    """Draw the effects of their claims on a difference, turned so that the claimed side is right of
+    0: those of networks and, where it was asked, of a frozen head over all its data sets.
+    """
+    heads, effects = dict(_heads(chapters)[["claim", "effect"]].to_numpy()), {}
+    for each in chapters:
+        judged = statistics.verdicts(each.table, each.study.claims).set_index("claim")["effect"]
+        for name, claim in each.study.claims.items():
+            if statistics.in_points(claim):
+                effects[name] = {"networks": judged[name].turned(claim.sign)}
+                if name in heads:
+                    effects[name]["frozen head"] = heads[name]["all"].turned(claim.sign)
+    alone = all(each.table["fold"].nunique() == 1 for each in chapters)
+    return figures.forest(effects, over="replicates" if alone else "sites")
+
+
+def _heads(chapters: Iterable[Chapter]) -> pd.DataFrame:
+    """The claims of these studies that a frozen head was asked, as `frozen_arm.claims` has them."""
+    asked = frozen_arm_study.claims()
+    names = [name for each in chapters for name in each.study.claims if name in asked]
+    return frozen_arm.claims(frozen_arm.scored(), {name: asked[name] for name in names})
 
 
 def plain(rows: object) -> Styler:

@@ -7,10 +7,8 @@ to pass the same rule as with networks: an interval on its side and Holm's p wit
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from scipy.stats import t
 from statsmodels.stats.multitest import multipletests
 
@@ -60,7 +58,7 @@ def claims(
     `p_holm` within its study, `verdict`, and `decision` under priors of `scale`.
     """
     asked = frozen_arm.claims() if asked is None else asked
-    if table.empty:
+    if table.empty or not asked:
         return pd.DataFrame(columns=["claim", "effect", "p_holm", "verdict", "decision"])
     values = {name: differences(table, claim) for name, claim in asked.items()}
     values = {name: rows for name, rows in values.items() if len(rows)}
@@ -186,29 +184,6 @@ def beside_networks(head: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFrame:
 
 def _over_folds(values: pd.Series) -> Interval:
     return interval(values.to_numpy(), values.index.get_level_values("fold").to_numpy())
-
-
-def forest(judged: pd.DataFrame) -> Figure:
-    """Draw the effect of each claim on a difference: a dot a data set, and over all of them."""
-    asked = frozen_arm.claims() | frozen_arm.CLAIMS
-    rows = [one for one in judged.itertuples() if asked[one.claim].measure == "difference"]
-    names = [*dict.fromkeys(name for one in rows for name in one.effect if name != whole_maps.ALL)]
-    figure, axis = plt.subplots(figsize=(6.8, 0.5 * len(rows) + 0.9))
-    looks = dict(zip([*names, whole_maps.ALL], "osD^v", strict=False))
-    colours = dict(zip(names, ("#0072B2", "#E69F00", "#009E73", "#CC79A7"), strict=False))
-    for y, one in enumerate(rows):
-        for number, (name, marker) in enumerate(looks.items()):
-            if found := one.effect.get(name):
-                colour, at = colours.get(name, "#000000"), y + 0.14 * (number - len(names) / 2)
-                axis.plot([100 * found.low, 100 * found.high], [at, at], color=colour, lw=1.5)
-                axis.plot(100 * found.mean, at, marker, color=colour, ms=5,
-                          label=name if y == 0 else None)  # fmt: skip
-    axis.axvline(0, color="#999999", lw=0.8)
-    axis.set(yticks=range(len(rows)), yticklabels=[one.claim for one in rows],
-             xlabel="difference in points of mIoU, 95 % interval over sites")  # fmt: skip
-    axis.invert_yaxis()
-    axis.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure
 
 
 def bound(table: pd.DataFrame, claim: Claim) -> float:

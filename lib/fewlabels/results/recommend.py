@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from fewlabels.labels.sampling import NEXT_CLICK
 from fewlabels.results import whole_maps
+from fewlabels.results.figures import LEARNERS
 from fewlabels.results.statistics.decisions import SAME, Decision, decisions
 from fewlabels.results.statistics.intervals import Interval
 from fewlabels.studies.w import BUDGETS, Condition
@@ -125,22 +126,22 @@ def drawn(table: pd.DataFrame) -> Figure:
     many times fewer labels the linear head needs than the 1,000 of the single-pixel forest.
     """
     looks = {
-        "frozen_linear": ("linear head on frozen features", "o", "#0072B2"),
-        "texture_forest": ("forest on texture", "^", "#E69F00"),
-        BASE: ("forest of single pixels", "s", "#666666"),
+        "frozen_linear": ("linear head on frozen features", "o"),
+        "texture_forest": ("forest on texture", "^"),
+        BASE: ("forest of single pixels", "s"),
     }
     figure, axes = plt.subplots(1, len(ALIKE), figsize=(7.2, 2.6), sharey=True)
     for axis, (kind, wanted) in zip(axes, ALIKE.items(), strict=True):
         sites = whole_maps.by_site(table[table["data"].isin(wanted)])
         curves = {}
-        for number, (name, (label, marker, colour)) in enumerate(looks.items()):
+        for number, (name, (label, marker)) in enumerate(looks.items()):
             found = [whole_maps.pooled(sites[str(Condition(name, n))])[whole_maps.ALL]
                      for n in BUDGETS]  # fmt: skip
             curves[name] = [100 * each.mean for each in found]
             ends = [100 * (each.high - each.mean) for each in found]
             at = np.array(BUDGETS) * 1.04**number  # set apart, so that intervals do not cover
-            axis.errorbar(at, curves[name], ends, marker=marker, ms=5, capsize=2, color=colour,
-                          label=label)  # fmt: skip
+            axis.errorbar(at, curves[name], ends, marker=marker, ms=5, capsize=2, label=label,
+                          color=LEARNERS[name])  # fmt: skip
         level = curves[BASE][-1]
         mine = np.maximum.accumulate(curves["frozen_linear"])
         needed = float(np.exp(np.interp(level, mine, np.log(BUDGETS))))

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fewlabels.results.figures import LEARNERS
 from fewlabels.results.statistics.intervals import Interval
 from fewlabels.results.whole_maps import (
     ALL,
@@ -97,10 +98,10 @@ def drawn(sites: pd.DataFrame, learners: Sequence[str]) -> Figure:
             rows = curve(sites.loc[[data]], learner)
             if rows.empty:
                 continue
-            mean = 100 * rows["mean"]
+            mean, colour = 100 * rows["mean"], LEARNERS.get(learner)
             ends = np.abs(100 * rows[["low", "high"]].T.to_numpy() - mean.to_numpy())
             at = rows["budget"] * 1.04**number  # set apart, so that intervals do not cover
-            axis.errorbar(at, mean, ends, marker="o", ms=4, capsize=2, label=learner)
+            axis.errorbar(at, mean, ends, fmt="o-", ms=4, capsize=2, label=learner, color=colour)
         number = int((sites.index.get_level_values("data") == data).sum())
         axis.set(xscale="log", title=f"{data} ({number} sites)", xlabel="labelled pixels a site")
         axis.set_xticks(BUDGETS, [f"{budget:,}" for budget in BUDGETS])

@@ -4,11 +4,14 @@ import matplotlib as mpl
 import seaborn as sns
 
 from fewlabels.results.figures.charts import (
+    LEARNERS,
+    SERIES,
     assessment,
     bars,
     budget_curve,
     compared,
     curves,
+    forest,
     heat_maps,
     reliability,
     tradeoff,
@@ -27,9 +30,9 @@ from fewlabels.results.figures.maps import (
 )
 
 __all__ = [
-    "CLASS_COLOURS", "SPARE", "VOID", "assessment", "bars", "budget_curve", "colours", "compared",
-    "curves", "dotted", "heat_maps", "highlighted", "legend", "overlaid", "painted", "pictures",
-    "reliability", "style", "tradeoff",
+    "CLASS_COLOURS", "LEARNERS", "SERIES", "SPARE", "VOID", "assessment", "bars", "budget_curve",
+    "colours", "compared", "curves", "dotted", "forest", "heat_maps", "highlighted", "legend",
+    "overlaid", "painted", "pictures", "reliability", "style", "tradeoff",
 ]  # fmt: skip
 LOOK = {
     "figure.dpi": 110,
@@ -45,5 +48,5 @@ LOOK = {
 
 def style() -> None:
     """Set the project's look for this process; notebooks call it once."""
-    sns.set_theme(context="notebook", style="ticks", palette="colorblind")
+    sns.set_theme(context="paper", style="ticks", palette=SERIES)
     mpl.rcParams.update(LOOK)

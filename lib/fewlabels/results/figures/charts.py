@@ -12,6 +12,12 @@ from matplotlib.figure import Figure
 
 from fewlabels.results.statistics import Interval, interval
 
+SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+"""Colours of what is compared, in this order: Okabe and Ito's, as those of classes in `maps`."""
+LEARNERS = {
+    "frozen_linear": "#0072B2", "texture_forest": "#E69F00", "frozen_forest": "#009E73",
+    "pixel_forest": "#000000",
+}  # fmt: skip
 ESTIMATE, MAPPED = "#0072B2", "#D55E00"  # colours of an assessment
 
 
@@ -22,8 +28,9 @@ def bars(values: pd.DataFrame, classes: Sequence[str], *, label: str) -> Figure:
     """
     named = values.set_axis(list(classes)).rename_axis("class").reset_index()
     long = named.melt("class", var_name=" ")
-    figure, axis = plt.subplots(figsize=(6.4, 0.4 * len(classes) + 1.0))
-    sns.barplot(long, y="class", x="value", hue=" ", ax=axis, palette="crest")
+    figure, axis = plt.subplots(figsize=(6.4, 0.34 * len(classes) + 0.9))
+    sns.barplot(long, y="class", x="value", hue=" ", ax=axis, palette=SERIES[: len(values.columns)],
+                saturation=1)  # fmt: skip
     if len(values.columns) <= 2:
         for bar in axis.containers:
             axis.bar_label(bar, fmt="{:.3g}", fontsize=7, padding=2)
@@ -67,7 +74,7 @@ def compared(
         table: `condition`, `fold` and `miou`, or another score under that name, see `label`.
         bound: the condition to draw in black.
     """
-    figure, axis = plt.subplots(figsize=(6.8, 0.5 * len(conditions) + 1.1))
+    figure, axis = plt.subplots(figsize=(6.8, 0.32 * len(conditions) + 1.0))
     markers = dict(zip(sorted(table["fold"].unique()), "osD^v", strict=False))
     for y, condition in enumerate(conditions):
         rows = table[table["condition"] == condition]
@@ -96,7 +103,7 @@ def budget_curve(
         bound: rows of the dense bound, drawn as a line with its interval as a band.
     """
     figure, axis = plt.subplots(figsize=(6.8, 4))
-    looks = zip(series.items(), "os^D", ("#0072B2", "#E69F00", "#CC79A7", "#009E73"), strict=False)
+    looks = zip(series.items(), "os^D", SERIES, strict=False)
     for number, ((name, rows), marker, colour) in enumerate(looks):
         shift = 1.06**number  # so that the intervals of two series stand side by side
         axis.scatter(
@@ -142,6 +149,33 @@ def curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
         axis.xaxis.get_major_locator().set_params(integer=True)
     columns = min(3, len(histories))
     figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=columns)
+    return figure
+
+
+def forest(effects: Mapping[str, Mapping[str, Interval]], over: str = "sites") -> Figure:
+    """Draw effects in points with their 95 % intervals: a row a claim, a mark a series.
+
+    Args:
+        effects: claim -> series -> effect as a fraction; the series `all` is black.
+        over: what the intervals are over.
+    """
+    names = list(dict.fromkeys(name for row in effects.values() for name in row))
+    colours = dict(zip(names, SERIES, strict=False)) | {"all": "#000000"}
+    marks = dict(zip(names, "osD^v", strict=False))
+    step, shown = 0.56 / max(len(names), 2), set()
+    figure, axis = plt.subplots(figsize=(6.8, (0.16 + 0.06 * len(names)) * len(effects) + 0.7))
+    for y, row in enumerate(effects.values()):
+        for name, one in row.items():
+            at = y + step * (names.index(name) - (len(names) - 1) / 2)
+            axis.plot([100 * one.low, 100 * one.high], [at, at], color=colours[name], lw=1.5)
+            axis.plot(100 * one.mean, at, marks[name], color=colours[name], ms=5,
+                      label=None if name in shown else name)  # fmt: skip
+            shown.add(name)
+    axis.axvline(0, color="#999999", lw=0.8)
+    axis.set(yticks=range(len(effects)), yticklabels=list(effects), ylim=(len(effects) - 0.5, -0.5),
+             xlabel=f"difference in points, 95 % interval over {over}")  # fmt: skip
+    if len(names) > 1:
+        axis.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

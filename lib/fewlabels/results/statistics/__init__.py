@@ -28,6 +28,7 @@ from fewlabels.results.statistics.verdicts import (
     claims_table,
     declared,
     evidence,
+    in_points,
     paired,
     verdict,
     verdicts,
@@ -35,7 +36,7 @@ from fewlabels.results.statistics.verdicts import (
 
 __all__ = [
     "UNITS", "Interval", "Spread", "binomial", "budget_table", "by_class", "claims_table",
-    "declared", "equivalence", "evidence", "interval", "paired", "proportion", "quotient",
-    "shares_of_bound", "sign_flip", "smallest_effect", "smallest_p", "spread", "summary", "verdict",
-    "verdicts",
+    "declared", "equivalence", "evidence", "in_points", "interval", "paired", "proportion",
+    "quotient", "shares_of_bound", "sign_flip", "smallest_effect", "smallest_p", "spread",
+    "summary", "verdict", "verdicts",
 ]  # fmt: skip

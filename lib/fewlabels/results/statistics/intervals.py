@@ -4,7 +4,7 @@ Units of one site share their ground, so intervals count sites (blocks), not uni
 test is over units.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 
@@ -34,6 +34,10 @@ class Interval:
     high: float
     units: int
     blocks: int
+
+    def turned(self, sign: int) -> "Interval":
+        """Return it as it stands, or its negative where the sign is -1."""
+        return self if sign > 0 else replace(self, mean=-self.mean, low=-self.high, high=-self.low)
 
     def text(self, scale: float = 100, digits: int = 1) -> str:
         """Write it as `mean [low, high]`, multiplied by `scale`."""

@@ -172,6 +172,11 @@ def _of_miou(claim: Claim) -> bool:
     return differs and claim.metric.endswith("miou")
 
 
+def in_points(claim: Claim) -> bool:
+    """Whether the claim is on a difference that is shown in points, so that a plot can share it."""
+    return _shown(claim)[2].startswith(" points")
+
+
 def _shown(claim: Claim) -> tuple[float, int, str]:
     """What a claim's value is multiplied by for readers, its digits, and its unit."""
     by_measure = {"share": (100, 0, " %"), "property": (100, 0, " %"), "ratio": (1, 2, " times")}
