@@ -196,6 +196,13 @@ def test_advice_is_read_off_the_curves_of_images_alike():
     assert said[0].startswith("frozen_linear: 15.0 [15.0, 15.0] points")
     assert "(2 sites of india_s2_nir, study W)" in said[0]
     assert recommend(5000, "polygons", table=table)[-1].startswith("the study drew single pixels")
+    assert not any(line.startswith("fine_tuned") for line in said)
+    more = [row("india_s2_nir", site, "fine_tuned", 100, 52 + n) for n, site in enumerate("ab")]
+    said = recommend(120, pixel=10, table=pd.DataFrame([*rows, *more]))
+    assert (
+        "fine_tuned, which takes minutes: 2.0 [2.0, 2.0] points more than frozen_linear with 100 "
+        "labels (2 sites)"
+    ) in said
     assert recommend(5000, table=table)[1] == "twice the labels: 0.0 [0.0, 0.0] points more"
     with pytest.raises(AdviceError, match="0 labels of kind 'points'"):
         recommend(0, table=table)

@@ -136,7 +136,12 @@ def findings(networks: Mapping[str, pd.DataFrame]) -> list[str]:
         return []
     rows = scored()
     judged = claims(rows).set_index("claim")
-    said = []
+    redrawn, data = judged.loc["R1", "effect"][whole_maps.ALL], rows["data"].nunique()
+    said = [
+        "Labels drawn anew in every round of training, as public code often does, flatter the "
+        f"score of a head on frozen features by {redrawn.text()} points at a stated 10 labels an "
+        f"image ({redrawn.units} sites of {data} data set{'s' * (data > 1)})."
+    ]
     if "budget" in networks:
         beside = beside_networks(by_fold(rows, "dubai"), networks["budget"]).set_index("labels")
         one = beside.loc["100 px"]
@@ -146,13 +151,6 @@ def findings(networks: Mapping[str, pd.DataFrame]) -> list[str]:
             f"{one['head - network of every pixel']} from one with every pixel (above 0: the head "
             f"is better; Dubai, {one['n']} runs)."
         )
-    redrawn = judged.loc["R1", "effect"][whole_maps.ALL]
-    data = rows["data"].nunique()
-    said.append(
-        "Labels drawn anew in every round of training, as public code often does, flatter the "
-        f"score of that head by {redrawn.text()} points at a stated 10 labels an image "
-        f"({redrawn.units} sites of {data} data set{'s' * (data > 1)})."
-    )
     return said
 
 

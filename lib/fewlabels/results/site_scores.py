@@ -19,7 +19,7 @@ from fewlabels.results.whole_maps import (
     spread,
     verdict,
 )
-from fewlabels.studies.w import BUDGETS, CALLED, EVEN, Condition
+from fewlabels.studies.w import BUDGETS, CALLED, EVEN, NETWORK_DATA, Condition
 
 RESAMPLES = 2000
 
@@ -140,6 +140,15 @@ def findings() -> list[str]:
             "Labels spread evenly over the classes beat random ones: by "
             + " and ".join(f"{e.text()} points with {n}" for e, n in zip(even, EVEN, strict=True))
             + f" labels ({even[0].units} {number})."
+        )
+    if any("fine_tuned" in name for name in sites):
+        few, many = (
+            effect(table, Condition("fine_tuned", n), Condition(head, n))[ALL] for n in (100, 1000)
+        )
+        said.append(
+            "Training the encoder, too, which takes minutes (`--method fine_tuned`), changes the "
+            f"head's map by {few.text()} points with 100 labels and by {many.text()} with 1,000 "
+            f"({few.units} sites of {len(NETWORK_DATA)} data sets; above 0: better)."
         )
     return said
 
