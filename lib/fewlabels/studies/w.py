@@ -33,8 +33,8 @@ DEVELOPMENT = MappingProxyType(
 """Sites on which the settings of the learners were chosen, drawn from seed 0 (all of Dubai): they
 are in no result. Chosen there: scales of the texture filters, the candidates for the penalty and
 the rule that picks one, the share of features that a tree tries at a split; on three sites of
-cz_ortho, the method of expansion and the size of superpixels; on six of both data sets, the rate and
-the steps of `fine_tuned` (report/results/development)."""
+cz_ortho, the method of expansion and the size of superpixels; on six sites of two data sets, the
+rate and the steps of `fine_tuned` (report/results/development)."""
 
 
 @dataclass(frozen=True)
