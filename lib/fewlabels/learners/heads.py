@@ -98,7 +98,7 @@ Head = Linear | Forest
 def chosen(kind: str, y: UInt8[np.ndarray, " n"], seed: int) -> Int[np.ndarray, " m"]:
     """Which labelled pixels a head is fitted to: at most MOST of a class, drawn from `seed`."""
     rng, most = np.random.default_rng(seed), MOST[kind]
-    found = []
+    found = [np.empty(0, np.int64)]
     for value in np.unique(y):
         at = np.flatnonzero(y == value)
         found.append(at if len(at) <= most else np.sort(rng.permutation(at)[:most]))
