@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -59,37 +59,65 @@ def fit(
     *,
     seed: int = 0,
     compute: Compute | None = None,
-    ids: Sequence[str] = (),
     model: str = "smp:Unet:resnet18",
     weights: str = "none",
-    loss: str = "partial_cross_entropy",
-    class_weights: str = "none",
-    augmentation: str = "d4",
     steps: int = 250,
-    batch: int = 8,
-    crop: int = 128,
     lr: float = 1e-3,
     window: int | None = None,
-    checkpoints: Checkpoints | None = None,
-    watch: loop.Watch | None = None,
+    **training: object,
 ) -> NetworkPredictor:
     """Train a network on the images that have a label; see `learners.Learner.fit`.
 
     Args:
-        ids: names of the images in error messages; their numbers if empty.
         model, weights: see `networks.build`.
-        loss, class_weights: see `losses`.
-        augmentation: see `augmentation.augmentation`.
-        crop: side in pixels of what the network sees in training.
         window: see `NetworkPredictor`.
-        checkpoints: where training is saved and resumed from.
-        watch: called after every step; see `loop.fit`.
+        **training: see `train`.
 
     Raises:
         NoLabelsError: no pixel has a label.
         FewLabelsError: as `networks.build` and `loop.fit`.
     """
     compute = compute or devices.compute("auto")
+    network, origin = networks.build_with_provenance(
+        model, classes, channels=images[0].shape[2], weights=weights, seed=seed
+    )
+    history = train(network, images, labels, classes, seed, compute, steps, lr, **training)
+    return NetworkPredictor(network, compute, window, asdict(origin), history)
+
+
+def train(
+    model: nn.Module,
+    images: Sequence[UInt8[np.ndarray, "_ _ c"]],
+    labels: Sequence[UInt8[np.ndarray, "_ _"]],
+    classes: int,
+    seed: int,
+    compute: Compute,
+    steps: int,
+    lr: float,
+    *,
+    ids: Sequence[str] = (),
+    loss: str = "partial_cross_entropy",
+    class_weights: str = "none",
+    augmentation: str = "d4",
+    batch: int = 8,
+    crop: int = 128,
+    checkpoints: Checkpoints | None = None,
+    watch: loop.Watch | None = None,
+) -> History:
+    """Train a network in place on crops of the images that have a label.
+
+    Args:
+        ids: names of the images in error messages; their numbers if empty.
+        loss, class_weights: see `losses`.
+        augmentation: see `augmentation.augmentation`.
+        batch, crop: crops in a step, and their side in pixels.
+        checkpoints: where training is saved and resumed from.
+        watch: called after every step; see `loop.fit`.
+
+    Raises:
+        NoLabelsError: no pixel has a label.
+        FewLabelsError: as `loop.fit`.
+    """
     names = ids or [str(number) for number in range(len(images))]
     tiles = [
         LabelledTile(name, image, drawn)
@@ -98,17 +126,13 @@ def fit(
     ]
     batches = Batches(tiles, crop, batch, steps, seed, augmentation_of(augmentation))
     counts = sampling.counts((tile.labels for tile in tiles), classes)
-    network, origin = networks.build_with_provenance(
-        model, classes, channels=tiles[0].image.shape[2], weights=weights, seed=seed
-    )
     weighting = losses.class_weights(counts, class_weights)
     weighting = None if weighting is None else weighting.to(compute.device)
-    history = loop.fit(
-        network, batches, partial(losses.LOSSES[loss], class_weights=weighting),
-        replace(Optimisation(), lr=lr), compute, seed=seed, watch=watch,
+    return loop.fit(
+        model, batches, partial(losses.LOSSES[loss], class_weights=weighting),
+        Optimisation(lr=lr), compute, seed=seed, watch=watch,
         watch_at=frozenset(range(1, steps + 1)), checkpoints=checkpoints,
     )  # fmt: skip
-    return NetworkPredictor(network, compute, window, asdict(origin), history)
 
 
 def read(

@@ -9,7 +9,6 @@ and keep their part of the head.
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,18 +20,12 @@ from torch import Tensor, nn
 
 from fewlabels import devices
 from fewlabels.devices import Compute
-from fewlabels.labels import sampling
 from fewlabels.learners import bank as banks
-from fewlabels.learners import features, frozen, heads, sound
+from fewlabels.learners import features, frozen, heads, network, sound
 from fewlabels.learners.bank import Layer
 from fewlabels.learners.features import FeatureLearner, FeaturePredictor
 from fewlabels.learners.heads import Linear
-from fewlabels.training import loop, losses
-from fewlabels.training.augmentation import augmentation as augmentation_of
-from fewlabels.training.batches import Batches, LabelledTile
 from fewlabels.training.networks import to_bytes
-from fewlabels.training.optimisation import Optimisation
-from fewlabels.training.state import Checkpoints
 from fewlabels.types import IGNORE
 
 NEVER = -1e4  # logit of a class without a training pixel
@@ -111,24 +104,18 @@ class FineTuned:
         *,
         seed: int = 0,
         compute: Compute | None = None,
-        ids: Sequence[str] = (),
         bands: Sequence[str] = (),
         encoder: str = frozen.LITE0,
         zoom: int = 1,
-        loss: str = "partial_cross_entropy",
-        class_weights: str = "none",
-        augmentation: str = "d4",
         steps: int = 100,
-        batch: int = 8,
-        crop: int = 128,
         lr: float = 1e-4,
-        checkpoints: Checkpoints | None = None,
-        watch: loop.Watch | None = None,
+        **training: object,
     ) -> FeaturePredictor:
-        """Fit the head, then train all weights; see `learners.Learner.fit` and `network.fit`.
+        """Fit the head, then train all weights; see `learners.Learner.fit`.
 
         Args:
             bands, encoder, zoom: see `features.FeatureLearner.fit`.
+            **training: see `network.train`.
 
         Raises:
             NoLabelsError: fewer than two classes have a label.
@@ -139,22 +126,10 @@ class FineTuned:
         some = _some(labels, seed)
         x, y, units = features.labelled(bank, images, some, compute)
         first = self.first.fitted(bank, x, y, units, classes, compute, seed=seed)
-        names = ids or [str(number) for number in range(len(images))]
-        tiles = [
-            LabelledTile(name, image, drawn)
-            for name, image, drawn in zip(names, images, labels, strict=True)
-            if (drawn != IGNORE).any()
-        ]
         model = Hypercolumns(first, x)
-        batches = Batches(tiles, crop, batch, steps, seed, augmentation_of(augmentation))
-        counts = sampling.counts((tile.labels for tile in tiles), classes)
-        weighting = losses.class_weights(counts, class_weights)
-        weighting = None if weighting is None else weighting.to(compute.device)
-        history = loop.fit(
-            model, batches, partial(losses.LOSSES[loss], class_weights=weighting),
-            Optimisation(lr=lr), compute, seed=seed, watch=watch,
-            watch_at=frozenset(range(1, steps + 1)), checkpoints=checkpoints,
-        )  # fmt: skip
+        history = network.train(
+            model, images, labels, classes, seed, compute, steps, lr, **training
+        )
         weights, bias = (part.detach().cpu().numpy() for part in model.plain())
         known = first.head.known
         head = Linear(weights[known], bias[known], known, first.head.penalty)
