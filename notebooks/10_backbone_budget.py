@@ -55,7 +55,7 @@ chapter
 # %% [markdown]
 # ## The claims
 #
-# @tbl-claims-a and @fig-claims-a; @sec-analysis says when a claim holds. A1 has to hold at both
+# @tbl-claims-a and @fig-claims-a show the verdicts; @sec-analysis says when a claim holds. A1 has to hold at both
 # fractions: its effect is the smaller of the two gains. A4 is what ResNet-50 gains from the larger
 # fraction less what ResNet-18 gains.
 

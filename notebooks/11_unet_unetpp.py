@@ -55,7 +55,7 @@ chapter
 # %% [markdown]
 # ## The claims
 #
-# @tbl-claims-b and @fig-claims-b; @sec-analysis says when a claim holds. B3 claims no difference: it
+# @tbl-claims-b and @fig-claims-b show the verdicts; @sec-analysis says when a claim holds. B3 claims no difference: it
 # holds only if the difference is shown to lie within one point.
 
 # %%

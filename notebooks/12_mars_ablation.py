@@ -64,7 +64,7 @@ chapter
 # %% [markdown]
 # ## The claims
 #
-# @tbl-claims-c and @fig-claims-c; @sec-analysis says when a claim holds. C1 and C5 hold only if every
+# @tbl-claims-c and @fig-claims-c show the verdicts; @sec-analysis says when a claim holds. C1 and C5 hold only if every
 # rival is beaten: their effect is the lead over the closest one, with an interval widened for the
 # number of rivals. C3 holds if inception gains less than one point.
 

@@ -65,7 +65,7 @@ chapter
 # %% [markdown]
 # ## The claims
 #
-# @tbl-claims-d and @fig-claims-d; @sec-analysis says when a claim holds. For D2 the gap is the mIoU
+# @tbl-claims-d and @fig-claims-d show the verdicts; @sec-analysis says when a claim holds. For D2 the gap is the mIoU
 # that a network has on the labels of training images less its mIoU on the test images' dense masks;
 # part of it is that one score is of labels even over the classes and the other of whole masks. Their
 # fourth claim is about time: @tbl-linking.

@@ -61,7 +61,7 @@ chapter
 # %% [markdown]
 # ## The claims
 #
-# @tbl-claims-e and @fig-claims-e; @sec-analysis says when a claim holds. The dense score of E4 is that
+# @tbl-claims-e and @fig-claims-e show the verdicts; @sec-analysis says when a claim holds. The dense score of E4 is that
 # of a network trained on every pixel for as many steps, not the best that dense masks can give.
 
 # %%

@@ -58,7 +58,7 @@ chapter
 # %% [markdown]
 # ## The claims
 #
-# @tbl-claims-budget and @fig-claims-budget; @sec-analysis says when a claim holds.
+# @tbl-claims-budget and @fig-claims-budget show the verdicts; @sec-analysis says when a claim holds.
 
 # %%
 #| label: tbl-claims-budget
