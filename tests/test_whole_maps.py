@@ -8,11 +8,21 @@ from scipy.stats import t, ttest_1samp
 from fewlabels import devices
 from fewlabels.data import load
 from fewlabels.experiments import whole_maps as runs
+from fewlabels.experiments.site_draws import scribbled
 from fewlabels.results import site_scores
 from fewlabels.results import whole_maps as results
 from fewlabels.results.recommend import AdviceError, advice, recommend
 from fewlabels.results.statistics.intervals import Interval
-from fewlabels.studies.w import BUDGETS, CLAIMS, DATA, DEVELOPMENT, Condition
+from fewlabels.studies.w import (
+    BUDGETS,
+    CLAIMS,
+    DATA,
+    DEVELOPMENT,
+    SCRIBBLES,
+    VARIANTS,
+    Condition,
+)
+from fewlabels.types import IGNORE, Tile
 
 CPU = devices.compute("cpu", "fp32")
 
@@ -73,6 +83,48 @@ def test_rows_are_added_once_and_come_out_again(dataset, tmp_path):
     spoilt = again.copy()
     spoilt.at[3, "confusion"] = np.asarray(spoilt.at[3, "confusion"]) + 1
     assert len(runs.differing(dataset, spoilt, share=1.0, device="cpu")) == 1
+
+
+def test_clicks_take_as_long_as_the_strokes_of_each_class(dataset):
+    """At 10.9 s a stroke, 2.4 s the first click of a class in a tile and 0.9 s each more."""
+    tiles = runs.tiles_of(dataset, runs.sites(dataset)[0])
+    truth = np.concatenate([tile.mask.ravel() for tile in tiles])
+    tile = np.repeat(np.arange(len(tiles)), [one.mask.size for one in tiles])
+    found = scribbled(tiles, 0, np.random.default_rng(0))
+    kinds = len(set(truth.tolist()) - {IGNORE})
+    for number in SCRIBBLES:
+        drawn, clicks = found["scribbles", number], found["clicks", number]
+        assert len(set(drawn.tolist())) == len(drawn)
+        assert set(drawn.tolist()) <= set(found["scribbles", SCRIBBLES[-1]].tolist())
+        assert len(set(truth[drawn].tolist())) == kinds
+        first = len({(tile[pixel], truth[pixel]) for pixel in clicks.tolist()})
+        seconds = 2.4 * first + 0.9 * (len(clicks) - first)
+        assert seconds <= 10.9 * number * kinds < seconds + 2.4
+        counts, there = (np.bincount(part, minlength=kinds) for part in (truth[clicks], truth))
+        assert np.ptp(counts[counts < there[:kinds]]) <= 1
+    one = np.full((40, 40), 1, np.uint8)
+    few = scribbled([Tile("t", "s", np.zeros((40, 40, 3), np.uint8), one)], 0,
+                    np.random.default_rng(0))  # fmt: skip
+    assert (np.bincount(few["scribbles", 5]) <= 1).all()
+
+
+def test_scribbles_are_rows_of_their_own_and_come_out_again(dataset, tmp_path):
+    file, name = tmp_path / "W.parquet", runs.sites(dataset)[0]
+    table = runs.run(dataset, file, [name], ["pixel_forest"], [0], device="cpu", scribbled=True)
+    kinds = list(zip(table["labels"], table["budget"], strict=True))
+    assert kinds == [(kind, n) for n in SCRIBBLES for kind in ("scribbles", "clicks")]
+    assert runs.differing(dataset, table, share=1.0, device="cpu").empty
+
+
+def test_learners_on_other_images_have_a_name_of_their_own(tmp_path):
+    data, other = next(iter(VARIANTS.items()))
+    plain = pd.DataFrame([{"data": data, "site": "a", "replicate": 0, "labels": "random",
+                           "budget": 30, "learner": "pixel_forest", "confusion": [3, 1, 0, 4],
+                           "far": [1, 0, 0, 1]}])  # fmt: skip
+    for part in ("", results.VARIED):
+        plain.to_parquet(tmp_path / f"{data}{part}.parquet")
+    found = results.scored(tmp_path)["learner"].tolist()
+    assert found == ["pixel_forest", f"pixel_forest, {other.called}"]
 
 
 def test_development_sites_are_in_no_result():
@@ -173,7 +225,8 @@ def test_every_claim_is_of_conditions_that_are_run():
     for claim in CLAIMS.values():
         for pair in claim.pairs:
             for condition in pair:
-                assert condition.budget in BUDGETS
+                strokes = condition.labels in ("scribbles", "clicks")
+                assert condition.budget in (SCRIBBLES if strokes else BUDGETS)
 
 
 def row(data: str, site: str, learner: str, budget: int, hits: int) -> dict:

@@ -1,6 +1,7 @@
 """The commands on studies whose runs are rows of a table: study W and the frozen arm."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from fewlabels import paths
@@ -10,8 +11,7 @@ from fewlabels.types import FewLabelsError
 
 def run(wanted: argparse.Namespace) -> None:
     """Add what is missing to the table of study W or of the frozen arm on a data set."""
-    from fewlabels.experiments import additions, applied, frozen_arm, site_networks, whole_maps
-    from fewlabels.results import whole_maps as maps
+    from fewlabels.experiments import frozen_arm
     from fewlabels.studies import frozen_arm as arm
     from fewlabels.studies import w
 
@@ -27,21 +27,37 @@ def run(wanted: argparse.Namespace) -> None:
     if wanted.dry_run:
         return
     if whole:
-        names = whole_maps.sites(tiles, w.DEVELOPMENT.get(wanted.data, ()))
-        whole_maps.run(tiles, file, names, w.LEARNERS, range(w.REPLICATES), device=wanted.device,
-                       bands=w.BANDS.get(wanted.data, ()))  # fmt: skip
-        added, nets = (file.with_name(f"{wanted.data}{part}.parquet")
-                       for part in (maps.ADDED, maps.NETWORKS))  # fmt: skip
-        additions.run(tiles, added, names, range(1), device=wanted.device,
-                      bands=w.BANDS.get(wanted.data, ()))  # fmt: skip
-        applied.run(tiles, file.with_name(maps.APPLICABILITY), names, range(1),
-                    device=wanted.device, bands=w.BANDS.get(wanted.data, ()))  # fmt: skip
-        if wanted.data in w.NETWORK_DATA:
-            site_networks.run(tiles, nets, names[: w.NETWORK_SITES], range(1),
-                              device=wanted.device, bands=w.BANDS.get(wanted.data, ()))  # fmt: skip
+        _whole_maps(tiles, file, wanted.root, wanted.device)
     else:
         frozen_arm.run(tiles, file, range(arm.REPLICATES), learners=arm.LEARNERS,
                        device=wanted.device)  # fmt: skip
+
+
+def _whole_maps(tiles: Dataset, file: Path, root: Path | None, device: str) -> None:
+    """Add what is missing to the tables of study W on a data set, the cheap ones first."""
+    from fewlabels.data import registry
+    from fewlabels.experiments import additions, applied, site_networks, whole_maps
+    from fewlabels.results import whole_maps as maps
+    from fewlabels.studies import w
+
+    data = tiles.name
+    names = whole_maps.sites(tiles, w.DEVELOPMENT.get(data, ()))
+    added, scribbled, varied, nets = (
+        file.with_name(f"{data}{part}.parquet") for part in maps.PARTS[1:]
+    )
+    more = {"device": device, "bands": w.BANDS.get(data, ())}
+    whole_maps.run(tiles, file, names, w.LEARNERS, range(w.REPLICATES), **more)
+    additions.run(tiles, added, names, range(1), **more)
+    whole_maps.run(tiles, scribbled, names, [w.SCRIBBLED_FOR], range(1), scribbled=True, **more)
+    if data in w.VARIANTS:
+        other = w.VARIANTS[data]
+        shown = registry.load(other.data, root, split="all", grid=other.grid)
+        same = [name for name in names if shown.sites.count(name) == tiles.sites.count(name)]
+        whole_maps.run(replace(shown, name=data), varied, same, w.VARIED, range(w.REPLICATES),
+                       device=device)  # fmt: skip
+    applied.run(tiles, file.with_name(maps.APPLICABILITY), names, range(1), **more)
+    if data in w.NETWORK_DATA:
+        site_networks.run(tiles, nets, names[: w.NETWORK_SITES], range(1), **more)
 
 
 def verify(wanted: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from scipy.ndimage import distance_transform_edt
 from fewlabels import devices, environment
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
-from fewlabels.experiments import source_hash
+from fewlabels.experiments import site_draws, source_hash
+from fewlabels.experiments.site_draws import Pixels
 from fewlabels.files import whole_file
 from fewlabels.learners import LEARNERS, bank, features, heads
 from fewlabels.learners.bank import Bank
@@ -46,6 +47,7 @@ class Site:
         scored: the numbers of the pixels that are scored.
         draws: for each (replicate, kind of labels) the numbers of pixels, in the order in which
             budgets take them.
+        strokes: for each (replicate, kind, scribbles a class) the numbers of pixels.
     """
 
     bank: Bank
@@ -54,7 +56,17 @@ class Site:
     tile: Int[np.ndarray, " n"]
     at: Int[np.ndarray, "n 2"]
     scored: Int[np.ndarray, " m"]
-    draws: dict[tuple[int, str], Int[np.ndarray, " b"]]
+    draws: dict[tuple[int, str], Pixels]
+    strokes: dict[tuple[int, str, int], Pixels] = field(default_factory=dict)
+
+    def labelled(self) -> Iterator[tuple[int, str, int, Pixels]]:
+        """Each (replicate, kind of labels, budget) and its pixels: scribbles if there are any."""
+        for (replicate, labels, budget), drawn in self.strokes.items():
+            yield replicate, labels, budget, drawn
+        for (replicate, labels), drawn in self.draws.items() if not self.strokes else ():
+            for budget in BUDGETS if labels == "random" else EVEN:
+                if len(drawn) >= budget:
+                    yield replicate, labels, budget, drawn[:budget]
 
 
 def sites(dataset: Dataset, without: Sequence[str] = ()) -> list[str]:
@@ -75,9 +87,13 @@ def sites(dataset: Dataset, without: Sequence[str] = ()) -> list[str]:
 
 def site(
     dataset: Dataset, name: str, learners: Sequence[str], replicates: Sequence[int],
-    compute: Compute, bands: Sequence[str] = (),
+    compute: Compute, bands: Sequence[str] = (), scribbled: bool = False,
 ) -> Site:  # fmt: skip
-    """Draw labels and scored pixels of a site, and compute their features."""
+    """Draw labels and scored pixels of a site, and compute their features.
+
+    Args:
+        scribbled: whether scribbles are drawn, too.
+    """
     tiles = tiles_of(dataset, name)
     masks = [tile.mask for tile in tiles]
     flat = [np.flatnonzero(mask.ravel() != IGNORE) for mask in masks]
@@ -92,9 +108,16 @@ def site(
     draws = {}
     for replicate in replicates:
         rng = generator(dataset.name, name, str(replicate))
-        draws[replicate, "random"] = rng.choice(every, min(BUDGETS[-1], len(every)), replace=False)
-        draws[replicate, "even"] = _even(every, truth[every], EVEN[-1], rng)
-    taken = np.unique(np.concatenate([scored, *draws.values()]))
+        for labels, pixels in site_draws.points(every, truth[every], rng).items():
+            draws[replicate, labels] = pixels
+    drawn = {
+        (replicate, *key): pixels
+        for replicate in replicates if scribbled
+        for rng in [generator(dataset.name, name, str(replicate), "scribbles")]
+        for key, pixels in site_draws.scribbled(tiles, replicate, rng).items()
+    }  # fmt: skip
+    taken = np.unique(np.concatenate([scored, *draws.values(), *drawn.values()]))
+    marked = {key: np.searchsorted(taken, pixels) for key, pixels in drawn.items()}
     where = {key: np.searchsorted(taken, pixels) for key, pixels in draws.items()}
     tile = np.searchsorted(starts, taken, side="right") - 1
     at = np.empty((len(taken), 2), np.int64)
@@ -106,48 +129,49 @@ def site(
         layers = bank.layers(made, one.image, compute)
         parts.append(bank.sampled(layers, at[own], one.mask.shape))
     return Site(
-        made, np.concatenate(parts), truth[taken], tile, at, np.searchsorted(taken, scored), where
-    )
+        made, np.concatenate(parts), truth[taken], tile, at, np.searchsorted(taken, scored), where,
+        marked,
+    )  # fmt: skip
 
 
 def rows(
     dataset: Dataset, name: str, learners: Sequence[str], replicates: Sequence[int],
-    compute: Compute, bands: Sequence[str] = (),
+    compute: Compute, bands: Sequence[str] = (), scribbled: bool = False,
 ) -> Iterator[dict[str, object]]:  # fmt: skip
     """Fit every learner to every draw of a site, and count what it maps right.
 
     A draw of a single class maps that class everywhere: nothing can be fitted to it.
+
+    Args:
+        scribbled: draw scribbles, and clicks that take as long, instead of the budgets of pixels.
     """
-    found = site(dataset, name, learners, replicates, compute, bands)
-    for (replicate, labels), drawn in found.draws.items():
-        for budget in BUDGETS if labels == "random" else EVEN:
-            train = drawn[:budget]
-            if len(train) < budget:
-                continue
-            test = found.scored[~np.isin(found.scored, train)]
-            far = far_from_labels(found, dataset, name, train, test)
-            for learner in learners:
-                began = time.perf_counter()
-                guess, penalty = _mapped(found, LEARNERS[learner], train, test, compute)
-                seconds = time.perf_counter() - began
-                counted = (
-                    metrics.confusion(guess[part][None], found.y[test][part][None], k).ravel()
-                    for k in [len(dataset.classes)]
-                    for part in (slice(None), far)
-                )
-                every, beyond = (part.tolist() for part in counted)
-                yield {
-                    "data": dataset.name, "site": name, "replicate": replicate, "labels": labels,
-                    "budget": budget, "learner": learner, "confusion": every, "far": beyond,
-                    "classes_labelled": len(np.unique(found.y[train])), "penalty": penalty,
-                    "seconds": round(seconds, 3), "fingerprint": dataset.fingerprint,
-                    "code": code(), "device": compute.hardware, "finished": environment.now(),
-                }  # fmt: skip
+    found = site(dataset, name, learners, replicates, compute, bands, scribbled)
+    for replicate, labels, budget, train in found.labelled():
+        test = found.scored[~np.isin(found.scored, train)]
+        far = far_from_labels(found, dataset, name, train, test)
+        for learner in learners:
+            began = time.perf_counter()
+            guess, penalty = _mapped(found, LEARNERS[learner], train, test, compute)
+            seconds = time.perf_counter() - began
+            counted = (
+                metrics.confusion(guess[part][None], found.y[test][part][None], k).ravel()
+                for k in [len(dataset.classes)]
+                for part in (slice(None), far)
+            )
+            every, beyond = (part.tolist() for part in counted)
+            yield {
+                "data": dataset.name, "site": name, "replicate": replicate, "labels": labels,
+                "budget": budget, "learner": learner, "confusion": every, "far": beyond,
+                "classes_labelled": len(np.unique(found.y[train])), "penalty": penalty,
+                "seconds": round(seconds, 3), "fingerprint": dataset.fingerprint,
+                "code": code(), "device": compute.hardware, "finished": environment.now(),
+            }  # fmt: skip
 
 
 def run(
     dataset: Dataset, file: Path, names: Sequence[str], learners: Sequence[str],
     replicates: Sequence[int], *, device: str = "auto", bands: Sequence[str] = (),
+    scribbled: bool = False,
 ) -> pd.DataFrame:  # fmt: skip
     """Add the missing rows of some sites to a table, site after site; return the table.
 
@@ -163,7 +187,7 @@ def run(
             if not left:
                 continue
             log.info("%s: site %s, replicate %d", dataset.name, name, replicate)
-            made = pd.DataFrame(rows(dataset, name, left, [replicate], compute, bands))
+            made = pd.DataFrame(rows(dataset, name, left, [replicate], compute, bands, scribbled))
             table = pd.concat([read(file), made], ignore_index=True)
             with whole_file(file) as scratch:
                 table.to_parquet(scratch, compression="zstd", index=False)
@@ -182,7 +206,8 @@ def differing(
     for name in taken.tolist():
         there = table[table["site"] == name]
         learners, replicates = (there[key].unique().tolist() for key in ("learner", "replicate"))
-        made = pd.DataFrame(rows(dataset, name, learners, replicates, compute, bands))
+        scribbled = "scribbles" in set(there["labels"])
+        made = pd.DataFrame(rows(dataset, name, learners, replicates, compute, bands, scribbled))
         both = there.merge(made, on=KEY, suffixes=("", "_again"))
         same = [
             all(np.array_equal(row[c], row[f"{c}_again"]) for c in ("confusion", "far"))
@@ -205,7 +230,7 @@ def read(file: Path) -> pd.DataFrame:
 @cache
 def code() -> str:
     """SHA-256 over the modules that a row of W follows from, see `source_hash`."""
-    return code_of(Path(__file__))
+    return code_of(Path(__file__), Path(site_draws.__file__))
 
 
 def code_of(*more: Path) -> str:
@@ -250,16 +275,6 @@ def far_from_labels(
             own = found.tile[test] == number
             far[own] = distance_transform_edt(free)[tuple(found.at[test[own]].T)] > FAR
     return far
-
-
-def _even(
-    every: np.ndarray, truth: np.ndarray, number: int, rng: np.random.Generator
-) -> Int[np.ndarray, " b"]:
-    """Pixels of each class in turn, until there are so many; a class that has no more is passed."""
-    own = [every[truth == value] for value in np.unique(truth)]
-    drawn = [rng.choice(part, min(number, len(part)), replace=False) for part in own]
-    rounds = [part[turn] for turn in range(number) for part in drawn if turn < len(part)]
-    return np.array(rounds[:number])
 
 
 def tiles_of(dataset: Dataset, site: str) -> list[Tile]:

@@ -6,6 +6,7 @@ of other sites of such kinds.
 """
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +18,13 @@ from fewlabels import paths
 from fewlabels.results.statistics.decisions import SCALE, decisions
 from fewlabels.results.statistics.intervals import Interval
 from fewlabels.scoring import boundaries, metrics
-from fewlabels.studies.w import CLAIMS, DATA, Condition
+from fewlabels.studies.w import CLAIMS, DATA, VARIANTS, Condition
 
 ALL = "all"  # data sets together
-ADDED, NETWORKS = "_added", "_networks"  # end the names of tables of `additions`, `site_networks`
+VARIED = "_varied"
+PARTS = ("", "_added", "_scribbled", VARIED, "_networks")
+"""Ends of the names of a data set's tables: cheap learners, `additions`, scribbles, the learners on
+a `Variant` of its images, `site_networks`."""
 APPLICABILITY = "applicability.parquet"  # see `applied`
 
 
@@ -37,9 +41,14 @@ def scored(root: Path | None = None) -> pd.DataFrame:
     `miou` is over all scored pixels, `miou_far` over those more than 16 pixels from every label;
     both are fractions, means over the classes that the site's truth has.
     """
-    files = [(root or folder()) / f"{data}{part}.parquet" for data in DATA 
-             for part in ("", ADDED, NETWORKS)]  # fmt: skip
-    table = pd.concat([pd.read_parquet(file) for file in files if file.exists()], ignore_index=True)
+    tables = []
+    for data, part in product(DATA, PARTS):
+        file = (root or folder()) / f"{data}{part}.parquet"
+        if file.exists():
+            tables.append(pd.read_parquet(file))
+            if part == VARIED:
+                tables[-1]["learner"] += f", {VARIANTS[data].called}"
+    table = pd.concat(tables, ignore_index=True)
     if "boundary" in table:
         table["boundary_f1"] = [_f1(each) for each in table["boundary"]]
     for name, column in (("miou", "confusion"), ("miou_far", "far")):

@@ -11,6 +11,7 @@ from types import MappingProxyType
 BUDGETS = (30, 100, 300, 1000)
 REPLICATES = 3  # label draws a site
 EVEN = (30, 100)  # budgets that are also drawn evenly over the classes
+SCRIBBLES, SCRIBBLED_FOR = (5, 20), "frozen_linear"  # strokes in each class of the site
 EXPANDED, CORRECTED, SMOOTHED = (30, 100), (100, 300), (100,)  # budgets of the additions
 NETWORKS = ("network", "fine_tuned")
 NETWORK_DATA, NETWORK_SITES = ("india_s2_nir", "cz_ortho"), 8  # the first of each in drawn order
@@ -22,6 +23,30 @@ DATA = ("cz_ortho", "india_s2_nir", "usgs_coast")
 CALLED = MappingProxyType({"cz_ortho": "Czech orthophotos", "india_s2_nir": "Sentinel-2 of India",
                            "usgs_coast": "photographs of a coast"})  # fmt: skip
 BANDS = MappingProxyType({"india_s2_nir": ("red", "green", "blue", "near infrared")})
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The images of a data set, shown to the learners in another way.
+
+    Attributes:
+        data: its name in `data.registry`, of as many tiles with the same sites.
+        grid: longest side of a tile in pixels, see `registry.load`.
+        called: what is added to the learners' names.
+    """
+
+    data: str
+    grid: int
+    called: str
+
+
+VARIANTS = MappingProxyType(
+    {
+        "india_s2_nir": Variant("india_s2", 512, "without near infrared"),
+        "cz_ortho": Variant("cz_ortho", 256, "pixels twice as wide"),
+    }
+)
+VARIED = LEARNERS[:3]
 DEVELOPMENT = MappingProxyType(
     {
         "dubai": tuple(f"tile{number}" for number in range(1, 9)),
@@ -42,10 +67,13 @@ class Condition:
     """A learner with a budget of labels on a site.
 
     Attributes:
-        learner: also `frozen_linear, mapped` and `frozen_linear, smoothed`: whole maps of it.
+        learner: also `frozen_linear, mapped` and `frozen_linear, smoothed`: whole maps of it; and
+            learners of a `Variant`.
         labels: drawn at `random` or `even` over the classes; random ones that are `expanded`; or
             `corrected`: half random, half at confident errors of the map of that half; or `taught`:
-            random ones and what the linear head says of pixels where it is sure (SURE).
+            random ones and what the linear head says of pixels where it is sure (SURE). Or
+            `scribbles`: so many strokes in each class; or `clicks`: pixels even over the classes,
+            as many as an annotator labels in the time of these strokes.
     """
 
     learner: str
@@ -53,6 +81,10 @@ class Condition:
     labels: str = "random"
 
     def __str__(self) -> str:
+        if self.labels == "scribbles":
+            return f"{self.learner}, {self.budget} scribbles a class"
+        if self.labels == "clicks":
+            return f"{self.learner}, clicks in the time of {self.budget} scribbles a class"
         kind = {"random": "", "even": ", even over the classes"}.get(
             self.labels, f", {self.labels}"
         )
@@ -158,10 +190,32 @@ CLAIMS: Mapping[str, SiteClaim] = MappingProxyType(
             ),
             family="sampler",
         ),
+        "W11": SiteClaim(
+            "Clicks even over the classes beat scribbles drawn in the same time, for the head.",
+            tuple(
+                (
+                    Condition("frozen_linear", n, "clicks"),
+                    Condition("frozen_linear", n, "scribbles"),
+                )
+                for n in SCRIBBLES
+            ),
+            family="sampler",
+        ),
+        "W12": SiteClaim(
+            "A near infrared band gains at each budget, for the linear head.",
+            _each("frozen_linear", "frozen_linear, without near infrared"),
+            family="images",
+        ),
+        "W13": SiteClaim(
+            "Pixels of half the width gain at each budget, for the linear head.",
+            _each("frozen_linear", "frozen_linear, pixels twice as wide"),
+            family="images",
+        ),
     }
 )
-"""W4b is not in the protocol: development sites suggested it. Networks train on a part of the
-sites: the first NETWORK_SITES of NETWORK_DATA in the order drawn once (`whole_maps.sites`)."""
+"""W4b and W11 to W13 are not in the protocol; development sites suggested W4b. Networks train on a
+part of the sites: the first NETWORK_SITES of NETWORK_DATA in the order drawn once
+(`whole_maps.sites`)."""
 
 APPLIED = (100, 300)  # random labels on the labelled half of a site
 APPLIES: Mapping[str, str] = MappingProxyType(
