@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from fewlabels import devices, studies
 from fewlabels.data import load
+from fewlabels.experiments import fold_networks
 from fewlabels.experiments import frozen_arm as runs
 from fewlabels.labels import sampling
 from fewlabels.learners import heads
@@ -171,3 +172,36 @@ def test_scores_by_fold_add_up_the_counts_of_its_sites():
     one = table[(table["fold"] == 0) & (table["replicate"] == 0)]
     a, b, *_ = np.sum(one["confusion"].tolist(), axis=0)
     assert folds["miou"].iloc[0] == pytest.approx(a / (a + 2 * b))
+
+
+def test_a_network_of_the_arm_has_the_labels_and_the_scored_pixels_of_the_head(
+    tmp_path, monkeypatch
+):
+    dataset = load("synthetic", split="all", grid=64, cache_root=tmp_path / "cache")
+    one = frozen_arm.runs("dubai")["30 px"]
+    monkeypatch.setattr(frozen_arm, "TUNED", {"few": 2})
+    monkeypatch.setattr(frozen_arm, "tuned", lambda data: [replace(one, data=data)])
+    file = tmp_path / "networks.parquet"
+    table = fold_networks.run(dataset, file, [0], ["few"], device="cpu")
+    assert set(table["fold"]) == set(range(len(dataset.folds)))
+    key = table.iloc[0]
+    train = [tile for tile in dataset if tile.site not in dataset.folds[key["fold"]]]
+    assert key["trained_pixels"] == 30 * len(train)
+    own = [tile for tile in dataset if tile.site == key["site"]]
+    truth = np.concatenate([tile.mask.ravel()[runs.scored_pixels(tile)] for tile in own])
+    counts = np.reshape(key["confusion"], (len(dataset.classes), -1)).sum(axis=1)
+    assert counts.tolist() == np.bincount(truth, minlength=len(dataset.classes)).tolist()
+    again = fold_networks.run(dataset, file, [0], ["few"], device="cpu")
+    assert again["finished"].tolist() == table["finished"].tolist()
+
+
+def test_a_claim_on_a_network_is_paired_with_the_head_of_the_same_labels():
+    rows = [
+        {"data": "dubai", "site": site, "replicate": 0, "learner": learner,
+         "condition": frozen_arm.described(frozen_arm.runs("dubai")["dense"]), "miou": value + n}
+        for learner, value in (("fine_tuned", 0.5), (frozen_arm.HEAD, 0.4))
+        for n, site in enumerate("ab")
+    ]  # fmt: skip
+    claim = next(c for c in frozen_arm.CLAIMS.values() if c.plus == ("fine_tuned, dense",))
+    values = results.differences(pd.DataFrame(rows), claim)["value"]
+    assert values.tolist() == pytest.approx([0.1, 0.1])

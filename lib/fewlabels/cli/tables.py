@@ -11,7 +11,8 @@ from fewlabels.types import FewLabelsError
 
 def run(wanted: argparse.Namespace) -> None:
     """Add what is missing to the table of study W or of the frozen arm on a data set."""
-    from fewlabels.experiments import frozen_arm
+    from fewlabels.experiments import fold_networks, frozen_arm
+    from fewlabels.results import frozen_arm as results
     from fewlabels.studies import frozen_arm as arm
     from fewlabels.studies import w
 
@@ -31,6 +32,9 @@ def run(wanted: argparse.Namespace) -> None:
     else:
         frozen_arm.run(tiles, file, range(arm.REPLICATES), learners=arm.LEARNERS,
                        device=wanted.device)  # fmt: skip
+        if wanted.data in arm.TUNED_DATA:
+            nets = file.with_name(f"{wanted.data}{results.NETWORKS}.parquet")
+            fold_networks.run(tiles, nets, range(1), list(arm.TUNED), device=wanted.device)
 
 
 def _whole_maps(tiles: Dataset, file: Path, root: Path | None, device: str) -> None:

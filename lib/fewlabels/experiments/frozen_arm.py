@@ -149,11 +149,10 @@ def pixels(
     Args:
         tiles: how many the data set has: redrawn labels are drawn anew when all were seen.
     """
-    known = np.flatnonzero(tile.mask.ravel() != IGNORE)
-    scored = _first(known, FIRST, tile.id, "scored")
+    scored = scored_pixels(tile)
     labelled = {}
     for text, one in asked.items():
-        labels = _labels(one, tile, tiles)
+        labels = drawn_labels(one, tile, tiles)
         at = _first(np.flatnonzero(labels != IGNORE), frozen_arm.MOST, tile.id, str(one.draw))
         labelled[text] = at, labels[at]
     taken = np.unique(np.concatenate([scored, *(at for at, _ in labelled.values())]))
@@ -267,7 +266,17 @@ def _scaled(dataset: Dataset, learners: Sequence[str], compute: Compute) -> Scal
     return Scaled(made, x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6))
 
 
-def _labels(one: Run, tile: Tile, tiles: int) -> UInt8[np.ndarray, " n"]:
+def scored_pixels(tile: Tile) -> Int[np.ndarray, " m"]:
+    """The numbers of the pixels of a tile that are scored: the same for all conditions."""
+    return _first(np.flatnonzero(tile.mask.ravel() != IGNORE), FIRST, tile.id, "scored")
+
+
+def drawn_labels(one: Run, tile: Tile, tiles: int) -> UInt8[np.ndarray, " n"]:
+    """The labels of a tile, row after row; IGNORE where there is none.
+
+    Args:
+        tiles: see `pixels`.
+    """
     drawn = sampling.draw(tile.mask, one.sampler, one.amount, seed=one.draw, tile=tile.id)
     if one.redrawn:
         drawn = np.minimum.reduce([drawn, *prepare.redrawn(one, tile, tiles)])

@@ -22,6 +22,8 @@ from fewlabels.studies.design import Claim
 from fewlabels.studies.frozen_arm import HEAD
 from fewlabels.studies.run import Run
 
+NETWORKS = "_networks"  # ends the names of the tables of `fold_networks`
+
 
 def folder() -> Path:
     """The folder of the committed rows, one table a data set."""
@@ -30,7 +32,8 @@ def folder() -> Path:
 
 def scored(root: Path | None = None) -> pd.DataFrame:
     """Read the rows of all data sets and score each: mIoU over the classes of the site's truth."""
-    files = [(root or folder()) / f"{data}.parquet" for data in frozen_arm.DATA]
+    files = [(root or folder()) / f"{data}{part}.parquet"
+             for data in frozen_arm.DATA for part in ("", NETWORKS)]  # fmt: skip
     table = pd.concat([pd.read_parquet(file) for file in files if file.exists()], ignore_index=True)
     table["miou"] = [whole_maps.miou(np.asarray(counts)) for counts in table["confusion"]]
     return table
@@ -203,10 +206,12 @@ def by_fold(table: pd.DataFrame, data: str, learner: str = HEAD) -> pd.DataFrame
 
 
 def _scores(part: pd.DataFrame, data: str, condition: str) -> pd.Series:
-    """Look up mIoU by (data, site, replicate) of a condition of a study, or of `LEARNER, N px`."""
+    """Look up mIoU by (data, site, replicate) of a study's condition, or of `LEARNER, LABELS`."""
     learner, _, budget = condition.partition(", ")
     if learner in frozen_arm.LEARNERS:
         run = Run(data=data, amount=int(budget.removesuffix(" px")))
+    elif learner in frozen_arm.TUNED:
+        run = frozen_arm.runs(data)[budget]
     else:
         learner, run = HEAD, frozen_arm.runs(data)[condition]
     own = part[(part["learner"] == learner) & (part["condition"] == frozen_arm.described(run))]
@@ -216,7 +221,7 @@ def _scores(part: pd.DataFrame, data: str, condition: str) -> pd.Series:
 def _families(names: Iterable[str]) -> list[list[str]]:
     every = list(names)
     found = [[name for name in every if frozen_arm.family(name) == of]
-             for of in (*STUDIES, "learners")]  # fmt: skip
+             for of in (*STUDIES, *frozen_arm.OWN)]  # fmt: skip
     return [names for names in found if names]
 
 

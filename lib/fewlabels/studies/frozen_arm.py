@@ -8,6 +8,7 @@ runs. The claims themselves are those of the studies that pose them.
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from itertools import product
 from types import MappingProxyType
 
 from fewlabels import studies
@@ -41,6 +42,10 @@ choice does: a head of some 600 weights a class has learned all it can from so m
 LEARNERS = ("pixel_forest", "texture_forest", "frozen_linear", "frozen_forest")
 BUDGETS = (10, 30, 100, 300)
 """Random labelled pixels a tile, with which each learner is also fitted, as the tool fits it."""
+TUNED = MappingProxyType({"fine_tuned": 100, "fine_tuned of 400 steps": 400})
+"""Name -> steps of `fine_tuned`. The first is the tool's, chosen on development sites of study W;
+nothing is chosen between them."""
+TUNED_DATA, TUNED_ON = ("dubai",), ("100 px", "1,000 px", "30 px", "dense")
 CLAIMS: Mapping[str, Claim] = MappingProxyType(
     {
         f"X{i}": Claim(
@@ -50,7 +55,15 @@ CLAIMS: Mapping[str, Claim] = MappingProxyType(
         )
         for i, budget in enumerate(BUDGETS, 1)
     }
+    | {
+        f"T{i}": Claim(
+            f"Across sites, with {on} labelled an image, {name} beats the frozen head.",
+            plus=(f"{name}, {on}",), minus=(on,),
+        )
+        for i, (name, on) in enumerate(product(TUNED, TUNED_ON), 1)
+    }
 )  # fmt: skip
+OWN = ("learners", "networks")  # families of CLAIMS
 FACTORS = ("sampler", "amount", "loss", "gamma", "expansion", "reach", "redrawn")
 """What of a run a head follows; the other factors are a network's. `alpha` only rescales the focal
 loss, which here would be another penalty."""
@@ -63,7 +76,8 @@ def claims() -> dict[str, Claim]:
 
 def family(claim: str) -> str:
     """Name the study whose claims are corrected together with this one."""
-    return next((of for of, names in TESTED.items() if claim in names), "learners")
+    own = OWN[claim.startswith("T")]
+    return next((of for of, names in TESTED.items() if claim in names), own)
 
 
 def runs(data: str) -> dict[str, Run]:
@@ -79,6 +93,12 @@ def runs(data: str) -> dict[str, Run]:
             for condition in studies.study(of).claims[claim].conditions:
                 found[condition] = reduced(named[condition])
     return found
+
+
+def tuned(data: str) -> list[Run]:
+    """Declare what `fine_tuned` is trained on, in this order."""
+    named = runs(data)
+    return [named[name] for name in TUNED_ON]
 
 
 def reduced(run: Run) -> Run:

@@ -1,0 +1,94 @@
+"""The networks of the frozen arm: `fine_tuned` on the labelled sites of four folds.
+
+Labels and scored pixels are those of the frozen head, so rows are paired with its rows.
+"""
+
+import logging
+from collections.abc import Sequence
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fewlabels import devices, environment
+from fewlabels.data.dataset import Dataset
+from fewlabels.devices import Compute
+from fewlabels.experiments import frozen_arm as arm
+from fewlabels.experiments import whole_maps
+from fewlabels.files import whole_file
+from fewlabels.learners import LEARNERS
+from fewlabels.scoring import metrics
+from fewlabels.studies import Run, frozen_arm, w
+from fewlabels.types import IGNORE
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    dataset: Dataset, file: Path, replicates: Sequence[int], learners: Sequence[str], *,
+    device: str = "auto",
+) -> pd.DataFrame:  # fmt: skip
+    """Add the missing rows of some replicates to a table, a network at a time; return the table.
+
+    Args:
+        learners: of `frozen_arm.TUNED`.
+    """
+    table, folds = arm.read(file), range(len(dataset.folds))
+    with devices.one_thread():
+        compute = devices.compute(device)
+        for replicate, learner, of in product(replicates, learners, frozen_arm.tuned(dataset.name)):
+            for fold in folds:
+                key = {"replicate": replicate, "fold": fold, "learner": learner,
+                       "condition": frozen_arm.described(of),
+                       "fingerprint": dataset.fingerprint}  # fmt: skip
+                if len(table) and (table[list(key)] == pd.Series(key)).all(axis=1).any():
+                    continue
+                log.info("%s: %s", dataset.name, key)
+                made = [key | row for row in rows(dataset, fold, replicate, learner, of, compute)]
+                table = pd.concat([arm.read(file), pd.DataFrame(made)], ignore_index=True)
+                with whole_file(file) as scratch:
+                    table.to_parquet(scratch, compression="zstd", index=False)
+    return table
+
+
+def rows(
+    dataset: Dataset, fold: int, replicate: int, learner: str, of: Run, compute: Compute
+) -> list[dict[str, object]]:
+    """Train one network on the sites outside a fold; count what it maps right on each test site."""
+    tested, classes = set(dataset.folds[fold]), len(dataset.classes)
+    train = [tile for tile in dataset if tile.site not in tested]
+    drawn = Run(**{name: getattr(of, name) for name in (*frozen_arm.FACTORS, "data")},
+                draw=replicate)  # fmt: skip
+    labels = [
+        arm.drawn_labels(drawn, tile, len(dataset)).reshape(tile.mask.shape) for tile in train
+    ]
+    made = LEARNERS["fine_tuned"].fit(
+        [tile.image for tile in train], labels, classes, seed=replicate, compute=compute,
+        ids=[tile.id for tile in train], steps=frozen_arm.TUNED[learner],
+        bands=w.BANDS.get(dataset.name, ()),
+    )  # fmt: skip
+    counts: dict[str, np.ndarray] = {}
+    for tile in dataset:
+        if tile.site in tested - set(frozen_arm.DEVELOPMENT.get(dataset.name, ())):
+            at = arm.scored_pixels(tile)
+            guess = made.probabilities(tile.image).argmax(axis=0).astype(np.uint8).ravel()[at]
+            own = metrics.confusion(guess[None], tile.mask.ravel()[at][None], classes)
+            counts[tile.site] = counts.get(tile.site, 0) + own
+    pixels = sum(int((each != IGNORE).sum()) for each in labels)
+    return [
+        {"data": dataset.name, "site": site, "confusion": own.ravel().tolist(),
+         "trained_pixels": pixels, "code": code(), "device": compute.hardware,
+         "finished": environment.now()}
+        for site, own in sorted(counts.items())
+    ]  # fmt: skip
+
+
+@cache
+def code() -> str:
+    """SHA-256 over the modules that a row follows from, see `whole_maps.code_of`."""
+    library = Path(__file__).parents[1]
+    more = ("labels", "training", "learners/network.py", "experiments/prepare.py")
+    files = (*(library / name for name in more), Path(arm.__file__), Path(__file__))
+    return whole_maps.code_of(*files)
