@@ -50,13 +50,11 @@ from IPython.display import Markdown
 from fewlabels import paths
 from fewlabels.data.sources.grouped import COAST, CZECH, INFRARED
 from fewlabels.results import applied, figures, site_scores, whole_maps
-from fewlabels.studies import w
 from fewlabels.studies.w import (
     APPLIES,
     BUDGETS,
     CLAIMS,
     LEARNERS,
-    NETWORK_BUDGETS,
     NETWORKS,
     Condition,
 )
@@ -65,6 +63,7 @@ figures.style()
 table = whole_maps.scored()
 sites = whole_maps.by_site(table)
 shown = [name for name in LEARNERS if name in set(table["learner"])]
+names = {layout.name: layout.classes for layout in (CZECH, INFRARED, COAST)}
 
 # %% [markdown]
 # ## What was run
@@ -183,9 +182,45 @@ pd.DataFrame(gains).T.rename_axis("labels")
 gains = site_scores.class_gains(
     table, Condition("frozen_linear", 100), Condition("pixel_forest", 100)
 )
-names = {layout.name: layout.classes for layout in (CZECH, INFRARED, COAST)}
 gains["class"] = [names[d][n] for d, n in zip(gains["data"], gains["class"], strict=True)]
 gains.set_index(["data", "class"])
+
+# %% [markdown]
+# ## Where it fails
+#
+# @tbl-w-worst has the sites of the lowest scores, and the largest error on each.
+
+# %%
+#| label: tbl-w-worst
+#| tbl-cap: "Linear head on frozen features with 100 random labels: the three sites of each data set with the lowest score."
+site_scores.worst(table, Condition("frozen_linear", 100), names).style.hide(axis="index").format(
+    {"mIoU, %": "{:.1f}"}
+)
+
+# %% [markdown]
+# ## Scribbles or clicks
+#
+# A scribble labels many pixels, but they lie side by side and look alike. @tbl-w-scribbles compares 5
+# or 20 scribbles in each class with clicks that are spread evenly over the classes and take as long: by
+# published times a scribble takes 10.9 s, the first click of a class in an image 2.4 s, and each more
+# 0.9 s (W11). A program drew both.
+
+# %%
+#| label: tbl-w-scribbles
+#| tbl-cap: "Linear head on frozen features: mIoU in % and difference in points on the same sites, with 95 % interval; data sets count alike."
+site_scores.strokes(table).style.hide(axis="index")
+
+# %% [markdown]
+# ## Bands and the size of pixels
+#
+# The same learners ran on poorer images: Sentinel-2 without its near infrared band (W12; the same labels),
+# and orthophotos shrunk to half (W13; labels and scores of the shrunk masks). @tbl-w-images
+# says how many points the head gains over the forest of single pixels on each.
+
+# %%
+#| label: tbl-w-images
+#| tbl-cap: "Gain of the linear head on frozen features over the forest of single pixels in points of mIoU, by images and number of random labels, with 95 % interval over sites."
+site_scores.by_images(table).style.hide(axis="index")
 
 # %% [markdown]
 # ## Networks, and training the encoder too
@@ -199,17 +234,7 @@ gains.set_index(["data", "class"])
 # %%
 #| label: tbl-w-networks
 #| tbl-cap: "mIoU in %, and the difference in points from the linear head with the same labels, with 95 % intervals over these sites; data sets count alike."
-rows = []
-for key in [
-    *((n, b, "random") for n in NETWORKS for b in NETWORK_BUDGETS),
-    ("fine_tuned", w.TAUGHT, "taught"),
-]:
-    pair = Condition(*key), Condition("frozen_linear", key[1])
-    if found := site_scores.on_same_sites(sites, pair):
-        own, apart = found[str(pair[0])], whole_maps.effect(table, *pair)["all"]
-        rows.append((str(pair[0]), own.text(), apart.text(), own.units))
-columns = ["trained", "mIoU", "minus the linear head", "sites"]
-pd.DataFrame(rows, columns=columns).style.hide(axis="index")
+site_scores.networks(table).style.hide(axis="index")
 
 # %%
 #| echo: false
@@ -219,17 +244,6 @@ Markdown(
     + " and ".join(f"{seconds:.0f} s ({name})" for name, seconds in time.items())
     + " in the median, on one thread beside other work."
 )
-
-# %% [markdown]
-# @tbl-w-recipe lists all that was tried for `fine_tuned`, on development sites, before its settings were
-# fixed.
-
-# %%
-#| label: tbl-w-recipe
-#| tbl-cap: "Development: mIoU in % of one run each, and of the linear head that it started from. Without texture the head starts lower than that."
-pd.read_csv(paths.published_root() / "development" / "fine_tuned.csv").style.hide(
-    axis="index"
-).format({"miou": "{:.1f}", "frozen_linear": "{:.1f}", "lr": "{:g}"})
 
 # %% [markdown]
 # ## Where a map applies
@@ -271,6 +285,19 @@ Markdown(
 )
 
 # %% [markdown]
+# ## How the recipe of fine_tuned was found {.appendix}
+#
+# @tbl-w-recipe lists all that was tried for `fine_tuned`, on development sites, before its settings were
+# fixed.
+
+# %%
+#| label: tbl-w-recipe
+#| tbl-cap: "Development: mIoU in % of one run each, and of the linear head that it started from. Without texture the head starts lower than that."
+pd.read_csv(paths.published_root() / "development" / "fine_tuned.csv").style.hide(
+    axis="index"
+).format({"miou": "{:.1f}", "frozen_linear": "{:.1f}", "lr": "{:g}"})
+
+# %% [markdown]
 # ## What was not shown
 #
 # - Three data sets are three kinds of images, and their dense masks have errors of their own. The
@@ -278,7 +305,8 @@ Markdown(
 # - A program drew the labels from dense masks: people click on pixels that are easy to see.
 # - Corrections (W10) need so many confident errors apart from each other: sites with fewer are in
 #   neither mean. Where masks are coarse, a confident error may be one of the mask.
-# - Scribbles were not drawn. Networks and additions have one label draw a site.
+# - Networks have one label draw a site. Scribbles were drawn inside objects by a program, and nobody timed
+#   either kind of label on such images.
 # - The area of applicability was tried with one learner and one draw of labels on half of a site; a site
 #   with fewer than 50 scored pixels on one side is in no difference.
 # - The share of a site's pixels that is scored is a sample; for the rarest classes its error adds to

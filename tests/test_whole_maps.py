@@ -127,6 +127,31 @@ def test_learners_on_other_images_have_a_name_of_their_own(tmp_path):
     assert found == ["pixel_forest", f"pixel_forest, {other.called}"]
 
 
+def test_advice_on_scribbles_says_what_clicks_gain():
+    rows = [
+        row("cz_ortho", site, "pixel_forest", n, 40) | {"learner": learner}
+        for site in "ab"
+        for n in BUDGETS
+        for learner in ("frozen_linear", "pixel_forest")
+    ]
+    rows += [row("cz_ortho", site, "frozen_linear", SCRIBBLES[0], hits) | {"labels": kind}
+             for site in "ab" for kind, hits in (("clicks", 50), ("scribbles", 43))]  # fmt: skip
+    said = recommend(100, "scribbles", table=pd.DataFrame(rows))
+    assert "classes: 7.0 [7.0, 7.0] points more than 5 scribbles a class" in said[-1]
+
+
+def test_the_worst_sites_come_first_with_their_largest_error():
+    counts = {"a": [8, 2, 0, 10], "b": [5, 5, 1, 9]}
+    rows = [row("x", site, "frozen_linear", 100, 0) | {"confusion": each}
+            for site, each in counts.items()]  # fmt: skip
+    one = Condition("frozen_linear", 100)
+    found = site_scores.worst(pd.DataFrame(rows), one, {"x": ("sea", "land")})
+    assert found["site"].tolist() == ["b", "a"]
+    assert found["largest error"].tolist() == ["50 % of sea mapped as land",
+                                               "20 % of sea mapped as land"]  # fmt: skip
+    assert found["mIoU, %"].iloc[0] == pytest.approx(100 * (5 / 11 + 9 / 15) / 2)
+
+
 def test_development_sites_are_in_no_result():
     for data in DATA:
         file = results.folder() / f"{data}.parquet"
@@ -248,7 +273,7 @@ def test_advice_is_read_off_the_curves_of_images_alike():
     said = recommend(round((100 * 300) ** 0.5), pixel=10, table=table)
     assert said[0].startswith("frozen_linear: 15.0 [15.0, 15.0] points")
     assert "(2 sites of india_s2_nir, study W)" in said[0]
-    assert recommend(5000, "polygons", table=table)[-1].startswith("the study drew single pixels")
+    assert "are of single pixels; polygons" in recommend(5000, "polygons", table=table)[-1]
     assert not any(line.startswith("fine_tuned") for line in said)
     more = [row("india_s2_nir", site, "fine_tuned", 100, 52 + n) for n, site in enumerate("ab")]
     said = recommend(120, pixel=10, table=pd.DataFrame([*rows, *more]))

@@ -12,7 +12,7 @@ from fewlabels.results import whole_maps
 from fewlabels.results.figures import LEARNERS
 from fewlabels.results.statistics.decisions import SAME, Decision, decisions
 from fewlabels.results.statistics.intervals import Interval
-from fewlabels.studies.w import BUDGETS, NETWORK_BUDGETS, Condition
+from fewlabels.studies.w import BUDGETS, NETWORK_BUDGETS, SCRIBBLED_FOR, SCRIBBLES, Condition
 from fewlabels.types import FewLabelsError
 
 KINDS = ("points", "scribbles", "polygons")
@@ -83,8 +83,10 @@ def recommend(
         said.append(f"the study has {BUDGETS[0]} to {BUDGETS[-1]} labels a site, not {labels}")
     if kind != "points":
         said.append(
-            f"the study drew single pixels; {kind} hold fewer independent labels than pixels"
+            f"these scores are of single pixels; {kind} hold fewer independent labels than pixels"
         )
+    if kind == "scribbles":
+        said += _clicked(rows)
     if bands > 4 or (bands > 3 and pixel < COARSE):
         said.append(f"the study has no such images with {bands} bands: trust the held-out scores")
     return said
@@ -100,6 +102,19 @@ def _tuned(rows: pd.DataFrame, labels: int) -> list[str]:
     return [
         f"fine_tuned, which takes minutes: {gain.text()} points more than frozen_linear with "
         f"{budget} labels ({gain.units} sites)"
+    ]
+
+
+def _clicked(rows: pd.DataFrame) -> list[str]:
+    """What clicks gain over scribbles in the same time; empty if not run."""
+    number = SCRIBBLES[0]
+    pair = [Condition(SCRIBBLED_FOR, number, kind) for kind in ("clicks", "scribbles")]
+    if len(whole_maps.differences(rows, *pair)) < 2:
+        return []
+    gain = whole_maps.effect(rows, *pair)[whole_maps.ALL]
+    return [
+        f"single clicks, even over the classes: {gain.text()} points more than {number} scribbles "
+        f"a class that take as long ({gain.units} sites)"
     ]
 
 

@@ -1,6 +1,6 @@
 """Scores of study W by learner, budget and class, the labels saved, and the findings in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,6 +19,7 @@ from fewlabels.results.whole_maps import (
     spread,
     verdict,
 )
+from fewlabels.studies import w
 from fewlabels.studies.w import BUDGETS, CALLED, EVEN, NETWORK_DATA, Condition
 
 RESAMPLES = 2000
@@ -73,6 +74,76 @@ def _class_iou(counts: np.ndarray) -> np.ndarray:
     hits, truth = matrix.diagonal(), matrix.sum(axis=1)
     union = truth + matrix.sum(axis=0) - hits
     return np.where(truth > 0, hits / np.maximum(union, 1), np.nan)
+
+
+def worst(
+    table: pd.DataFrame, condition: Condition, names: Mapping[str, Sequence[str]], number: int = 3
+) -> pd.DataFrame:
+    """The sites of each data set with the lowest score, and the largest error on each.
+
+    Replicates of a site are counted together.
+
+    Args:
+        names: the classes of each data set.
+
+    Returns:
+        Columns `data`, `site`, `mIoU, %`, and `largest error`: the class of the most wrong pixels,
+        what they are mapped as, and which share of the class that is.
+    """
+    own = table[(table["learner"] == condition.learner) & (table["budget"] == condition.budget)
+                & (table["labels"] == condition.labels)]  # fmt: skip
+    counts = own.groupby(["data", "site"])["confusion"].agg(lambda part: np.sum(part.tolist(), 0))
+    rows = []
+    for (data, site), each in counts.items():
+        matrix = np.reshape(each, (len(names[data]), -1))
+        wrong = matrix - np.diag(matrix.diagonal())
+        truth, guess = np.unravel_index(wrong.argmax(), wrong.shape)
+        share = 100 * wrong[truth, guess] / max(matrix[truth].sum(), 1)
+        error = f"{share:.0f} % of {names[data][truth]} mapped as {names[data][guess]}"
+        rows.append((data, site, 100 * np.nanmean(_class_iou(each)), error))
+    found = pd.DataFrame(rows, columns=["data", "site", "mIoU, %", "largest error"])
+    return found.sort_values(["data", "mIoU, %"]).groupby("data").head(number)
+
+
+def strokes(table: pd.DataFrame) -> pd.DataFrame:
+    """Scribbles beside clicks that take as long: mIoU on the same sites, and the difference."""
+    rows, sites = [], by_site(table)
+    for number in w.SCRIBBLES:
+        pair = [Condition(w.SCRIBBLED_FOR, number, kind) for kind in ("clicks", "scribbles")]
+        if found := on_same_sites(sites, pair):
+            clicks, marks = (found[str(each)] for each in pair)
+            rows.append({"scribbles a class": number, "mIoU of scribbles": marks.text(),
+                         "mIoU of clicks": clicks.text(), "sites": clicks.units,
+                         "clicks - scribbles": effect(table, *pair)[ALL].text()})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def by_images(table: pd.DataFrame) -> pd.DataFrame:
+    """What the linear head gains over the forest of single pixels on each `Variant` of images."""
+    rows = []
+    for data, other in w.VARIANTS.items():
+        own = table[table["data"] == data]
+        for called, more in {"as they are": "", other.called: f", {other.called}"}.items():
+            names = [f"{name}{more}" for name in ("frozen_linear", "pixel_forest")]
+            gains = {f"{n:,} labels": effect(own, *(Condition(name, n) for name in names))
+                     for n in BUDGETS if set(names) <= set(own["learner"])}  # fmt: skip
+            rows.append({"data": data, "images": called}
+                        | {name: gain[ALL].text() for name, gain in gains.items()})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def networks(table: pd.DataFrame) -> pd.DataFrame:
+    """Score each trained network, and compare it with the linear head of the same labels on the
+    same sites.
+    """
+    rows, sites = [], by_site(table)
+    for one in sorted(w.TRAINED, key=lambda each: w.NETWORKS.index(each.learner)):
+        pair = one, Condition("frozen_linear", one.budget)
+        if found := on_same_sites(sites, pair):
+            own, apart = found[str(one)], effect(table, *pair)[ALL]
+            rows.append({"trained": str(one), "mIoU": own.text(),
+                         "minus the linear head": apart.text(), "sites": own.units})  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def curve(sites: pd.DataFrame, learner: str, labels: str = "random") -> pd.DataFrame:
