@@ -70,6 +70,8 @@ def verify(wanted: argparse.Namespace) -> None:
     Raises:
         FewLabelsError: a row did not come out again.
     """
+    import pandas as pd
+
     from fewlabels.experiments import frozen_arm, whole_maps
     from fewlabels.results import frozen_arm as arm
     from fewlabels.results import whole_maps as maps
@@ -77,9 +79,12 @@ def verify(wanted: argparse.Namespace) -> None:
 
     tiles = _tiles(wanted.records, wanted.key, wanted.root)
     if wanted.records == "W":
-        table = whole_maps.read(maps.folder() / f"{wanted.key}.parquet")
-        wrong = whole_maps.differing(tiles, table, device=wanted.device,
-                                     bands=w.BANDS.get(wanted.key, ()))  # fmt: skip
+        bands = w.BANDS.get(wanted.key, ())
+        files = [maps.folder() / f"{wanted.key}{part}.parquet" for part in ("", maps.SCRIBBLED)]
+        wrong = pd.concat(
+            whole_maps.differing(tiles, whole_maps.read(file), device=wanted.device, bands=bands)
+            for file in files if file.exists()
+        )  # fmt: skip
     else:
         table = frozen_arm.read(arm.folder() / f"{wanted.key}.parquet")
         wrong = frozen_arm.differing(tiles, table, device=wanted.device)

@@ -21,8 +21,8 @@ from fewlabels.scoring import boundaries, metrics
 from fewlabels.studies.w import CLAIMS, DATA, VARIANTS, Condition
 
 ALL = "all"  # data sets together
-VARIED = "_varied"
-PARTS = ("", "_added", "_scribbled", VARIED, "_networks")
+SCRIBBLED, VARIED = "_scribbled", "_varied"
+PARTS = ("", "_added", SCRIBBLED, VARIED, "_networks")
 """Ends of the names of a data set's tables: cheap learners, `additions`, scribbles, the learners on
 a `Variant` of its images, `site_networks`."""
 APPLICABILITY = "applicability.parquet"  # see `applied`
