@@ -108,6 +108,17 @@ def test_clicks_take_as_long_as_the_strokes_of_each_class(dataset):
     assert (np.bincount(few["scribbles", 5]) <= 1).all()
 
 
+def test_nobody_scribbles_in_a_speck_beside_a_larger_object():
+    image, mask = np.zeros((60, 60, 3), np.uint8), np.zeros((60, 60), np.uint8)
+    mask[30:, 30:], mask[2:5, 2:5] = 1, 1
+    drawn = scribbled([Tile("t", "s", image, mask)], 0, np.random.default_rng(0))["scribbles", 20]
+    rows, columns = np.divmod(drawn[mask.ravel()[drawn] == 1], 60)
+    assert len(rows) and rows.min() >= 30 and columns.min() >= 30
+    mask[30:, 30:] = 0
+    drawn = scribbled([Tile("t", "s", image, mask)], 0, np.random.default_rng(0))["scribbles", 5]
+    assert (mask.ravel()[drawn] == 1).any()
+
+
 def test_scribbles_are_rows_of_their_own_and_come_out_again(dataset, tmp_path):
     file, name = tmp_path / "W.parquet", runs.sites(dataset)[0]
     table = runs.run(dataset, file, [name], ["pixel_forest"], [0], device="cpu", scribbled=True)

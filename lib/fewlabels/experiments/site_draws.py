@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, UInt8
+from skimage import measure
 
 from fewlabels.labels.sampling.drawing import FIRST_CLICK, NEXT_CLICK, SECONDS_A_MARK
 from fewlabels.labels.sampling.marks import scribbles
@@ -13,6 +14,7 @@ from fewlabels.studies.w import BUDGETS, EVEN, SCRIBBLES
 from fewlabels.types import IGNORE, Tile
 
 MOST = 4_000  # clicks that are drawn, at most
+LEAST = 400  # pixels of an object in which somebody scribbles; masks also have specks
 Pixels = Int[np.ndarray, "_"]
 Classes = UInt8[np.ndarray, "_"]
 
@@ -42,8 +44,9 @@ def scribbled(
     """For (`scribbles` or `clicks`, strokes a class) the labelled pixels, tile after tile.
 
     A class has its strokes in one tile after another, in a random order; one with too little room
-    has fewer. Clicks are even over the classes: as many as cost the seconds of all strokes, where
-    the first click of a class in a tile costs more than the next (see `labels.sampling`).
+    has fewer. Objects of fewer than LEAST pixels are passed over where larger ones are. Clicks are
+    even over the classes: as many as cost the seconds of all strokes, where the first click of a
+    class in a tile costs more than the next (see `labels.sampling`).
 
     Args:
         tiles: of one site.
@@ -76,13 +79,15 @@ def _strokes(
     tiles: Sequence[Tile], starts: Pixels, order: Sequence[int], value: int, seed: int
 ) -> Iterator[Pixels]:
     """The strokes in a class, one of each tile in turn."""
-    going = []
-    for number in order:
-        own = np.where(tiles[number].mask == value, np.uint8(value), IGNORE)
-        if (own == value).any():
-            marks = scribbles(scene(own, seed=seed, tile=tiles[number].id))
-            going.append((starts[number], marks))
-            yield starts[number] + next(marks)
+    masks = {number: tiles[number].mask == value for number in order}
+    large = {number: _large(own) for number, own in masks.items()}
+    if not any(own.any() for own in large.values()):
+        large = masks
+    going = [
+        (starts[number], scribbles(scene(np.where(own, np.uint8(value), IGNORE), seed=seed,
+                                         tile=tiles[number].id)))
+        for number, own in large.items() if own.any()
+    ]  # fmt: skip
     while going:
         left = []
         for start, marks in going:
@@ -90,3 +95,10 @@ def _strokes(
                 left.append((start, marks))
                 yield stroke + start
         going = left
+
+
+def _large(own: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Without the connected pieces of fewer than LEAST pixels."""
+    pieces = measure.label(own, connectivity=2)
+    kept = np.bincount(pieces.ravel()) >= LEAST
+    return own & kept[pieces]
