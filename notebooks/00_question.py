@@ -64,9 +64,8 @@ display(Markdown(tiles.notice))
 # %% [markdown]
 # ## What a budget looks like
 #
-# @fig-budgets shows a tile, its dense mask, and the labels of three budgets. Training sees the
-# image and the labelled pixels; the mask is only for scoring. The tile is the one whose classes are
-# most evenly present.
+# @fig-budgets shows the tile with the most even classes, its dense mask, and the labels of three
+# budgets. Training sees the image and the labelled pixels; the mask is only for scoring.
 
 
 # %%

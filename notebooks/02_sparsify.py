@@ -32,10 +32,10 @@ if importlib.util.find_spec("fewlabels") is None:
 # %% [markdown]
 # # Which pixels carry a label {#sec-labels}
 #
-# Labels can be clicks, strokes or boxes. Which pixels does each sampler label, what does it cost a
-# person, and how far can a few labels be expanded before they turn wrong? Nothing is trained here.
-# A counter-based generator [@salmon2011philox] ranks all pixels from (seed, tile), and a draw keeps
-# the lowest ranks. So a draw is the same everywhere, and a smaller one lies inside a larger one.
+# Which pixels does each sampler label, what does it cost a person, and how far can a few labels be
+# expanded before they turn wrong? A counter-based generator [@salmon2011philox] ranks all pixels
+# from (seed, tile), and a draw keeps the lowest ranks. So a draw is the same everywhere, and a
+# smaller one lies inside a larger one.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -67,7 +67,7 @@ display(Markdown(tiles.notice))
 # ## What a budget looks like
 #
 # @fig-labels-budgets shows what a network sees, from 1 % of the pixels down to ten clicks. The tile
-# is the one with the most classes; among those, the one whose rarest class is largest.
+# is the one with the most classes.
 
 
 # %%
@@ -291,5 +291,4 @@ assert all((d[drawn != IGNORE] == drawn[drawn != IGNORE]).all() for d in made.va
 #
 # The annotator is a program that never errs; people err most at borders and draw other strokes. The
 # times are of other people and other images. An audit says how many labels are right, not whether a
-# network trains better on them: wrong labels near borders may cost less or more than others.
-# Reaches (in pixels of this grid) and other options were not tuned.
+# network trains better on them. Reaches (in pixels of this grid) and other options were not tuned.

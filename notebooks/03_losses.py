@@ -89,8 +89,8 @@ def draw(amount, seed=seed):
 # %% [markdown]
 # ## The formula, pixel by pixel {.appendix}
 #
-# A loop over the labelled pixels of a small window computes @eq-pce and its derivative. The logits
-# are random, so the value says nothing; that the library agrees does.
+# A loop over the labelled pixels of a small window computes @eq-pce and its derivative. The library
+# has to agree.
 
 # %%
 #| needs: images
@@ -122,8 +122,7 @@ Markdown(
 # ## What must not change with the number of labels
 #
 # The logits are those of a small model with random weights: one matrix from a pixel's colour to its
-# classes. A loss moves the matrix by the learning rate times its gradient, so gradients are
-# compared. @tbl-values evaluates the library's losses on a batch of tiles at four label densities.
+# classes. @tbl-values evaluates the library's losses on a batch of tiles at four label densities.
 
 
 # %%
@@ -272,8 +271,7 @@ redrawn.style.format("{:.4g}").hide(axis="index")
 # %% [markdown]
 # ## Checks {.appendix}
 #
-# The library's pixel losses keep their scale within sampling error, the means over all pixels
-# shrink with the density, the factor of the weights varies, the one-vs-rest gradient has another
+# The library's pixel losses keep their scale within sampling error, the pitfalls change scale or
 # direction, redrawn labels are as many as probability theory expects, and a batch without labels
 # gives zero, not NaN.
 

@@ -160,8 +160,8 @@ Markdown(
 # %% [markdown]
 # ## The record
 #
-# All of this follows from four files in one folder. Every score follows from the confusion
-# matrices, without a network. @tbl-record has facts that identify the run.
+# All of this follows from four files in one folder, the scores from confusion matrices without a
+# network. @tbl-record identifies the run.
 
 # %%
 #| label: tbl-record

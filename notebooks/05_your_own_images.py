@@ -143,8 +143,7 @@ Markdown(
 # ## The map
 #
 # @fig-own-map shows the most probable class of each pixel and its probability, both also written
-# beside the model as GeoTIFF. The scene is mapped in overlapping windows, strip by strip, so it may
-# have any size.
+# beside the model as GeoTIFF. A scene may have any size.
 
 # %%
 made = predict(
@@ -168,8 +167,8 @@ Markdown(
 #
 # On up to half of the pixels of @fig-own-next the kept learner and the next best one are sure of
 # different classes. The others are drawn from the 5 % on which the probabilities of the two most
-# probable classes differ least. All keep a distance from each other. They are also written as a
-# layer for QGIS, with the reason and an empty column for the class.
+# probable classes differ least. All are also written as a layer for QGIS, with the reason and an
+# empty column for the class.
 
 # %%
 #| echo: false
@@ -196,8 +195,8 @@ asked[["rank", "row", "column", "margin", "why"]].head().style.format(
 # and click: from the second class on, every click gives a new map and its confidence. They come
 # from a linear head on frozen features, fitted to all clicks. With "Wrong here" (or Shift) a click
 # gives the pixel its second most probable class. "Disagreement" shows where that head and a forest
-# of single pixels are sure of different classes: one is wrong there, and a click says which. The
-# clicks are saved as GeoJSON, which `fewlabels train` takes as labels.
+# of single pixels are sure of different classes: one is wrong there, so click there. The clicks are
+# saved as GeoJSON, which `fewlabels train` takes as labels.
 
 # %%
 #| label: fig-own-explore

@@ -226,9 +226,9 @@ Markdown(
 # %% [markdown]
 # ## Checks {.appendix}
 #
-# In the mean over classes, and for the class that counting misses most, the count is further from
-# the true area than the estimate; for that class it lies outside the interval of the estimate.
-# About 95 % of the intervals of the repeated samples hold.
+# Estimates are closer to the true areas than counts, in the mean over classes and for the class
+# that counting misses most; its count lies outside the interval of the estimate. About 95 % of the
+# repeated intervals hold.
 
 # %%
 row = record["of_class"][worst]["share"]
@@ -243,6 +243,6 @@ assert drawn.strata["points"].sum() == points
 #
 # A person's answers are not the truth: where interpreters differ, the intervals are too narrow.
 # Points need images of the map's date that tell the classes apart. The image has no coordinates, so
-# areas are shares and pixels; with coordinates they are hectares. A rare class that the map mostly
-# misses needs a stratum of its own in which it is likely, or its interval will be wide. One scene
-# with one learner is an illustration, not a finding about learners.
+# areas are shares, not hectares. A rare class that the map mostly misses needs a stratum of its own
+# in which it is likely, or its interval will be wide. One scene with one learner is an
+# illustration, not a finding about learners.

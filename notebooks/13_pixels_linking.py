@@ -83,9 +83,8 @@ figure = forest(chapter)
 # %% [markdown]
 # ## What was run {.appendix}
 #
-# Their conditions, and 500 pixels a class without joins: only against that does a difference speak
-# of the joins. All conditions of one (fold, replicate) share label seed, initial weights, crops and
-# steps.
+# Their conditions, and 500 pixels a class without joins, to measure the joins alone. All conditions
+# of one (fold, replicate) share label seed, initial weights, crops and steps.
 
 # %%
 #| label: tbl-factors-d
@@ -169,7 +168,7 @@ figure = figures.compared(table, conditions)
 # ## Over-fitting and time
 #
 # @tbl-d-gap has what D2 compares, of the runs that recorded it; early ones were not scored on their
-# own labels. This study has no validation.
+# own labels.
 
 # %%
 #| label: tbl-d-gap
@@ -182,10 +181,9 @@ of_gaps if len(gaps) else pd.DataFrame({"condition": ["no run of these records s
 # %% [markdown]
 # Their fourth claim says that linking with a k-d tree is affordable: they report 40 to 45 minutes
 # for 2,400 masks, about 1 s each, on hardware they do not name. @tbl-linking benchmarks linking
-# alone, also with more labels: all pairs of a class grow with the square of its labels, and so do
-# the pairs that are near enough to be joined. The claim holds there; it was declared together with
-# its benchmark. We no longer test whether it is thanks to the k-d tree, since all pairs proved fast
-# enough too.
+# alone, also with more labels: pairs, near ones too, grow with the square of a class's labels. The
+# claim holds there; it was declared together with its benchmark. We no longer test whether it is
+# thanks to the k-d tree, since all pairs proved fast enough too.
 
 # %%
 #| label: tbl-linking

@@ -117,6 +117,5 @@ for name, each in chapters.items():
 #
 # One data set, one network, one budget a comparison. A leak is as large as its mosaic is uniform;
 # scattered images may have none. Trainings are short: a label drawn once is shown only a few times,
-# perhaps too seldom to be learned by heart, so new labels may add little. Where early stopping
-# decides how long to train, choosing on few labels may cost more than among the last weights of one
-# schedule.
+# so new labels may add little. Where early stopping decides how long to train, choosing on few
+# labels may cost more than among the last weights of one schedule.

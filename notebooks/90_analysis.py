@@ -33,7 +33,7 @@ if importlib.util.find_spec("fewlabels") is None:
 # # Across the studies {#sec-analysis}
 #
 # How close do sparse labels come to dense ones, what does a run cost, and which claims are decided?
-# Everything here is computed from records; nothing is trained.
+# Everything is computed from records.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -100,8 +100,8 @@ Markdown(recommendations.decided(judged))
 # ## What became of the claims
 #
 # @tbl-claims has every claim of the five systems and our own, each declared as one line before its
-# runs, but for those corrected later (@tbl-declared). @tbl-verdicts has what the verdicts rest on.
-# One claim is about time; a benchmark tests it (@tbl-linking).
+# runs, but for those corrected later (@tbl-declared). @tbl-verdicts has the evidence. A benchmark
+# tests the one claim about time (@tbl-linking).
 #
 # A *replicate* is one label draw with one training seed, a *fold* tests one group of sites that
 # share no ground with the others, and a *unit* is a replicate on a fold. An mIoU is the mean over
@@ -182,8 +182,7 @@ pd.DataFrame(rows).style.hide(axis="index")
 # %% [markdown]
 # ## What a run costs {.appendix}
 #
-# @tbl-cost sums the recorded times by device, and has the most memory that the process of a run
-# held, where its record says it.
+# @tbl-cost sums the recorded times by device, and has the peak memory where it was recorded.
 
 # %%
 #| label: tbl-cost
@@ -234,8 +233,7 @@ declared.style.hide(axis="index").format({"smallest p": "{:.2g}", "units": "{:.0
 # The interval of the effect decides. It is Student's over sites (over replicates where there is one
 # site), of a quotient Fieller's [@fieller1954], and wider where a claim is about several contrasts
 # at once. *Detectable* is the true effect that the interval would tell from the claim's threshold
-# in 80 % of such studies; a smaller one cannot be seen here. A claim of no difference has none. The
-# studies' own chapters have the runs.
+# in 80 % of such studies; a smaller one cannot be seen here. A claim of no difference has none.
 
 # %%
 #| label: tbl-verdicts
@@ -249,9 +247,8 @@ shown.sort_values("claim", kind="stable").style.hide(axis="index")
 # %% [markdown]
 # ## Labels that a person drew
 #
-# A program drew all labels of the aerial images above from dense masks; people gave those of system
-# C, on a part of each frame. @tbl-drawn has what `fewlabels train` makes of a Landsat scene and 30
-# polygons drawn by hand, with four learners that take seconds.
+# A program drew all labels of the aerial images above. @tbl-drawn has the scores of `fewlabels
+# train` on a Landsat scene with 30 polygons drawn by hand.
 
 # %%
 #| label: tbl-drawn

@@ -34,8 +34,7 @@ if importlib.util.find_spec("fewlabels") is None:
 #
 # A mean IoU does not say where a network fails. On which images, in which classes, at outlines or
 # in whole areas? Is it right as often as it is sure? How far is it from what two people agree on,
-# who mapped the same ground? Everything here follows from the recorded counts of each test image;
-# nothing is trained or predicted again.
+# who mapped the same ground? Everything follows from the recorded counts of each test image.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -59,9 +58,8 @@ display(Markdown(some.notice))
 # %% [markdown]
 # ## What was read
 #
-# Images and classes are those of system E, whose conditions differ in labels and loss. Early
-# records hold no counts of outlines and of confidence; where those of E do not, system D's are
-# taken for these.
+# Images and classes are those of system E. Early records hold no counts of outlines and of
+# confidence; where those of E do not, system D's are taken for these.
 
 # %%
 full = next(name for name in found if failures.counted(found[name]))
@@ -78,7 +76,7 @@ Markdown(
 #
 # @tbl-worst and @fig-worst have the five images with the lowest mIoU over all runs of system E. An
 # image's mIoU is the mean over the classes of its mask, so a class of few pixels weighs as much as
-# any other; its accuracy counts pixels.
+# any other.
 
 # %%
 #| label: tbl-worst
@@ -281,7 +279,6 @@ assert people.groupby(people.index // 2)["accuracy"].agg(lambda a: a.max() - a.m
 # %% [markdown]
 # ## What was not shown
 #
-# Maps of the predictions: the published records hold counts, not weights. Accuracy inside areas,
-# away from outlines: the counts do not say how many pixels of a band are right. Why an image is
-# hard. The two annotations cover the three grounds that tiles share, by trainees of one
-# organisation; other people may agree more, or less.
+# Maps of the predictions: the published records hold counts, not weights. Accuracy away from
+# outlines: the counts do not hold it. Why an image is hard. The two annotations cover the three
+# grounds that tiles share, by trainees of one organisation; other people may agree more, or less.
