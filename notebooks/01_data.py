@@ -147,5 +147,5 @@ for fold in range(len(tiles.folds)):
 # %% [markdown]
 # ## What was not shown
 #
-# How much a split by patch flatters the scores: @sec-protocol measures it. Masks are taken for
-# truth, but two annotators of the same ground need not agree.
+# How much a split by patch flatters the scores; `notebooks/16_protocol` measures it. Masks are
+# taken for truth, but two annotators of the same ground need not agree.
