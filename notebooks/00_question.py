@@ -33,12 +33,12 @@ if importlib.util.find_spec("fewlabels") is None:
 # # The question {#sec-question}
 #
 # People who map land cover have images and almost no labels: a dense mask of one aerial image costs
-# an hour or more, a few hundred labelled pixels cost minutes. A *sparse label* says the class of some pixels
-# and nothing about the others. How well can a segmentation network learn from them, and which
-# choices matter: the pixels, the loss, the network?
+# an hour or more, a few hundred labelled pixels cost minutes. A *sparse label* gives the class of
+# some pixels and says nothing of the others. How well can a segmentation network learn from sparse
+# labels, and which choices matter: the pixels, the loss, the network?
 #
-# Five small studies asked this and answered it from one run a condition. They are brought into one
-# library, one after another, and their claims are run again under one protocol.
+# Five small studies answered this with one run a condition. Here their claims are tested again in
+# one library, under one protocol.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -64,9 +64,8 @@ display(Markdown(tiles.notice))
 # %% [markdown]
 # ## What a budget looks like
 #
-# @fig-budgets shows one tile, its dense mask, and what an annotator would have given us at three
+# @fig-budgets shows the tile with the most even classes, its dense mask, and the labels of three
 # budgets. Training sees the image and the labelled pixels; the mask is only for scoring.
-# The tile is the one whose classes are most evenly present, so that most classes are seen.
 
 
 # %%
@@ -82,7 +81,7 @@ tile = max(tiles, key=evenness)
 # %%
 #| needs: images
 #| label: fig-budgets
-#| fig-cap: "One tile, its dense mask, and three label budgets. Labelled pixels are drawn enlarged over the faded image, the more so the fewer they are."
+#| fig-cap: "One tile, its dense mask, and three label budgets. Labelled pixels are enlarged; the fewer, the larger."
 budgets = {"10 % of the pixels": 0.1, "1 % of the pixels": 0.01, "10 pixels": 10}
 drawn = {k: sampling.draw(tile.mask, "random", v, seed=0, tile=tile.id) for k, v in budgets.items()}
 panels = {"image": tile.image, "dense mask": figures.painted(tile.mask, tiles.classes)}
@@ -102,9 +101,8 @@ Markdown(
 # %% [markdown]
 # ## What the five studies reported
 #
-# @tbl-reported repeats their final figures, as they printed them. They used different images,
-# metrics and splits, so no two rows of different systems can be compared; within a system each
-# figure comes from a single run.
+# @tbl-reported repeats their final figures. The systems used different images, metrics and splits,
+# so do not compare their rows.
 
 # %%
 #| label: tbl-reported
@@ -116,9 +114,9 @@ reported.insert(1, "question", titles)
 reported.style.hide(axis="index")
 
 # %% [markdown]
-# Within system E the same configuration (stratified labels, cross-entropy) ended at two very
-# different scores in two of its experiments: the check below finds them, @sec-analysis what else does
-# not add up. @sec-e runs that grid again.
+# Two experiments of system E report very different scores for one configuration (stratified labels,
+# cross-entropy), as the check below shows. @sec-analysis has the other contradictions; @sec-e runs
+# that grid again.
 
 # %%
 e = reported[reported["system"] == "E"].set_index("condition")["value"].astype(float)
@@ -127,5 +125,5 @@ assert abs(e["stratified, first experiment"] - e["stratified, PCE"]) > 30
 # %% [markdown]
 # ## What was not shown
 #
-# Labels here are drawn from dense masks by a program. A human annotator does not click at random,
-# makes mistakes near borders and is faster on large objects; nothing in this notebook measures that.
+# A program drew these labels from dense masks. A human annotator does not click at random, errs
+# near borders and is faster on large objects; none of this is measured here.

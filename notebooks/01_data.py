@@ -32,8 +32,8 @@ if importlib.util.find_spec("fewlabels") is None:
 # %% [markdown]
 # # The images and their splits {#sec-data}
 #
-# Which images are these, what do their masks hold, and which of them may be compared? A score means
-# something only if no ground that is tested was trained on, so a split here is always by *site*.
+# Which images are these, and what do their masks hold? A score means something only if no tested
+# ground was trained on, so every split is by *site*.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -65,10 +65,9 @@ display(Markdown(tiles.notice))
 # %% [markdown]
 # ## Tiles and sites
 #
-# Each fold tests on one group of sites and trains on all the others (@tbl-folds). Sites that share
-# ground are in one group, so the groups are as large as the data's overlaps demand, not equal. A data
-# set that was published with a split keeps it: it has one test group, and a part of the training
-# sites is held out as validation.
+# Each fold tests on one group of sites and trains on all others (@tbl-folds). Sites that share
+# ground are in one group, so groups differ in size. A data set with a published split keeps it: it
+# has one test group, and part of its training sites is held out for validation.
 
 # %%
 #| needs: images
@@ -89,8 +88,8 @@ pd.DataFrame(rows).style.hide(axis="index")
 # %% [markdown]
 # ## What the masks hold
 #
-# @fig-tiles shows one tile of each group with its mask, @fig-shares how the classes are distributed.
-# A rare class decides little of the accuracy and as much of the mean IoU as any other.
+# @fig-tiles shows one tile of each group with its mask, @fig-shares the share of each class. A rare
+# class counts little in the accuracy and as much as any other in the mean IoU.
 
 # %%
 #| needs: images
@@ -148,5 +147,5 @@ for fold in range(len(tiles.folds)):
 # %% [markdown]
 # ## What was not shown
 #
-# How much a split by patch would flatter the scores is not measured here. That masks are truth is an
-# assumption: where two annotators drew the same ground they need not agree.
+# How much a split by patch flatters the scores; `notebooks/16_protocol` measures it. Masks are
+# taken for truth, but two annotators of the same ground need not agree.

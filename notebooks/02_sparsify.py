@@ -32,11 +32,10 @@ if importlib.util.find_spec("fewlabels") is None:
 # %% [markdown]
 # # Which pixels carry a label {#sec-labels}
 #
-# A budget can be spent in many ways: on clicks, on strokes, on boxes. Which pixels does each of them
-# label, what would it cost a person, and how far can a few labels be stretched before they turn
-# wrong? Nothing is trained here. Every pixel has a rank, a pure function of (seed, tile) from a
-# counter-based generator [@salmon2011philox]; a draw keeps the lowest ranks, so it is made once, is
-# the same everywhere, and a smaller one lies inside a larger one.
+# Which pixels does each sampler label, what does it cost a person, and how far can a few labels be
+# expanded before they turn wrong? A counter-based generator [@salmon2011philox] ranks all pixels
+# from (seed, tile), and a draw keeps the lowest ranks. So a draw is the same everywhere, and a
+# smaller one lies inside a larger one.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -67,8 +66,8 @@ display(Markdown(tiles.notice))
 # %% [markdown]
 # ## What a budget looks like
 #
-# @fig-labels-budgets shows what a network gets to see at budgets from one pixel in a hundred down to ten
-# clicks. The tile is the one with the most classes, of those the one whose rarest class is largest.
+# @fig-labels-budgets shows what a network sees, from 1 % of the pixels down to ten clicks. The tile
+# is the one with the most classes.
 
 
 # %%
@@ -90,7 +89,7 @@ few = {
 # %%
 #| needs: images
 #| label: fig-labels-budgets
-#| fig-cap: "One tile, its dense mask and four budgets; single pixels are drawn enlarged over the faded image, the more so the fewer they are."
+#| fig-cap: "One tile, its dense mask and four budgets. Single pixels are enlarged; the fewer, the larger."
 panels = {"image": tile.image, "dense mask": figures.painted(tile.mask, tiles.classes)}
 panels |= {name: figures.dotted(tile.image, d, tiles.classes) for name, d in few.items()}
 figure = figures.pictures(panels, columns=3, side=2.8)
@@ -99,11 +98,10 @@ figures.legend(figure, tiles.classes, void=(tile.mask == IGNORE).any())
 # %% [markdown]
 # ## Every sampler at one cost
 #
-# An annotator's time is the budget that counts. @fig-samplers spends at most as much with each sampler
-# and @tbl-labels-cost says what it bought, by published timings of people labelling everyday photographs
-# [@bearman2016point; @papadopoulos2017extreme; @lin2014coco]; aerial images may
-# take longer, and none of these times was measured here. The dense mask is charged an outline for each
-# of its objects, a block its share of that.
+# @fig-samplers gives every sampler at most the same annotator time; @tbl-labels-cost says what that
+# time buys. The timings are published ones of people who label everyday photographs
+# [@bearman2016point; @papadopoulos2017extreme; @lin2014coco]; aerial images may take longer, and we
+# measured none. The dense mask is charged an outline for each object, a block its share of that.
 
 # %%
 #| needs: images
@@ -116,7 +114,7 @@ clicks = ("random", "stratified", "per_class", "grid", "points", "objects", "cen
 # %%
 #| needs: images
 #| label: fig-samplers
-#| fig-cap: "One tile under every sampler at no more than the same annotator time (the dense mask, `all`, takes what it takes); clicks are drawn enlarged."
+#| fig-cap: "One tile under every sampler at no more than the same annotator time (except the dense mask, `all`). Clicks are enlarged."
 panels = {
     how: (figures.dotted if how in clicks else figures.overlaid)(tile.image, d, tiles.classes)
     for how, (d, _) in spent.items()
@@ -127,7 +125,7 @@ figures.legend(figure, tiles.classes)
 # %%
 #| needs: images
 #| label: tbl-labels-cost
-#| tbl-cap: "What the draws of the figure before consist of, and how many of the tile's classes have a label."
+#| tbl-cap: "The draws of @fig-samplers, and how many of the tile's classes have a label."
 rows = [
     {"sampler": how, "marks": f"{c.marks:,}", "labelled pixels": f"{c.pixels:,}"}
     | {"% of pixels": f"{100 * c.pixels / tile.mask.size:.2f}", "seconds": f"{c.seconds:.0f}"}
@@ -149,11 +147,10 @@ Markdown(
 )
 
 # %% [markdown]
-# ## Who gets labels
+# ## Who gets labels {.appendix}
 #
-# Over all tiles at 1 %, @tbl-label-shares compares the classes' shares of the labels with their shares of
-# the pixels. Random and grid labels must agree with the masks up to chance; that they do is a check
-# of the samplers.
+# @tbl-label-shares compares each class's share of the labels with its share of the pixels. Random
+# and grid labels must agree with the masks up to chance, which checks the samplers.
 
 # %%
 #| needs: images
@@ -177,18 +174,18 @@ Markdown(
 )
 
 # %% [markdown]
-# ## Stretching labels
+# ## Expanding labels
 #
-# An *expansion* gives unlabelled pixels the class of a labelled one by a rule: *link* joins labels
-# of one class that lie close (system D's proximity linking), *disc* takes the nearest label,
-# *geodesic* the nearest along paths that avoid edges [@criminisi2008geos], *slic*
-# [@achanta2012slic] and *felzenszwalb* [@felzenszwalb2004] fill segments of the image. True labels stay,
-# and where a rule does not tell, so does "no label". @fig-expansions shows each at its middle reach.
+# An *expansion* gives unlabelled pixels the class of a labelled one by a rule: *link* joins nearby
+# labels of one class (system D's proximity linking), *disc* takes the nearest label, *geodesic* the
+# nearest along paths that avoid edges [@criminisi2008geos], *slic* [@achanta2012slic] and
+# *felzenszwalb* [@felzenszwalb2004] fill segments of the image. True labels stay; where a rule does
+# not decide, a pixel stays unlabelled. @fig-expansions shows each rule at its middle reach.
 
 # %%
 #| needs: images
 #| label: fig-expansions
-#| fig-cap: "1 % random labels, and what each rule makes of them, over the faded image; below, in dark, what is wrong."
+#| fig-cap: "1 % random labels expanded by each rule (top), and the wrong labels in dark (bottom)."
 drawn = sampling.draw(tile.mask, "random", 0.01, seed=seed, tile=tile.id)
 reaches = {method: r[len(r) // 2] for method, r in audits.REACHES.items()}
 made = {}
@@ -204,10 +201,10 @@ figures.legend(figure, tiles.classes)
 # %% [markdown]
 # ## The audit
 #
-# Held against the dense masks, each rule has a *coverage* (correctly labelled pixels of all pixels
-# that carry a class) and a *purity* (correct ones of those it labels). @fig-audit shows both,
-# @tbl-audit by class. It is made of one tile a site, of at most twelve sites, or, in the published
-# report, of all tiles.
+# @fig-audit has two shares of each rule, @tbl-audit has them by class: the *coverage*, correctly
+# labelled pixels of all pixels that carry a class, and the *purity*, correct pixels of those that
+# the rule labels. The audit covers one tile a site of at most twelve sites, in the published report
+# all tiles.
 
 # %%
 #| needs: images
@@ -220,7 +217,7 @@ table = (
 # %%
 #| needs: images
 #| label: fig-audit
-#| fig-cap: "Coverage and purity of every rule at two budgets of random labels, pooled over tiles; a mark for each reach (pixels; for slic pixels a segment, for felzenszwalb its scale), in the order of @tbl-audit."
+#| fig-cap: "Coverage and purity of every rule at two budgets of random labels, pooled over tiles. A mark is a reach (pixels; slic: pixels a segment; felzenszwalb: its scale), in the order of @tbl-audit."
 figure = figures.tradeoff(audits.shares(table, by=()))
 
 # %%
@@ -233,13 +230,12 @@ wide = text.unstack("class", sort=False)
 wide.rename(index="{:g}".format, level="reach").reset_index().style.hide(axis="index")
 
 # %% [markdown]
-# The question before training is which rule adds the most correct labels for how many wrong ones
-# (@tbl-added, means over tiles, 95 % intervals over sites).
+# @tbl-added counts the correct and wrong labels that each rule adds.
 
 # %%
 #| needs: images
 #| label: tbl-added
-#| tbl-cap: "Labels added for every given one: correct and wrong (mean over tiles with its 95 % interval over sites), and the share that is right; for each rule the reach with the largest surplus of correct over wrong ones."
+#| tbl-cap: "Labels added for every given one: correct and wrong (mean over tiles, 95 % interval over sites), and the share that is right. Each rule has the reach with the largest surplus of correct over wrong labels."
 gains = audits.added(table)
 top = gains.loc[gains.groupby(["budget", "method"], sort=False)["net"].idxmax()]
 shown = top[["correct", "wrong"]].map(lambda i: i.text(1))
@@ -270,9 +266,9 @@ Markdown(" ".join(lines) + f" n = {n} tiles of {sites} sites.")
 # %% [markdown]
 # ## Checks {.appendix}
 #
-# A smaller draw lies inside a larger one, the same call gives the same labels, a drawn label is never
-# wrong, no draw costs more than was to be spent, shares are within sampling error, and an expansion
-# keeps what was given.
+# A smaller draw lies inside a larger one, the same call gives the same labels, a drawn label is
+# never wrong, no draw exceeds its time, shares are within sampling error, and an expansion keeps
+# the given labels.
 
 # %%
 #| needs: images
@@ -293,8 +289,6 @@ assert all((d[drawn != IGNORE] == drawn[drawn != IGNORE]).all() for d in made.va
 # %% [markdown]
 # ## What was not shown
 #
-# The annotator is a program that never errs and knows the borders of objects; people err most at
-# borders, and strokes by people are not these. Times are of other people and other images. An audit
-# says how many labels are right, not whether a network is better for them: wrong labels near borders
-# may cost less than wrong ones elsewhere, or more. Reaches are in pixels of this grid and were not
-# tuned; the options besides reach stand at their defaults.
+# The annotator is a program that never errs; people err most at borders and draw other strokes. The
+# times are of other people and other images. An audit says how many labels are right, not whether a
+# network trains better on them. Reaches (in pixels of this grid) and other options were not tuned.

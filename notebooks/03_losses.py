@@ -36,9 +36,9 @@ if importlib.util.find_spec("fewlabels") is None:
 # With dense masks it minimises the mean cross-entropy over all $N$ pixels,
 # $\frac{1}{N} \sum_i \ell_i$ with $\ell_i = -\log p_{i,y_i}$, where $p_i$ is the softmax of the logits
 # $z_i \in \mathbb{R}^k$ and $y_i$ the class. With labels on a set $V$ alone, $\ell_i$ is unknown
-# elsewhere. If $V$ is drawn at random, each pixel is in it with the same probability $|V| / N$, so
-# the sum over $V$ is expected to be $\frac{|V|}{N} \sum_i \ell_i$, and what estimates the dense mean
-# without bias is that sum divided by $|V|$: partial cross-entropy [@tang2018normalized],
+# elsewhere. If $V$ is drawn at random, it holds each pixel with probability $|V| / N$, so the sum
+# over $V$ has the expectation $\frac{|V|}{N} \sum_i \ell_i$. Divided by $|V|$ it estimates the dense
+# mean without bias: partial cross-entropy [@tang2018normalized],
 #
 # $$\mathcal{L}_{\mathrm{PCE}} = -\frac{1}{|V|} \sum_{i \in V} \log \frac{e^{z_{i,y_i}}}{\sum_{c} e^{z_{i,c}}}, \qquad \frac{\partial \mathcal{L}_{\mathrm{PCE}}}{\partial z_{i,c}} = \frac{p_{i,c} - [c = y_i]}{|V|} \text{ for } i \in V, \text{ else } 0.$$ {#eq-pce}
 #
@@ -47,9 +47,9 @@ if importlib.util.find_spec("fewlabels") is None:
 #
 # $$\mathcal{L}_{\mathrm{focal}} = -\frac{1}{|V|} \sum_{i \in V} (1 - p_{i,y_i})^\gamma \log p_{i,y_i} ,$$ {#eq-focal}
 #
-# and the Tversky loss [@salehi2017tversky] is a ratio of sums over $V$ for each class $c$ that has
-# labels, averaged over those classes (Dice at $\alpha = \beta = \frac12$; raised to $1 / \gamma$ it is
-# focal Tversky [@abraham2019tversky]),
+# and the Tversky loss [@salehi2017tversky] is a ratio of sums over $V$, averaged over the classes $c$
+# that have labels (Dice at $\alpha = \beta = \frac12$; raised to $1 / \gamma$ it is focal Tversky
+# [@abraham2019tversky]),
 #
 # $$1 - \frac{\mathrm{TP}_c}{\mathrm{TP}_c + \alpha \mathrm{FP}_c + \beta \mathrm{FN}_c}, \quad \mathrm{TP}_c = \sum_{i \in V, y_i = c} p_{i,c}, \; \mathrm{FP}_c = \sum_{i \in V, y_i \neq c} p_{i,c}, \; \mathrm{FN}_c = \sum_{i \in V, y_i = c} (1 - p_{i,c}).$$ {#eq-tversky}
 
@@ -87,10 +87,10 @@ def draw(amount, seed=seed):
 
 
 # %% [markdown]
-# ## The formula, pixel by pixel
+# ## The formula, pixel by pixel {.appendix}
 #
-# @eq-pce and its derivative as a loop over the labelled pixels of a small window, against the
-# library. The logits are random, so the value itself says nothing; that both agree does.
+# A loop over the labelled pixels of a small window computes @eq-pce and its derivative. The library
+# has to agree.
 
 # %%
 #| needs: images
@@ -121,10 +121,8 @@ Markdown(
 # %% [markdown]
 # ## What must not change with the number of labels
 #
-# From here on the logits are those of a small model, one matrix from a pixel's colour to its classes,
-# with random weights: a loss moves its weights by the learning rate times the gradient, so the
-# gradient of that matrix is what a pitfall can distort. @tbl-values evaluates the library's losses on
-# a batch of tiles at four label densities.
+# The logits are those of a small model with random weights: one matrix from a pixel's colour to its
+# classes. @tbl-values evaluates the library's losses on a batch of tiles at four label densities.
 
 
 # %%
@@ -159,17 +157,17 @@ values.style.format("{:.4f}", subset=values.columns[1:])
 # %% [markdown]
 # ## Public pitfalls
 #
-# Each column of @tbl-pitfalls is a loss that was found in public code, against the library's loss of
-# the same name: the length of its gradient divided by the length of the library's. With plain
-# gradient descent that is the factor by which it multiplies the learning rate. Adam and its kin
-# divide by the gradient's size and do not see a constant factor, until weight decay as a penalty,
-# gradient clipping or the epsilon of their denominator meets it.
+# @tbl-pitfalls compares losses from public code with the library's losses of the same name. It
+# divides the lengths of their gradients, which gives the factor on the learning rate of plain
+# gradient descent. Adam and its kin divide by the gradient's size, so a constant factor reaches
+# them only through weight decay as a penalty, gradient clipping or the epsilon of the denominator.
 #
 # - *Mean over all pixels*: `SoftCrossEntropyLoss(ignore_index=255)` sets ignored pixels to 0 and
-#   then averages over all of them; so does a focal loss map that is averaged by `.mean()`.
-# - *One-vs-rest*: `FocalLoss("multiclass")` averages over labelled pixels, but of k sigmoids, each for
-#   one class against the rest, not of a softmax.
-# - *Weights without their sum*: weights of one over the class's share, their products divided by $|V|$.
+#   averages over all; so does `.mean()` of a focal loss map.
+# - *One-vs-rest*: `FocalLoss("multiclass")` averages over labelled pixels, but of k sigmoids, each
+#   for one class against the rest, not of a softmax.
+# - *Weights without their sum*: a class weighs one over its share, and the weighted sum is divided
+#   by $|V|$.
 
 
 # %%
@@ -194,7 +192,7 @@ weighted = partial(losses.partial_cross_entropy, class_weights=weights)
 # %%
 #| needs: images
 #| label: tbl-pitfalls
-#| tbl-cap: "Length of each pitfall's gradient over that of the library's loss, at four label densities: the factor on the learning rate of plain gradient descent. 1 is right."
+#| tbl-cap: "Length of each pitfall's gradient divided by that of the library's loss, at four label densities. 1 is right."
 options = {"mode": "multiclass", "ignore_index": IGNORE}
 soft = smp.losses.SoftCrossEntropyLoss(ignore_index=IGNORE, smooth_factor=0.0)
 pitfalls = {
@@ -225,11 +223,11 @@ Markdown(
 )
 
 # %% [markdown]
-# A factor that is the same everywhere could be absorbed by the learning rate. The one-vs-rest loss is
-# more than that: it points elsewhere, and it depends on a constant added to all logits, which changes
-# no prediction. The factor of unsummed weights follows the classes that a batch happens to show, so
-# the step length changes from batch to batch; so does that of `DiceLoss("multiclass")`, which gives
-# a class without labels the loss 0 and keeps it in the mean.
+# Another learning rate makes up for a constant factor, but not for the others. The one-vs-rest
+# gradient has another direction, and its loss changes with a constant added to all logits, which
+# changes no prediction. The factor of unsummed weights changes with the classes in the batch. So
+# does that of `DiceLoss("multiclass")`, which gives a class without labels the loss 0 and keeps it
+# in the mean.
 
 # %%
 #| needs: images
@@ -256,14 +254,13 @@ Markdown(
 # %% [markdown]
 # ## Labels drawn anew
 #
-# The last pitfall is not in the loss but before it: a sampler called at every access shows the
-# network other pixels each epoch. It leaves the learning rate alone and the budget not.
-# @tbl-redrawn counts the distinct pixels after 40 epochs.
+# The last pitfall precedes the loss: a sampler called at every access shows the network other
+# pixels each epoch, so the stated budget is wrong (@tbl-redrawn).
 
 # %%
 #| needs: images
 #| label: tbl-redrawn
-#| tbl-cap: "Distinct labelled pixels after 40 epochs with a new draw each epoch, per cent of all pixels that carry a class, and how many times the stated budget that is."
+#| tbl-cap: "Distinct labelled pixels after 40 epochs with a new draw each, in % of the pixels that carry a class, and how many times the stated budget that is."
 rows = []
 for density in (1.0, 0.1, 0.01, 0.001):
     seen = torch.stack([draw(density, s) != IGNORE for s in range(40)]).any(0).sum().item()
@@ -274,10 +271,9 @@ redrawn.style.format("{:.4g}").hide(axis="index")
 # %% [markdown]
 # ## Checks {.appendix}
 #
-# What the sentences above say: the library's pixel losses keep their scale within sampling error, the
-# means over all pixels shrink with the density, the weights' factor and the one-vs-rest direction
-# are no constants, redrawn labels are as many as probability theory expects, and a batch without
-# labels gives zero, not NaN.
+# The library's pixel losses keep their scale within sampling error, the pitfalls change scale or
+# direction, redrawn labels are as many as probability theory expects, and a batch without labels
+# gives zero, not NaN.
 
 # %%
 #| needs: images
@@ -300,7 +296,7 @@ for loss in losses.LOSSES.values():
 # ## What was not shown
 #
 # The gradients are those of one small model at random weights; how the losses train is measured in
-# @sec-e, and region losses in @sec-c. PCE estimates the dense loss for labels drawn at random; for
-# stratified labels it estimates the loss under other class shares. The focal loss's alpha, where it
-# is one number, multiplies the whole loss and is no class balance. Other versions of the libraries
-# named may behave otherwise.
+# @sec-e, region losses in @sec-c. PCE estimates the dense loss for labels drawn at random; for
+# stratified labels it estimates the loss under other class shares. A focal loss's alpha that is one
+# number multiplies the whole loss and balances no classes. Other versions of the libraries may
+# differ.

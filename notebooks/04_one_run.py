@@ -32,8 +32,8 @@ if importlib.util.find_spec("fewlabels") is None:
 # %% [markdown]
 # # One run, from labels to a scored map {#sec-one-run}
 #
-# What happens in one training, and what is left of it afterwards? Change any factor in the parameters
-# cell and run the notebook again; through `papermill -p` it does the same.
+# What happens in one training, and what does its record hold? Change any factor in the parameters
+# cell and run the notebook again, or set it by `papermill -p`.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -72,7 +72,7 @@ this = studies.Run(
 # %% [markdown]
 # ## The labels
 #
-# The tiles of the training sites are loaded and their labels drawn, once. @fig-draw shows one of them.
+# The tiles of the training sites are loaded and their labels drawn once (@fig-draw).
 
 # %%
 ready = prepare.prepare(this)
@@ -82,7 +82,7 @@ given = pd.Series(ready.counts, ready.train.classes)
 
 # %%
 #| label: fig-draw
-#| fig-cap: "A training tile and what training sees of its mask; labelled pixels are drawn enlarged."
+#| fig-cap: "A training tile and what training sees of its mask. Labelled pixels are enlarged."
 figure = figures.pictures(
     {
         "image": shown.image,
@@ -104,8 +104,8 @@ Markdown(
 # %% [markdown]
 # ## Training
 #
-# The run is trained unless its record is already there. @fig-curve is its history: the loss on sparse
-# labels, and the score on the dense masks of the test sites, which is watched and decides nothing.
+# The run is trained unless its record exists. @fig-curve shows the loss on sparse labels, and the
+# score on the dense masks of the test sites, which decides nothing.
 
 # %%
 record = run.execute(this, device=device)
@@ -118,8 +118,8 @@ figure = figures.curves({"this run": [record.history]})
 # %% [markdown]
 # ## The map
 #
-# The last weights predict whole test images. @fig-map shows the test tile whose own accuracy is the
-# median, not the best one; @fig-iou the IoU of each class over all test tiles.
+# The last weights predict whole test images. @fig-map shows the tile of median accuracy, @fig-iou
+# the IoU of each class over all test tiles.
 
 # %%
 compute = devices.compute(device, this.precision)
@@ -154,14 +154,14 @@ cost = record.facts["cost"]
 Markdown(
     f"mIoU {100 * score.miou:.1f} %, accuracy {100 * score.accuracy:.1f} %, over {len(record.tiles)} test tiles of "
     f"fold {fold}; trained in {cost['train_seconds']:.0f} s on {record.facts['environment']['device']}. "
-    "One run is an anecdote: @sec-e has the comparison."
+    "One run compares nothing; @sec-e compares conditions."
 )
 
 # %% [markdown]
 # ## The record
 #
-# All of this follows from four files in one folder. The confusion matrices give every score again,
-# without a network; the factors, the labels' hash, the weights' origin and the versions say what it was.
+# All of this follows from four files in one folder, the scores from confusion matrices without a
+# network. @tbl-record identifies the run.
 
 # %%
 #| label: tbl-record
@@ -181,10 +181,10 @@ extract = {
 pd.DataFrame({"value": [str(v) for v in extract.values()]}, index=list(extract))
 
 # %% [markdown]
-# ## Checks
+# ## Checks {.appendix}
 #
-# The scores in the record follow from its matrices, training saw no more labels than were drawn, and
-# the prediction above is the one that was scored.
+# The recorded scores follow from the matrices, training saw no more labels than were drawn, and the
+# prediction above is the one that was scored.
 
 # %%
 assert abs(facts["scores"]["miou"] - score.miou) < 1e-12
@@ -196,5 +196,4 @@ assert records.read(paths.runs_root(), record.key).run == record.run
 # %% [markdown]
 # ## What was not shown
 #
-# Another draw, another seed and another site would each give another number; a single run says
-# nothing about how far apart they are.
+# Another draw, seed or site gives another number; one run does not say how far apart they are.

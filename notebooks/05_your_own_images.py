@@ -34,9 +34,9 @@ if importlib.util.find_spec("fewlabels") is None:
 # # Your own images {#sec-own}
 #
 # Which map do your own scene and a few labels give, how good is it, and where would another label
-# help most? In the parameters cell, name a GeoTIFF, a file of labelled points, lines or polygons, and
-# the column that holds the class; without them an example is mapped. `fewlabels train` and `fewlabels
-# predict` do the same.
+# help most? In the parameters cell, name a GeoTIFF, a file of labelled points, lines or polygons,
+# and the column that holds the class; without them an example is mapped. `fewlabels train` and
+# `fewlabels predict` do the same.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -79,9 +79,8 @@ display(Markdown(given.notice))
 # %% [markdown]
 # ## The scene and its labels
 #
-# The labels are read onto the scene's grid and counted before anything is trained. Labels outside the
-# scene, conflicting labels and unknown classes are skipped and reported. @fig-own-labels shows the
-# labels, @tbl-own-labels counts them.
+# Labels outside the scene, conflicting labels and unknown classes are skipped and reported.
+# @fig-own-labels shows the others, @tbl-own-labels counts them.
 
 # %%
 # Profile smoke only shows that the chain works.
@@ -117,10 +116,10 @@ Markdown(
 # %% [markdown]
 # ## Training and its score
 #
-# Four learners that take seconds are scored on the same held-out units: forests of single pixels, of
-# texture and of frozen features, and a linear head on frozen features. The one with the highest score
-# is trained again on all labels; of those within a point of it, the one whose map costs least.
-# @tbl-own-scores has all of them.
+# Four learners that take seconds are scored on the same held-out units: forests of single pixels,
+# of texture and of frozen features, and a linear head on frozen features (@tbl-own-scores). Of
+# those within a point of the highest score, the one whose map costs least is trained again on all
+# labels.
 
 # %%
 about = fit.fit(
@@ -143,9 +142,8 @@ Markdown(
 # %% [markdown]
 # ## The map
 #
-# The scene is mapped in overlapping windows, strip by strip, so it may have any size. @fig-own-map
-# shows the most probable class of each pixel and its probability. Both are written beside the model
-# as GeoTIFF on the scene's grid.
+# @fig-own-map shows the most probable class of each pixel and its probability, both also written
+# beside the model as GeoTIFF. A scene may have any size.
 
 # %%
 made = predict(
@@ -154,7 +152,7 @@ made = predict(
 
 # %%
 #| label: fig-own-map
-#| fig-cap: "The scene, the class map, and the probability of the class. It is the model's own probability, which is not calibrated."
+#| fig-cap: "The scene, the class map, and the model's probability of the class, which is not calibrated."
 static_view.mapped(ground, folder / "map.tif", folder / "map_confidence.tif", about.classes)
 
 # %%
@@ -167,10 +165,10 @@ Markdown(
 # %% [markdown]
 # ## Where to click next
 #
-# Half of the pixels of @fig-own-next, at most, are where the kept learner and the next best one are sure
-# of different classes. The others are drawn from the 5 % on which the probabilities of the two most
-# probable classes differ least. They keep a distance from each other. The points are also written as a
-# layer for QGIS, with the reason and an empty column for the class.
+# On up to half of the pixels of @fig-own-next the kept learner and the next best one are sure of
+# different classes. The others are drawn from the 5 % on which the probabilities of the two most
+# probable classes differ least. All are also written as a layer for QGIS, with the reason and an
+# empty column for the class.
 
 # %%
 #| echo: false
@@ -193,13 +191,12 @@ asked[["rank", "row", "column", "margin", "why"]].head().style.format(
 # %% [markdown]
 # ## Click for yourself
 #
-# In JupyterLab the next cell is an image to click on. Choose a class and click: from the second class
-# on, every click is followed by a new map and its confidence. A linear head on frozen features is
-# fitted to all clicks; the features are computed once, at the first map. With "Wrong here" (or Shift)
-# a click gives the pixel the class that the map says second. "Disagreement" shows where that learner
-# and a forest of single pixels are sure of different classes: one of the two is wrong there, so a
-# click says which. The clicks are saved as GeoJSON, which `fewlabels train` takes as labels. In the
-# report it is a picture.
+# In JupyterLab the next cell is an image to click on; in the report it is a picture. Choose a class
+# and click: from the second class on, every click gives a new map and its confidence. They come
+# from a linear head on frozen features, fitted to all clicks. With "Wrong here" (or Shift) a click
+# gives the pixel its second most probable class. "Disagreement" shows where that head and a forest
+# of single pixels are sure of different classes: one is wrong there, so click there. The clicks are
+# saved as GeoJSON, which `fewlabels train` takes as labels.
 
 # %%
 #| label: fig-own-explore
@@ -207,10 +204,10 @@ asked[["rank", "row", "column", "margin", "why"]].head().style.format(
 explore(given.scene, about.classes, file=folder / "clicks.geojson")
 
 # %% [markdown]
-# ## Checks
+# ## Checks {.appendix}
 #
-# The map has the scene's grid, every scored pixel is a labelled one, the method with the higher score
-# is kept, and the points name classes of the model.
+# The map has the scene's grid, every scored pixel is a labelled one, the method with the highest
+# score is kept, and the points name classes of the model.
 
 # %%
 with rasterio.open(folder / "map.tif") as written:
@@ -226,7 +223,7 @@ assert undecided["margin"].is_monotonic_increasing
 # %% [markdown]
 # ## What was not shown
 #
-# How good the map is where nobody labelled: people draw labels where they are sure, so the score there
-# is too high for the rest. The intervals hold for the units of one scene, not for another scene; with
-# fewer than 15 units they are too narrow. The score of the better of two methods is slightly too high.
-# On synthetic scenes no number says anything about real ground.
+# How good the map is where nobody labelled: people label where they are sure, so the score is too
+# high for the rest. The intervals hold for the units of one scene; with fewer than 15 units they
+# are too narrow. The score of the best of several learners is slightly too high. On synthetic
+# scenes no number says anything about real ground.

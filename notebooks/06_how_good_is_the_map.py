@@ -33,13 +33,12 @@ if importlib.util.find_spec("fewlabels") is None:
 # %% [markdown]
 # # How good is the map {#sec-assess}
 #
-# A map of one's own scene is finished. How much of it is right, and how many hectares does each class
-# cover? Scores on held-out labels speak for labelled ground only, and the pixels of a map cannot simply
-# be counted: what one class takes from another by mistake goes into the count. The field's answer is a
-# random sample of the map that a person interprets (Olofsson et al. 2014,
-# https://doi.org/10.1016/j.rse.2014.02.015). `fewlabels sample` draws it and `fewlabels assess` evaluates
-# it. Here the dense mask of the packaged example answers in the person's place, so the estimates can be
-# held against the truth.
+# How much of a finished map is right, and how many hectares does each class cover? Scores on
+# held-out labels hold for labelled ground only, and counted pixels include the map's errors. The
+# field's answer is a random sample of the map that a person interprets (Olofsson et al. 2014,
+# https://doi.org/10.1016/j.rse.2014.02.015). `fewlabels sample` draws it, `fewlabels assess`
+# evaluates it. Here the dense mask of the packaged example answers instead of a person, so the
+# estimates can be compared with the truth.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -79,8 +78,8 @@ display(Markdown(given.notice))
 # %% [markdown]
 # ## What was run
 #
-# The quickest learner, a forest of single pixels, maps the scene from its few labels. It is not the best
-# one; a map with errors shows more.
+# The quickest learner, a forest of single pixels, maps the scene from its few labels. It is not the
+# best one; a map with errors shows more.
 
 # %%
 how = Recipe(method="pixel_forest", folds=0, seed=seed)
@@ -91,9 +90,9 @@ made = predict(given.scene, folder / "model", folder / "map.tif", device=device)
 # %% [markdown]
 # ## The sample
 #
-# The strata are the classes of the map, so that small classes get enough points. @tbl-assess-sample shows
-# how many. The file for the interpreter has an empty column `truth` and does not tell the map's class,
-# which would sway the answer. In QGIS the column is a list of the classes to choose from.
+# The strata are the classes of the map, so that small classes get enough points
+# (@tbl-assess-sample). The interpreter's file hides the map's class, which would sway the answer.
+# Its column `truth` is empty; QGIS offers a list of the classes for it.
 
 # %%
 #| label: tbl-assess-sample
@@ -104,7 +103,7 @@ drawn = sample(
 drawn.strata.rename_axis("class of the map")
 
 # %% [markdown]
-# The dense mask answers. A person would look at the image, or go there.
+# The dense mask answers; a person would look at the image, or go there.
 
 # %%
 truth = class_map.opened(
@@ -122,8 +121,8 @@ with quiet():
 # %% [markdown]
 # ## Areas and accuracy
 #
-# @fig-assess-areas compares three areas of each class: estimated from the sample, counted on the map, and
-# true. @tbl-assess-areas has the numbers.
+# @fig-assess-areas and @tbl-assess-areas compare three areas of each class: estimated from the
+# sample, counted on the map, and true.
 
 # %%
 record = assess(folder / "map.tif", drawn.points)
@@ -137,7 +136,7 @@ figure = figures.assessment(record, true)
 
 # %%
 #| label: tbl-assess-areas
-#| tbl-cap: "Area of each class in % of the scene: estimated with 95 % interval, counted on the map, and true; and how far the last two differ from the truth in points."
+#| tbl-cap: "Area of each class in % of the scene: estimated with 95 % interval, counted on the map, and true; and the errors of estimate and count in points."
 table = pd.DataFrame(
     {
         name: {
@@ -160,10 +159,10 @@ held = [r["share"]["low"] <= true[n] <= r["share"]["high"] for n, r in record["o
 rows_of = record["matrix"]["counts"]
 unweighted = sum(rows_of[i][i] for i in range(len(rows_of))) / np.sum(rows_of)
 Markdown(
-    f"Counting pixels misses the area of {worst} by {abs(table.loc[worst, 'counted - true']):.1f} points of percent, "
+    f"Counting pixels misses the area of {worst} by {abs(table.loc[worst, 'counted - true']):.1f} percentage points, "
     f"the estimate from {record['counted']['used']} points by {abs(table.loc[worst, 'estimate - true']):.1f}. "
     f"Over the classes the mean error is {away.iloc[0]:.1f} and {away.iloc[1]:.1f} points. {sum(held)} of {len(held)} intervals of this sample hold the true area. Overall accuracy is {assess_text.percent(record['overall'])}; "
-    f"the plain share of points that are right, {100 * unweighted:.1f} %, is no estimate of it, since the strata were not drawn alike."
+    f"the plain share of points that are right, {100 * unweighted:.1f} %, does not estimate it, since the strata were sampled at different rates."
 )
 
 # %% [markdown]
@@ -184,8 +183,8 @@ Markdown("\n".join(f"- {plain_text(line)}" for line in record["notes"]))
 # %% [markdown]
 # ## How often the intervals hold
 #
-# One sample can be lucky or unlucky. Here the same design is drawn again and again, and each interval is
-# held against the truth of the whole scene.
+# One sample can be lucky. So the same design is drawn many times, and each interval is compared
+# with the truth of the whole scene (@tbl-assess-coverage).
 
 # %%
 found = class_map.opened(folder / "map.tif")
@@ -220,16 +219,16 @@ coverage.to_frame("% of samples").style.format("{:.1f}")
 # %%
 #| echo: false
 Markdown(
-    f"Over {repeats} samples {coverage.mean():.1f} % of the intervals hold the true value (true overall accuracy: {100 * (mapped == right).mean():.1f} %). The map's own pixel counts are the same each time: "
-    "no larger sample makes them better."
+    f"Over {repeats} samples {coverage.mean():.1f} % of the intervals hold the true value (true overall accuracy: {100 * (mapped == right).mean():.1f} %). "
+    "No larger sample improves the map's own pixel counts."
 )
 
 # %% [markdown]
-# ## Checks
+# ## Checks {.appendix}
 #
-# Counting pixels is further from the true areas than the estimate, in the mean over classes and for the
-# class where counting is worst; that count lies outside the interval of the estimate. Over the repeated
-# samples about 95 % of the intervals hold.
+# Estimates are closer to the true areas than counts, in the mean over classes and for the class
+# that counting misses most; its count lies outside the interval of the estimate. About 95 % of the
+# repeated intervals hold.
 
 # %%
 row = record["of_class"][worst]["share"]
@@ -242,8 +241,8 @@ assert drawn.strata["points"].sum() == points
 # %% [markdown]
 # ## What was not shown
 #
-# A person's answers are not the truth: where interpreters differ, the intervals are too narrow. Points need
-# images that tell the classes apart, of the map's date. The image comes without coordinates, so areas are
-# shares and pixels; a scene with coordinates gets hectares. A class that is rare and mostly missed by the
-# map needs a stratum of its own in which it is likely, or its interval will be wide. One scene with one
-# learner is an illustration, not a finding about learners.
+# A person's answers are not the truth: where interpreters differ, the intervals are too narrow.
+# Points need images of the map's date that tell the classes apart. The image has no coordinates, so
+# areas are shares, not hectares. A rare class that the map mostly misses needs a stratum of its own
+# in which it is likely, or its interval will be wide. One scene with one learner is an
+# illustration, not a finding about learners.

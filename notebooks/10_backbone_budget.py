@@ -32,9 +32,10 @@ if importlib.util.find_spec("fewlabels") is None:
 # %% [markdown]
 # # System A: a deeper encoder or more labels {#sec-a}
 #
-# The study trained a network with a ResNet-18 and with a ResNet-50 encoder, on 20 % and on 50 % of
-# the pixels of satellite images of seven land-cover classes, once each. It concluded that the deeper
-# encoder is better, gains more from more labels, and that the shallower one is better with fewer.
+# The study trained a network with a ResNet-18 and with a ResNet-50 encoder, once each on 20 % and
+# on 50 % of the pixels of satellite images of seven land-cover classes. It concluded that the
+# deeper encoder is better and gains more from more labels, and that the shallower one is better
+# with fewer.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -55,25 +56,25 @@ chapter
 # %% [markdown]
 # ## The claims
 #
-# @tbl-claims-a and @fig-claims-a show the verdicts; @sec-analysis says when a claim holds. A1 has to hold at both
-# fractions: its effect is the smaller of the two gains. A4 is what ResNet-50 gains from the larger
-# fraction less what ResNet-18 gains.
+# @tbl-claims-a and @fig-claims-a show the verdicts; @sec-analysis says when a claim holds. A1 has
+# to hold at both fractions: its effect is the smaller gain. A4 is the gain of ResNet-50 from the
+# larger fraction less that of ResNet-18.
 
 # %%
 #| label: tbl-claims-a
-#| tbl-cap: "System A: what was claimed, what the study printed, our effect with its 95 % interval, and the verdict."
+#| tbl-cap: "System A: the claim, what the study printed, our effect with its 95 % interval, and the verdict."
 claims_table(chapter)
 
 # %%
 #| label: fig-claims-a
-#| fig-cap: "Effects of the claims on a difference, turned so that the claimed side is right of 0, with 95 % interval over folds."
+#| fig-cap: "Effects of the claims on a difference, with 95 % interval over folds. The claimed side is right of 0."
 figure = forest(chapter)
 
 # %% [markdown]
 # ## What was run {.appendix}
 #
-# All four conditions of one (fold, replicate) share label seed, crops and steps; the smaller label set is
-# part of the larger. They were compared by validation loss; here by mIoU on dense masks.
+# All four conditions of one (fold, replicate) share label seed, crops and steps; the smaller label
+# set is part of the larger. The study compared validation losses, we compare mIoU on dense masks.
 
 # %%
 #| label: tbl-factors-a
@@ -91,7 +92,7 @@ lines = [
 Markdown(
     "\n".join(
         [
-            f"The earlier study used {chapter.study.deviations}. Ours, of the last fold and replicate:",
+            f"The study used {chapter.study.deviations}. Our networks, of the last fold and replicate:",
             "",
             *lines,
         ]
@@ -101,12 +102,12 @@ Markdown(
 # %% [markdown]
 # ## Scores
 #
-# @tbl-a has the mean of each condition, @fig-a every run. Intervals are over the independent sites
-# (over replicates where a profile has a single fold).
+# @tbl-a has the means, @fig-a every run. Intervals are over sites (over replicates where a profile
+# has one fold).
 
 # %%
 #| label: tbl-a
-#| tbl-cap: "System A: mean and 95 % interval, n = runs; seconds are of the training, on the device that each record names, which other runs may have shared."
+#| tbl-cap: "System A: mean and 95 % interval, n = runs. Seconds are of the training, on a device that other runs may have shared."
 scores = {"mIoU in %": ("miou", 100, 1), "accuracy in %": ("accuracy", 100, 1)}
 chapter.scores(scores | {"seconds": ("seconds", 1, 0)})
 
@@ -118,8 +119,8 @@ figure = figures.compared(table, conditions)
 # %% [markdown]
 # ## Robust to sparsity?
 #
-# The study called ResNet-50 more robust to sparse labels. @tbl-a-robust holds that against the change
-# from 20 % to 50 % of the labels, theirs in validation loss and ours in mIoU; A4 is the difference.
+# The study called ResNet-50 more robust to sparse labels. @tbl-a-robust compares what both encoders
+# gain from 50 % instead of 20 % of the labels; A4 is the difference.
 
 # %%
 #| label: tbl-a-robust
@@ -135,20 +136,20 @@ for encoder in ("ResNet-18", "ResNet-50"):
 plain(rows)
 
 # %% [markdown]
-# ## The way there {.appendix}
+# ## Training curves {.appendix}
 #
 # @fig-a-curves has loss and score by step.
 
 # %%
 #| label: fig-a-curves
-#| fig-cap: "Training loss (running mean over a tenth of the steps; of different losses the heights do not compare) and test mIoU on dense masks by step, means over the runs of each condition."
+#| fig-cap: "Training loss (running mean over a tenth of the steps; heights of different losses do not compare) and test mIoU; means over the runs of each condition."
 figure = figures.curves(chapter.curves())
 
 # %% [markdown]
 # ## Checks {.appendix}
 #
-# Every condition has the same units; both encoders of a unit saw the same labels, and no run saw more
-# than it declared.
+# Every condition has the same units, both encoders of a unit saw the same labels, and no run saw
+# more than it declared.
 
 # %%
 assert chapter.balanced()
@@ -159,5 +160,5 @@ for share in ("20 %", "50 %"):
 # %% [markdown]
 # ## What was not shown
 #
-# Their images and their weights: where the two encoders start from weights of different origin, A1
+# Their images and their weights. Where the two encoders start from weights of different origin, A1
 # compares those as well. One learning rate served all conditions.

@@ -32,9 +32,9 @@ if importlib.util.find_spec("fewlabels") is None:
 # %% [markdown]
 # # System B: U-Net or U-Net++ {#sec-b}
 #
-# The study wrote U-Net [@ronneberger2015unet] and U-Net++ [@zhou2018unetpp] from scratch and trained
-# each with partial cross-entropy on 10 % and on 15 % of the pixels of LandCover.ai, once. U-Net++ came
-# out best with the fewer labels and worst with the more.
+# The study wrote U-Net [@ronneberger2015unet] and U-Net++ [@zhou2018unetpp] from scratch and
+# trained each once with partial cross-entropy on 10 % and on 15 % of the pixels of LandCover.ai.
+# U-Net++ came out best with the fewer labels and worst with the more.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -55,17 +55,17 @@ chapter
 # %% [markdown]
 # ## The claims
 #
-# @tbl-claims-b and @fig-claims-b show the verdicts; @sec-analysis says when a claim holds. B3 claims no difference: it
-# holds only if the difference is shown to lie within one point.
+# @tbl-claims-b and @fig-claims-b show the verdicts; @sec-analysis says when a claim holds. B3
+# claims no difference: it holds only if the difference is shown to lie within one point.
 
 # %%
 #| label: tbl-claims-b
-#| tbl-cap: "System B: what was claimed, what the study printed, our effect with its 95 % interval, and the verdict."
+#| tbl-cap: "System B: the claim, what the study printed, our effect with its 95 % interval, and the verdict."
 claims_table(chapter)
 
 # %%
 #| label: fig-claims-b
-#| fig-cap: "Effects of the claims on a difference, turned so that the claimed side is right of 0, with 95 % interval over folds. B3 claims a difference within one point of 0."
+#| fig-cap: "Effects of the claims on a difference, with 95 % interval over folds. The claimed side is right of 0. B3 claims a difference within one point."
 figure = forest(chapter)
 
 # %%
@@ -74,17 +74,17 @@ dense = table[table["condition"] == "U-Net, dense"]
 constant = table["accuracy"] <= table.filter(like="truth_").max(axis=1)
 below = constant[dense.index].sum()
 Markdown(
-    f"The bound of B6 is not what dense masks can give: in {below} of {len(dense)} runs the network that "
-    "was trained on every pixel is right no more often than always answering the largest class. So are "
-    f"{constant.sum()} of all {len(table)} runs: from scratch, so few steps leave much to chance."
+    f"The bound of B6 is not the best that dense masks can give: in {below} of {len(dense)} runs the network "
+    "trained on every pixel is no more accurate than a map of the largest class alone. The same is true of "
+    f"{constant.sum()} of all {len(table)} runs, which are short and start from scratch."
 )
 
 # %% [markdown]
 # ## What was run {.appendix}
 #
-# Their four conditions, and a U-Net trained on every pixel to say what 10 % is to be measured against.
-# All conditions of one (fold, replicate) share label seed, crops and steps. One group of sites is held
-# out for validation; it chooses nothing, and B5 asks what it would have chosen.
+# Their four conditions, and a U-Net trained on every pixel as the measure for 10 %. All conditions
+# of one (fold, replicate) share label seed, crops and steps. One group of sites is held out for
+# validation; it chooses nothing, and B5 asks what it would have chosen.
 
 # %%
 #| label: tbl-factors-b
@@ -94,19 +94,19 @@ chapter.factors()
 # %%
 #| echo: false
 Markdown(
-    f"Network: {some.run.model} and the same U-Net++, weights {some.run.weights}. The earlier study used {chapter.study.deviations}. "
-    "Learning rate and steps were fixed in advance for all conditions, not tuned for each."
+    f"Network: {some.run.model} and the same U-Net++, weights {some.run.weights}. The study used {chapter.study.deviations}. "
+    "Learning rate and steps were fixed in advance, not tuned for each condition."
 )
 
 # %% [markdown]
 # ## Scores
 #
-# @tbl-b has the mean of each condition, @fig-b every run. Intervals are over the independent sites
-# (over replicates where a profile has a single fold).
+# @tbl-b has the means, @fig-b every run. Intervals are over sites (over replicates where a profile
+# has one fold).
 
 # %%
 #| label: tbl-b
-#| tbl-cap: "System B: mean and 95 % interval, n = runs. A round shows as many crops as there are training images, what an epoch was to the study; its seconds are those of the median step, on devices that other runs may have shared."
+#| tbl-cap: "System B: mean and 95 % interval, n = runs. A round shows as many crops as there are training images, like an epoch of the study; its seconds are those of the median step, on devices that other runs may have shared."
 scores = {"mIoU in %": ("miou", 100, 1), "accuracy in %": ("accuracy", 100, 1)}
 scores |= {"boundary IoU in %": ("boundary_iou", 100, 1), "s a round": ("round_seconds", 1, 1)}
 steps = [r.facts["data"]["train_tiles"] / r.run.batch for r in found.values()]
@@ -121,8 +121,8 @@ figure = figures.compared(table, conditions)
 # %% [markdown]
 # ## Validation and test
 #
-# @tbl-b-validation sets the validation score of the last weights beside the test score. Both kinds of site are
-# unseen, so a difference is one between sites.
+# @tbl-b-validation compares validation and test scores. Training saw neither kind of site, so a
+# difference is one between sites.
 
 # %%
 #| label: tbl-b-validation
@@ -131,20 +131,20 @@ both = {"validation": ("val_dense_miou", 100, 1), "test": ("miou", 100, 1)}
 chapter.scores(both)
 
 # %% [markdown]
-# ## The way there {.appendix}
+# ## Training curves {.appendix}
 #
 # @fig-b-curves has loss and score by step.
 
 # %%
 #| label: fig-b-curves
-#| fig-cap: "Training loss (running mean over a tenth of the steps; of different losses the heights do not compare) and test mIoU on dense masks by step, means over the runs of each condition."
+#| fig-cap: "Training loss (running mean over a tenth of the steps; heights of different losses do not compare) and test mIoU; means over the runs of each condition."
 figure = figures.curves(chapter.curves())
 
 # %% [markdown]
 # ## Checks {.appendix}
 #
-# Every condition has the same units; both networks of a unit saw the same labels, and no run saw more
-# than it declared; validation, training and test sites are apart.
+# Every condition has the same units, both networks of a unit saw the same labels, no run saw more
+# than it declared, and validation, training and test sites are apart.
 
 # %%
 assert chapter.balanced()
@@ -156,5 +156,6 @@ for share in ("10 %", "15 %"):
 # %% [markdown]
 # ## What was not shown
 #
-# Their images, widths and learning rate, one for both networks here as there. But at profile `home` training is far
-# shorter than theirs, and from scratch a short training says how fast a network learns more than how well.
+# Their images, widths and learning rate (one for both networks, here as there). Except at profile
+# `home` training is far shorter than theirs, and a short training from scratch says how fast a
+# network learns more than how well.

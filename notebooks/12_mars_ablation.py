@@ -30,11 +30,11 @@ if importlib.util.find_spec("fewlabels") is None:
     sys.path.insert(0, "fewlabels/lib")
 
 # %% [markdown]
-# # System C: what helps on terrain that is labelled in part {#sec-c}
+# # System C: what helps on partly labelled terrain {#sec-c}
 #
-# The study built a U-Net [@ronneberger2015unet] for five classes of Martian terrain step by step, each
-# step run once. Its *background* is what the annotators did not label. The largest step was to leave
-# that class out of the loss, which makes the loss a partial cross-entropy.
+# The study extended a U-Net [@ronneberger2015unet] for five classes of Martian terrain step by
+# step, each step run once. Its *background* is what the annotators did not label. The largest step
+# was to leave that class out of the loss, which makes the loss a partial cross-entropy.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -64,26 +64,26 @@ chapter
 # %% [markdown]
 # ## The claims
 #
-# @tbl-claims-c and @fig-claims-c show the verdicts; @sec-analysis says when a claim holds. C1 and C5 hold only if every
-# rival is beaten: their effect is the lead over the closest one, with an interval widened for the
-# number of rivals. C3 holds if inception gains less than one point.
+# @tbl-claims-c and @fig-claims-c show the verdicts; @sec-analysis says when a claim holds. C1 and
+# C5 have to beat every rival: their effect is the lead over the closest one, with an interval
+# widened for the number of rivals. C3 holds if inception gains less than one point.
 
 # %%
 #| label: tbl-claims-c
-#| tbl-cap: "System C: what was claimed, what the study printed, our effect with its 95 % interval, and the verdict."
+#| tbl-cap: "System C: the claim, what the study printed, our effect with its 95 % interval, and the verdict."
 claims_table(chapter)
 
 # %%
 #| label: fig-claims-c
-#| fig-cap: "Effects of the claims on a difference, turned so that the claimed side is right of 0, with 95 % interval. Of C3: one point less the gain. The split has one fold: intervals are over replicates."
+#| fig-cap: "Effects of the claims on a difference, with 95 % interval over replicates, since the split has one fold. The claimed side is right of 0. Of C3: one point less the gain."
 figure = forest(chapter)
 
 # %% [markdown]
 # ## What was run {.appendix}
 #
-# Their steps, but each alone, as one change of the plain network whose loss leaves background out;
-# the first two conditions are taught background as a class. All are scored on the same test pixels and
-# the terrain classes alone: background predicted there is an error. Labels are as people gave them.
+# Each of their steps is one change of the plain network, whose loss leaves background out; the
+# first two conditions learn background as a class. All are scored on the terrain classes of the
+# same test pixels: background predicted there is an error. Labels are as people gave them.
 
 # %%
 #| label: tbl-factors-c
@@ -103,15 +103,15 @@ pd.DataFrame({"condition": changes.keys(), "change": changes.values()}).style.hi
 # %%
 #| echo: false
 Markdown(
-    f"The earlier study used {chapter.study.deviations}. Learning rate and steps were fixed in advance for all conditions, not "
-    "tuned for each."
+    f"The study used {chapter.study.deviations}. Learning rate and steps were fixed in advance, not tuned for "
+    "each condition."
 )
 
 # %% [markdown]
-# ## The classes
+# ## The classes {.appendix}
 #
-# @fig-c-classes sets the labels that train beside the pixels that are tested, background apart. The
-# rarest class decides a fourth of a mean over four classes.
+# @fig-c-classes compares the training labels with the test pixels, background apart. The rarest
+# class decides a fourth of a mean over four classes.
 
 # %%
 #| label: fig-c-classes
@@ -139,9 +139,9 @@ Markdown(
 # %% [markdown]
 # ## The images {.appendix}
 #
-# Before training, the study removed outliers, and does not say by what rule. Ours was written down
+# The study removed outliers before training and does not say by what rule. Ours was written down
 # first (`data.dataset`): clipped, repeated, far from the others in brightness or contrast, or with
-# next to no labels. @fig-c-outliers shows what it finds, or what comes closest to being found.
+# next to no labels (@fig-c-outliers).
 
 # %%
 #| needs: images
@@ -157,7 +157,7 @@ display(Markdown(f"Pictures in this chapter: {tiles.notice}"))
 # %%
 #| needs: images
 #| label: fig-c-outliers
-#| fig-cap: "The images that the rule finds first, each under the rule that found it; where fewer are found, those whose contrast is farthest from the median ('none')."
+#| fig-cap: "Images that the rule finds, titled by the part that found them; where it finds fewer, those whose contrast is farthest from the median ('none')."
 off = (odd["deviation"] - odd["deviation"].median()).abs()
 order = odd.assign(hit=hits.any(axis=1), off=off).sort_values(["hit", "off"], ascending=False)
 panels = {
@@ -178,9 +178,8 @@ Markdown(
 # %% [markdown]
 # ## Augmentation {.appendix}
 #
-# @fig-c-rare shows an image with the rarest class and what targeted augmentation makes of it, @fig-c-cutmix
-# what CutMix [@yun2019cutmix] does to labels that cover a part of the image: a box brings the labels
-# that lie in it, and what is unlabelled in it stays unlabelled.
+# @fig-c-rare shows targeted augmentation, @fig-c-cutmix CutMix [@yun2019cutmix] on partial labels:
+# a box brings the labels that lie in it, and its unlabelled pixels stay unlabelled.
 
 # %%
 #| needs: images
@@ -203,7 +202,7 @@ figures.legend(figure, terrain)
 # %%
 #| needs: images
 #| label: fig-c-cutmix
-#| fig-cap: "CutMix: three images with their labels (top; cut to one size, where theirs differ), and with a box of another each (bottom)."
+#| fig-cap: "CutMix: three images with their labels (top), and each with a box of another (bottom)."
 three = [tiles[len(tiles) * i // 3] for i in range(3)]
 h, w = np.min([t.mask.shape for t in three], axis=0)
 images = np.stack([t.image[:h, :w].transpose(2, 0, 1) for t in three])
@@ -220,8 +219,8 @@ figures.legend(figure, terrain)
 # %% [markdown]
 # ## Scores
 #
-# @tbl-c has the mean of each condition, @fig-c every run. The published split is a single fold: intervals
-# are over replicates on these test images and say nothing of other sites.
+# @tbl-c has the means, @fig-c every run. The published split has one fold: intervals are over
+# replicates on these test images and say nothing of other sites.
 
 # %%
 #| label: tbl-c
@@ -238,9 +237,9 @@ figure = figures.compared(table, conditions)
 # %% [markdown]
 # ## Training, validation and test
 #
-# @tbl-c-gap is about over-fitting. Training and test are scored on the terrain classes. Validation is
-# scored as the loss sees it, so with background where background is a class, as theirs was: of their
-# plain network validation said about 70 % and the test 45 %.
+# @tbl-c-gap shows over-fitting. Training and test are scored on the terrain classes, validation on
+# the classes of the loss, as the study did: with background where that is a class. Their plain
+# network scored about 70 % on validation and 45 % on the test.
 
 # %%
 #| label: tbl-c-gap
@@ -251,8 +250,8 @@ chapter.scores({k: (v, 100, 1) for k, v in columns.items()})
 # %% [markdown]
 # ## By class
 #
-# @tbl-c-class has what the study recorded of its final network, for the plain network and for squeeze-
-# and-excitation with dropout, both with background left out.
+# The study recorded scores by class of its final network. @tbl-c-class has them for the plain
+# network and for squeeze-and-excitation with dropout, both with background left out.
 
 # %%
 #| label: tbl-c-class
@@ -270,20 +269,20 @@ pd.concat(
 reported = {f.rule: f for f in consistency.reported() if f.of == "C"}
 mean, above = reported["macro-mean"], reported["precision-recall"]
 Markdown(
-    f"Their table does not add up: they print a mean IoU of {mean.found}, and their four classes average "
-    f"{mean.expected}. And {above.found} of their classes have a recall above their precision, which cannot "
-    "be where the pixels of the four classes alone are scored, since each false positive is then another "
-    "class's false negative: pixels beyond them must have counted."
+    f"Their table contradicts itself: they print a mean IoU of {mean.found}, and their four classes average "
+    f"{mean.expected}. And {above.found} of their classes have a recall above their precision. If only pixels of "
+    "the four classes are scored, each false positive is another class's false negative, so this cannot "
+    "be: other pixels must have counted."
 )
 
 # %% [markdown]
-# ## The way there {.appendix}
+# ## Training curves {.appendix}
 #
 # @fig-c-curves has loss and score by step of the four conditions that C1 compares.
 
 # %%
 #| label: fig-c-curves
-#| fig-cap: "Training loss (running mean over a tenth of the steps; with background it is of one class more) and test mIoU over the terrain classes by step, means over the runs of each condition."
+#| fig-cap: "Training loss (running mean over a tenth of the steps; with background it is of one class more) and test mIoU over the terrain classes; means over the runs of each condition."
 figure = figures.curves({c: chapter.curves()[c] for c in conditions[:4]})
 
 # %% [markdown]
@@ -304,7 +303,6 @@ for record in chapter.runs.values():
 # %% [markdown]
 # ## What was not shown
 #
-# Their images, widths and early stopping, residual blocks, ASPP, and steps upon steps: each change is
-# measured alone, and what several do together is not. But at profile `home` the training is short, and it
-# is from scratch, so that over-fitting has had little time. A rare class on few test images has an IoU that a handful of pixels
-# decides.
+# Their images, widths and early stopping, residual blocks, ASPP, and several changes together.
+# Training is from scratch and, except at profile `home`, short, so over-fitting has had little
+# time. A handful of pixels decides the IoU of a class that is rare on few test images.

@@ -32,11 +32,11 @@ if importlib.util.find_spec("fewlabels") is None:
 # %% [markdown]
 # # System D: how many pixels a class, and joins between them {#sec-d}
 #
-# The study asked, on 2,400 images of ISPRS Potsdam, how many labelled pixels a class an image needs,
-# whether regularisation keeps a network from over-fitting them, and whether *proximity linking*, lines
-# between labelled pixels of a class that lie close, stands in for more of them. It trained the partial
-# focal loss once a condition. Linking was said to make 500 pixels a class better than 2,100, and a k-d
-# tree to make it affordable.
+# The study asked, on 2,400 images of ISPRS Potsdam, how many labelled pixels a class an image
+# needs, whether regularisation prevents over-fitting to them, and whether *proximity linking*,
+# lines between nearby labelled pixels of a class, replaces more of them. It trained the partial
+# focal loss once a condition. It claimed that linking makes 500 pixels a class better than 2,100,
+# and that a k-d tree makes linking affordable.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -65,27 +65,26 @@ chapter
 # %% [markdown]
 # ## The claims
 #
-# @tbl-claims-d and @fig-claims-d show the verdicts; @sec-analysis says when a claim holds. For D2 the gap is the mIoU
-# that a network has on the labels of training images less its mIoU on the test images' dense masks;
-# part of it is that one score is of labels even over the classes and the other of whole masks. Their
-# fourth claim is about time: @tbl-linking.
+# @tbl-claims-d and @fig-claims-d show the verdicts; @sec-analysis says when a claim holds. For D2
+# the gap is the mIoU on the labels of training images less the mIoU on the dense masks of test
+# images. Part of it arises because the labels are even over the classes and the masks are not.
+# Their fourth claim is about time: @tbl-linking.
 
 # %%
 #| label: tbl-claims-d
-#| tbl-cap: "System D: what was claimed, what the study printed, our effect with its 95 % interval, the verdict on our networks, and that on a frozen head (@sec-head; a dash: it cannot answer)."
+#| tbl-cap: "System D: the claim, what the study printed, our effect with its 95 % interval, and the verdicts on our networks and on a frozen head (@sec-head; a dash: it cannot answer)."
 claims_table(chapter)
 
 # %%
 #| label: fig-claims-d
-#| fig-cap: "Effects of the claims on a difference, turned so that the claimed side is right of 0: networks, with 95 % interval over folds, and a frozen head over the sites of several data sets, where it was asked."
+#| fig-cap: "Effects of the claims on a difference: networks, with 95 % interval over folds, and, where asked, a frozen head over the sites of several data sets. The claimed side is right of 0."
 figure = forest(chapter)
 
 # %% [markdown]
 # ## What was run {.appendix}
 #
-# Their conditions, and beside them 500 pixels a class without joins: only against that does a
-# difference speak of the joins. All conditions of one (fold, replicate) share label seed, initial weights,
-# crops and steps.
+# Their conditions, and 500 pixels a class without joins, to measure the joins alone. All conditions
+# of one (fold, replicate) share label seed, initial weights, crops and steps.
 
 # %%
 #| label: tbl-factors-d
@@ -95,14 +94,14 @@ chapter.factors()
 # %%
 #| echo: false
 Markdown(
-    f"Network: {some.run.model}, weights {some.run.weights}. The earlier study used {chapter.study.deviations}. Learning rate and steps were fixed "
-    "in advance for all conditions, not tuned for each."
+    f"Network: {some.run.model}, weights {some.run.weights}. The study used {chapter.study.deviations}. Learning rate and steps were fixed "
+    "in advance, not tuned for each condition."
 )
 
 # %% [markdown]
 # ## The labels
 #
-# @fig-d-labels shows one training tile, @tbl-d-labels what the conditions hold over all of them. A join
+# @fig-d-labels shows one training tile, @tbl-d-labels counts the labels of the conditions. A join
 # is right where both ends lie on one object, and wrong where it crosses another.
 
 # %%
@@ -151,8 +150,8 @@ Markdown(
 # %% [markdown]
 # ## Scores
 #
-# @tbl-d has the mean of each condition, @fig-d every run. Intervals are over the independent sites
-# (over replicates where a profile has a single fold).
+# @tbl-d has the means, @fig-d every run. Intervals are over sites (over replicates where a profile
+# has one fold).
 
 # %%
 #| label: tbl-d
@@ -168,8 +167,8 @@ figure = figures.compared(table, conditions)
 # %% [markdown]
 # ## Over-fitting and time
 #
-# @tbl-d-gap has what D2 compares, of the runs that say it: published ones were in part recorded before
-# a run was scored on its own labels too. There is no validation in this study.
+# @tbl-d-gap has what D2 compares, of the runs that recorded it; early ones were not scored on their
+# own labels.
 
 # %%
 #| label: tbl-d-gap
@@ -180,16 +179,15 @@ of_gaps = statistics.summary(gaps, {k: (v, 100, 1) for k, v in columns.items()})
 of_gaps if len(gaps) else pd.DataFrame({"condition": ["no run of these records says it"]})
 
 # %% [markdown]
-# Their fourth claim says that linking with a k-d tree is affordable: they report 40 to 45 minutes for
-# 2,400 masks, about 1 s each, on hardware they do not name. @tbl-linking has our benchmark of linking
-# alone, and the same with more labels: all pairs of a class grow with the square of its labels, and so
-# does the number of pairs that are near enough to be joined. The claim holds there. It was written down together with its
-# benchmark; that the k-d tree is to thank for it became their word alone when all pairs proved fast
-# enough too.
+# Their fourth claim says that linking with a k-d tree is affordable: they report 40 to 45 minutes
+# for 2,400 masks, about 1 s each, on hardware they do not name. @tbl-linking benchmarks linking
+# alone, also with more labels: pairs, near ones too, grow with the square of a class's labels. The
+# claim holds there; it was declared together with its benchmark. We no longer test whether it is
+# thanks to the k-d tree, since all pairs proved fast enough too.
 
 # %%
 #| label: tbl-linking
-#| tbl-cap: "Seconds to link one mask of random labels (distance 10), with the pairs from a k-d tree and from all distances, and how many times as long the latter takes: mean and 95 % interval over n masks. One thread; of each mask the fastest of several calls."
+#| tbl-cap: "Seconds to link one mask of random labels (distance 10), with the pairs from a k-d tree and from all distances, and how many times as long all distances take: mean and 95 % interval over n masks. One thread; the fastest of several calls a mask."
 #| data: reported
 timed = json.loads((paths.project_root() / "bench/results/linking.json").read_text())["tables"]
 rows, linking = [], {}
@@ -205,13 +203,13 @@ plain(rows)
 #| echo: false
 effect = chapter.difference("500 a class, linked", "500 a class")
 said = (
-    f"What the joins alone do, 500 linked less 500 unlinked: {effect.text()} points (n = {effect.units}; not "
-    "a claim of theirs, so not among the verdicts)."
+    f"The joins alone, 500 linked less 500 unlinked, change mIoU by {effect.text()} points (n = {effect.units}; "
+    "not a claim of theirs, so without a verdict)."
 )
 if "2,100 a class, regularised" in conditions:
     theirs = chapter.difference("500 a class, linked", "2,100 a class, regularised")
     said += (
-        f" Their own figures set 500 linked against 2,100 with regularisation, which D3 does not: "
+        f" Their own figures compare 500 linked with 2,100 regularised, which D3 does not: "
         f"{theirs.text()} points (n = {theirs.units}; looked at afterwards, so no verdict either)."
     )
 Markdown(said)
@@ -222,28 +220,25 @@ Markdown(said)
 seconds = pd.Series(cost).quantile([0, 0.5, 1])
 Markdown(
     f"On {len(cost)} tiles of about {tile.mask.size:,} pixels linking took a median of {1000 * seconds[0.5]:.0f} ms each as this notebook ran (from {1000 * seconds[0]:.0f} to "
-    f"{1000 * seconds[1]:.0f} ms), where they report about 1 s a mask. "
-    f"At their 500 labels a class all pairs too stay below that: the tree saves time, but it is not what makes "
-    "linking affordable there."
+    f"{1000 * seconds[1]:.0f} ms), where they report about 1 s a mask."
 )
 
 # %% [markdown]
-# ## The way there {.appendix}
+# ## Training curves {.appendix}
 #
 # @fig-d-curves has loss and score by step.
 
 # %%
 #| label: fig-d-curves
-#| fig-cap: "Training loss (running mean over a tenth of the steps; of different losses the heights do not compare) and test mIoU on dense masks by step, means over the runs of each condition."
+#| fig-cap: "Training loss (running mean over a tenth of the steps; heights of different losses do not compare) and test mIoU; means over the runs of each condition."
 figure = figures.curves(chapter.curves())
 
 # %% [markdown]
 # ## Checks {.appendix}
 #
-# Every condition that is not of later date has the same units, labels seen never exceed labels drawn,
-# linked and unlinked runs drew the same pixels, as did regularised and other runs; a join never
-# overwrites a drawn label; and linking takes less than their 1 s, with the tree and without, and less
-# with it.
+# Every condition, but for later ones, has the same units; labels seen never exceed labels drawn;
+# linked, regularised and plain runs drew the same pixels; a join never overwrites a drawn label;
+# linking takes less than their 1 s, with the tree and without, and less with it.
 
 # %%
 assert chapter.balanced()
@@ -263,6 +258,7 @@ assert seconds[0.5] < 1
 # %% [markdown]
 # ## What was not shown
 #
-# Potsdam itself, and distances other than one. What regularises is ours to choose, since they give no
-# values, and other values may do more. Labels a class and image say more about the image the more classes it holds; on these images a
-# rare class has all of its pixels labelled long before 2,100.
+# Potsdam itself, and other distances than one. They give no values of their regularisation; ours
+# are a choice, and others may do more. A number of labels a class is a larger share of an image
+# that holds more classes; on these images a rare class has all of its pixels labelled long before
+# 2,100.

@@ -32,9 +32,10 @@ if importlib.util.find_spec("fewlabels") is None:
 # %% [markdown]
 # # System E: which pixels, which loss {#sec-e}
 #
-# The study asked, on the Dubai aerial images [@humansintheloop2020dubai], whether labels at 1 % of the pixels should
-# be drawn at random or evenly over the classes, and whether the focal loss is better than partial
-# cross-entropy. It trained DeepLabV3-ResNet-50 [@chen2017deeplabv3] with COCO weights once a condition.
+# The study asked, on the Dubai aerial images [@humansintheloop2020dubai], whether labels on 1 % of
+# the pixels should be drawn at random or evenly over the classes, and whether the focal loss beats
+# partial cross-entropy. It trained DeepLabV3-ResNet-50 [@chen2017deeplabv3] with COCO weights once
+# a condition.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -66,19 +67,19 @@ chapter
 
 # %%
 #| label: tbl-claims-e
-#| tbl-cap: "System E: what was claimed, what the study printed, our effect with its 95 % interval, the verdict on our networks, and that on a frozen head (@sec-head; a dash: it cannot answer)."
+#| tbl-cap: "System E: the claim, what the study printed, our effect with its 95 % interval, and the verdicts on our networks and on a frozen head (@sec-head; a dash: it cannot answer)."
 claims_table(chapter)
 
 # %%
 #| label: fig-claims-e
-#| fig-cap: "Effects of the claims on a difference, turned so that the claimed side is right of 0: networks, with 95 % interval over folds, and a frozen head over the sites of several data sets, where it was asked."
+#| fig-cap: "Effects of the claims on a difference: networks, with 95 % interval over folds, and, where asked, a frozen head over the sites of several data sets. The claimed side is right of 0."
 figure = forest(chapter)
 
 # %% [markdown]
 # ## What was run {.appendix}
 #
-# All conditions of one (fold, replicate) share the label seed, the initial weights, the crops and the
-# number of steps, so their differences are paired. The score is that of the last weights.
+# All conditions of one (fold, replicate) share label seed, initial weights, crops and steps, so
+# their differences are paired. The score is that of the last weights.
 
 # %%
 #| label: tbl-factors
@@ -92,16 +93,17 @@ first = studies.scale("E", profile, data).starts[0]
 is_first = (some.run.model, some.run.weights) == (first.model, first.weights)
 stand_in = "" if is_first else f", standing in for {first.model} with weights {first.weights}"
 Markdown(
-    f"Network: {some.run.model}, weights: {origin['weights']} ({origin['origin']}){stand_in}. The earlier study used {chapter.study.deviations}. "
+    f"Network: {some.run.model}, weights: {origin['weights']} ({origin['origin']}){stand_in}. The study used {chapter.study.deviations}. "
     "Learning rate and steps were fixed in advance for all conditions."
 )
 
 # %% [markdown]
 # ### The learning rate
 #
-# A condition that needs another learning rate than the shared one would lose for that alone. So each is
-# trained at three rates, on the first fold and replicate, and judged as somebody with few labels has to: by
-# the sparse labels of sites that neither train nor test. One run each chooses, and compares nothing.
+# A condition that needs another learning rate than the shared one would lose for that alone. So
+# each is trained at three rates, on the first fold and replicate, and judged as somebody with few
+# labels has to: by the sparse labels of sites that neither train nor test. One run a rate chooses,
+# and compares nothing.
 
 # %%
 #| echo: false
@@ -117,10 +119,9 @@ else:
     by_rate = by_rate.loc[conditions]
     best, shared = by_rate.idxmax(axis=1), some.run.lr
     said = [
-        f"Of the {len(conditions)} conditions, {(best == shared).sum()} did best at the rate that all runs "
-        f"below share, {shared:g}; {(best == by_rate.columns.max()).sum()} did best at the largest one tried. A "
-        f"claim below that compares those is one about the rate {shared:g} alone. Validation mIoU in % on sparse "
-        "labels:\n"
+        f"Of the {len(conditions)} conditions, {(best == shared).sum()} did best at the shared rate, {shared:g}, "
+        f"and {(best == by_rate.columns.max()).sum()} at the largest one tried. A claim that compares those is "
+        f"about the rate {shared:g} alone. Validation mIoU in % on sparse labels:\n"
     ]
     for condition, row in by_rate.iterrows():
         said.append(
@@ -131,12 +132,12 @@ Markdown("\n".join(said))
 # %% [markdown]
 # ## Scores
 #
-# @tbl-e has the mean of each condition, @fig-e every run. Intervals are over the independent sites
-# (over replicates where a profile has a single fold).
+# @tbl-e has the means, @fig-e every run. Intervals are over sites (over replicates where a profile
+# has one fold).
 
 # %%
 #| label: tbl-e
-#| tbl-cap: "System E at 1 % of the pixels: mean and 95 % interval in %, n = runs. Best is the highest score on the watched test curve, which no honest user could choose; it is shown because the study reported it."
+#| tbl-cap: "System E at 1 % of the pixels: mean and 95 % interval in %, n = runs. Best, which the study reported, is the highest score on the watched test curve; no honest user could choose it."
 scores = {"mIoU": ("miou", 100, 1), "best": ("best_miou", 100, 1)}
 scores |= {"accuracy": ("accuracy", 100, 1), "steps to 95 %": ("steps_to_95", 1, 0)}
 chapter.scores(scores)
@@ -147,8 +148,8 @@ chapter.scores(scores)
 figure = figures.compared(table, conditions, bound=conditions[-1])
 
 # %% [markdown]
-# For scale: how far does a pixel's colour alone get? A linear classifier of single pixels is fitted to
-# *dense* masks of the same training tiles and scored on the same test tiles as the first runs.
+# How far does a pixel's colour alone get? A linear classifier of single pixels is fitted to *dense*
+# masks of the same training tiles and scored on the same test tiles as the first runs.
 
 # %%
 #| needs: images
@@ -179,22 +180,21 @@ by_class = table.groupby("condition")[[f"iou_{c}" for c in classes]].mean().loc[
 figure = figures.bars(100 * by_class, classes, label="IoU in %")
 
 # %% [markdown]
-# ## The way there {.appendix}
+# ## Training curves {.appendix}
 #
 # @fig-e-curves has loss and score by step.
 
 # %%
 #| label: fig-e-curves
-#| fig-cap: "Training loss (running mean over a tenth of the steps; of different losses the heights do not compare) and test mIoU on dense masks by step, means over the runs of each condition."
+#| fig-cap: "Training loss (running mean over a tenth of the steps; heights of different losses do not compare) and test mIoU; means over the runs of each condition."
 figure = figures.curves(chapter.curves())
 
 # %% [markdown]
 # ## Checks {.appendix}
 #
-# Every condition has the same units, labels seen never exceed labels drawn, all sparse conditions had
-# the same budget, a higher best than last score is never reported as the result, and synthetic
-# scenes are not so easy that colour alone comes within 15 points of the network (5 after the few steps
-# of profile quick).
+# Every condition has the same units, labels seen never exceed labels drawn, all sparse conditions
+# have the same budget, the best score is never below the reported last one, and on synthetic scenes
+# the network beats colour alone by more than 15 points (5 at profile quick, which has few steps).
 
 # %%
 assert chapter.balanced()
@@ -212,6 +212,6 @@ if data == "synthetic" and profile != "smoke":
 # %% [markdown]
 # ## What was not shown
 #
-# One label budget, one network and one learning rate: a condition that does better at another is not
-# given it. Class weights, which the study used, are off here but at profile `home`. Validation plays no
-# part, because nothing is selected.
+# Other label budgets, networks and learning rates, at which a condition may do better. Class
+# weights, which the study used, are off except at profile `home`. Nothing is selected, so
+# validation plays no part.

@@ -32,10 +32,10 @@ if importlib.util.find_spec("fewlabels") is None:
 # %% [markdown]
 # # How many labels, which, and from which weights {#sec-budget}
 #
-# None of the five studies drew a curve: each looked at one or two budgets. Here the number of labelled
-# pixels an image runs from a handful to all of them, and everything else stays as it is. Two questions
-# go with it: does it help to spread the labels evenly over the classes, and what are pretrained
-# weights worth? The questions are ours, and so are the claims; they were declared before the runs.
+# Each of the five studies looked at one or two budgets. Here the number of labelled pixels an image
+# runs from a handful to all of them, and everything else stays as it is. Two questions go with it:
+# does it help to spread the labels evenly over the classes, and what are pretrained weights worth?
+# Questions and claims are ours, declared before the runs.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -62,20 +62,20 @@ chapter
 
 # %%
 #| label: tbl-claims-budget
-#| tbl-cap: "Our own questions: claim, what we measured with its 95 % interval, the verdict on our networks, and that on a frozen head (@sec-head; a dash: it cannot answer)."
+#| tbl-cap: "Our own questions: the claim, our effect with its 95 % interval, and the verdicts on our networks and on a frozen head (@sec-head; a dash: it cannot answer)."
 claims_table(*chapters.values())
 
 # %%
 #| label: fig-claims-budget
-#| fig-cap: "Effects of the claims on a difference, turned so that the claimed side is right of 0: networks, with 95 % interval over folds, and a frozen head over the sites of several data sets, where it was asked."
+#| fig-cap: "Effects of the claims on a difference: networks, with 95 % interval over folds, and, where asked, a frozen head over the sites of several data sets. The claimed side is right of 0."
 figure = forest(*chapters.values())
 
 # %% [markdown]
 # ## What was run {.appendix}
 #
-# A draw is nested: the pixels of a smaller budget are among those of a larger one. All conditions of
-# one (fold, replicate) share it, the initial weights and the number of steps, and the crops as far as each
-# holds a label: at the smallest budgets many do not, and are placed anew.
+# Draws are nested: the pixels of a smaller budget are among those of a larger one. All conditions
+# of one (fold, replicate) share the draw, the initial weights, the number of steps, and the crops
+# that hold a label. At the smallest budgets many hold none and are placed anew.
 
 # %%
 #| label: tbl-factors-budget
@@ -85,12 +85,12 @@ chapter.factors("units", "fixed")
 # %% [markdown]
 # ## The curve
 #
-# @fig-budget shows the scores, @tbl-budget the means with their share of the dense score: the quotient
-# of the means, with Fieller's interval [@fieller1954] over sites.
+# @fig-budget shows the scores, @tbl-budget the means and their quotient with the dense score, with
+# Fieller's interval [@fieller1954].
 
 # %%
 #| label: fig-budget
-#| fig-cap: "Test mIoU on dense masks by labelled pixels an image: mean and 95 % interval over the independent sites, single runs as faint dots. Series are set a little apart; conditions are compared in pairs, which intervals side by side do not show. The band is the interval of networks trained on every pixel for as many steps."
+#| fig-cap: "Test mIoU on dense masks by labelled pixels an image: mean and 95 % interval over sites, single runs as faint dots. The band is the interval of networks trained on every pixel for as many steps. Conditions are compared in pairs, which intervals side by side do not show."
 curve = tables["budget"]
 series = {"random": curve[~curve["condition"].isin(["dense", "1 %"])]}
 if "balance" in tables:
@@ -106,7 +106,7 @@ figure = figures.budget_curve(series, bound=curve[curve["condition"] == "dense"]
 
 # %%
 #| label: tbl-budget
-#| tbl-cap: "The budget curve: labelled pixels an image, their share of all that carry a class, mIoU and its share of that of networks trained on all, both with 95 % interval over sites, n = runs."
+#| tbl-cap: "Labelled pixels an image, their share of all that carry a class, mIoU, and its share of the dense score, both with 95 % interval over sites, n = runs."
 statistics.budget_table(curve, "dense").style.hide(axis="index")
 
 # %%
@@ -129,8 +129,8 @@ Markdown(
 # %% [markdown]
 # ## Which pixels, and from which weights
 #
-# @tbl-arms has the conditions beside the curve. Synthetic scenes have no part in the second question:
-# nothing is pretrained on them.
+# @tbl-arms has both comparisons. Nothing is pretrained on synthetic scenes, so there the second is
+# missing.
 
 # %%
 #| label: tbl-arms
@@ -140,7 +140,7 @@ shown = [statistics.summary(t, {"mIoU in %": ("miou", 100, 1)}) for t in arms.va
 pd.concat(shown) if shown else pd.DataFrame({"condition": ["no whole comparison is recorded yet"]})
 
 # %% [markdown]
-# A mean over the classes hides what a choice does to each: @tbl-budget-classes has them apart, and
+# A mean over the classes hides each of them: @tbl-budget-classes has them apart, and
 # @tbl-budget-sites what labels even over the classes gain on each group of test sites. Neither was
 # declared before the runs, so no verdict rests on them.
 
@@ -170,8 +170,8 @@ by_fold.reset_index().style.hide(axis="index").format(precision=1)
 # %% [markdown]
 # ## Checks {.appendix}
 #
-# Draws are nested, so labels grow with the budget in every unit; labels seen never exceed labels
-# drawn; and every condition has the same steps.
+# Labels grow with the budget in every unit, labels seen never exceed labels drawn, and every
+# condition has the same steps.
 
 # %%
 by_size = curve.groupby("condition")["pixels_a_tile"].mean().sort_values().index
@@ -184,6 +184,6 @@ for each in chapters.values():
 # %% [markdown]
 # ## What was not shown
 #
-# One network, one learning rate and one number of steps for every budget: a handful of labels might
-# do better with fewer steps, and all of them with more. Labels are drawn at random from dense masks;
-# a person would rather click inside objects than at their borders.
+# Other networks, learning rates and numbers of steps: a handful of labels might do better with
+# fewer steps, and all of them with more. Labels are drawn at random from dense masks; a person
+# would rather click inside objects than at their borders.

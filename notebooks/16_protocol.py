@@ -32,9 +32,9 @@ if importlib.util.find_spec("fewlabels") is None:
 # %% [markdown]
 # # What the protocol is worth {#sec-protocol}
 #
-# Three rules of this study cost something: test sites are kept apart, labels are drawn once, and
-# whoever has few labels has few to choose the weights with. What would the usual ways have shown
-# instead? Each is measured against the rule that it breaks, all else equal.
+# Three rules of this study have a price: test sites are kept apart, labels are drawn once, and
+# where labels are few, few of them choose the weights. What would the usual ways have shown? Each
+# is compared with the rule that it breaks, all else equal.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -58,21 +58,21 @@ Markdown(next(iter(chapters.values())).first.notice)
 
 # %%
 #| label: tbl-claims-protocol
-#| tbl-cap: "What the usual ways flatter: claim, what we measured with its 95 % interval, and the verdict on our networks and on a frozen head (a dash: it was not asked)."
+#| tbl-cap: "What the usual ways flatter: the claim, our effect with its 95 % interval, and the verdicts on our networks and on a frozen head (a dash: it was not asked)."
 claims_table(*chapters.values())
 
 # %%
 #| label: fig-claims-protocol
-#| fig-cap: "Effects of the claims on a difference, turned so that the claimed side is right of 0: networks, with 95 % interval over folds, and a frozen head over the sites of several data sets, where it was asked."
+#| fig-cap: "Effects of the claims on a difference: networks, with 95 % interval over folds, and, where asked, a frozen head over the sites of several data sets. The claimed side is right of 0."
 figure = forest(*chapters.values())
 
 # %% [markdown]
 # ## The three comparisons
 #
-# A random split of the patches puts patches of one mosaic on both sides. There every image is tested
-# once, as it is with sites apart, so both splits are scored on the very same images and differ only
-# in what trained the network. Labels drawn anew in every round keep the budget that is stated and
-# show many times as many pixels. Weights are chosen on sites that neither train nor test.
+# A random split of the patches puts patches of one mosaic on both sides. Both splits test every
+# image once, so they differ only in what trained the network. Labels drawn anew in every round keep
+# the stated budget and show many times as many pixels. Weights are chosen on sites that neither
+# train nor test.
 #
 # @tbl-protocol has the means, @fig-protocol every run.
 
@@ -96,8 +96,8 @@ figure = figures.compared(every, list(dict.fromkeys(every["condition"])))
 # %% [markdown]
 # ## Checks {.appendix}
 #
-# With sites apart no site is on both sides, with patches at random some are; a draw that is made
-# once is never exceeded, and one that is made anew each round is; in selection no test site decides.
+# With sites apart no site is on both sides, with patches at random some are. A draw made once is
+# never exceeded, one made anew each round is. In selection no test site decides.
 
 # %%
 for name, each in chapters.items():
@@ -115,8 +115,7 @@ for name, each in chapters.items():
 # %% [markdown]
 # ## What was not shown
 #
-# One data set, one network, one budget a comparison. A leak is as large as its mosaic is uniform: of
-# scattered images it may be none. Trainings are short: a label that is drawn once is shown a few times,
-# perhaps too seldom to be learned by heart, so that new labels in its place add little. Where early
-# stopping decides how long to train, choosing on few labels may cost more than it does among the last
-# weights of one schedule.
+# One data set, one network, one budget a comparison. A leak is as large as its mosaic is uniform;
+# scattered images may have none. Trainings are short: a label drawn once is shown only a few times,
+# so new labels may add little. Where early stopping decides how long to train, choosing on few
+# labels may cost more than among the last weights of one schedule.

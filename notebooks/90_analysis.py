@@ -32,8 +32,8 @@ if importlib.util.find_spec("fewlabels") is None:
 # %% [markdown]
 # # Across the studies {#sec-analysis}
 #
-# What do the runs say together: how close do sparse labels come to dense ones, what does a run cost,
-# and which claims are decided? Everything here is derived from records; nothing is trained.
+# How close do sparse labels come to dense ones, what does a run cost, and which claims are decided?
+# Everything is computed from records.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -60,7 +60,7 @@ display(Markdown(next(iter(found["E"].values())).notice))
 
 # %%
 #| label: tbl-runs
-#| tbl-cap: "The runs that this report holds, of those that were declared. A (fold, replicate) is in only with all of its conditions, but for those that were declared later; a run that studies share is in each of them."
+#| tbl-cap: "Runs of this report, of those declared. A (fold, replicate) counts only with all of its conditions, but for those declared later; a run that studies share counts in each."
 rows, groups = [], registry.groups(data)
 for name, these in found.items():
     start = studies.start_of(name, profile, data, next(iter(these.values())).run)
@@ -76,15 +76,14 @@ pd.DataFrame(rows).style.hide(axis="index")
 # %%
 #| echo: false
 different = {record.key for these in found.values() for record in these.values()}
-beside = " Beside them stand those of other learning rates (@sec-e)."
+beside = " Those of other learning rates (@sec-e) come on top."
 Markdown(f"These are {len(different)} different runs.{beside if profile == 'published' else ''}")
 
 # %% [markdown]
 # ## What to choose for a network
 #
-# @tbl-answers has one row for each choice that runs were made for, at the budget they were made at. Where
-# the claim that the first is better holds, take it; where the second is better, that. Where neither can
-# be told, or both are as good, what is named is a default and no finding: the plainer of the two, or
+# @tbl-answers has one row for each measured choice and budget. Where the verdict decides, take the
+# better one. Elsewhere the recommendation is a default, not a result: the plainer of the two, or
 # pretrained weights, which cost nothing more.
 
 # %%
@@ -100,20 +99,23 @@ Markdown(recommendations.decided(judged))
 # %% [markdown]
 # ## What became of the claims
 #
-# @tbl-claims has every claim of the five systems and our own, each declared as one line before its runs,
-# but for those that were mended (@tbl-declared); @tbl-verdicts has what its verdict rests on. One claim
-# is about time, and no run tells it: @tbl-linking holds it against a benchmark.
+# @tbl-claims has every claim of the five systems and our own, each declared as one line before its
+# runs, but for those corrected later (@tbl-declared). @tbl-verdicts has the evidence. A benchmark
+# tests the one claim about time (@tbl-linking).
 #
-# A *replicate* is one draw of labels with one seed of training, a *fold* tests one group of sites that share
-# no ground with the others, and a *unit* is a replicate on a fold. An mIoU is the mean over the classes that
-# the test masks hold: a class that is absent from them has no score and is left out of the mean.
-# Intervals are over the folds (over replicates where there is one fold, as of system C: such a verdict says
-# nothing of other sites), so that three replicates on five folds are 15 units but five values. A claim *holds* where the interval of its effect lies on its side and p after Holm is below 0.05; else
-# it does *not hold* where the interval lies on the other side, or where the effect is shown to be within
-# one point; else it cannot be told. The p takes replicates on one fold for independent, which flatters it: it
-# decides nothing alone. The intervals are not corrected for the number of claims, so that of a family
-# of false claims one is called true more often than in 5 % of such studies (`tests/test_stats_claims.py`
-# simulates it); and any two folds share training sites, so their scores are not wholly independent.
+# A *replicate* is one label draw with one training seed, a *fold* tests one group of sites that
+# share no ground with the others, and a *unit* is a replicate on a fold. An mIoU is the mean over
+# the classes that the test masks hold; an absent class has no score. Intervals are over the folds:
+# three replicates on five folds are 15 units but five values. Where there is one fold, as in system
+# C, they are over replicates and say nothing of other sites.
+#
+# A claim *holds* where the interval of its effect lies on its side and p after Holm is below 0.05.
+# It does *not hold* where the interval lies on the other side, or where the effect is shown to be
+# within one point. Else it cannot be told. The p takes replicates on one fold for independent,
+# which flatters it, so it decides nothing alone. The intervals are not corrected for the number of
+# claims: one of a family of false claims is called true in more than 5 % of such studies
+# (`tests/test_stats_claims.py` simulates it). Any two folds share training sites, so their scores
+# are not wholly independent.
 
 # %%
 #| label: tbl-claims
@@ -135,7 +137,7 @@ Markdown(
 )
 
 # %% [markdown]
-# The runs behind it:
+# The runs behind @tbl-claims:
 
 # %%
 #| echo: false
@@ -144,12 +146,12 @@ Markdown("\n".join(f"- {line}" for line in recommendations.settings(found)))
 # %% [markdown]
 # ## How much of the dense score
 #
-# @tbl-dense divides the mean mIoU of each sparse condition by that of the networks trained on every
-# pixel of the same tiles, for the same steps; its interval is Fieller's [@fieller1954].
+# @tbl-dense divides the mean mIoU of each sparse condition by that of networks trained on every
+# pixel of the same tiles, with Fieller's interval [@fieller1954].
 
 # %%
 #| label: tbl-dense
-#| tbl-cap: "Study E: mIoU as share of that of networks trained on every pixel for as many steps, in %, quotient of the means with 95 % interval over folds (over replicates where there is one fold)."
+#| tbl-cap: "Study E: mIoU in % of that of networks trained on every pixel for as many steps, with 95 % interval over folds (over replicates where there is one fold)."
 bound = next(iter(studies.study("E").bounds))
 shares = statistics.shares_of_bound(tables["E"], bound)
 pd.DataFrame(
@@ -157,10 +159,10 @@ pd.DataFrame(
 ).style.hide(axis="index")
 
 # %% [markdown]
-# ## Between sites or between conditions
+# ## Between sites or between conditions {.appendix}
 #
-# @tbl-spread compares how far the scores move between conditions, between sites and between seeds.
-# Where the sites differ more than the conditions, a comparison on one split says little.
+# Where scores differ more between sites than between conditions (@tbl-spread), a comparison on one
+# split says little.
 
 # %%
 #| label: tbl-spread
@@ -180,12 +182,11 @@ pd.DataFrame(rows).style.hide(axis="index")
 # %% [markdown]
 # ## What a run costs {.appendix}
 #
-# @tbl-cost sums the time of the runs as recorded, on the device that each names, and has the most memory
-# that the process of a run held, where its record says it.
+# @tbl-cost sums the recorded times by device, and has the peak memory where it was recorded.
 
 # %%
 #| label: tbl-cost
-#| tbl-cap: "Training time of the runs, from their records; a run that studies share is in each of them."
+#| tbl-cap: "Training time of the runs, from their records; a run that studies share counts in each."
 costs = pd.DataFrame(
     {"study": name, "device": r.facts["environment"]["device"]}
     | {k: r.facts["cost"].get(k) for k in ("train_seconds", "peak_mib")}
@@ -202,18 +203,17 @@ cost.reset_index().style.hide(axis="index").format(text, na_rep="-")
 # %% [markdown]
 # ## What was declared {.appendix}
 #
-# @tbl-declared repeats the claims as they stand, and the smallest p that the declared units can give
-# once it is corrected for the claims of the same study [@holm1979]. They were fixed before the runs, but
-# some were mended when runs of theirs were there, since a review found that they did not ask what their
-# sentence says, or leaned to one side: A1 (the mean of both fractions until then), B4 (seconds of whole
-# runs, in which other work on the machine counts) and the shares B6, E4 and N1 (means of quotients, which
-# are too high). No verdict had to change.
+# @tbl-declared repeats the claims as they stand, and the smallest p that the declared units can
+# give after correction for the claims of the same study [@holm1979]. They were fixed before the
+# runs. Later a review found that some did not ask what their sentence says, or leaned to one side.
+# These were corrected when runs of theirs were there: A1 (the mean of both fractions until then),
+# B4 (seconds of whole runs, in which other work on the machine counts) and the shares B6, E4 and N1
+# (means of quotients, which are too high). No verdict had to change.
 #
-# From the protocol that was written first we depart in three ways. All conditions of a study share one
-# learning rate, where each was to have its own: only for system E several were tried, and @sec-e shows
-# what that does. Student's interval over sites decides, not the bootstrap of sites that was planned,
-# which is too narrow for five. And system C has 15 replicates, and needs them for a verdict, where six were planned: of six, no p can
-# fall below 0.05 once it is corrected.
+# We depart from the first protocol in three ways. All conditions of a study share one learning
+# rate, where each was to have its own; only for system E several were tried (@sec-e). Student's
+# interval over sites decides, since the planned bootstrap of sites is too narrow for five. System C
+# has 15 replicates instead of six: of six, no corrected p can fall below 0.05.
 
 # %%
 #| label: tbl-declared
@@ -230,11 +230,10 @@ declared.style.hide(axis="index").format({"smallest p": "{:.2g}", "units": "{:.0
 # %% [markdown]
 # ## What the verdicts rest on {.appendix}
 #
-# The runs behind @tbl-verdicts are in the studies' own chapters. The interval of the effect decides; it
-# is Student's over sites (over replicates where there is one site), of a quotient Fieller's [@fieller1954],
-# and wider where a claim is about several contrasts at once.
-# Detectable is the true effect that the interval would tell from what the claim holds it against in
-# 80 % of such studies: a smaller one is not to be seen here. A claim of no difference has none.
+# The interval of the effect decides. It is Student's over sites (over replicates where there is one
+# site), of a quotient Fieller's [@fieller1954], and wider where a claim is about several contrasts
+# at once. *Detectable* is the true effect that the interval would tell from the claim's threshold
+# in 80 % of such studies; a smaller one cannot be seen here. A claim of no difference has none.
 
 # %%
 #| label: tbl-verdicts
@@ -248,10 +247,8 @@ shown.sort_values("claim", kind="stable").style.hide(axis="index")
 # %% [markdown]
 # ## Labels that a person drew
 #
-# All labels of the aerial images above were drawn by a program from dense masks; those of system C are
-# what people gave, a part of each frame. @tbl-drawn is what `fewlabels train` makes
-# of a Landsat scene and 30 polygons drawn by hand: four learners that take seconds, all scored on the
-# same polygons. `notebooks/05_your_own_images` shows the map.
+# A program drew all labels of the aerial images above. @tbl-drawn has the scores of `fewlabels
+# train` on a Landsat scene with 30 polygons drawn by hand.
 
 # %%
 #| label: tbl-drawn
@@ -271,11 +268,11 @@ Markdown(
 )
 
 # %% [markdown]
-# ## What the five printed, and what does not add up {.appendix}
+# ## Contradictions in what the five printed {.appendix}
 #
-# Some numbers cannot stand beside one another, whoever computed them: a mean that is not the mean of
-# its classes, a loss below what the errors must cost. @tbl-printed holds the five studies' own
-# numbers against such rules; each of the five breaks at least one.
+# Some numbers contradict each other, whoever computed them: a mean that is not the mean of its
+# classes, a loss below what the errors must cost. @tbl-printed checks the five studies' numbers by
+# such rules; each study breaks at least one.
 
 # %%
 #| label: tbl-printed
@@ -286,12 +283,12 @@ shown = pd.DataFrame([vars(f) for f in reported]).rename(columns={"of": "system"
 shown[["system", "rule", "where", "found", "expected"]].style.hide(axis="index")
 
 # %% [markdown]
-# Those of the rules that records can break are held against every run in this report (@tbl-rules). A finding of our own fails
-# the build unless a sentence explains it.
+# @tbl-rules applies the rules that records can break to every run of this report, too. A finding of
+# our own fails the build unless a sentence explains it.
 
 # %%
 #| label: tbl-rules
-#| tbl-cap: "The rules, and how often they found something: in the five studies' numbers, and in ours of how many comparisons (a dash: not applied to ours, or nothing there to compare)."
+#| tbl-cap: "The rules and how often they found something: in the five studies' numbers, and in ours of how many comparisons (a dash: not applied, or nothing to compare)."
 again = reproductions.read(paths.published_root())
 own, held = consistency.ours(found, again), consistency.checked(found)
 hits = {r: [sum(f.rule == r for f in fs) for fs in (reported, own)] for r in consistency.RULES}
@@ -317,13 +314,13 @@ Markdown(
 )
 
 # %% [markdown]
-# Runs were made while the code grew. @tbl-code has the versions of the code that can change a result, and
-# which run of each was trained again by a later one. One run shows that what it uses gives the same
-# numbers; it shows nothing of a loss or a network that it does not use.
+# The code changed between runs. @tbl-code has the versions of the code that can change a result,
+# and the runs of each that a later one trained again. Such a run tests only the losses and networks
+# that it uses.
 
 # %%
 #| label: tbl-code
-#| tbl-cap: "Versions of the code behind the runs above, by the first digits of their hash: how many runs each made, when, and the runs of it that were trained again, with the test pixels that came out otherwise."
+#| tbl-cap: "Versions of the code behind the runs above, by the first digits of their hash: how many runs each made, when, and which were trained again, with the test pixels that came out otherwise."
 #| data: reported
 versions = reproductions.versions((r for these in found.values() for r in these.values()), again)
 versions.reset_index().style.hide(axis="index")
@@ -348,5 +345,5 @@ assert {f.of for f in reported} == set(consistency.printed()["system"])
 # %% [markdown]
 # ## What was not shown
 #
-# Whatever no run was made for, other expansions than joins among it. The rules see contradictions
-# between numbers only: one that is merely wrong passes.
+# Whatever no run was made for, such as expansions other than joins. The rules see contradictions
+# between numbers only; a wrong number alone passes.

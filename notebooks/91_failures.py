@@ -32,10 +32,9 @@ if importlib.util.find_spec("fewlabels") is None:
 # %% [markdown]
 # # Where the networks fail {#sec-failures .appendix}
 #
-# A mean IoU says how well a network maps, not where it fails. On which images, in which classes, at
-# outlines or in whole areas? Is it right as often as it is sure? And how far is it from what two
-# people agree on, who mapped the same ground? Everything here follows from the counts of each test
-# image in the records; nothing is trained and nothing is predicted again.
+# A mean IoU does not say where a network fails. On which images, in which classes, at outlines or
+# in whole areas? Is it right as often as it is sure? How far is it from what two people agree on,
+# who mapped the same ground? Everything follows from the recorded counts of each test image.
 
 # %% tags=["parameters"]
 data = "synthetic"
@@ -59,8 +58,8 @@ display(Markdown(some.notice))
 # %% [markdown]
 # ## What was read
 #
-# Images and classes are those of system E, whose conditions differ in labels and loss. Early records
-# hold no counts of outlines and of confidence; where those of E do not, system D's are taken for these.
+# Images and classes are those of system E. Early records hold no counts of outlines and of
+# confidence; where those of E do not, system D's are taken for these.
 
 # %%
 full = next(name for name in found if failures.counted(found[name]))
@@ -75,9 +74,9 @@ Markdown(
 # %% [markdown]
 # ## The worst images
 #
-# @tbl-worst lists the five images with the lowest mIoU over all runs of system E. An image's mIoU is
-# the mean over the classes that its mask holds, so a class of few pixels weighs as much as any other;
-# the accuracy beside it counts pixels. @fig-worst shows them.
+# @tbl-worst and @fig-worst have the five images with the lowest mIoU over all runs of system E. An
+# image's mIoU is the mean over the classes of its mask, so a class of few pixels weighs as much as
+# any other.
 
 # %%
 #| label: tbl-worst
@@ -128,11 +127,9 @@ rows = of_images.set_axis(names, axis=1).melt(
 figure = figures.compared(rows.dropna().reset_index(), names, label="IoU on one image in %")
 
 # %% [markdown]
-# @fig-confusion says what a class is taken for instead, for networks trained on sparse labels and for
-# those trained on every pixel: what both confuse alike is hardly the sparsity's fault; where they differ,
-# so do their labels' class shares, since half of the sparse ones have labels even over the classes.
-# @tbl-confused lists the
-# most frequent of these errors with their intervals.
+# @fig-confusion and @tbl-confused show what a class is taken for, by networks trained on sparse
+# labels and on every pixel. What both confuse alike is hardly the sparsity's fault. Where they
+# differ, so do their labels' class shares, since half of the sparse ones are even over the classes.
 
 # %%
 #| label: fig-confusion
@@ -160,14 +157,14 @@ shown.rename(columns={"taken_for": "taken for"}).style.hide(axis="index")
 # %% [markdown]
 # ## Outlines and areas
 #
-# @tbl-outlines sets the F1 of a class's outline beside that of its pixels. An outline counts as found
-# within 2 % of the image's diagonal, which is wide where streets and houses lie close: there a map can
-# follow the outlines and still be wrong about what they enclose, as the two annotations of the same
-# ground are.
+# @tbl-outlines compares the F1 of a class's outline with that of its pixels. An outline counts as
+# found within 2 % of the image's diagonal. That is wide where streets and houses lie close: there a
+# map can follow the outlines and still be wrong about what they enclose, as the two annotations of
+# the same ground are.
 
 # %%
 #| label: tbl-outlines
-#| tbl-cap: "F1 of pixels and of outlines by class, in %, and the latter less the former in points: mean and 95 % interval over folds. People: one human annotation of Dubai's tiles 4 and 8 held against the other, pixels and outlines (only beside networks that were tested there)."
+#| tbl-cap: "F1 of pixels and of outlines by class, in %, and outlines less pixels in points: mean and 95 % interval over folds. People: one annotation of Dubai's tiles 4 and 8 scored against the other, pixels and outlines (only beside networks tested there)."
 lines = failures.outlines(found[full])
 views = [view for view in agreement.recorded("dubai") if view.twice()]
 texts = {c: [i.text() for i in lines[c]] for c in ("f1", "boundary_f1", "gap")}
@@ -185,13 +182,13 @@ shown.rename(columns={"f1": "pixels", "boundary_f1": "outlines"}).style.hide(axi
 # ## Confidence
 #
 # A *confidence* is the probability that a network gives to the class it predicts. Where it is
-# calibrated, of the pixels with confidence 0.7 seven in ten are right [@guo2017calibration].
-# @fig-reliability shows it by 15 bins; its titles have the expected calibration error (ECE), the mean
-# distance from the line over the pixels.
+# calibrated, seven in ten pixels with confidence 0.7 are right [@guo2017calibration].
+# @fig-reliability shows 15 bins, with the expected calibration error (ECE), the mean distance from
+# the line over the pixels.
 
 # %%
 #| label: fig-reliability
-#| fig-cap: "Right predictions by confidence on test images, with 95 % intervals over folds (over replicates where there is one fold); grey bars: share of all pixels in a bin; line: calibrated. Title: ECE, mean and 95 % interval. The runs are of the study whose loss the text below names."
+#| fig-cap: "Right predictions by confidence on test images, with 95 % intervals over folds (over replicates where there is one fold); grey bars: share of all pixels in a bin; line: calibrated. Title: ECE with 95 % interval. The text below names the study."
 conditions = {
     condition: {u: r for u, r in found[full].items() if u[0] == condition}
     for condition in dict.fromkeys(unit[0] for unit in found[full])
@@ -207,22 +204,22 @@ lines = []
 for condition, (table, error) in panels.items():
     cautious = table["right"].map(lambda i: i.mean) > table["confidence"]
     lines.append(
-        f"{condition}: ECE {error.text()} % (n = {error.units}), less sure than right on bins of "
+        f"{condition}: ECE {error.text()} % (n = {error.units}), under-confident in bins that hold "
         f"{100 * table['share'][cautious].sum():.0f} % of the pixels"
     )
 trained_with = sorted({r.run.loss.replace("_", " ") for r in found[full].values()})
 Markdown(
     "; ".join(lines)
-    + f". These are networks of study {full}, trained with {', '.join(trained_with)}; the focal loss "
-    "is known to make networks less sure [@mukhoti2020calibrating], and what another loss would do was not measured."
+    + f". The networks are of study {full}, trained with {', '.join(trained_with)}. The focal loss is known to "
+    "lower confidence [@mukhoti2020calibrating]; other losses were not measured."
 )
 
 # %% [markdown]
 # ## Beside people
 #
-# Three pairs of Dubai's tiles show partly the same ground and were annotated apart. @tbl-people holds
-# one annotation against the other, as if it were a prediction. That is no bound: where both err
-# apart, a perfect map agrees with each better than they do with one another.
+# Three pairs of Dubai's tiles show partly the same ground and were annotated apart. @tbl-people
+# scores one annotation against the other. That is no bound: where both err apart, a perfect map
+# agrees with each better than they do with one another.
 
 # %%
 #| label: tbl-people
@@ -235,13 +232,13 @@ people.style.hide(axis="index").format(
 )
 
 # %% [markdown]
-# @tbl-beside sets the networks beside people on the images of which more than half is annotated twice,
-# those of tiles 4 and 8. All are of one fold, whose tiles no network was trained on: the interval is
-# over label draws and seeds on this one site and says nothing of others.
+# @tbl-beside compares networks with people on the images of which more than half is annotated
+# twice, those of tiles 4 and 8. They are of one fold, on whose tiles no network was trained: the
+# interval is over label draws and seeds on this one site and says nothing of others.
 
 # %%
 #| label: tbl-beside
-#| tbl-cap: "mIoU in % on the same images (of Dubai's tiles 4 and 8) by the other annotation and by networks, and how many points networks are below people, over the classes that both truths hold; mean and 95 % interval over replicates. Networks only where the report is of these images."
+#| tbl-cap: "mIoU in % on the same images by the other annotation and by networks, and how many points networks are below people, over the classes that both truths hold: mean and 95 % interval over replicates. Networks only where the report is of these images."
 #| data: reported
 table = agreement.compared(views, found if data == "dubai" else {})
 below = [i.text() if i is not None else "-" for i in table["below"]]
@@ -282,7 +279,6 @@ assert people.groupby(people.index // 2)["accuracy"].agg(lambda a: a.max() - a.m
 # %% [markdown]
 # ## What was not shown
 #
-# Maps of the predictions: the published records hold counts, not weights. Accuracy inside areas,
-# away from outlines: the counts do not say how many pixels of a band are right. Why an image is
-# hard. The two annotations are of eight tiles' three common grounds, by trainees of one
-# organisation; other people may agree more, or less.
+# Maps of the predictions: the published records hold counts, not weights. Accuracy away from
+# outlines: the counts do not hold it. Why an image is hard. The two annotations cover the three
+# grounds that tiles share, by trainees of one organisation; other people may agree more, or less.

@@ -213,7 +213,7 @@ def test_folder_explains_its_class_file(text: str, match: str, folder_root: Path
 def test_folder_refuses_two_images_for_one_mask(folder_root: Path):
     image = next(p for p in (folder_root / "images").rglob("*.png"))
     Image.open(image).convert("RGB").save(image.with_suffix(".jpg"))
-    with pytest.raises(DataError, match=f"{image.stem}.* have one name; keep one"):
+    with pytest.raises(DataError, match=f"{image.stem}.* have the same name; keep one"):
         registry.load("folder", folder_root)
 
 

@@ -148,7 +148,7 @@ def test_memory_that_does_not_suffice_is_one_line_that_says_what_to_lower(
         raise error
 
     monkeypatch.setattr(stream, "strips", spent)
-    with pytest.raises(limits.MemoryFullError, match="memory does not suffice.*lower --window"):
+    with pytest.raises(limits.MemoryFullError, match="not enough memory.*lower --window"):
         predict(ground / "scene.tif", ground / "model", tmp_path / "map.tif", device="cpu")
     with pytest.raises(RuntimeError, match="shapes"), limits.naming_full_memory("--window"):
         raise RuntimeError("shapes differ")

@@ -20,7 +20,7 @@ def test_only_what_stands_between_the_markers_is_renewed():
 
 @pytest.mark.parametrize("text", [f"{START}\nx", f"x\n{END}", f"{END}{START}", f"{START * 2}{END}"])
 def test_a_lost_marker_is_an_error_that_names_file_and_marker(text: str):
-    with pytest.raises(NotebookError, match=r"'README.md' has the marker '<!-- .*findings"):
+    with pytest.raises(NotebookError, match=r"'README.md' must have the marker '<!-- .*findings"):
         publish.renewed("README.md", text, "findings", "new")
 
 

@@ -270,7 +270,7 @@ def test_maps_that_cannot_be_sampled(tmp_path):
         sample(bare, out, Design(n=60), classes=["0=water", "3=forest"])
     with pytest.raises(DataError, match="'forest' has no value"):
         sample(bare, out, Design(n=60), classes=["0=water", "forest"])
-    with pytest.raises(DataError, match="have one name"):
+    with pytest.raises(DataError, match="have the same name"):
         sample(bare, out, Design(n=60), classes=["0=a", "3=a", "7=b"])
     found = sample(bare, out, Design(n=60), classes=["0=water", "3=forest", "7=city"])
     assert found.strata.index.tolist() == ["water", "forest", "city"]
@@ -298,7 +298,7 @@ def test_maps_that_cannot_be_sampled(tmp_path):
     [
         (Design(), "either how many points"),
         (Design(n=10_000), "10000 points cannot be drawn"),
-        (Design(n=60, least=30), "make 90"),
+        (Design(n=60, least=30), "need at least 90"),
         (Design(se=1.5), "between 0 and 1; found 1.5"),
         (Design(n=60, of="citi"), "no pixel of 'citi'; did you mean 'city'"),
         (Design(n=60, expected=("0.8", "citi=0.7")), "no such class; did you mean 'city'"),

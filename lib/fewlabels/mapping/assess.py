@@ -145,8 +145,8 @@ def _of_sample(
     """
     if len(rows) and rows["id"].isna().all():
         raise DataError(
-            "the points have no column 'id', by which their strata are known; give them back the "
-            "column, or take the file of strata away"
+            "the points have no column 'id', which says their strata; restore the column, or "
+            "remove the file of strata"
         )
     drawn = pd.DataFrame(key["points"]).set_index("id")
     numbers = pd.to_numeric(rows["id"], errors="coerce")

@@ -144,5 +144,5 @@ def _named(classes: Sequence[str]) -> dict[int, str]:
     if wrong := [value for value in found if not re.fullmatch(r"\d{1,3}", value)]:
         raise DataError(f"classes of a map are named as VALUE=NAME; '{wrong[0]}' has no value")
     if len(set(found.values())) < len(found):
-        raise DataError(f"two values of a map have one name: {', '.join(classes)}")
+        raise DataError(f"two values of a map have the same name: {', '.join(classes)}")
     return {int(value): name for value, name in found.items()}

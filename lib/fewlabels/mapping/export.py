@@ -89,7 +89,7 @@ def export(model: Path, out: Path) -> float:
     if share < LEAST:
         raise ExportError(
             f"the graph of '{model}' gives our map in {100 * share:.2f} % of the pixels of a "
-            f"tile, needed are {100 * LEAST:.1f} %; nothing is written"
+            f"tile, but at least {100 * LEAST:.1f} % are needed; nothing is written"
         )
     with whole_file(out) as scratch:
         scratch.write_bytes(made)

@@ -48,8 +48,8 @@ def check(how: Plan, classes: int, out: Path) -> None:
     if needed > there:
         raise RecipeError(
             f"a row of windows of {how.window} x {how.width} pixels and {classes} classes takes "
-            f"{_size(needed)} of memory and there are {_size(there)}; lower --window, or cut the "
-            "scene into parts"
+            f"{_size(needed)} of memory, but only {_size(there)} can be used; lower --window, or "
+            "cut the scene into parts"
         )
     if LEAST * how.height * how.width > shutil.disk_usage(out.parent).free:
         raise full(out)
@@ -114,8 +114,8 @@ def naming_full_memory(options: str) -> Iterator[None]:
         if not (isinstance(error, MemoryError) or spent):
             raise
         raise MemoryFullError(
-            f"the memory does not suffice ({said or 'nothing more is said'}); lower {options}, or "
-            "free some and start again: what is finished stays"
+            f"there is not enough memory ({said or 'no details'}); lower {options}, or free "
+            "memory, and start again: finished parts are kept"
         ) from error
 
 

@@ -135,8 +135,8 @@ def check(file: Path, scene: Scene) -> None:
         same = size and grid.same(scene.transform, source.transform, *source.shape)
         if source.crs != scene.crs or not same:
             raise DataError(
-                f"the map '{file}' has the system {scenes.named(source.crs)} and not, on the same "
-                f"grid, that of its scene '{scene.file}': {scene.system}"
+                f"the map '{file}' has the system {scenes.named(source.crs)} and its scene "
+                f"'{scene.file}' {scene.system}; system and grid must be the same"
             )
 
 

@@ -131,8 +131,8 @@ def predict(
         side = window or about.window
         if overlap is not None and predictor.halo is not None:
             raise RecipeError(
-                f"an overlap of windows was asked for, and a {about.learner} needs none: its map "
-                "does not depend on windows; leave it out"
+                f"the map of a {about.learner} does not depend on windows, so it needs no overlap; "
+                "leave --overlap out"
             )
         if finish.smooth and predictor.halo is not None:
             side = -(-side // smoothing.BLOCK) * smoothing.BLOCK

@@ -185,8 +185,8 @@ def _counts(
         found = allocation.smallest(how.se, sizes, how.allocation, deviations, how.least)
     if found.sum() > MOST:
         raise SampleError(
-            f"{found.sum()} points are wanted, more than the {MOST} that are drawn at most; ask "
-            "for a larger standard error or fewer points"
+            f"{found.sum()} points are wanted, but at most {MOST} can be drawn; ask for fewer "
+            "points or a larger standard error"
         )
     return found
 
@@ -215,7 +215,7 @@ def _deviations(found: ClassMap, how: Design) -> Float[np.ndarray, " h"]:
         name, _, number = part.rpartition("=")
         if name and name not in users:
             raise SampleError(
-                f"an accuracy is expected of '{name}', and the map has no such class"
+                f"an accuracy is expected of '{name}', but the map has no such class"
                 f"{class_text.meant(name, names)}; it has: {', '.join(names)}"
             )
         try:

@@ -180,9 +180,9 @@ def _layer(
         with foreign(f"'{file}' does not open as a file of labels"):
             layers = [name for name, kind in pyogrio.list_layers(path) if kind is not None]
         if layer is None and len(layers) != 1:
-            found = ", ".join(layers) or "none with geometry"
             raise DataError(
-                f"'{file}' has not one layer but several or none: {found}; name one with --layer"
+                f"'{file}' has {len(layers)} layers with geometry, not one"
+                + (f": {', '.join(layers)}; name one with --layer" if layers else "")
             )
         options = {"layer": layer or layers[0]}
         with foreign(f"'{file}' does not open as a file of labels"):

@@ -105,8 +105,8 @@ def renewed(name: str, text: str, part: str, content: str) -> str:
     before, *found, after = re.split(f"({re.escape(start)}|{re.escape(end)})", text)
     if found[::2] != [start, end]:
         raise NotebookError(
-            f"'{name}' has the marker '{start}' or, after it, '{end}' not once; put it back, "
-            "nothing was written"
+            f"'{name}' must have the marker '{start}' once and, after it, '{end}' once; put them "
+            "back (nothing was written)"
         )
     return f"{before}{start}\n\n{content}\n\n{end}{after}"
 

@@ -38,9 +38,9 @@ def allocated(
     low = np.minimum(least, sizes)
     if not low.sum() <= n <= sizes.sum():
         raise SampleError(
-            f"{n} points cannot be drawn: {len(sizes)} classes of the map with at least {least} "
-            f"points each, or all of their pixels, make {low.sum()}, and the map has "
-            f"{sizes.sum()} pixels; ask for another number, or with --least for fewer a class"
+            f"{n} points cannot be drawn: {len(sizes)} classes need at least {low.sum()} ({least} "
+            f"each, or all pixels of a smaller class), and the map has {sizes.sum()} pixels; ask "
+            "for a number between, or lower --least"
         )
     asked = {"proportional": sizes, "equal": np.ones(len(sizes)), "neyman": sizes * deviations}
     weights = np.maximum(asked[rule] / max(asked[rule].max(), 1e-300), 1e-9)

@@ -87,7 +87,7 @@ def _files(root: Path, suffixes: set[str]) -> dict[str, Path]:
             continue
         name = file.relative_to(root).with_suffix("").as_posix()
         if name in found:
-            raise DataError(f"folder: '{found[name]}' and '{file}' have one name; keep one")
+            raise DataError(f"folder: '{found[name]}' and '{file}' have the same name; keep one")
         found[name] = file
     return found
 
