@@ -206,8 +206,8 @@ explore(given.scene, about.classes, file=folder / "clicks.geojson")
 # %% [markdown]
 # ## Checks {.appendix}
 #
-# The map has the scene's grid, every scored pixel is a labelled one, the method with the highest
-# score is kept, and the points name classes of the model.
+# The map has the scene's grid, every scored pixel is a labelled one, the method that is
+# kept scores within a point of the highest, and the points name classes of the model.
 
 # %%
 with rasterio.open(folder / "map.tif") as written:
@@ -215,7 +215,7 @@ with rasterio.open(folder / "map.tif") as written:
     assert written.transform == ground.transform
 scored = [scores for scores in record["tried"].values() if scores["scored"]]
 assert all(scores["pixels"] <= sum(found["pixels"].values()) for scores in scored)
-assert not scored or record["scores"]["miou"] == max(scores["miou"] for scores in scored)
+assert not scored or record["scores"]["miou"] >= max(s["miou"] for s in scored) - 0.01
 assert set(asked["first"]) | set(asked["second"]) <= set(about.classes)
 undecided = asked[asked["why"].str.startswith("undecided")]
 assert undecided["margin"].is_monotonic_increasing
