@@ -8,6 +8,9 @@ import rasterio
 from rasterio.transform import Affine
 from shapely.geometry import box
 
+from fewlabels.mapping import survey
+from fewlabels.mapping.recipe import Recipe
+
 UTM = "EPSG:32615"
 GRID = Affine(30, 0, 400_000, 0, -30, 1_700_000)  # 30 m pixels, the corner at a made-up place
 
@@ -57,3 +60,9 @@ SPOTS = {
     pixels(58, 30, 62, 36): "bright",
 }  # fmt: skip
 """Labels of `halves`: 36 + 24 + 16 dark pixels and 24 + 40 + 24 bright ones."""
+
+
+def surveyed(file: Path, labels: survey.Labels, how: Recipe) -> survey.Survey:
+    """What a training would find, in counts and warnings."""
+    with survey.surveyed(file, labels, how, ()) as (seen, _, _):
+        return seen

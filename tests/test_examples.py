@@ -7,7 +7,7 @@ import geopandas
 import numpy as np
 import pandas as pd
 import pytest
-from rasters import halves, labels, pixels, scene
+from rasters import halves, labels, pixels, scene, surveyed
 
 from fewlabels import cli, paths
 from fewlabels.data.sources import dubai
@@ -23,7 +23,7 @@ LABELS = survey.Labels
 def test_the_packaged_example_is_labelled_as_its_mask_says(tmp_path):
     made = examples.example("dubai", tmp_path / "try", tmp_path)
     assert "CC0" in made.notice
-    seen = survey.survey(made.scene, LABELS(made.labels, made.column), Recipe())
+    seen = surveyed(made.scene, LABELS(made.labels, made.column), Recipe())
     assert seen.found["pixels"] == dict.fromkeys(sorted(dubai.CLASSES), 12)
     assert seen.found["warnings"] == []
     assert seen.scene.names == ("red", "green", "blue")
@@ -84,7 +84,7 @@ def test_a_survey_counts_what_training_would_and_writes_nothing(tmp_path):
     file = scene(tmp_path / "scene.tif", halves())
     shapes = {pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright"}
     given = LABELS(labels(tmp_path / "labels.gpkg", shapes))
-    seen = survey.survey(file, given, Recipe())
+    seen = surveyed(file, given, Recipe())
     assert seen.found["pixels"] == {"bright": 24, "dark": 36}
     assert seen.how.unit == "shape"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["labels.gpkg", "scene.tif"]
@@ -111,7 +111,7 @@ def test_a_small_picture_shows_the_bands_that_are_called_red_green_and_blue(tmp_
 def test_figures_show_labels_maps_and_clicks(tmp_path):
     file = scene(tmp_path / "scene.tif", halves())
     shapes = {pixels(2, 2, 8, 8): "dark", pixels(50, 4, 56, 8): "bright"}
-    seen = survey.survey(file, LABELS(labels(tmp_path / "l.gpkg", shapes)), Recipe())
+    seen = surveyed(file, LABELS(labels(tmp_path / "l.gpkg", shapes)), Recipe())
     classes = np.where(np.arange(64) < 32, 0, 1).astype(np.uint8)[None, None].repeat(64, axis=1)
     classes[0, 0, 0] = IGNORE
     ids, sure = (scene(tmp_path / name, classes) for name in ("c.tif", "s.tif"))
@@ -150,7 +150,7 @@ def test_the_polygons_of_real_scenes_are_all_found(tmp_path, name, polygons, lab
     if not (root / examples.SCENES[name].archive).exists():
         pytest.skip(f"the scene '{name}' is not under DATA_ROOT")
     made = examples.example(name, tmp_path, root)
-    found = survey.survey(made.scene, LABELS(made.labels, made.column), Recipe()).found
+    found = surveyed(made.scene, LABELS(made.labels, made.column), Recipe()).found
     assert (found["found"], sum(found["pixels"].values())) == (polygons, labelled)
     assert len(found.get("doubtful", ())) == doubtful
 

@@ -18,7 +18,7 @@ import shapely
 from PIL import Image
 from rasterio.control import GroundControlPoint
 from rasterio.transform import Affine, from_origin
-from rasters import GRID, SPOTS, UTM, halves, labels, pixels, scene
+from rasters import GRID, SPOTS, UTM, halves, labels, pixels, scene, surveyed
 
 from fewlabels import cli
 from fewlabels.mapping import (
@@ -33,11 +33,11 @@ from fewlabels.mapping import (
     unlike,
 )
 from fewlabels.mapping import scene as scenes
-from fewlabels.mapping.borders import foreign, unsplit
+from fewlabels.mapping.formats import foreign, unsplit
 from fewlabels.mapping.predict import predict
 from fewlabels.mapping.recipe import Recipe
 from fewlabels.mapping.scene import Ranges
-from fewlabels.mapping.widget import array_scene
+from fewlabels.mapping.widget import quick_fit
 from fewlabels.mapping.widget.notebook import explore
 from fewlabels.results import figures
 from fewlabels.types import IGNORE, DataError, NoLabelsError
@@ -233,7 +233,7 @@ def test_names_that_differ_in_case_or_zeros_are_warned_about(tmp_path):
     scene(tmp_path / "scene.tif", halves())
     spots = zip(SPOTS, ["Dark", "bright", "dark", "bright", "007", "7"], strict=True)
     given = survey.Labels(labels(tmp_path / "l.gpkg", dict(spots)))
-    said = "\n".join(survey.survey(tmp_path / "scene.tif", given, FOREST).found["warnings"])
+    said = "\n".join(surveyed(tmp_path / "scene.tif", given, FOREST).found["warnings"])
     assert "the classes 'Dark', 'dark' differ only in case" in said
     assert "--classes 007=7,7=7,..." in said
 
@@ -404,12 +404,12 @@ def test_the_band_that_makes_pixels_void_is_named(tmp_path):
     array[2, :10] = -1
     file = scene(tmp_path / "s.tif", array, nodata=-1)
     given = survey.Labels(labels(tmp_path / "l.gpkg", SPOTS))
-    found = survey.survey(file, given, FOREST).found
+    found = surveyed(file, given, FOREST).found
     assert found["void bands"] == {"band 3": 36 + 24}
     assert "of those, so many lack a value in band 3 (60)" in found["warnings"]
     array[2] = -1
     with pytest.raises(NoLabelsError, match=r"by band: \{'band 3': 164\}.*--bands"):
-        survey.survey(scene(tmp_path / "t.tif", array, nodata=-1), given, FOREST)
+        surveyed(scene(tmp_path / "t.tif", array, nodata=-1), given, FOREST)
 
 
 def test_contradictions_are_told_by_three_examples_and_not_of_our_own_columns(tmp_path):
@@ -423,9 +423,9 @@ def test_contradictions_are_told_by_three_examples_and_not_of_our_own_columns(tm
     )  # fmt: skip
     frame.to_file(tmp_path / "l.gpkg")
     given = survey.Labels(tmp_path / "l.gpkg")
-    assert survey.survey(tmp_path / "scene.tif", given, FOREST).found["doubtful"] == []
+    assert surveyed(tmp_path / "scene.tif", given, FOREST).found["doubtful"] == []
     frame.rename(columns={"first": "annotator"}).to_file(tmp_path / "l.gpkg")
-    said = survey.survey(tmp_path / "scene.tif", given, FOREST).found["warnings"]
+    said = surveyed(tmp_path / "scene.tif", given, FOREST).found["warnings"]
     assert sum("contradict" in line for line in said) == 4
     assert "and 5 more attributes contradict each other" in said
 
@@ -566,7 +566,7 @@ def test_the_explorer_takes_whatever_is_an_array(kind):
         "tensor": torch.tensor(array.astype(np.int32)),
         "bool": array > 3,
     }[kind]
-    described, reading = array_scene.opened(given)
+    described, reading = quick_fit.opened_array(given)
     with reading() as read:
         values, valid = read(slice(0, 20), slice(0, 20))
     assert (described.height, described.width) == (20, 20)
@@ -584,7 +584,7 @@ def test_what_is_no_image_names_the_way_out(tmp_path):
         (None, "found object"),
     ):
         with pytest.raises(DataError, match=words):
-            array_scene.opened(given)
+            quick_fit.opened_array(given)
     for names in ("water", ["a", " "], ["a", "a "]):
         with pytest.raises(DataError, match="at least two classes"):
             explore(np.zeros((20, 20)), names, file=tmp_path / "c.geojson")

@@ -77,9 +77,6 @@ def choice(ground: Ground, pixels: LabelledPixels | None) -> Choice:
 
     Args:
         pixels: of the learners that have no training loop; None where there is none.
-
-    Raises:
-        FewLabelsError: as `held_out`.
     """
     asked, seed = ground.recipe.method, ground.recipe.seed
     names = METHODS[asked]

@@ -63,16 +63,6 @@ class Survey:
     found: Mapping[str, object]
 
 
-def survey(scene: Path, labels: Labels, how: Recipe, *, bands: tuple[int, ...] = ()) -> Survey:
-    """What `fit` would find, in counts and warnings; nothing is trained or written.
-
-    Raises:
-        DataError, NoLabelsError, RecipeError: as `fit`.
-    """
-    with surveyed(scene, labels, how, bands) as (seen, _, _):
-        return seen
-
-
 @contextmanager
 def surveyed(
     scene: Path, labels: Labels, how: Recipe, bands: tuple[int, ...], also: Sequence[Path] = ()
