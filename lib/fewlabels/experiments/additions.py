@@ -179,7 +179,6 @@ def _labelled(found: Site, train: np.ndarray) -> Labelled:
 
 
 def _joined(parts: Sequence[tuple]) -> tuple:
-    """Join arrays, the first ones of all parts, the second ones, ..."""
     return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 

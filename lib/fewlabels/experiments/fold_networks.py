@@ -25,6 +25,7 @@ from fewlabels.types import IGNORE
 log = logging.getLogger(__name__)
 
 
+@devices.one_thread()
 def run(
     dataset: Dataset, file: Path, replicates: Sequence[int], learners: Sequence[str], *,
     device: str = "auto",
@@ -35,16 +36,15 @@ def run(
         learners: of `frozen_arm.TUNED`.
     """
     table, folds = tables.read(file), range(len(dataset.folds))
-    with devices.one_thread():
-        compute = devices.compute(device)
-        for replicate, learner, of in product(replicates, learners, frozen_arm.tuned(dataset.name)):
-            for fold in folds:
-                key = {"replicate": replicate, "fold": fold, "learner": learner,
-                       "condition": frozen_arm.described(of)}  # fmt: skip
-                if tables.of(table, dataset, **key).empty:
-                    log.info("%s: %s", dataset.name, key)
-                    made = rows(dataset, fold, replicate, learner, of, compute)
-                    table = tables.add(file, [key | row for row in made])
+    compute = devices.compute(device)
+    for replicate, learner, of in product(replicates, learners, frozen_arm.tuned(dataset.name)):
+        for fold in folds:
+            key = {"replicate": replicate, "fold": fold, "learner": learner,
+                   "condition": frozen_arm.described(of)}  # fmt: skip
+            if tables.of(table, dataset, **key).empty:
+                log.info("%s: %s", dataset.name, key)
+                made = rows(dataset, fold, replicate, learner, of, compute)
+                table = tables.add(file, [key | row for row in made])
     return table
 
 

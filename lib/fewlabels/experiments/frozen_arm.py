@@ -66,6 +66,7 @@ class Pixels:
     labelled: Mapping[str, tuple[Int[np.ndarray, " b"], UInt8[np.ndarray, " b"]]]
 
 
+@devices.one_thread()
 def run(
     dataset: Dataset, file: Path, replicates: Sequence[int], *, learners: Sequence[str] = (),
     head: bool = True, device: str = "auto",
@@ -77,15 +78,7 @@ def run(
         learners: those that are fitted with each of `frozen_arm.BUDGETS`.
         head: whether the head is trained for every condition of the claims.
     """
-    with devices.one_thread():
-        return _run(dataset, file, replicates, learners, head, devices.compute(device))
-
-
-def _run(
-    dataset: Dataset, file: Path, replicates: Sequence[int], learners: Sequence[str], head: bool,
-    compute: Compute,
-) -> pd.DataFrame:  # fmt: skip
-    table = tables.read(file)
+    table, compute = tables.read(file), devices.compute(device)
     wanted = [frozen_arm.HEAD] * head + list(learners)
     for replicate in replicates:
         there = tables.of(table, dataset, replicate=replicate)
@@ -102,6 +95,7 @@ def _run(
     return table
 
 
+@devices.one_thread()
 def differing(
     dataset: Dataset, table: pd.DataFrame, *, seed: int = 0, device: str = "auto"
 ) -> pd.DataFrame:
@@ -112,13 +106,11 @@ def differing(
     key = ["replicate", "fold", "learner", "condition", "site"]
     there = table[(table[key[:3]] == one[key[:3]]).all(axis=1)]
     replicate, fold, learner = int(one["replicate"]), int(one["fold"]), one["learner"]
-    with devices.one_thread():
-        compute = devices.compute(device)
-        tiles, made = _described(dataset, replicate, [learner], compute)
-        again = rows(dataset, tiles, made, fold, replicate, learner, compute)
-        wrong = tables.differing(there, again, key, ("confusion",))
+    compute = devices.compute(device)
+    tiles, made = _described(dataset, replicate, [learner], compute)
+    again = rows(dataset, tiles, made, fold, replicate, learner, compute)
     log.info("replicate %d, fold %d, %s: %d rows", replicate, fold, learner, len(there))
-    return wrong
+    return tables.differing(there, again, key, ("confusion",))
 
 
 def asked(data: str, replicate: int, learners: Sequence[str]) -> dict[str, Run]:

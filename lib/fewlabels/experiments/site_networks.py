@@ -68,24 +68,24 @@ def row(
     }  # fmt: skip
 
 
+@devices.one_thread()
 def run(
     dataset: Dataset, file: Path, names: Sequence[str], replicates: Sequence[int], *,
     wanted: Sequence[Condition] = w.TRAINED, device: str = "auto", bands: Sequence[str] = (),
 ) -> pd.DataFrame:  # fmt: skip
     """Add the missing rows of some sites to a table, network after network; return the table."""
     table = tables.read(file)
-    with devices.one_thread():
-        compute = devices.compute(device)
-        for replicate, name in product(replicates, names):
-            own = tables.of(table, dataset, site=name, replicate=replicate)
-            done = set(zip(own["learner"], own["budget"], own["labels"], strict=True))
-            left = [c for c in wanted if (c.learner, c.budget, c.labels) not in done]
-            if left:
-                found = whole_maps.site(dataset, name, [PLAIN], [replicate], compute, bands)
-            for condition in left:
-                log.info("%s: %s, site %s, replicate %d", dataset.name, condition, name, replicate)
-                made = row(dataset, found, name, condition, replicate, compute, bands)
-                table = tables.add(file, [made] if made else [])
+    compute = devices.compute(device)
+    for replicate, name in product(replicates, names):
+        own = tables.of(table, dataset, site=name, replicate=replicate)
+        done = set(zip(own["learner"], own["budget"], own["labels"], strict=True))
+        left = [c for c in wanted if (c.learner, c.budget, c.labels) not in done]
+        if left:
+            found = whole_maps.site(dataset, name, [PLAIN], [replicate], compute, bands)
+        for condition in left:
+            log.info("%s: %s, site %s, replicate %d", dataset.name, condition, name, replicate)
+            made = row(dataset, found, name, condition, replicate, compute, bands)
+            table = tables.add(file, [made] if made else [])
     return table
 
 

@@ -48,11 +48,9 @@ def add(file: Path, rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
 
 
 def differing(
-    there: pd.DataFrame,
-    again: Iterable[Mapping[str, object]],
-    key: Sequence[str],
+    there: pd.DataFrame, again: Iterable[Mapping[str, object]], key: Sequence[str],
     counts: Sequence[str],
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Join rows with the same ones made again; those whose counts differ."""
     both = there.merge(pd.DataFrame(again), on=list(key), suffixes=("", "_again"))
     same = [

@@ -280,5 +280,4 @@ def generator(*parts: str) -> np.random.Generator:
 
 
 def _number(*parts: str) -> int:
-    """A seed that follows from names alone."""
     return int.from_bytes(hashlib.sha256(" ".join(["W", *parts]).encode()).digest()[:8])
