@@ -45,7 +45,7 @@ device = "auto"
 # %%
 from IPython.display import Markdown
 
-from fewlabels.experiments import recommendations
+from fewlabels.report import chapter
 from fewlabels.results import figures, recommend, whole_maps
 
 figures.style()
@@ -58,7 +58,7 @@ figure = recommend.drawn(table)
 
 # %%
 #| echo: false
-said = recommendations.five()
+said = chapter.five()
 Markdown("\n".join(f"- {sentence}" for sentence in said))
 
 # %% [markdown]

@@ -60,7 +60,7 @@ from IPython import get_ipython
 from IPython.display import Markdown, display
 
 from fewlabels import paths
-from fewlabels.experiments import recommendations, sweep
+from fewlabels.experiments import sweep
 from fewlabels.mapping import examples, fit, score_summary, survey
 from fewlabels.mapping.predict import predict
 from fewlabels.mapping.recipe import Recipe
@@ -172,8 +172,9 @@ Markdown(
 
 # %%
 #| echo: false
-clicked = sweep.table("clicks", sweep.recorded("clicks", "published", "dubai"))
-Markdown(recommendations.findings({"clicks": clicked})[0])
+clicked = {"clicks": sweep.recorded("clicks", "published", "dubai")}
+claim = sweep.claims(clicked).iloc[0]
+Markdown(f"{claim['claim']} Study clicks: {claim['ours']}, n = {claim['n']}, {claim['verdict']}.")
 
 # %%
 #| label: fig-own-next

@@ -62,7 +62,7 @@ from fewlabels import paths
 from fewlabels.data.sources import dubai
 from fewlabels.mapping import assess_text, class_map, examples, fit, survey
 from fewlabels.mapping.assess import assess
-from fewlabels.mapping.borders import quiet
+from fewlabels.mapping.formats import quiet
 from fewlabels.mapping.predict import predict
 from fewlabels.mapping.recipe import Recipe
 from fewlabels.mapping.sample import Design, sample

@@ -46,7 +46,7 @@ from IPython.display import Markdown, display
 
 from fewlabels import paths, studies
 from fewlabels.data import registry
-from fewlabels.experiments import recommendations, sweep
+from fewlabels.experiments import sweep
 from fewlabels.mapping import score_summary
 from fewlabels.results import consistency, figures, frozen_arm, reproductions, statistics
 
@@ -80,23 +80,6 @@ beside = " Those of other learning rates (@sec-e) come on top."
 Markdown(f"These are {len(different)} different runs.{beside if profile == 'published' else ''}")
 
 # %% [markdown]
-# ## What to choose for a network
-#
-# @tbl-answers has one row for each measured choice and budget. Where the verdict decides, take the
-# better one. Elsewhere the recommendation is a default, not a result: the plainer of the two, or
-# pretrained weights, which cost nothing more.
-
-# %%
-#| label: tbl-answers
-#| tbl-cap: "Choices by label budget, in labelled pixels an image or in % of its pixels: what the first gains over the second (points of mIoU, 95 % interval), n = units, the verdict on the claim that it is better, and which to take."
-recommendations.table(tables).style.hide(axis="index")
-
-# %%
-#| echo: false
-judged = recommendations.claims(found)
-Markdown(recommendations.decided(judged))
-
-# %% [markdown]
 # ## What became of the claims
 #
 # @tbl-claims has every claim of the five systems and our own, each declared as one line before its
@@ -120,6 +103,7 @@ Markdown(recommendations.decided(judged))
 # %%
 #| label: tbl-claims
 #| tbl-cap: "Claim, what we measured of networks (effect with 95 % interval), verdict on them, and verdict on a frozen head over the sites of several data sets (@sec-head; a dash: it cannot answer). What the five reported stands in the chapter of each."
+judged = sweep.claims(found)
 told_of = judged[["claim", "ours", "verdict"]].copy()
 near = told_of["claim"].str.extract(r" \(Closest: (.*)\.\)$")[0].fillna("-")
 told_of["claim"] = told_of["claim"].str.partition(" (Closest")[0]
@@ -141,7 +125,7 @@ Markdown(
 
 # %%
 #| echo: false
-Markdown("\n".join(f"- {line}" for line in recommendations.settings(found)))
+Markdown("\n".join(f"- {line}" for line in sweep.settings(found)))
 
 # %% [markdown]
 # ## How much of the dense score

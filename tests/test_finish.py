@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter
 from shapely.geometry import shape
 
 from fewlabels import cli
-from fewlabels.mapping import areas, fit, maps, smoothing, survey
+from fewlabels.mapping import fit, gis, maps, smoothing, survey
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping.predict import predict
 from fewlabels.mapping.recipe import Recipe, RecipeError
@@ -223,7 +223,7 @@ def test_areas_found_strip_by_strip_are_those_of_the_whole_map(rows):
     wanted = sorted((int(value), shape(area).normalize().wkt) for area, value in whole)
     edges = [*range(0, 20, rows), 20]
     strips = (values[start:stop] for start, stop in pairwise(edges))
-    found = [pair for part in areas.found(strips) for pair in zip(*part, strict=True)]
+    found = [pair for part in gis.polygons(strips) for pair in zip(*part, strict=True)]
     assert sorted((value, area.normalize().wkt) for area, value in found) == wanted
 
 
@@ -232,7 +232,7 @@ def test_a_map_whose_areas_all_reach_its_end_keeps_their_names(tmp_path):
     values[:, 2:] = 1
     found = scenes.opened(scene(tmp_path / "a.tif", np.ones((1, 4, 4), np.uint8)))
     maps.write(tmp_path / "map.tif", found, [values])
-    assert areas.write(tmp_path / "p.gpkg", tmp_path / "map.tif", {0: "x", 1: "y"}) == 2
+    assert gis.write_polygons(tmp_path / "p.gpkg", tmp_path / "map.tif", {0: "x", 1: "y"}) == 2
     frame = geopandas.read_file(tmp_path / "p.gpkg")
     assert sorted(zip(frame["class"], frame["value"], strict=True)) == [("x", 0), ("y", 1)]
 
@@ -240,7 +240,7 @@ def test_a_map_whose_areas_all_reach_its_end_keeps_their_names(tmp_path):
 def test_an_area_that_winds_through_strips_is_one():
     values = np.ones((9, 5), np.uint8)  # a comb: columns 0, 2, 4 joined in the last row
     values[:8, 1] = values[:8, 3] = 0
-    ((area,), _), *_ = [part for part in areas.found(values[i : i + 1] for i in range(9))
+    ((area,), _), *_ = [part for part in gis.polygons(values[i : i + 1] for i in range(9))
                         if 1 in part[1]]  # fmt: skip
     assert area.area == 9 * 3 + 2
     assert len(area.exterior.coords) == 13

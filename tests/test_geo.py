@@ -19,8 +19,7 @@ from rasters import GRID, UTM, labels, pixels, scene
 from shapely.geometry import LineString, MultiPoint, Point, Polygon, box
 
 from fewlabels import files
-from fewlabels.mapping import areas as area_polygons
-from fewlabels.mapping import label_image, maps, tiles, vector_labels
+from fewlabels.mapping import gis, label_image, maps, tiles, vector_labels
 from fewlabels.mapping import scene as scenes
 from fewlabels.types import IGNORE, DataError, DiskFullError, NoLabelsError, PlaceError
 
@@ -391,7 +390,7 @@ def test_a_failed_write_leaves_nothing_and_is_a_full_disk_only_if_the_disk_is_fu
 
     def vector() -> None:
         with room(30_000):
-            area_polygons.write(tmp_path / "p.gpkg", areas, dict(enumerate("xyz")))
+            gis.write_polygons(tmp_path / "p.gpkg", areas, dict(enumerate("xyz")))
 
     for size in (0, 20_000, 60_000):
         with pytest.raises(PlaceError, match=r"map\.tif' could not be written"):
@@ -413,7 +412,7 @@ def test_polygons_cover_each_class_by_its_area(tmp_path):
     values[0, 0] = values[1, 1] = 1  # two areas: they meet in a corner
     values[3, 3] = maps.NODATA
     maps.write(tmp_path / "map.tif", found, [values])
-    assert area_polygons.write(tmp_path / "p.gpkg", tmp_path / "map.tif", {0: "x", 1: "y"}) == 3
+    assert gis.write_polygons(tmp_path / "p.gpkg", tmp_path / "map.tif", {0: "x", 1: "y"}) == 3
     frame = geopandas.read_file(tmp_path / "p.gpkg")
     assert frame.crs == UTM
     area = frame.dissolve("class").area

@@ -33,11 +33,11 @@ from fewlabels.mapping import (
     unlike,
 )
 from fewlabels.mapping import scene as scenes
-from fewlabels.mapping.borders import foreign, unsplit
+from fewlabels.mapping.formats import foreign, unsplit
 from fewlabels.mapping.predict import predict
 from fewlabels.mapping.recipe import Recipe
 from fewlabels.mapping.scene import Ranges
-from fewlabels.mapping.widget import array_scene
+from fewlabels.mapping.widget import quick_fit
 from fewlabels.mapping.widget.notebook import explore
 from fewlabels.results import figures
 from fewlabels.types import IGNORE, DataError, NoLabelsError
@@ -566,7 +566,7 @@ def test_the_explorer_takes_whatever_is_an_array(kind):
         "tensor": torch.tensor(array.astype(np.int32)),
         "bool": array > 3,
     }[kind]
-    described, reading = array_scene.opened(given)
+    described, reading = quick_fit.opened_array(given)
     with reading() as read:
         values, valid = read(slice(0, 20), slice(0, 20))
     assert (described.height, described.width) == (20, 20)
@@ -584,7 +584,7 @@ def test_what_is_no_image_names_the_way_out(tmp_path):
         (None, "found object"),
     ):
         with pytest.raises(DataError, match=words):
-            array_scene.opened(given)
+            quick_fit.opened_array(given)
     for names in ("water", ["a", " "], ["a", "a "]):
         with pytest.raises(DataError, match="at least two classes"):
             explore(np.zeros((20, 20)), names, file=tmp_path / "c.geojson")

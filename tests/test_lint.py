@@ -18,7 +18,7 @@ RESULTS = Path(__file__).parents[1] / "report" / "results"
 
 
 def lint(table: pd.DataFrame) -> list[consistency.Finding]:
-    return consistency.tables._found("E", consistency.tables._of_table(table))
+    return consistency.rules.findings("E", consistency.tables._of_table(table))
 
 
 def test_every_rule_by_hand():

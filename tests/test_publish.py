@@ -1,4 +1,5 @@
 import base64
+import re
 from pathlib import Path
 
 import nbformat
@@ -26,7 +27,7 @@ def test_a_lost_marker_is_an_error_that_names_file_and_marker(text: str):
 
 @pytest.mark.parametrize("lost", publish.PARTS)
 def test_nothing_is_written_where_a_marker_is_lost(tmp_path: Path, monkeypatch, lost: str):
-    monkeypatch.setattr(publish.recommendations, "five", lambda _: ["a finding"])
+    monkeypatch.setattr(publish, "five", lambda: ["a finding"])
     readme = tmp_path / "README.md"
     marks = ["".join(publish.markers(part)) for part in publish.PARTS]
     readme.write_text("\n".join(marks).replace(publish.markers(lost)[1], "") + "\nthe rest\n")
@@ -65,3 +66,10 @@ def test_the_figure_is_taken_by_its_label(tmp_path: Path):
     assert publish.figure_of(tmp_path / "n.ipynb", "fig-e") == (b"picture", "All of it.")
     with pytest.raises(NotebookError, match=r"n\.ipynb.*fig-x"):
         publish.figure_of(tmp_path / "n.ipynb", "fig-x")
+
+
+def test_five_findings_come_first_each_with_its_interval_and_n():
+    said = publish.five()
+    assert len(said) == 5
+    assert all(re.search(r"\[-?[\d.]+, -?[\d.]+\]", sentence) for sentence in said)
+    assert sum("sites" in sentence or "runs" in sentence for sentence in said) >= 4

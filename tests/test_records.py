@@ -123,19 +123,6 @@ def test_two_writers_lose_nothing_and_of_equal_names_the_first_stays(tmp_path: P
     assert records.declared(file)["k0"].seed == 0
 
 
-def test_a_study_is_rewritten_record_by_record(tmp_path: Path):
-    file = study(tmp_path, "a", "b", "c")
-
-    def change(one: Record) -> Record | None:
-        return None if one.key == "b" else dataclasses.replace(one, run=Run(seed=7))
-
-    records.rewrite(file, change)
-    assert records.declared(file) == {"a": Run(seed=7), "c": Run(seed=7)}
-    with pytest.raises(ZeroDivisionError):
-        records.rewrite(file, lambda _: 1 / 0)
-    assert len(records.declared(file)) == 2
-
-
 def test_a_factor_that_was_renamed_is_read_by_its_old_name(tmp_path: Path, monkeypatch):
     row = records.record.to_row(record("a"))
     file = altered(tmp_path, row | {"run": row["run"].replace("redrawn", "drawn__")})

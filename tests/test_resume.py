@@ -12,6 +12,7 @@ from pathlib import Path
 import killed
 import pytest
 import torch
+from changed import rewrite
 from safetensors.torch import load_file
 
 from fewlabels.experiments import run, versioning
@@ -170,7 +171,7 @@ def test_a_record_of_other_code_is_refused(tmp_path: Path):
     record = run.execute(small, runs=tmp_path, device="cpu")
     older = record.facts | {"environment": record.facts["environment"] | {"code": "older"}}
     file = tmp_path / record.key / "record.parquet"
-    records.rewrite(file, lambda one: dataclasses.replace(one, facts=older))
+    rewrite(file, lambda one: dataclasses.replace(one, facts=older))
     with pytest.raises(RecordError, match="another version of the code; delete"):
         run.execute(small, runs=tmp_path, device="cpu")
 

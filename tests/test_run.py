@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from changed import rewrite
 
 from fewlabels import cli, devices, studies
 from fewlabels.cli import arguments
@@ -360,7 +361,7 @@ def test_a_folder_without_a_record_is_named_before_anything_is_trained(tmp_path:
 def test_a_record_of_another_run_under_this_key_is_refused(finished, tmp_path: Path):
     root, record = finished
     shutil.copytree(root / record.key, tmp_path / record.key)
-    records.rewrite(
+    rewrite(
         tmp_path / record.key / "record.parquet",
         lambda one: dataclasses.replace(one, run=dataclasses.replace(TINY, seed=99)),
     )

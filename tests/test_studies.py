@@ -259,3 +259,7 @@ def test_a_study_that_validates_needs_a_third_group(groups: int | None, there: b
     assert "E" in names
     assert [name in names for name in ("B", "C")] == [there, there]
     assert ("selection" in studies.comparing("quick", "folder", groups)) == there
+
+
+def test_where_we_depart_is_said_of_the_five_systems_alone():
+    assert [name for name in studies.STUDIES if studies.study(name).deviations] == list("ABCDE")

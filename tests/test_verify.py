@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from changed import rewrite
 
 from fewlabels import cli, paths
 from fewlabels.experiments import reproduce, run, versioning
@@ -31,7 +32,7 @@ def changed(record: Path, **facts: dict[str, object]) -> None:
     def change(one: Record) -> Record:
         return replace(one, facts=one.facts | {n: one.facts[n] | f for n, f in facts.items()})
 
-    records.rewrite(record / "record.parquet", change)
+    rewrite(record / "record.parquet", change)
 
 
 def test_the_same_code_gives_the_same_pixels(record: Path, capsys: pytest.CaptureFixture):
@@ -54,7 +55,7 @@ def test_pixels_that_moved_are_counted(record: Path, capsys: pytest.CaptureFixtu
             row[(row.argmax() + 1) % len(row)] += pixels
         return one
 
-    records.rewrite(record / "record.parquet", move)
+    rewrite(record / "record.parquet", move)
     found = reproduce.again(record.parent, record.name, device="cpu")
     assert found.differ == ["confusion"]
     assert reproductions.moved(found.before, found.after) == 12

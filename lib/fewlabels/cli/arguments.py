@@ -238,8 +238,6 @@ def _add_assessing(commands: argparse._SubParsersAction) -> None:
 
 
 def _at_least(least: int) -> Callable[[str], int]:
-    """A whole number that is not below `least`."""
-
     def number(text: str) -> int:
         if (found := int(text)) >= least:
             return found

@@ -72,7 +72,7 @@ def verify(wanted: argparse.Namespace) -> None:
     """
     import pandas as pd
 
-    from fewlabels.experiments import frozen_arm, whole_maps
+    from fewlabels.experiments import frozen_arm, tables, whole_maps
     from fewlabels.results import frozen_arm as arm
     from fewlabels.results import whole_maps as maps
     from fewlabels.studies import w
@@ -82,11 +82,11 @@ def verify(wanted: argparse.Namespace) -> None:
         bands = w.BANDS.get(wanted.key, ())
         files = [maps.folder() / f"{wanted.key}{part}.parquet" for part in ("", maps.SCRIBBLED)]
         wrong = pd.concat(
-            whole_maps.differing(tiles, whole_maps.read(file), device=wanted.device, bands=bands)
+            whole_maps.differing(tiles, tables.read(file), device=wanted.device, bands=bands)
             for file in files if file.exists()
         )  # fmt: skip
     else:
-        table = frozen_arm.read(arm.folder() / f"{wanted.key}.parquet")
+        table = tables.read(arm.folder() / f"{wanted.key}.parquet")
         wrong = frozen_arm.differing(tiles, table, device=wanted.device)
     if len(wrong):
         raise FewLabelsError(f"{len(wrong)} of the rows that were run again did not come out")

@@ -9,20 +9,20 @@ with the same map as it was (`mapped`), by every pixel's boundary too.
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Int, UInt8
 
-from fewlabels import devices, environment
+from fewlabels import devices
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
-from fewlabels.experiments import whole_maps
-from fewlabels.experiments.whole_maps import Site
-from fewlabels.files import whole_file
+from fewlabels.experiments import tables, whole_maps
+from fewlabels.experiments.whole_maps import Site, units
 from fewlabels.labels import expansion
-from fewlabels.learners import LEARNERS, bank
+from fewlabels.learners import LEARNERS, bank, heads
 from fewlabels.learners.bank import Layer
 from fewlabels.learners.features import FeaturePredictor
 from fewlabels.scoring import boundaries, metrics, superpixels
@@ -54,20 +54,17 @@ def rows(
     tiles = whole_maps.tiles_of(dataset, name)
     layers = [list(bank.layers(found.bank, tile.image, compute)) for tile in tiles]
     drawn, classes = found.draws[replicate, "random"], len(dataset.classes)
-    common = {"data": dataset.name, "site": name, "replicate": replicate,
-              "fingerprint": dataset.fingerprint, "device": compute.hardware,
-              "code": whole_maps.code()}  # fmt: skip
 
     def row(budget: int, learner: str, labels: str, counts: np.ndarray, began: float, **more):
-        return common | {
-            "budget": budget, "learner": learner, "labels": labels, "far": [0] * counts.size,
-            "confusion": counts.ravel().tolist(), "seconds": round(time.perf_counter() - began, 3),
-            "finished": environment.now(), "boundary": [0] * classes * len(boundaries.COUNTS),
+        return tables.facts(dataset, compute, whole_maps.code()) | {
+            "site": name, "replicate": replicate, "budget": budget, "learner": learner,
+            "labels": labels, "far": [0] * counts.size, "confusion": counts.ravel().tolist(),
+            "seconds": round(time.perf_counter() - began, 3),
+            "boundary": [0] * classes * len(boundaries.COUNTS),
         } | more  # fmt: skip
 
-    def counted(fitted: FeaturePredictor, test: np.ndarray) -> np.ndarray:
-        shares = fitted.head.probabilities(found.x[test])
-        guess = fitted.head.known[shares.argmax(axis=1)].astype(np.uint8)
+    def counted(labelled: Labelled, test: np.ndarray) -> np.ndarray:
+        guess = heads.mapped(_fitted(found, labelled, classes, compute).head, found.x[test])
         return metrics.confusion(guess[None], found.y[test][None], classes)
 
     for budget in w.BUDGETS:
@@ -78,28 +75,14 @@ def rows(
         began = time.perf_counter()
         if budget in w.EXPANDED:
             more = _expanded(found, tiles, layers, train, expand)
-            yield row(
-                budget,
-                BASE,
-                "expanded",
-                counted(_fitted(found, more, classes, compute), test),
-                began,
-            )
+            yield row(budget, BASE, "expanded", counted(more, test), began)
         half = train[: budget // 2]
         if budget in w.CORRECTED and len(np.unique(found.y[half])) > 1:
             first = _fitted(found, _labelled(found, half), classes, compute)
             fixed = _corrections(found, tiles, layers, first, budget - len(half))
             if fixed is not None:
-                both = tuple(
-                    np.concatenate(pair) for pair in zip(_labelled(found, half), fixed, strict=True)
-                )
-                yield row(
-                    budget,
-                    BASE,
-                    "corrected",
-                    counted(_fitted(found, both, classes, compute), test),
-                    began,
-                )
+                both = _joined([_labelled(found, half), fixed])
+                yield row(budget, BASE, "corrected", counted(both, test), began)
         if budget in w.SMOOTHED:
             fitted = _fitted(found, _labelled(found, train), classes, compute)
             for learner, change in (
@@ -116,17 +99,11 @@ def run(
     device: str = "auto", bands: Sequence[str] = (),
 ) -> pd.DataFrame:  # fmt: skip
     """Add the missing rows of some sites to a table, site after site; return the table."""
-    compute, table = devices.compute(device), whole_maps.read(file)
-    for replicate in replicates:
-        for name in names:
-            there = table[(table["site"] == name) & (table["replicate"] == replicate)]
-            if (there["fingerprint"] == dataset.fingerprint).any():
-                continue
+    compute, table = devices.compute(device), tables.read(file)
+    for replicate, name in product(replicates, names):
+        if tables.of(table, dataset, site=name, replicate=replicate).empty:
             log.info("%s: additions, site %s, replicate %d", dataset.name, name, replicate)
-            made = pd.DataFrame(rows(dataset, name, replicate, compute, bands))
-            table = pd.concat([whole_maps.read(file), made], ignore_index=True)
-            with whole_file(file) as scratch:
-                table.to_parquet(scratch, compression="zstd", index=False)
+            table = tables.add(file, rows(dataset, name, replicate, compute, bands))
     return table
 
 
@@ -155,16 +132,15 @@ def _expanded(
         own = train[found.tile[train] == number]
         if not len(own):
             continue
-        labels = np.full(tile.mask.shape, IGNORE, np.uint8)
-        labels[tuple(found.at[own].T)] = found.y[own]
+        labels = whole_maps.labels_on(found, number, tile, train)
         more = expansion.expand(labels, expand[0], image=tile.image, **expand[1])
         at = np.argwhere(more != IGNORE)
         keep = whole_maps.generator(tile.id, "expanded").permutation(len(at))[:MOST]
         given = (labels[tuple(at.T)] != IGNORE)[keep]
         at = np.concatenate([at[keep[~given]], found.at[own]])  # given labels are never lost
         x = bank.sampled(layers[number], at, tile.mask.shape)
-        parts.append((x, more[tuple(at.T)], _units(number, at)))
-    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+        parts.append((x, more[tuple(at.T)], units(number, at)))
+    return _joined(parts)
 
 
 def _corrections(
@@ -175,18 +151,17 @@ def _corrections(
 
     None of them is a pixel that is scored.
     """
-    xs, ys, us, where = [], [], [], []
+    parts = []
     most = -(-POOL // len(tiles))
     for tile, own in enumerate(tiles):
         taken = np.zeros(own.mask.shape, bool)
         taken[tuple(found.at[found.tile == tile].T)] = True
         free = np.argwhere((own.mask != IGNORE) & ~taken)
         at = free[whole_maps.generator(own.id, "pool").permutation(len(free))[:most]]
-        xs.append(bank.sampled(layers[tile], at, own.mask.shape))
-        ys.append(own.mask[tuple(at.T)])
-        us.append(_units(tile, at))
-        where.append(np.c_[np.full(len(at), tile * 1e6), at])
-    x, y, units, at = (np.concatenate(part) for part in (xs, ys, us, where))
+        x = bank.sampled(layers[tile], at, own.mask.shape)
+        where = np.c_[np.full(len(at), tile * 1e6), at]
+        parts.append((x, own.mask[tuple(at.T)], units(tile, at), where))
+    x, y, square, at = _joined(parts)
     shares = first.head.probabilities(x)
     wrong = first.head.known[shares.argmax(axis=1)] != y
     order = np.argsort(-np.where(wrong, shares.max(axis=1), -1), kind="stable")[: wrong.sum()]
@@ -196,15 +171,15 @@ def _corrections(
             break
         if not picked or np.abs(at[picked] - at[one]).max(axis=1).min() > APART:
             picked.append(one)
-    return (x[picked], y[picked], units[picked]) if len(picked) == number else None
+    return (x[picked], y[picked], square[picked]) if len(picked) == number else None
 
 
 def _labelled(found: Site, train: np.ndarray) -> Labelled:
-    return found.x[train], found.y[train], _units(found.tile[train], found.at[train])
+    return found.x[train], found.y[train], units(found.tile[train], found.at[train])
 
 
-def _units(tile: int | Int[np.ndarray, " n"], at: Int[np.ndarray, "n 2"]) -> Int[np.ndarray, " n"]:
-    return tile * 2**20 + (at // 64 @ [1024, 1])
+def _joined(parts: Sequence[tuple]) -> tuple:
+    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
 
 def _fitted(found: Site, labelled: Labelled, classes: int, compute: Compute) -> FeaturePredictor:

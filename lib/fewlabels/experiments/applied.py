@@ -14,12 +14,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
-from fewlabels import devices, environment
+from fewlabels import devices
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
-from fewlabels.experiments import whole_maps
+from fewlabels.experiments import tables, whole_maps
 from fewlabels.experiments.whole_maps import Site
-from fewlabels.files import whole_file
 from fewlabels.learners import LEARNERS, dissimilarity
 from fewlabels.learners.dissimilarity import Space
 from fewlabels.learners.features import FeaturePredictor
@@ -27,7 +26,7 @@ from fewlabels.studies.w import APPLIED, APPLIES
 
 log = logging.getLogger(__name__)
 
-LEARNER, PARTS, BLOCK = "frozen_linear", 5, 64  # parts of held-out squares, and pixels of a side
+LEARNER, PARTS = "frozen_linear", 5  # parts of held-out squares
 
 
 def run(
@@ -38,25 +37,18 @@ def run(
 
     The other site of a site is the one before it in `names`; that of the first is the last.
     """
-    compute, table = devices.compute(device), whole_maps.read(file)
-    own = (table.get("data") == dataset.name) & (table["fingerprint"] == dataset.fingerprint)
-    done = set(table.loc[own, "site"])
+    compute, table = devices.compute(device), tables.read(file)
+    done = set(tables.of(table, dataset, data=dataset.name)["site"])
 
     @lru_cache(maxsize=2)
     def pixels(number: int) -> Site:
         return whole_maps.site(dataset, names[number], [LEARNER], replicates, compute, bands)
 
     for number, name in enumerate(names):
-        if name in done:
-            continue
-        log.info("%s: where maps apply, site %s", dataset.name, name)
-        other, site = pixels((number - 1) % len(names)), pixels(number)
-        made = pd.DataFrame(rows(dataset, name, site, other, replicates, compute))
-        if made.empty:  # too few labels, or of one class
-            continue
-        table = made if table.empty else pd.concat([table, made], ignore_index=True)
-        with whole_file(file) as scratch:
-            table.to_parquet(scratch, compression="zstd", index=False)
+        if name not in done:
+            log.info("%s: where maps apply, site %s", dataset.name, name)
+            other, site = pixels((number - 1) % len(names)), pixels(number)
+            table = tables.add(file, rows(dataset, name, site, other, replicates, compute))
     return table
 
 
@@ -72,7 +64,7 @@ def rows(
             train = drawn[own[drawn]][:budget]
             if len(train) < budget or len(np.unique(site.y[train])) < 2:
                 continue
-            units = site.tile[train] * 2**20 + (site.at[train] // BLOCK @ [1024, 1])
+            units = whole_maps.units(site.tile[train], site.at[train])
             x, y = site.x[train], site.y[train]
             fitted = LEARNERS[LEARNER].fitted(site.bank, x, y, units, int(y.max()) + 1, compute)
             space = dissimilarity.space(x, fitted.head)
@@ -82,13 +74,10 @@ def rows(
                        (other, other.scored))  # fmt: skip
             for ground, (where, pixels) in zip(APPLIES, grounds, strict=True):
                 if len(pixels):
-                    yield {
-                        "data": dataset.name, "site": name, "replicate": replicate,
-                        "labels": "random", "budget": budget, "learner": LEARNER,
-                        "ground": ground, "threshold": limit,
+                    yield tables.facts(dataset, compute, code()) | {
+                        "site": name, "replicate": replicate, "labels": "random", "budget": budget,
+                        "learner": LEARNER, "ground": ground, "threshold": limit,
                         **counted(fitted, space, limit, where, pixels),
-                        "fingerprint": dataset.fingerprint, "code": code(),
-                        "device": compute.hardware, "finished": environment.now(),
                     }  # fmt: skip
 
 

@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fewlabels import devices, environment
+from fewlabels import devices
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
 from fewlabels.experiments import frozen_arm as arm
-from fewlabels.experiments import whole_maps
-from fewlabels.files import whole_file
+from fewlabels.experiments import tables, whole_maps
 from fewlabels.learners import LEARNERS
 from fewlabels.scoring import metrics
 from fewlabels.studies import Run, frozen_arm, w
@@ -26,6 +25,7 @@ from fewlabels.types import IGNORE
 log = logging.getLogger(__name__)
 
 
+@devices.one_thread()
 def run(
     dataset: Dataset, file: Path, replicates: Sequence[int], learners: Sequence[str], *,
     device: str = "auto",
@@ -35,21 +35,16 @@ def run(
     Args:
         learners: of `frozen_arm.TUNED`.
     """
-    table, folds = arm.read(file), range(len(dataset.folds))
-    with devices.one_thread():
-        compute = devices.compute(device)
-        for replicate, learner, of in product(replicates, learners, frozen_arm.tuned(dataset.name)):
-            for fold in folds:
-                key = {"replicate": replicate, "fold": fold, "learner": learner,
-                       "condition": frozen_arm.described(of),
-                       "fingerprint": dataset.fingerprint}  # fmt: skip
-                if len(table) and (table[list(key)] == pd.Series(key)).all(axis=1).any():
-                    continue
+    table, folds = tables.read(file), range(len(dataset.folds))
+    compute = devices.compute(device)
+    for replicate, learner, of in product(replicates, learners, frozen_arm.tuned(dataset.name)):
+        for fold in folds:
+            key = {"replicate": replicate, "fold": fold, "learner": learner,
+                   "condition": frozen_arm.described(of)}  # fmt: skip
+            if tables.of(table, dataset, **key).empty:
                 log.info("%s: %s", dataset.name, key)
-                made = [key | row for row in rows(dataset, fold, replicate, learner, of, compute)]
-                table = pd.concat([arm.read(file), pd.DataFrame(made)], ignore_index=True)
-                with whole_file(file) as scratch:
-                    table.to_parquet(scratch, compression="zstd", index=False)
+                made = rows(dataset, fold, replicate, learner, of, compute)
+                table = tables.add(file, [key | row for row in made])
     return table
 
 
@@ -59,11 +54,8 @@ def rows(
     """Train one network on the sites outside a fold; count what it maps right on each test site."""
     tested, classes = set(dataset.folds[fold]), len(dataset.classes)
     train = [tile for tile in dataset if tile.site not in tested]
-    drawn = Run(**{name: getattr(of, name) for name in (*frozen_arm.FACTORS, "data")},
-                draw=replicate)  # fmt: skip
-    labels = [
-        arm.drawn_labels(drawn, tile, len(dataset)).reshape(tile.mask.shape) for tile in train
-    ]
+    one = arm.drawing(of, replicate)
+    labels = [arm.drawn_labels(one, tile, len(dataset)).reshape(tile.mask.shape) for tile in train]
     made = LEARNERS["fine_tuned"].fit(
         [tile.image for tile in train], labels, classes, seed=replicate, compute=compute,
         ids=[tile.id for tile in train], steps=frozen_arm.TUNED[learner],
@@ -78,9 +70,8 @@ def rows(
             counts[tile.site] = counts.get(tile.site, 0) + own
     pixels = sum(int((each != IGNORE).sum()) for each in labels)
     return [
-        {"data": dataset.name, "site": site, "confusion": own.ravel().tolist(),
-         "trained_pixels": pixels, "code": code(), "device": compute.hardware,
-         "finished": environment.now()}
+        tables.facts(dataset, compute, code())
+        | {"site": site, "confusion": own.ravel().tolist(), "trained_pixels": pixels}
         for site, own in sorted(counts.items())
     ]  # fmt: skip
 

@@ -16,11 +16,10 @@ import pandas as pd
 from jaxtyping import Float16, Float32, Int, UInt8
 from tqdm import tqdm
 
-from fewlabels import devices, environment
+from fewlabels import devices
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
-from fewlabels.experiments import prepare, whole_maps
-from fewlabels.files import whole_file
+from fewlabels.experiments import prepare, tables, whole_maps
 from fewlabels.labels import sampling
 from fewlabels.learners import LEARNERS, bank, features, heads
 from fewlabels.learners.bank import Bank
@@ -67,6 +66,7 @@ class Pixels:
     labelled: Mapping[str, tuple[Int[np.ndarray, " b"], UInt8[np.ndarray, " b"]]]
 
 
+@devices.one_thread()
 def run(
     dataset: Dataset, file: Path, replicates: Sequence[int], *, learners: Sequence[str] = (),
     head: bool = True, device: str = "auto",
@@ -78,19 +78,10 @@ def run(
         learners: those that are fitted with each of `frozen_arm.BUDGETS`.
         head: whether the head is trained for every condition of the claims.
     """
-    with devices.one_thread():
-        return _run(dataset, file, replicates, learners, head, devices.compute(device))
-
-
-def _run(
-    dataset: Dataset, file: Path, replicates: Sequence[int], learners: Sequence[str], head: bool,
-    compute: Compute,
-) -> pd.DataFrame:  # fmt: skip
-    table = read(file)
+    table, compute = tables.read(file), devices.compute(device)
     wanted = [frozen_arm.HEAD] * head + list(learners)
     for replicate in replicates:
-        there = table[table["replicate"] == replicate]
-        there = there[there["fingerprint"] == dataset.fingerprint]
+        there = tables.of(table, dataset, replicate=replicate)
         done = set(zip(there["fold"], there["learner"], strict=True))
         folds = [f for f in range(len(dataset.folds)) if {(f, n) for n in wanted} - done]
         if not folds:
@@ -98,16 +89,13 @@ def _run(
         tiles, made = _described(dataset, replicate, wanted, compute)
         for fold in folds:
             for learner in (name for name in wanted if (fold, name) not in done):
-                found = pd.DataFrame(
-                    rows(dataset, tiles, made, fold, replicate, learner, compute)
-                )  # fmt: skip
-                table = pd.concat([read(file), found], ignore_index=True)
-                with whole_file(file) as scratch:
-                    table.to_parquet(scratch, compression="zstd", index=False)
+                found = rows(dataset, tiles, made, fold, replicate, learner, compute)
+                table = tables.add(file, found)
                 log.info("%s: replicate %d, fold %d, %s", dataset.name, replicate, fold, learner)
     return table
 
 
+@devices.one_thread()
 def differing(
     dataset: Dataset, table: pd.DataFrame, *, seed: int = 0, device: str = "auto"
 ) -> pd.DataFrame:
@@ -118,15 +106,11 @@ def differing(
     key = ["replicate", "fold", "learner", "condition", "site"]
     there = table[(table[key[:3]] == one[key[:3]]).all(axis=1)]
     replicate, fold, learner = int(one["replicate"]), int(one["fold"]), one["learner"]
-    with devices.one_thread():
-        compute = devices.compute(device)
-        tiles, made = _described(dataset, replicate, [learner], compute)
-        again = pd.DataFrame(rows(dataset, tiles, made, fold, replicate, learner, compute))
-    both = there.merge(again, on=key, suffixes=("", "_again"))
-    same = [np.array_equal(*pair) for pair in zip(both["confusion"], both["confusion_again"],
-                                                  strict=True)]  # fmt: skip
-    log.info("replicate %d, fold %d, %s: %d rows", replicate, fold, learner, len(both))
-    return both[~np.array(same, bool)]
+    compute = devices.compute(device)
+    tiles, made = _described(dataset, replicate, [learner], compute)
+    again = rows(dataset, tiles, made, fold, replicate, learner, compute)
+    log.info("replicate %d, fold %d, %s: %d rows", replicate, fold, learner, len(there))
+    return tables.differing(there, again, key, ("confusion",))
 
 
 def asked(data: str, replicate: int, learners: Sequence[str]) -> dict[str, Run]:
@@ -134,11 +118,13 @@ def asked(data: str, replicate: int, learners: Sequence[str]) -> dict[str, Run]:
     own = frozen_arm.runs(data).values() if frozen_arm.HEAD in learners else ()
     plain = [Run(data=data, amount=n) for n in frozen_arm.BUDGETS]
     named = {frozen_arm.described(one): one for one in (*own, *plain)}
-    return {
-        text: Run(**{name: getattr(one, name) for name in (*frozen_arm.FACTORS, "data")},
-                  draw=replicate)
-        for text, one in named.items()
-    }  # fmt: skip
+    return {text: drawing(one, replicate) for text, one in named.items()}
+
+
+def drawing(one: Run, replicate: int) -> Run:
+    """What of a run its labels follow, with the replicate's draw."""
+    factors = {name: getattr(one, name) for name in (*frozen_arm.FACTORS, "data")}
+    return Run(**factors, draw=replicate)
 
 
 def pixels(
@@ -192,12 +178,10 @@ def rows(
                 for tile in test
                 if tile.site == site
             )
-            yield {
-                "data": dataset.name, "fold": fold, "replicate": replicate, "learner": learner,
-                "condition": text, "site": site, "confusion": counts.ravel().tolist(),
+            yield tables.facts(dataset, compute, code()) | {
+                "fold": fold, "replicate": replicate, "learner": learner, "condition": text,
+                "site": site, "confusion": counts.ravel().tolist(),
                 "trained_pixels": sum(len(tile.labelled[text][0]) for tile in train),
-                "fingerprint": dataset.fingerprint, "code": code(), "device": compute.hardware,
-                "finished": environment.now(),
             }  # fmt: skip
 
 
@@ -219,17 +203,9 @@ def fitted(
         head = used.fitted(used.part_of(made), x, y, units, classes, compute).head
 
     def predict(x: Float16[np.ndarray, "n d"]) -> UInt8[np.ndarray, " n"]:
-        shares: Float32[np.ndarray, "n m"] = head.probabilities(x[:, columns].astype(np.float32))
-        return head.known[shares.argmax(axis=1)].astype(np.uint8)
+        return heads.mapped(head, x[:, columns].astype(np.float32))
 
     return predict
-
-
-def read(file: Path) -> pd.DataFrame:
-    """Read a table; an empty one where there is no file."""
-    if file.exists():
-        return pd.read_parquet(file)
-    return pd.DataFrame(columns=["replicate", "fold", "learner", "fingerprint"])
 
 
 @cache

@@ -89,8 +89,6 @@ def prepare(run: Run, root: Path | None = None) -> Prepared:
     """Load the tiles, draw their labels (of the first round) and expand them; nothing is trained.
 
     Raises:
-        UnknownName, DataError, BudgetError, NoLabelsError: as `data.load`, `sampling.draw`,
-            `expansion.expand` and `augmentation.augmentation`.
         FactorError: factors that exclude each other.
     """
     _check(run)
@@ -155,7 +153,6 @@ def _amount(run: Run, number: int) -> float | int:
 
 
 def _generator(run: Run, what: str, number: int) -> np.random.Generator:
-    """What is random in an annotation round."""
     digest = hashlib.sha256(f"clicks {run.draw} {run.seed} {what} {number}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest, "big"))
 

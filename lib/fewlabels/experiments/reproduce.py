@@ -62,7 +62,6 @@ def again(store: Path, key: str, *, root: Path | None = None, device: str = "aut
 
     Raises:
         RecordError: there is no record, or its images or labels are not the ones here.
-        FewLabelsError: as `run.execute`.
     """
     before = records.read(store, key)
     with _threads_of(before), TemporaryDirectory() as scratch:

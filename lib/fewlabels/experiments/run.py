@@ -236,7 +236,6 @@ def _judge(ready: Prepared, compute: devices.Compute) -> loop.Judge | None:
 
 
 def _judged_by(run: Run) -> str:
-    """The column of the history that chooses weights."""
     return f"val_{run.validation}_miou"
 
 

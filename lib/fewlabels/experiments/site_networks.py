@@ -15,14 +15,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
 
-from fewlabels import devices, environment
+from fewlabels import devices
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
-from fewlabels.experiments import whole_maps
+from fewlabels.experiments import tables, whole_maps
 from fewlabels.experiments.whole_maps import Site
-from fewlabels.files import whole_file
 from fewlabels.learners import LEARNERS, Predictor
-from fewlabels.scoring import metrics
 from fewlabels.studies import w
 from fewlabels.studies.w import Condition
 from fewlabels.types import IGNORE, Tile
@@ -52,7 +50,7 @@ def row(
     test = found.scored[~np.isin(found.scored, train)]
     far = whole_maps.far_from_labels(found, dataset, name, train, test)
     began = time.perf_counter()
-    labels = _labels(found, tiles, train)
+    labels = [whole_maps.labels_on(found, i, tile, train) for i, tile in enumerate(tiles)]
     options = SCRATCH if wanted.learner == "network" else {"bands": bands}
     if wanted.labels == "taught":
         teacher = LEARNERS[TEACHER].fit(images, labels, classes, compute=compute, bands=bands)
@@ -62,42 +60,32 @@ def row(
         **options,
     )  # fmt: skip
     guess = _mapped(made, found, tiles, test)
-    every, beyond = (
-        metrics.confusion(guess[part][None], found.y[test][part][None], classes).ravel().tolist()
-        for part in (slice(None), far)
-    )
-    return {
-        "data": dataset.name, "site": name, "replicate": replicate, "labels": wanted.labels,
-        "budget": wanted.budget, "learner": wanted.learner, "confusion": every, "far": beyond,
-        "classes_labelled": len(np.unique(found.y[train])), "penalty": None,
-        "seconds": round(time.perf_counter() - began, 3), "fingerprint": dataset.fingerprint,
-        "code": code(), "device": compute.hardware, "finished": environment.now(),
+    return tables.facts(dataset, compute, code()) | {
+        "site": name, "replicate": replicate, "labels": wanted.labels, "budget": wanted.budget,
+        "learner": wanted.learner, "penalty": None,
+        **whole_maps.counted(found, train, test, far, guess, classes),
+        "seconds": round(time.perf_counter() - began, 3),
     }  # fmt: skip
 
 
+@devices.one_thread()
 def run(
     dataset: Dataset, file: Path, names: Sequence[str], replicates: Sequence[int], *,
     wanted: Sequence[Condition] = w.TRAINED, device: str = "auto", bands: Sequence[str] = (),
 ) -> pd.DataFrame:  # fmt: skip
     """Add the missing rows of some sites to a table, network after network; return the table."""
-    table = whole_maps.read(file)
-    with devices.one_thread():
-        compute = devices.compute(device)
-        for replicate, name in product(replicates, names):
-            own = table[(table["site"] == name) & (table["replicate"] == replicate)]
-            own = own[own["fingerprint"] == dataset.fingerprint]
-            done = set(zip(own["learner"], own["budget"], own["labels"], strict=True))
-            left = [c for c in wanted if (c.learner, c.budget, c.labels) not in done]
-            if left:
-                found = whole_maps.site(dataset, name, [PLAIN], [replicate], compute, bands)
-            for condition in left:
-                log.info("%s: %s, site %s, replicate %d", dataset.name, condition, name, replicate)
-                made = row(dataset, found, name, condition, replicate, compute, bands)
-                if made is None:
-                    continue
-                table = pd.concat([whole_maps.read(file), pd.DataFrame([made])], ignore_index=True)
-                with whole_file(file) as scratch:
-                    table.to_parquet(scratch, compression="zstd", index=False)
+    table = tables.read(file)
+    compute = devices.compute(device)
+    for replicate, name in product(replicates, names):
+        own = tables.of(table, dataset, site=name, replicate=replicate)
+        done = set(zip(own["learner"], own["budget"], own["labels"], strict=True))
+        left = [c for c in wanted if (c.learner, c.budget, c.labels) not in done]
+        if left:
+            found = whole_maps.site(dataset, name, [PLAIN], [replicate], compute, bands)
+        for condition in left:
+            log.info("%s: %s, site %s, replicate %d", dataset.name, condition, name, replicate)
+            made = row(dataset, found, name, condition, replicate, compute, bands)
+            table = tables.add(file, [made] if made else [])
     return table
 
 
@@ -106,15 +94,6 @@ def code() -> str:
     """SHA-256 over the modules that a row follows from, see `whole_maps.code_of`."""
     library = Path(__file__).parents[1]
     return whole_maps.code_of(Path(__file__), library / "learners/network.py", library / "training")
-
-
-def _labels(found: Site, tiles: Sequence[Tile], train: np.ndarray) -> Labels:
-    """The labels of each tile, IGNORE elsewhere."""
-    drawn = [np.full(tile.mask.shape, IGNORE, np.uint8) for tile in tiles]
-    for number, labels in enumerate(drawn):
-        own = train[found.tile[train] == number]
-        labels[tuple(found.at[own].T)] = found.y[own]
-    return drawn
 
 
 def _taught(teacher: Predictor, tiles: Sequence[Tile], labels: Labels) -> Labels:

@@ -4,6 +4,7 @@
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import pandas as pd
 
 from fewlabels import studies
 from fewlabels.experiments.plan import Plan, Unit, plan
-from fewlabels.results import records
+from fewlabels.results import records, statistics
 from fewlabels.results.records import Record
-from fewlabels.studies import Start
+from fewlabels.studies import Run, Start
 from fewlabels.types import RecordError, WeightsError
 
 log = logging.getLogger(__name__)
 
+SETTING = ("data", "grid", "steps", "batch", "crop")
 LEAST = 2  # units that a published comparison needs: one gives no interval
 
 
@@ -26,7 +28,6 @@ def results(name: str, profile: str, data: str, *, device: str = "auto") -> dict
 
     Raises:
         RecordError: runs of the published study are missing.
-        FewLabelsError: as `train`.
     """
     if profile == "published":
         return recorded(name, profile, data)
@@ -40,7 +41,6 @@ def planned(
 
     Raises:
         WeightsError: the weights of no start are here.
-        FewLabelsError: as `plan.plan`.
     """
     start = start_of(name, profile, data)
     return plan(name, profile, data, start, root=root, runs=runs)
@@ -140,6 +140,42 @@ def table(name: str, found: Mapping[Unit, Record]) -> pd.DataFrame:
     like = study.tested_like
     alike = records.regroup_by_test_tiles(found, like) if like else dict(found)
     return records.table(alike | records.at_best_step(alike, study.readings))
+
+
+def claims(found: Mapping[str, Mapping[Unit, Record]]) -> pd.DataFrame:
+    """Decide every claim of these studies: `setting`, claim, what was reported, what we
+    measured (effect with its 95 % interval), p after Holm, n and verdict.
+
+    Args:
+        found: of each study its records.
+    """
+    tables = []
+    for name, these in found.items():
+        judged = statistics.claims_table(table(name, these), studies.study(name).claims)
+        judged.insert(0, "setting", _setting(next(iter(these.values())).run))
+        tables.append(judged)
+    return pd.concat(tables, ignore_index=True)
+
+
+def settings(found: Mapping[str, Mapping[Unit, Record]]) -> list[str]:
+    """Write one line for all studies that share images and sizes."""
+    alike: dict[tuple, list[str]] = {}
+    for name, these in found.items():
+        run = next(iter(these.values())).run
+        of = tuple(getattr(run, factor) for factor in SETTING)
+        alike.setdefault((of[0].partition(":")[0], *of[1:]), []).append(name)
+    return [
+        f"{'Studies' if len(names) > 1 else 'Study'} {', '.join(names)}: "
+        f"{'synthetic' if data == 'synthetic' else 'real'} images ({data}, longer side {grid} "
+        f"pixels), {steps} steps of {batch} crops of {crop}."
+        for (data, grid, steps, batch, crop), names in alike.items()
+    ]
+
+
+def _setting(run: Run) -> str:
+    sizes = f"{run.data.partition(':')[0]} {run.grid} px"
+    width = re.search(r"width=(\d+)", run.model)
+    return f"{sizes}, width {width[1]}" if width else sizes
 
 
 def start_of(name: str, profile: str, data: str) -> Start:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,11 @@ import pandas as pd
 from jaxtyping import Float32, Int, UInt8
 from scipy.ndimage import distance_transform_edt
 
-from fewlabels import devices, environment
+from fewlabels import devices
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
-from fewlabels.experiments import site_draws, source_hash
+from fewlabels.experiments import site_draws, source_hash, tables
 from fewlabels.experiments.site_draws import Pixels
-from fewlabels.files import whole_file
 from fewlabels.learners import LEARNERS, bank, features, heads
 from fewlabels.learners.bank import Bank
 from fewlabels.learners.features import FeatureLearner
@@ -152,20 +152,24 @@ def rows(
         for learner in learners:
             began = time.perf_counter()
             guess, penalty = _mapped(found, LEARNERS[learner], train, test, compute)
-            seconds = time.perf_counter() - began
-            counted = (
-                metrics.confusion(guess[part][None], found.y[test][part][None], k).ravel()
-                for k in [len(dataset.classes)]
-                for part in (slice(None), far)
-            )
-            every, beyond = (part.tolist() for part in counted)
-            yield {
-                "data": dataset.name, "site": name, "replicate": replicate, "labels": labels,
-                "budget": budget, "learner": learner, "confusion": every, "far": beyond,
-                "classes_labelled": len(np.unique(found.y[train])), "penalty": penalty,
-                "seconds": round(seconds, 3), "fingerprint": dataset.fingerprint,
-                "code": code(), "device": compute.hardware, "finished": environment.now(),
+            seconds = round(time.perf_counter() - began, 3)
+            yield tables.facts(dataset, compute, code()) | {
+                "site": name, "replicate": replicate, "labels": labels, "budget": budget,
+                "learner": learner, "penalty": penalty, "seconds": seconds,
+                **counted(found, train, test, far, guess, len(dataset.classes)),
             }  # fmt: skip
+
+
+def counted(
+    found: Site, train: np.ndarray, test: np.ndarray, far: np.ndarray, guess: np.ndarray,
+    classes: int,
+) -> dict[str, object]:  # fmt: skip
+    """Count what a map says of the scored pixels and of the far ones among them."""
+    every, beyond = (
+        metrics.confusion(guess[part][None], found.y[test][part][None], classes).ravel().tolist()
+        for part in (slice(None), far)
+    )
+    return {"confusion": every, "far": beyond, "classes_labelled": len(np.unique(found.y[train]))}
 
 
 def run(
@@ -177,20 +181,13 @@ def run(
 
     A row is missing where none of the same declaration and data is there.
     """
-    compute = devices.compute(device)
-    table = read(file)
-    for replicate in replicates:
-        for name in names:
-            there = table[(table["site"] == name) & (table["replicate"] == replicate)]
-            there = there[there["fingerprint"] == dataset.fingerprint]
-            left = [learner for learner in learners if learner not in set(there["learner"])]
-            if not left:
-                continue
+    compute, table = devices.compute(device), tables.read(file)
+    for replicate, name in product(replicates, names):
+        there = set(tables.of(table, dataset, site=name, replicate=replicate)["learner"])
+        if left := [learner for learner in learners if learner not in there]:
             log.info("%s: site %s, replicate %d", dataset.name, name, replicate)
-            made = pd.DataFrame(rows(dataset, name, left, [replicate], compute, bands, scribbled))
-            table = pd.concat([read(file), made], ignore_index=True)
-            with whole_file(file) as scratch:
-                table.to_parquet(scratch, compression="zstd", index=False)
+            made = rows(dataset, name, left, [replicate], compute, bands, scribbled)
+            table = tables.add(file, made)
     return table
 
 
@@ -207,24 +204,11 @@ def differing(
         there = table[table["site"] == name]
         learners, replicates = (there[key].unique().tolist() for key in ("learner", "replicate"))
         scribbled = "scribbles" in set(there["labels"])
-        made = pd.DataFrame(rows(dataset, name, learners, replicates, compute, bands, scribbled))
-        both = there.merge(made, on=KEY, suffixes=("", "_again"))
-        same = [
-            all(np.array_equal(row[c], row[f"{c}_again"]) for c in ("confusion", "far"))
-            for row in both.to_dict("records")
-        ]
-        log.info(
-            "%s, site %s: %d rows, %d differ", dataset.name, name, len(both), same.count(False)
-        )
-        wrong.append(both[~np.array(same, bool)])
+        made = rows(dataset, name, learners, replicates, compute, bands, scribbled)
+        wrong.append(tables.differing(there, made, KEY, ("confusion", "far")))
+        told = dataset.name, name, len(there), len(wrong[-1])
+        log.info("%s, site %s: %d rows, %d differ", *told)
     return pd.concat(wrong, ignore_index=True)
-
-
-def read(file: Path) -> pd.DataFrame:
-    """Read a table; an empty one where there is no file."""
-    if file.exists():
-        return pd.read_parquet(file)
-    return pd.DataFrame(columns=[*KEY, "fingerprint"])
 
 
 @cache
@@ -254,12 +238,10 @@ def _mapped(
         return np.full(len(test), known[0], np.uint8), None
     made = learner.part_of(found.bank)
     columns = features.columns_of(found.bank, made)
-    units = found.tile[train] * 2**20 + (found.at[train] // 64 @ [1024, 1])
     x = found.x[:, columns] if len(columns) < found.x.shape[1] else found.x
-    fitted = learner.fitted(made, x[train], found.y[train], units, int(known[-1]) + 1, compute)
-    shares = fitted.head.probabilities(x[test])
-    guess = fitted.head.known[shares.argmax(axis=1)].astype(np.uint8)
-    return guess, fitted.head.penalty if isinstance(fitted.head, heads.Linear) else None
+    marked = x[train], found.y[train], units(found.tile[train], found.at[train])
+    head = learner.fitted(made, *marked, int(known[-1]) + 1, compute).head
+    return heads.mapped(head, x[test]), head.penalty if isinstance(head, heads.Linear) else None
 
 
 def far_from_labels(
@@ -268,13 +250,23 @@ def far_from_labels(
     """Which scored pixels lie more than FAR pixels from every label of their tile."""
     far = np.ones(len(test), bool)
     for number, tile in enumerate(tiles_of(dataset, name)):
-        labelled = found.at[train[found.tile[train] == number]]
-        if len(labelled):
-            free = np.ones(tile.mask.shape, bool)
-            free[tuple(labelled.T)] = False
+        free = labels_on(found, number, tile, train) == IGNORE
+        if not free.all():
             own = found.tile[test] == number
             far[own] = distance_transform_edt(free)[tuple(found.at[test[own]].T)] > FAR
     return far
+
+
+def units(tile: int | Int[np.ndarray, " n"], at: Int[np.ndarray, "n 2"]) -> Int[np.ndarray, " n"]:
+    """The square of 64 pixels a side in which each pixel of a site lies."""
+    return tile * 2**20 + (at // 64 @ [1024, 1])
+
+
+def labels_on(found: Site, number: int, tile: Tile, train: np.ndarray) -> UInt8[np.ndarray, "h w"]:
+    """The labels of a tile, IGNORE elsewhere."""
+    own, labels = train[found.tile[train] == number], np.full(tile.mask.shape, IGNORE, np.uint8)
+    labels[tuple(found.at[own].T)] = found.y[own]
+    return labels
 
 
 def tiles_of(dataset: Dataset, site: str) -> list[Tile]:
@@ -288,5 +280,4 @@ def generator(*parts: str) -> np.random.Generator:
 
 
 def _number(*parts: str) -> int:
-    """A seed that follows from names alone."""
     return int.from_bytes(hashlib.sha256(" ".join(["W", *parts]).encode()).digest()[:8])

@@ -63,7 +63,6 @@ def local(device: str, runs: int, workers: int | None = None) -> Local:
     """Decide how many workers this machine starts, at most one a run.
 
     Raises:
-        DeviceError, UnknownName: as `devices.compute`.
         SweepError: fewer than one worker is asked for.
     """
     if workers is not None and workers < 1:

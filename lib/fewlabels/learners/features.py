@@ -110,7 +110,6 @@ class FeatureLearner:
         Raises:
             NoLabelsError: fewer than one pixel, or for a linear head fewer than two classes, has a
                 label.
-            UnknownName, WeightsError: as `frozen.encoder`.
         """
         compute = compute or devices.compute("auto")
         of_bank = {name: options.pop(name) for name in ("encoder", "zoom") if name in options}
@@ -136,11 +135,7 @@ class FeatureLearner:
         seed: int = 0,
         **options: object,
     ) -> FeaturePredictor:
-        """Fit the head to features of labelled pixels that are computed already.
-
-        Raises:
-            NoLabelsError: as `fit`.
-        """
+        """Fit the head to features of labelled pixels that are computed already."""
         if not len(y):
             raise NoLabelsError("no pixel has a label, so nothing can be fitted")
         if self.head == "linear" and len(np.unique(y)) < 2:
@@ -178,7 +173,6 @@ class FeatureLearner:
         Raises:
             OSError, ValueError, TypeError, KeyError: the file is not there, damaged, or is for
                 other features, classes or channels.
-            UnknownName, WeightsError: as `frozen.encoder`.
         """
         linear = self.head == "linear"
         head, about = heads.read_linear(file) if linear else heads.read_forest(file)

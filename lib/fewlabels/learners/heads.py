@@ -95,6 +95,11 @@ class Forest:
 Head = Linear | Forest
 
 
+def mapped(head: Head, x: Float32[np.ndarray, "n d"]) -> UInt8[np.ndarray, " n"]:
+    """The most probable class of each row of features, the first of equals."""
+    return head.known[head.probabilities(x).argmax(axis=1)].astype(np.uint8)
+
+
 def chosen(kind: str, y: UInt8[np.ndarray, " n"], seed: int) -> Int[np.ndarray, " m"]:
     """Which labelled pixels a head is fitted to: at most MOST of a class, drawn from `seed`."""
     rng, most = np.random.default_rng(seed), MOST[kind]

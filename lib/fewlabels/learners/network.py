@@ -75,7 +75,6 @@ def fit(
 
     Raises:
         NoLabelsError: no pixel has a label.
-        FewLabelsError: as `networks.build` and `loop.fit`.
     """
     compute = compute or devices.compute("auto")
     network, origin = networks.build_with_provenance(
@@ -116,7 +115,6 @@ def train(
 
     Raises:
         NoLabelsError: no pixel has a label.
-        FewLabelsError: as `loop.fit`.
     """
     names = ids or [str(number) for number in range(len(images))]
     tiles = [

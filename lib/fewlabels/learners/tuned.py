@@ -119,7 +119,6 @@ class FineTuned:
 
         Raises:
             NoLabelsError: fewer than two classes have a label.
-            FewLabelsError: as `frozen.encoder` and `loop.fit`.
         """
         compute = compute or devices.compute("auto")
         bank = self.first.describe(images, bands, encoder=encoder, zoom=zoom)

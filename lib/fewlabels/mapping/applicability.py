@@ -43,10 +43,8 @@ BANDS = ("dissimilarity to the training pixels", "1 where the map applies, 0 whe
 MOST = 2000  # training pixels that are kept, over the classes
 FARTHER = 2  # times: the median distance of the map from that of the held-out labels
 AT_ONCE = 2**15  # pixels that are compared at once
-SAMPLE, ROWS = (
-    10_000,
-    256,
-)  # pixels whose distance on the ground is looked at; rows of those at once
+SAMPLE, ROWS = 10_000, 256  # pixels whose distance on the ground is looked at; rows at once
+TENSORS, NUMBERS = ("x", "middle", "scale", "at"), ("mean", "threshold", "apart")
 
 
 @dataclass(frozen=True)
@@ -68,11 +66,9 @@ class Reference(Space):
 
     def to_bytes(self) -> bytes:
         """Write it as safetensors, features in half precision."""
-        tensors = {"x": self.x.astype(np.float16), "middle": self.middle, "scale": self.scale,
-                   "at": self.at}  # fmt: skip
-        rows = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
-        about = {"mean": self.mean, "threshold": self.threshold, "apart": self.apart,
-                 "crs": self.crs}  # fmt: skip
+        rows = {name: np.ascontiguousarray(getattr(self, name)) for name in TENSORS}
+        rows["x"] = rows["x"].astype(np.float16)
+        about = {name: getattr(self, name) for name in (*NUMBERS, "crs")}
         return save(rows, metadata={"about": json.dumps(about)})
 
 
@@ -125,9 +121,9 @@ def read(folder: Path, predictor: Predictor) -> Reference:
     try:
         with safe_open(file, framework="numpy") as source:
             about = json.loads(source.metadata()["about"])
-            x, middle, scale, at = map(source.get_tensor, ("x", "middle", "scale", "at"))
+            x, middle, scale, at = map(source.get_tensor, TENSORS)
         depth = len(predictor.bank.names)
-        numbers = about["mean"], about["threshold"], about["apart"]
+        numbers = [about[name] for name in NUMBERS]
         shapes = [part.shape for part in (x, middle, scale, at)]
         if shapes != [(len(x), depth), (depth,), (depth,), (len(x), 2)] or not len(x):
             raise ValueError("it is of other features")

@@ -51,7 +51,6 @@ def assess(
         All of it, as `write` keeps it in JSON; `assess_text` puts it into words and a table.
 
     Raises:
-        DataError: as `class_map.opened`, `vector_labels.answers` and `sample.read_key`.
         NoLabelsError: no point can be used.
     """
     found = class_map.opened(file, classes)
@@ -132,7 +131,6 @@ def _usable(
 
 
 def _kept(rows: pd.DataFrame, there: pd.Series, why: str, counted: dict[str, int]) -> pd.DataFrame:
-    """Drop the other rows and count them."""
     counted[why] = int((~there).sum())
     return rows[there]
 
@@ -166,7 +164,6 @@ def _record(
     counted: Mapping[str, int],
     points: Path,
 ) -> Record:
-    """Estimate, and note what a reader has to know."""
     sizes = pd.Series({found.names[value]: size for value, size in found.pixels.items()})
     if key is not None:
         sizes = pd.DataFrame(key["strata"]).set_index("name")["pixels"]
@@ -240,5 +237,4 @@ def _without(drawn: Sample, trained: Bool[np.ndarray, " n"], classes: int) -> Re
 
 
 def _numbers(found: Estimate) -> dict[str, float | None]:
-    """An estimate as JSON, which has no NaN."""
     return {name: known(value) for name, value in asdict(found).items()}

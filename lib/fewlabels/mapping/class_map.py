@@ -14,7 +14,7 @@ from rasterio.windows import Window
 
 from fewlabels.mapping import class_text, grid
 from fewlabels.mapping import scene as scenes
-from fewlabels.mapping.borders import foreign
+from fewlabels.mapping.formats import foreign
 from fewlabels.mapping.scene import Scene
 from fewlabels.types import DataError
 
@@ -111,7 +111,6 @@ def values_at(
 
 @contextmanager
 def _reading(scene: Scene) -> Iterator:
-    """Open a map as a function of a window."""
     with rasterio.Env(GDAL_CACHEMAX=scenes.CACHE), scenes.dataset(scene.file, "map") as source:
         if source.count != 1 or np.dtype(source.dtypes[0]).kind not in "iu":
             raise DataError(

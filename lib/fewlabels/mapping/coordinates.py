@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fewlabels.mapping import class_text
-from fewlabels.mapping.borders import foreign
+from fewlabels.mapping.formats import foreign
 from fewlabels.types import DataError, NoLabelsError
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,6 @@ def _text(file: Path) -> str:
 
 
 def _rows(lines: list[str], separator: str) -> list[tuple[int, list[str]]]:
-    """The rows that are not blank, with their numbers."""
     table = enumerate(csv.reader(lines, delimiter=separator, skipinitialspace=True), start=1)
     found = [(number, [part.strip() for part in row]) for number, row in table]
     return [(number, row) for number, row in found if any(row)] or [(1, [""])]

@@ -11,7 +11,6 @@ from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
-from warnings import catch_warnings, filterwarnings
 from zipfile import BadZipFile
 
 import geopandas
@@ -21,10 +20,10 @@ import shapely
 from jaxtyping import Shaped
 from PIL import Image
 from pyogrio.errors import DataSourceError
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import Affine, from_origin
 
 from fewlabels.data.sources import dubai
+from fewlabels.mapping.formats import quiet
 from fewlabels.types import IGNORE, DataError, unknown
 
 DUBAI = "dubai"
@@ -155,8 +154,7 @@ def _packaged(folder: Path) -> Example:
             {column: [dubai.CLASSES[value] for value in mask[tuple(points.T)]]},
             geometry=shapely.points(points[:, 1] + 0.5, points[:, 0] + 0.5),
         )
-        with catch_warnings():
-            filterwarnings("ignore", "'crs' was not provided", UserWarning)
+        with quiet():
             frame.to_file(folder / f"{file}.gpkg")
     notice = (
         "The image is one of the 72 aerial images of Dubai (Humans in the Loop, MBRSC; CC0), the "
@@ -192,12 +190,10 @@ def _write(
     nodata: int | None = None,
 ) -> Path:
     count, height, width = bands.shape
-    with catch_warnings():
-        filterwarnings("ignore", category=NotGeoreferencedWarning)
-        with rasterio.open(
-            file, "w", driver="GTiff", dtype=bands.dtype, count=count, height=height, width=width,
-            crs=crs, transform=grid, nodata=nodata, compress="deflate",
-        ) as target:  # fmt: skip
-            target.write(bands)
-            target.descriptions = names
+    with quiet(), rasterio.open(
+        file, "w", driver="GTiff", dtype=bands.dtype, count=count, height=height, width=width,
+        crs=crs, transform=grid, nodata=nodata, compress="deflate",
+    ) as target:  # fmt: skip
+        target.write(bands)
+        target.descriptions = names
     return file

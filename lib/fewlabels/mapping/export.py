@@ -27,7 +27,7 @@ from fewlabels import devices
 from fewlabels.files import whole_file, writable
 from fewlabels.learners import Predictor, graph
 from fewlabels.mapping import maps, model_folder
-from fewlabels.mapping.borders import said
+from fewlabels.mapping.formats import said
 from fewlabels.mapping.model_folder import About
 from fewlabels.mapping.scene import MIDDLE, Ranges, to_bytes
 from fewlabels.mapping.stream import UNKNOWN
@@ -72,7 +72,6 @@ def export(model: Path, out: Path) -> float:
             99.9 % of the pixels agree.
         DataError: `out` exists.
         DiskFullError, PlaceError: it cannot be written.
-        ModelError: as `model_folder.about` and `model_folder.predictor`.
     """
     maps.free(out)
     writable(out)

@@ -168,7 +168,6 @@ def _labels_sha256(cut: Sequence[Piece]) -> str:
 def _record(
     seen: Survey, ground: Ground, learned: Learned, chosen: Choice, seconds: float
 ) -> dict[str, object]:
-    """What the model folder keeps of the training."""
     history, names = learned.predictor.history, seen.scene.names
     ends = [*history[:1], *history[-1:]]
     return {

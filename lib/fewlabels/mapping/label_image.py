@@ -17,7 +17,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from fewlabels.mapping import grid
-from fewlabels.mapping.borders import foreign
+from fewlabels.mapping.formats import foreign
 from fewlabels.mapping.scene import Scene, dataset, named
 from fewlabels.types import IGNORE, DataError, NoLabelsError
 
@@ -149,7 +149,6 @@ def _blank(counted: Mapping[int, int]) -> int | None:
 def _values(
     source: DatasetReader | WarpedVRT, file: Path, window: Window
 ) -> tuple[Shaped[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
-    """Values, and where the image has one."""
     with foreign(
         f"the label image '{file}' cannot be read from row {window.row_off} on", "it may be cut off"
     ):

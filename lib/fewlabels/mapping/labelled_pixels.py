@@ -57,9 +57,6 @@ def read(ground: Ground, names: Sequence[str]) -> LabelledPixels:
 
     Args:
         names: of feature learners.
-
-    Raises:
-        UnknownName, WeightsError: as `frozen.encoder`.
     """
     found = tiles.ranges(ground.pieces, ground.read)
     made = _bank(ground, names, found)
@@ -148,7 +145,6 @@ def _announce(
     made: Bank,
     names: Sequence[str],
 ) -> None:
-    """Log how much there is to compute, where it is long."""
     if limits.area(parts) < limits.LONG:
         return
     seconds = limits.estimated(
@@ -161,7 +157,6 @@ def _announce(
 
 
 def _bank(ground: Ground, names: Sequence[str], ranges: Ranges) -> Bank:
-    """The features of all these learners together."""
     every = max(1, sum(piece.labels.size for piece in ground.pieces) // SAMPLE)
     images = []
     for piece in ground.pieces:

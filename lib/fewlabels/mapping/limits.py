@@ -120,12 +120,10 @@ def naming_full_memory(options: str) -> Iterator[None]:
 
 
 def _held(how: Plan, classes: int) -> int:
-    """Count the bytes of what a row of windows adds up to."""
     return 4 * (classes + 1) * min(how.window, how.height) * how.width
 
 
 def _memory() -> float:
-    """Count the bytes that this process may take."""
     if resource is None:
         return float("inf")
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

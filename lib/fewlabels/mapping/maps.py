@@ -27,7 +27,7 @@ from rasterio.windows import Window
 from fewlabels.files import unwritten, whole_file
 from fewlabels.mapping import grid
 from fewlabels.mapping import scene as scenes
-from fewlabels.mapping.borders import quiet, unsplit
+from fewlabels.mapping.formats import quiet, unsplit
 from fewlabels.mapping.scene import Scene
 from fewlabels.types import DataError
 
@@ -164,7 +164,6 @@ def _checksums(file: Path) -> list[int]:
 
 
 def _checked(values: Shaped[np.ndarray, "b _ w"], totals: Sequence[int]) -> list[int]:
-    """CRC-32 of each band with some more rows."""
     return [
         crc32(np.ascontiguousarray(band), total) for band, total in zip(values, totals, strict=True)
     ]
@@ -201,14 +200,15 @@ def try_layers(folder: Path, scene: Scene) -> None:
         layers(Path(scratch, "try.gpkg"), scene, {"try": geopandas.GeoDataFrame(geometry=[])})
 
 
-def free(file: Path) -> None:
-    """Check that nothing of that name exists.
+def free(*files: Path) -> None:
+    """Check that nothing of these names exists.
 
     Raises:
         DataError: it does.
     """
-    if file.exists():
-        raise DataError(f"'{file}' is there already; name another place or delete it")
+    for file in files:
+        if file.exists():
+            raise DataError(f"'{file}' is there already; name another place or delete it")
 
 
 def write_layers(

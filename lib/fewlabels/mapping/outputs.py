@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fewlabels.files import whole_file
-from fewlabels.mapping import areas, class_map, class_text, gis, maps, smoothing
+from fewlabels.mapping import class_map, class_text, gis, maps, smoothing
 from fewlabels.mapping.model_folder import About
 from fewlabels.mapping.scene import Scene
 from fewlabels.mapping.stream import Strip
@@ -76,10 +76,6 @@ def make(
         kept: reads all strips of the scene.
         targets: see `Finish.targets`; the files have their order.
         where: writes where the map applies, and says it.
-
-    Raises:
-        DataError, DiskFullError, PlaceError: as `maps.write`.
-        RecipeError: as `smoothing.sieved`.
     """
     names = codes(about)
     made = {what: folder / f"{what}.{ENDS[what].rpartition('.')[2]}" for what in targets}
@@ -92,7 +88,7 @@ def make(
     if finish.applicability:
         notes += where(made["applicability"])
     if finish.polygons and not made["polygons"].exists():
-        areas.write(made["polygons"], made["classes"], names)
+        gis.write_polygons(made["polygons"], made["classes"], names)
     if finish.gis:
         made["style"].write_text(gis.qml(names, about.colours))
         gis.areas(class_map.opened(made["classes"])).to_csv(made["areas"], index=False)
@@ -114,7 +110,6 @@ def codes(about: About) -> Mapping[int, str]:
 
 
 def _classes(scene: Scene, about: About, kept: Strips, file: Path, finish: Finish) -> Iterator[str]:
-    """Write the class map, and say what smoothing and sieving changed of it."""
     look = {"classes": about.classes, "palette": about.colours, "codes": tuple(codes(about))}
     if finish.smooth:
         every = sum(int((strip.classes != maps.NODATA).sum()) for strip in kept())

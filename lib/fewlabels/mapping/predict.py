@@ -96,7 +96,6 @@ def predict(
     Raises:
         DataError: as `unlike.fitting`, or a map exists or is not named as a GeoTIFF.
         DiskFullError, PlaceError: the maps cannot be written, or another process writes them now.
-        ModelError: as `model_folder.about`, `model_folder.predictor` and `stream.strips`.
         RecipeError: as `stream.Plan`, `limits.check`, `outputs.make`, or an overlap that cannot
             apply.
         MemoryFullError: the memory does not suffice.
@@ -112,7 +111,7 @@ def predict(
     with working(work, out), limits.naming_full_memory("--window"):
         named = _named(work)
         if not named:
-            _free(targets + clicks)
+            maps.free(*targets, *clicks)
         about = model_folder.about(model)
         ground = unlike.fitting(scene, about, model, also=also, force=force)
         if finish.polygons or finish.clicks:
@@ -140,7 +139,7 @@ def predict(
         how = Plan(ground.height, ground.width, side, shared, predictor.halo)
         folder = work / _key(ground, model, about, how, compute, finish)
         if named and named != (folder, [file.name for file in targets]):
-            _free(targets)  # of another prediction
+            maps.free(*targets)  # of another prediction
         resumed = _finished(folder)
         if not named:
             limits.check(how, len(about.classes), out)
@@ -164,14 +163,8 @@ def predict(
 
 
 def _counts(file: Path) -> Int[np.ndarray, " 256"]:
-    """Pixels of each value of a class map."""
     strips = (values for _, values in class_map.strips(scenes.opened(file)))
     return sum(np.bincount(part[part != class_map.NONE], minlength=256) for part in strips)
-
-
-def _free(targets: list[Path]) -> None:
-    for file in targets:
-        maps.free(file)
 
 
 def _name(folder: Path, targets: dict[Path, Path]) -> None:
@@ -206,7 +199,6 @@ def _make(
     scene: Scene, about: About, name: str, predictor: Predictor, how: Plan, folder: Path,
     finish: Finish = outputs.PLAIN,
 ) -> None:  # fmt: skip
-    """Write every strip that is not there yet."""
     number, last = _finished(folder), len(how.down)
     made_folder(folder)
     if number == last:
@@ -256,7 +248,6 @@ def _next(
 
 
 def _finished(folder: Path) -> int:
-    """How many strips are there without a gap."""
     number = 0
     while _file(folder, number).exists():
         number += 1

@@ -144,7 +144,6 @@ def _compare(
     confidence: UInt8[np.ndarray, "_ w"],
     rng: np.random.Generator,
 ) -> None:
-    """Keep the pixels of one strip to which another learner gives another class."""
     sure = np.minimum(strip.confidence, confidence)
     valid = (strip.margin != NODATA) & (classes != NODATA)
     at = np.stack(np.nonzero(valid & (strip.classes != classes) & (sure > SURE)))

@@ -123,8 +123,7 @@ def sample(
     if out.suffix.lower() != ".gpkg":
         raise DataError(f"'{out}' is no name for the points; they are a GeoPackage, NAME.gpkg")
     key = key_of(out)
-    maps.free(out)
-    maps.free(key)
+    maps.free(out, key)
     found = class_map.opened(file, classes)
     sizes = np.array(list(found.pixels.values()))
     how = _settled(how, len(sizes))
@@ -147,7 +146,6 @@ def sample(
 def _about(
     found: ClassMap, how: Design, strata: pd.DataFrame, points: pd.DataFrame
 ) -> dict[str, object]:
-    """What `assess` needs of the sample."""
     scene = found.scene
     return {
         "format": FORMAT, "map": scene.file.name, "sha256": found.sha256,
@@ -159,7 +157,6 @@ def _about(
 
 
 def _write(out: Path, scene: Scene, points: pd.DataFrame, offered: Sequence[str]) -> None:
-    """Write what the interpreter opens."""
     frame = geopandas.GeoDataFrame(
         {"id": points["id"], TRUTH: pd.Series([None] * len(points), dtype=object)},
         geometry=shapely.points(points["column"] + 0.5, points["row"] + 0.5),
@@ -176,7 +173,6 @@ def key_of(points: Path) -> Path:
 def _counts(
     how: Design, sizes: Int[np.ndarray, " h"], deviations: Float[np.ndarray, " h"]
 ) -> Int[np.ndarray, " h"]:
-    """Points of each stratum."""
     if how.allocation not in allocation.RULES:
         raise unknown("allocation", how.allocation, allocation.RULES)
     if how.n is not None:
@@ -263,7 +259,6 @@ def _points(found: ClassMap, counts: Int[np.ndarray, " h"], seed: int) -> pd.Dat
 def _labelled(
     scene: Scene, labels: Path, column: str, crs: str | None, points: pd.DataFrame
 ) -> Bool[np.ndarray, " n"]:
-    """Which points lie on labelled pixels."""
     drawn = labels.suffix.lower() in vector_labels.ENDINGS
     given = (
         vector_labels.read(labels, scene, column=column, crs=crs)

@@ -20,7 +20,7 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from fewlabels.mapping import formats, grid
-from fewlabels.mapping.borders import foreign
+from fewlabels.mapping.formats import foreign
 from fewlabels.types import DataError
 
 log = logging.getLogger(__name__)
@@ -217,7 +217,6 @@ def to_bytes(
 
 
 def _together(parts: tuple[Scene, ...], wanted: tuple[int, ...]) -> Scene:
-    """One scene of several, see `opened`."""
     first = parts[0]
     for part in parts[1:]:
         same = (part.height, part.width, part.crs) == (first.height, first.width, first.crs)

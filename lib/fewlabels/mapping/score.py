@@ -15,7 +15,7 @@ from jaxtyping import Float, Int, UInt8
 from scipy.ndimage import maximum_filter
 from tqdm.auto import tqdm
 
-from fewlabels.learners import features
+from fewlabels.learners import features, heads
 from fewlabels.mapping import labelled_pixels, recipe
 from fewlabels.mapping.labelled_pixels import LabelledPixels
 from fewlabels.mapping.recipe import LOOPED, METHODS, Ground, Learned
@@ -77,9 +77,6 @@ def choice(ground: Ground, pixels: LabelledPixels | None) -> Choice:
 
     Args:
         pixels: of the learners that have no training loop; None where there is none.
-
-    Raises:
-        FewLabelsError: as `held_out`.
     """
     asked, seed = ground.recipe.method, ground.recipe.seed
     names = METHODS[asked]
@@ -203,8 +200,7 @@ def of_features(ground: Ground, pixels: LabelledPixels, method: str) -> Predicte
         learned = labelled_pixels.fitted(ground, pixels, method, kept)
         columns = features.columns_of(pixels.bank, learned.bank)
         held = np.flatnonzero(np.isin(pixels.units, list(group)))
-        shares = learned.head.probabilities(pixels.x[held][:, columns])
-        guess = learned.head.known[shares.argmax(axis=1)].astype(np.uint8)
+        guess = heads.mapped(learned.head, pixels.x[held][:, columns])
         found = {}
         for unit in np.unique(pixels.units[held]).tolist():
             own = pixels.units[held] == unit

@@ -75,6 +75,5 @@ def scores(summary: Record) -> list[str]:
 
 
 def _interval(summary: Record, key: str) -> str:
-    """A score and its interval in percent."""
     value, low, high = (100 * part for part in (summary[key], *summary[f"{key}_interval"]))
     return f"{value:.1f} [{low:.1f}, {high:.1f}]"

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from fewlabels.mapping import scene as scenes
-from fewlabels.mapping.borders import foreign
 from fewlabels.mapping.class_text import plain
+from fewlabels.mapping.formats import foreign
 from fewlabels.mapping.model_folder import About
 from fewlabels.mapping.scene import Ranges, Scene
 from fewlabels.types import DataError
@@ -125,7 +125,6 @@ def _compare(scene: Scene, ranges: Ranges, force: bool) -> None:
 
 
 def _sample(scene: Scene) -> Float[np.ndarray, "n c"]:
-    """Valid values of small squares all over the scene."""
     starts = [
         sorted({round(at) for at in np.linspace(0, max(0, size - SIDE), WINDOWS)})
         for size in (scene.height, scene.width)

@@ -19,8 +19,8 @@ from rasterio.transform import Affine, array_bounds
 from scipy.optimize import linear_sum_assignment
 
 from fewlabels.mapping import class_text, coordinates, formats
-from fewlabels.mapping.borders import foreign, unsplit
 from fewlabels.mapping.class_text import words
+from fewlabels.mapping.formats import foreign, unsplit
 from fewlabels.mapping.scene import Scene
 from fewlabels.types import IGNORE, DataError, NoLabelsError
 

@@ -119,7 +119,6 @@ def _to_pdf(folder: Path, theme: Path) -> None:
 
 
 def _pandoc(folder: Path, theme: Path, arguments: Sequence[str]) -> None:
-    """Run pandoc in `folder` over report.md and metadata.json, through the theme's filters."""
     command = [
         pypandoc.get_pandoc_path(),
         "report.md",

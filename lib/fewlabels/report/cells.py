@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
+import yaml
 from nbformat import NotebookNode
 
 from fewlabels import environment
@@ -56,27 +57,24 @@ def first_line(cell: NotebookNode) -> str:
 def options(source: str) -> tuple[dict[str, str], str]:
     """Split a cell's source into its `#| option: value` lines and the code below them.
 
-    A value may be quoted, and continues in the next `#|` line where that one is indented.
+    They are YAML: a value that holds a colon is quoted.
 
     Raises:
         NotebookError: an option, or a value of one, that is not in OPTIONS.
     """
-    found: dict[str, str] = {}
     lines = source.split("\n")
-    while lines and lines[0].startswith("#|"):
-        line = lines.pop(0)[2:]
-        if found and line.startswith("  "):
-            found[name] += " " + line.strip()
-            continue
-        name, colon, value = (part.strip() for part in line.partition(":"))
-        if name not in OPTIONS or not colon:
-            raise NotebookError(f"cell option '{line.strip()}'; known: {', '.join(OPTIONS)}")
-        allowed = OPTIONS[name]
-        if allowed and value not in allowed:
-            raise NotebookError(f"cell option '{line.strip()}'; {name} is {' or '.join(allowed)}")
-        found[name] = value
-    unquoted = {k: re.sub(r"""^(["'])(.*)\1$""", r"\2", v) for k, v in found.items()}
-    return unquoted, "\n".join(lines).strip()
+    code = next((i for i, line in enumerate(lines) if not line.startswith("#|")), len(lines))
+    try:
+        found = yaml.load("\n".join(line[2:] for line in lines[:code]), yaml.BaseLoader) or {}
+        for name, value in found.items():
+            allowed = OPTIONS[name]
+            if allowed and value not in allowed:
+                said = f"cell option '{name}: {value}'; {name} is {' or '.join(allowed)}"
+                raise NotebookError(said)
+    except (yaml.YAMLError, KeyError, AttributeError) as error:
+        said = " ".join(f"{error}".split())
+        raise NotebookError(f"cell option {said}; known: {', '.join(OPTIONS)}") from error
+    return found, "\n".join(lines[code:]).strip()
 
 
 def parameters(notebook: NotebookNode) -> dict[str, object]:

@@ -12,7 +12,7 @@ from fewlabels import studies
 from fewlabels.data import registry
 from fewlabels.experiments import sweep
 from fewlabels.experiments.plan import Unit
-from fewlabels.results import figures, frozen_arm, statistics
+from fewlabels.results import figures, frozen_arm, site_scores, statistics
 from fewlabels.results.records import Record
 from fewlabels.results.statistics import Interval
 from fewlabels.studies import frozen_arm as frozen_arm_study
@@ -113,9 +113,6 @@ def open_study(name: str, profile: str, data: str, device: str = "auto") -> Chap
     """Open a study; missing runs are trained, a log line each, unless the profile is `published`.
 
     Sets the look of figures, and shows the log lines, in this process.
-
-    Raises:
-        FewLabelsError: as `sweep.results`.
     """
     figures.style()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -129,6 +126,11 @@ def open_studies(
     """Open those of these studies that the profile has for this data."""
     there = sweep.available(profile, data)
     return {name: open_study(name, profile, data, device) for name in names if name in there}
+
+
+def five() -> list[str]:
+    """Write the five findings that come first, of all that is published."""
+    return [*site_scores.findings(), *frozen_arm.findings()][:5]
 
 
 def claims_table(*chapters: Chapter) -> Styler:

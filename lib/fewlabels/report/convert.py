@@ -56,7 +56,6 @@ def convert(executed: Path, figures: Path, *, note: str = "") -> str:
 
 
 def _cell(cell: NotebookNode, notebook: NotebookNode, picture: Path, note: str) -> list[str]:
-    """Return the Markdown blocks of one cell."""
     if tags(cell) & {"setup", "injected-parameters"}:
         return []
     if cell.cell_type != "code":
@@ -77,7 +76,6 @@ def _cell(cell: NotebookNode, notebook: NotebookNode, picture: Path, note: str) 
 def _outputs(
     outputs: list[NotebookNode], chosen: dict[str, str], picture: Path, note: str
 ) -> list[str]:
-    """Return the Markdown blocks of a cell's outputs, each figure and table with its caption."""
     shown = [_kind_and_text(output, picture) for output in outputs]
     kinds = [kind for kind, _ in shown]
     for kind, option in (("figure", "fig-cap"), ("table", "tbl-cap")):

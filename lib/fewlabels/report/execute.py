@@ -169,7 +169,6 @@ class _Progress:
 
 
 def _failure(source: Path, failed: Path, error: Exception, output: Path) -> NotebookError:
-    """Return the error that names notebook and cell, and where to read more."""
     reason, where = f"{error}", f"read {failed} and {output}"
     if isinstance(error, papermill.PapermillExecutionError):
         reason = f"{error.ename}: {error.evalue}"

@@ -121,14 +121,12 @@ def _images(data: str, what: Shown | None) -> str | None:
 
 
 def _stems(profile: str, data: str) -> list[str]:
-    """Return the notebooks that have something to show of this profile and data."""
     there = set(sweep.available(profile, data))
     shown = [stem for stem, names in NOTEBOOKS.items() if not names or there & set(names)]
     return [stem for stem in shown if profile != "published" or stem not in TRAINING]
 
 
 def _one_run(profile: str, data: str) -> dict[str, object]:
-    """Return the parameters of notebook 04: a run of study E."""
     scale, start = studies.scale("E", profile, data), sweep.start_of("E", profile, data)
     factors = asdict(studies.Run()) | dict(scale.fixed)
     own = {"model": start.model, "weights": start.weights}

@@ -16,11 +16,12 @@ import nbformat
 import pandas as pd
 
 from fewlabels import studies
-from fewlabels.experiments import recommendations, sweep
+from fewlabels.experiments import sweep
 from fewlabels.experiments.plan import Unit
 from fewlabels.files import whole_file
 from fewlabels.report.cells import options
-from fewlabels.results import statistics
+from fewlabels.report.chapter import five
+from fewlabels.results import recommend, statistics
 from fewlabels.results.records import Record
 from fewlabels.types import NotebookError
 
@@ -43,7 +44,7 @@ class Shown:
 
     @cached_property
     def claims(self) -> pd.DataFrame:
-        return recommendations.claims(self.found)
+        return sweep.claims(self.found)
 
 
 def shown(data: str) -> Shown:
@@ -71,7 +72,7 @@ def publish(
     notebook, label = OPENING
     picture, caption = figure_of(executed[notebook], label)
     opens = f"![{caption}](report/figure.png)\n\n*{caption} [Read the report](report/index.html).*"
-    listed = "\n".join(f"- {said}" for said in recommendations.five(what.tables))
+    listed = "\n".join(f"- {said}" for said in five())
     text = renewed(readme.name, readme.read_text(), FIGURE, opens)
     text = renewed(readme.name, text, FINDINGS, listed)
     for file, content in (
@@ -123,10 +124,9 @@ def figure_of(executed: Path, label: str) -> tuple[bytes, str]:
 
 
 def _results(what: Shown) -> str:
-    """Return results.md: the long tables, for readers of the repository."""
     parts = [
         "<!-- written by `make report PROFILE=published` -->\n\n# Results",
-        *recommendations.settings(what.found),
+        *sweep.settings(what.found),
         "Scores are mIoU on dense masks of leak-free test folds (for study C, on the pixels that "
         "people labelled). n counts units: one replicate (a label draw with a training seed) on "
         "one fold. Intervals of 95 % are over folds, or over replicates where there is one fold. "
@@ -141,9 +141,8 @@ def _results(what: Shown) -> str:
         ]
     parts += [
         "## What to do with the labels you have",
-        markdown(recommendations.table(what.tables)),
-    ]
-    parts += [
+        "On your own scene, by study W: gains in mIoU over the forest of single pixels.",
+        markdown(recommend.advice()),
         "## What became of the claims",
         markdown(what.claims.drop(columns=["p (Holm)", "detectable"])),
     ]

@@ -129,32 +129,18 @@ def table(judged: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["claim", "effect", "sites", "verdict", "what to do"])
 
 
-def findings(networks: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Say in plain sentences what the published rows show, each with its interval of 95 % and n.
-
-    Args:
-        networks: `records.table` of the published studies.
-    """
+def findings() -> list[str]:
+    """Say in plain sentences what the published rows show, each with its interval of 95 % and n."""
     if not any(folder().glob("*.parquet")):
         return []
     rows = scored()
-    judged = claims(rows).set_index("claim")
-    redrawn, data = judged.loc["R1", "effect"][whole_maps.ALL], rows["data"].nunique()
-    said = [
+    redrawn = claims(rows).set_index("claim").loc["R1", "effect"][whole_maps.ALL]
+    data = rows["data"].nunique()
+    return [
         "Labels drawn anew in every round of training, as public code often does, flatter the "
         f"score of a head on frozen features by {redrawn.text()} points at a stated 10 labels an "
         f"image ({redrawn.units} sites of {data} data set{'s' * (data > 1)})."
     ]
-    if "budget" in networks:
-        beside = beside_networks(by_fold(rows, "dubai"), networks["budget"]).set_index("labels")
-        one = beside.loc["100 px"]
-        said.append(
-            "On new ground a head on frozen features with 100 labelled pixels an image is "
-            f"{one['head - network']} points apart from a network of 250 steps with as many, and "
-            f"{one['head - network of every pixel']} from one with every pixel (above 0: the head "
-            f"is better; Dubai, {one['n']} runs)."
-        )
-    return said
 
 
 def beside_networks(head: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from scipy.stats import t
 
 from fewlabels import paths
 from fewlabels.results.statistics.decisions import SCALE, decisions
-from fewlabels.results.statistics.intervals import Interval
+from fewlabels.results.statistics.intervals import Interval, interval
 from fewlabels.scoring import boundaries, metrics
 from fewlabels.studies.w import CLAIMS, DATA, VARIANTS, Condition
 
@@ -147,7 +147,6 @@ def claims(table: pd.DataFrame, scale: float = SCALE) -> pd.DataFrame:
 
 
 def _run(table: pd.DataFrame, *pair: Condition) -> bool:
-    """Whether there are rows of each condition."""
     there = set(zip(table["learner"], table["budget"], table["labels"], strict=True))
     return {(each.learner, each.budget, each.labels) for each in pair} <= there
 
@@ -176,10 +175,7 @@ def miou(counts: np.ndarray) -> float:
 
 def spread(values: np.ndarray) -> Interval:
     """The mean with Student's interval of 95 %."""
-    n = len(values)
-    half = t.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5 if n > 1 else np.nan
-    mean = float(values.mean())
-    return Interval(mean, mean - half, mean + half, n, n)
+    return interval(values, np.arange(len(values)))
 
 
 class Moments(NamedTuple):

@@ -136,9 +136,6 @@ def logits(
 ) -> Float32[Tensor, "k h w"]:
     """Compute the logits of every pixel, on the device; where windows overlap, their mean weighted
     by `taper`.
-
-    Raises:
-        ValueError: as `predict`.
     """
     h, w = image.shape[:2]
     if window is not None and (window < 1 or not 0 <= (overlap or 0) < window):

@@ -5,13 +5,7 @@ fraction. D: pixels a class, regularisation, and joins between labels. E: which 
 and which loss is trained; and its learning rates.
 """
 
-from fewlabels.studies.design import (
-    RESNET18,
-    SCRATCH,
-    Claim,
-    Study,
-    scales,
-)
+from fewlabels.studies.design import RESNET18, SCRATCH, Claim, Study, scales
 from fewlabels.studies.run import Start
 
 HOME_A = {"optimiser": "adam", "schedule": "constant", "weight_decay": 0.0}

@@ -12,7 +12,7 @@ from rasterio.transform import Affine
 
 from fewlabels.files import whole_file
 from fewlabels.mapping import vector_labels
-from fewlabels.mapping.borders import foreign
+from fewlabels.mapping.formats import foreign
 from fewlabels.mapping.scene import Scene
 
 COLUMN = "class"

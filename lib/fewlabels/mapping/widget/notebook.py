@@ -176,11 +176,7 @@ class Explorer(anywidget.AnyWidget):
         self._tell("saved", f"{self._counted(self._now)} saved in '{target}'.")
 
     def load(self, file: str | Path) -> None:
-        """Replace the clicks by those of a file; see `annotations.read`.
-
-        Raises:
-            DataError, NoLabelsError: as `annotations.read`.
-        """
+        """Replace the clicks by those of a file; see `annotations.read`."""
         found, lost = annotations.read(Path(file), self._view.scene, self.classes)
         self._set(found)
         if not lost:
@@ -193,7 +189,6 @@ class Explorer(anywidget.AnyWidget):
 
         Raises:
             NoLabelsError: fewer than two classes have a click on a valid pixel.
-            FewLabelsError: as `quick_fit.part`.
         """
         with self._busy:
             taken, compared, k = self._now, self.compared, len(self.classes)
@@ -283,14 +278,12 @@ class Explorer(anywidget.AnyWidget):
                 setattr(self, name, value)
 
     def _counted(self, found: Clicks) -> str:
-        """How many clicks, and of which classes."""
         number = Counter(self.classes[click.value] for click in found)
         each = ", ".join(f"{name} {number[name]}" for name in self.classes if number[name])
         return f"{len(found)} click{'s' * (len(found) != 1)}" + (f" ({each})" if each else "")
 
 
 def _hello(view: View) -> str:
-    """What to do, and which part of the scene is shown."""
     x, y, w, h = view.frame.values()
     return (
         "Choose a class and click on the image; a map follows from the second class on. Shown are "

@@ -1,7 +1,7 @@
 """A learner fitted to clicks in about a second, and its map of the part that is shown."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, UInt8
+from rasterio.transform import Affine
 
 from fewlabels.devices import Compute
 from fewlabels.learners import LEARNERS, bank, features
@@ -16,13 +17,14 @@ from fewlabels.learners.bank import Bank, Layer
 from fewlabels.mapping import scene as scenes
 from fewlabels.mapping import stream
 from fewlabels.mapping.maps import NODATA
-from fewlabels.mapping.scene import Ranges, Read, Scene
+from fewlabels.mapping.scene import Pixels, Ranges, Read, Scene
 from fewlabels.mapping.stream import Strip
-from fewlabels.mapping.widget import array_scene, static_view
+from fewlabels.mapping.widget import static_view
 from fewlabels.mapping.widget.annotations import Clicks
 from fewlabels.types import DataError, NoLabelsError
 
 MOST = 1024  # pixels a side that are shown and mapped at once
+FEW = 16  # bands; where the first of three lengths is not larger, and the last is, it counts them
 LEARNER, RIVAL = "frozen_linear", "pixel_forest"
 
 
@@ -75,20 +77,57 @@ def view(
     """Open a scene or an array to look at: all of it, or a part of at most MOST pixels a side.
 
     Args:
-        source: the path of a GeoTIFF, or what `array_scene.opened` takes.
+        source: the path of a GeoTIFF, or what `opened_array` takes.
         bands: see `scene.opened`; an array is taken with all of its bands.
         at: row and column that the part is around, the middle if None.
-
-    Raises:
-        DataError: as `scene.opened` and `array_scene.opened`.
     """
     if isinstance(source, str | Path):
         scene = scenes.opened(Path(source), bands)
         reading = partial(scenes.reading, scene)
     else:
-        scene, reading = array_scene.opened(source)
+        scene, reading = opened_array(source)
     row, column = at or (scene.height // 2, scene.width // 2)
     return View(scene, reading, _around(row, scene.height), _around(column, scene.width))
+
+
+def opened_array(source: object) -> tuple[Scene, Callable[[], AbstractContextManager[Read]]]:
+    """Describe and open [h w] or [h w bands] of real numbers: an array, a masked array, nested
+    lists, a Pillow image, a tensor. What is masked or not finite is void.
+
+    Raises:
+        DataError: it has another shape, or is not of real numbers.
+    """
+    try:
+        array = np.ma.masked_array(source if np.ma.isMaskedArray(source) else np.asarray(source))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"a {type(source).__name__} is no image: {error}") from error
+    if array.ndim not in (2, 3) or array.dtype.kind not in "buif" or not array.size:
+        raise DataError(
+            f"an image is an array [h w] or [h w bands] of real numbers; found {array.dtype} of "
+            f"shape {array.shape}"
+        )
+    if array.ndim == 3 and array.shape[0] <= FEW < min(array.shape[1:]):
+        raise DataError(
+            f"an array of shape {array.shape} looks like [bands h w]; its bands must come last: "
+            "array.transpose(1, 2, 0)"
+        )
+    cube = array[..., None] if array.ndim == 2 else array
+    height, width, count = cube.shape
+    numbers = tuple(range(1, count + 1))
+    names = tuple(f"band {number}" for number in numbers)
+    scene = Scene(Path("image"), height, width, numbers, (), names, str(array.dtype),
+                  Affine.identity(), None)  # fmt: skip
+    kind = np.float32 if np.can_cast(array.dtype, np.float32) else np.float64
+
+    @contextmanager
+    def reading() -> Iterator[Read]:
+        def read(rows: slice, columns: slice) -> Pixels:
+            values = np.ma.filled(cube[rows, columns].astype(kind), np.nan)
+            return np.ascontiguousarray(values), np.isfinite(values).all(axis=2)
+
+        yield read
+
+    return scene, reading
 
 
 def picture(view: View, colours: tuple[int, int, int] | None = None) -> UInt8[np.ndarray, "h w 3"]:
@@ -121,7 +160,6 @@ def part(view: View, compute: Compute) -> Part:
 
     Raises:
         DataError: it cannot be read, or no pixel of it is valid.
-        WeightsError: as `frozen.encoder`.
     """
     with view.reading() as read:
         values, valid = read(view.rows, view.columns)

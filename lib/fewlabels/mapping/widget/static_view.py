@@ -64,7 +64,7 @@ def labelled(scene: Scene, given: Marks) -> Figure:
     image, colours = small(scene), figures.colours(given.classes)
     figure, (left, right) = _panels(2, image.shape)
     _show(left, image, "scene")
-    _show(right, _faded(image), f"{len(given.shapes)} labels")
+    _show(right, figures.faded(image), f"{len(given.shapes)} labels")
     scale = len(image) / scene.height
     for shape, value in zip(given.shapes, given.values, strict=True):
         drawn = shapely.transform(shape, lambda at: scale * at - 0.5)
@@ -98,7 +98,7 @@ def asked(scene: Scene, clicks: geopandas.GeoDataFrame, classes: Sequence[str]) 
     """
     image = small(scene)
     figure, (axis,) = _panels(1, image.shape, side=1.5 * SIDE)
-    _show(axis, _faded(image), "where to click next")
+    _show(axis, figures.faded(image), "where to click next")
     colours = dict(zip(classes, figures.colours(classes), strict=True))
     scale = len(image) / scene.height
     for click in clicks.itertuples():
@@ -145,7 +145,6 @@ def ramp() -> list[str]:
 
 
 def _shape(scene: Scene, longest: int) -> tuple[int, int]:
-    """Rows and columns of the scene's small picture."""
     step = max(1.0, max(scene.height, scene.width) / longest)
     return round(scene.height / step) or 1, round(scene.width / step) or 1
 
@@ -172,8 +171,3 @@ def _confidence(
     there = np.ma.masked_equal(percent, NODATA)
     found = _show(axis, there, "confidence", cmap=RAMP, vmin=least, vmax=100)
     figure.colorbar(found, ax=axis, label="probability of the class in %", shrink=0.8)
-
-
-def _faded(image: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:
-    """In light grey, so that what is drawn on it stands out."""
-    return 0.4 * image.mean(axis=2, keepdims=True).repeat(3, axis=2) / 255 + 0.55

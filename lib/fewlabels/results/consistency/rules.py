@@ -75,9 +75,9 @@ class Finding:
         return f"{self.of} {self.rule} {self.found} {self.expected}  {self.where}"
 
 
-def findings(of: str, rule: str, *cases: tuple[str, Outcome]) -> list[Finding]:
-    """Turn those cases (where, outcome of the rule) into findings in which something is wrong."""
-    return [Finding(of, rule, *wrong, where) for where, wrong in cases if wrong is not None]
+def findings(of: str, cases: Iterable[tuple[str, str, Outcome]]) -> list[Finding]:
+    """Turn those cases (rule, where, outcome) into findings in which something is wrong."""
+    return [Finding(of, rule, *wrong, where) for rule, where, wrong in cases if wrong is not None]
 
 
 def f1_iou(f1: float, iou: float, tolerance: float = ROUNDED) -> Outcome:
@@ -228,13 +228,12 @@ def reported() -> list[Finding]:
         key = row.system, f"{row.condition} | {row.metric}"
         values[key] = int(number) if row.metric == "classes" else number
     found = []
-    for case in yaml.safe_load(
-        (files("fewlabels.results.consistency") / "reported.yaml").read_text()
-    ):
+    text = (files("fewlabels.results.consistency") / "reported.yaml").read_text()
+    for case in yaml.safe_load(text):
         of, rule, where = (case.pop(name) for name in ("of", "rule", "where"))
         numbers = {
             name: [values[of, key] for key in keys] if isinstance(keys, list) else values[of, keys]
             for name, keys in case.items()
         }
-        found += findings(of, rule, (where.format(**numbers), CHECKS[rule](**numbers)))
+        found += findings(of, [(rule, where.format(**numbers), CHECKS[rule](**numbers))])
     return found

@@ -1,7 +1,7 @@
 """Apply the rules to our own tables and records."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from importlib.resources import files
@@ -39,7 +39,7 @@ def ours(
         alike: runs that another version of the code trained again, see `reproductions.read`.
     """
     cases = _all_cases(found, alike)
-    return [finding for of, these in cases.items() for finding in _found(of, these)]
+    return [finding for of, these in cases.items() for finding in findings(of, these)]
 
 
 def checked(found: Mapping[str, Mapping[Unit, Record]]) -> Counter[str]:
@@ -62,9 +62,8 @@ def settled(found: Sequence[Finding], explained: Mapping[str, str] | None = None
     rows = [{**vars(f), "explained": why} for f, why in zip(found, reasons, strict=True)]
     open_ones = [f.line() for f, row in zip(found, rows, strict=True) if not row["explained"]]
     if open_ones:
-        raise LintError(
-            "\n".join([f"{len(open_ones)} finding(s) without explanation:", *open_ones])
-        )
+        title = f"{len(open_ones)} finding(s) without explanation:"
+        raise LintError("\n".join([title, *open_ones]))
     columns = ["of", "rule", "found", "expected", "where", "explained"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -98,10 +97,6 @@ def _of_table(table: pd.DataFrame) -> list[Case]:
     return cases
 
 
-def _found(of: str, cases: Iterable[Case]) -> list[Finding]:
-    return [f for rule, where, outcome in cases for f in findings(of, rule, (where, outcome))]
-
-
 def _of_row(row: Mapping[str, object]) -> Iterator[Case]:
     where = ", ".join(f"{k} {row[k]}".removeprefix("condition ") for k in records.UNIT if k in row)
     iou, f1, truth = (_by_class(row, column) for column in ("iou", "f1", "truth"))
@@ -133,11 +128,8 @@ def _against_validation(table: pd.DataFrame) -> Iterator[Case]:
         within = _half(interval(gap, rows["fold"].to_numpy()))
         test, validation = rows["miou"].mean(), rows["val_dense_miou"].mean()
         outcome = rules.above_validation(test, validation, within)
-        yield (
-            "test-above-validation",
-            f"{condition}, mean over {rows['fold'].nunique()} folds",
-            outcome,
-        )
+        where = f"{condition}, mean over {rows['fold'].nunique()} folds"
+        yield "test-above-validation", where, outcome
 
 
 def _stored(runs: Mapping[Unit, Record]) -> Iterator[Case]:
@@ -148,11 +140,8 @@ def _stored(runs: Mapping[Unit, Record]) -> Iterator[Case]:
             continue  # the first simulated annotators did not store them
         classes = [v for v in stored["iou"].values() if v is not None]
         yield "macro-mean", where, rules.macro_mean(stored["miou"], classes)
-        yield (
-            "as-stored",
-            where,
-            rules.same_condition(stored["miou"], record.scores.miou, rules.ROUNDED),
-        )
+        same = rules.same_condition(stored["miou"], record.scores.miou, rules.ROUNDED)
+        yield "as-stored", where, same
 
 
 def _label_shares(runs: Mapping[Unit, Record]) -> Iterator[Case]:
@@ -198,12 +187,8 @@ def _same_conditions(found: Mapping[str, Mapping[Unit, Record]]) -> Iterator[Cas
             if {r.key for r in mine} == {r.key for r in theirs}:
                 continue  # studies share these runs: there is nothing to compare
             one, two = _scored(mine), _scored(theirs)
-            within = _half(one) + _half(two)
-            yield (
-                "same-condition",
-                f"{first}; {other}",
-                rules.same_condition(one.mean, two.mean, within),
-            )
+            same = rules.same_condition(one.mean, two.mean, _half(one) + _half(two))
+            yield "same-condition", f"{first}; {other}", same
 
 
 def _scored(runs: list[Record]) -> Interval:

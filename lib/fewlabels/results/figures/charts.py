@@ -18,7 +18,23 @@ LEARNERS = {
     "frozen_linear": "#0072B2", "texture_forest": "#E69F00", "frozen_forest": "#009E73",
     "pixel_forest": "#000000",
 }  # fmt: skip
+LOOK = {
+    "figure.dpi": 110,
+    "savefig.dpi": 160,
+    "figure.constrained_layout.use": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "image.interpolation": "nearest",
+}
 ESTIMATE, MAPPED = "#0072B2", "#D55E00"  # colours of an assessment
+
+
+def style() -> None:
+    """Set the project's look for this process; notebooks call it once."""
+    sns.set_theme(context="paper", style="ticks", palette=SERIES)
+    mpl.rcParams.update(LOOK)
 
 
 def bars(values: pd.DataFrame, classes: Sequence[str], *, label: str) -> Figure:

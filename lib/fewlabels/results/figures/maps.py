@@ -110,7 +110,7 @@ def dotted(
     earlier ones.
     """
     big = 3
-    canvas = np.kron(_faded(image), np.ones((big, big, 1)))
+    canvas = np.kron(faded(image), np.ones((big, big, 1)))
     at = np.argwhere(labels != IGNORE)
     side = min(0.4 * np.sqrt(labels.size / max(1, len(at))), max(labels.shape) / 25)
     reach = round(big * max(0.0, side - 1) / 2)
@@ -126,7 +126,7 @@ def overlaid(
 ) -> Float[np.ndarray, "h w 3"]:
     """Draw labels pixel by pixel over the faded image."""
     known = (labels != IGNORE)[..., None]
-    return np.where(known, painted(labels, classes), _faded(image))
+    return np.where(known, painted(labels, classes), faded(image))
 
 
 def legend(figure: Figure, classes: Sequence[str], *, void: bool = False) -> None:
@@ -144,6 +144,7 @@ def legend(figure: Figure, classes: Sequence[str], *, void: bool = False) -> Non
         text.set_parse_math(False)  # a name is no formula
 
 
-def _faded(image: UInt8[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w 3"]:
+def faded(image: UInt8[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w 3"]:
+    """Turn an image to light grey, so that what is drawn on it stands out."""
     grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2) / 255
     return 0.4 * grey + 0.55

@@ -3,34 +3,19 @@
 Nothing here needs torch, so tables and figures are made from records in seconds, anywhere.
 """
 
-from fewlabels.results.records.measures import (
-    UNIT,
-    Unit,
-    at_best_step,
-    fitted,
-    rarest,
-    regroup_by_test_tiles,
-    steps_to_share,
-    table,
-    validated,
-)
-from fewlabels.results.records.record import ALIASES, Record
-from fewlabels.results.records.store import (
-    add,
-    beside,
-    declared,
-    exists,
-    facts,
-    files,
-    put,
-    read,
-    read_all,
-    rewrite,
-    write,
-)
+import lazy_loader
 
-__all__ = [
-    "ALIASES", "UNIT", "Record", "Unit", "add", "at_best_step", "beside", "declared", "exists",
-    "facts", "files", "fitted", "put", "rarest", "read", "read_all", "regroup_by_test_tiles",
-    "rewrite", "steps_to_share", "table", "validated", "write",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "measures": [
+            "UNIT", "Unit", "at_best_step", "fitted", "rarest", "regroup_by_test_tiles",
+            "steps_to_share", "table", "validated",
+        ],
+        "record": ["ALIASES", "Record"],
+        "store": [
+            "add", "beside", "declared", "exists", "facts", "files", "put", "read", "read_all",
+            "write",
+        ],
+    },
+)  # fmt: skip

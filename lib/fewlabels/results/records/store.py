@@ -137,13 +137,6 @@ def add(study: Path, records: Iterable[Record]) -> None:
             _replace(study, table)
 
 
-def rewrite(study: Path, change: Callable[[Record], Record | None]) -> None:
-    """Replace each record of a study's file by what `change` makes of it; None drops it."""
-    with locked(study):
-        changed = [new for old in _records(study) if (new := change(old)) is not None]
-        _replace(study, _table(changed))
-
-
 def _is_file(store: Path) -> bool:
     return store.suffix == ".parquet"
 

@@ -78,9 +78,6 @@ def quotient(
     plus - q * minus from 0. A mean of quotients would be too high where `minus` is noisy. Ends are
     infinite where `minus` cannot be told from 0; blocks as in `interval`.
 
-    Raises:
-        ValueError: as `interval`.
-
     Source: Fieller 1954, https://doi.org/10.1111/j.2517-6161.1954.tb00159.x
     """
     over, under = block_means(plus, blocks), block_means(minus, blocks)

@@ -264,7 +264,6 @@ def contrasts(table: pd.DataFrame, claim: Claim) -> list[pd.DataFrame]:
 
 
 def _wide(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
-    """Arrange the claim's metric, a row for each unit, a column for each condition."""
     held = table.reindex(columns=["condition", "fold", "replicate", claim.metric])
     wide = held.pivot(index=["fold", "replicate"], columns="condition", values=claim.metric)
     return wide.reindex(columns=list(claim.conditions)).astype(float)
