@@ -335,11 +335,14 @@ def test_gains_of_classes_are_counted_over_the_sites_that_have_them():
     assert found.loc[1, "gain"].startswith("22.2 [")
 
 
-def test_conditions_are_compared_on_the_sites_that_have_all_of_them():
+def test_conditions_are_compared_on_the_sites_that_have_both():
     pair = Condition("frozen_linear", 100), Condition("network", 100)
-    index = pd.MultiIndex.from_product([["d"], ["a", "b", "c"]], names=["data", "site"])
-    sites = pd.DataFrame({str(pair[0]): [0.5, 0.7, 0.1], str(pair[1]): [0.4, 0.2, np.nan]}, index)
-    found = site_scores.on_same_sites(sites, pair)
-    assert [each.mean for each in found.values()] == pytest.approx([0.6, 0.3])
-    assert {each.units for each in found.values()} == {2}
-    assert site_scores.on_same_sites(sites, [*pair, Condition("fine_tuned", 100)]) == {}
+    scores = {"frozen_linear": (50, 70, 10), "network": (40, 20)}
+    rows = [row("d", site, learner, 100, hits) for learner, each in scores.items()
+            for site, hits in zip("abc", each, strict=False)]  # fmt: skip
+    found = site_scores.beside(pd.DataFrame(rows), [pair, (pair[0], Condition("x", 1))])
+    assert len(found) == 1
+    assert found["sites"].item() == 2
+    assert found["mIoU of first"].item().startswith("60.0 [")
+    assert found["of second"].item().startswith("30.0 [")
+    assert found["difference"].item().startswith("30.0 [")

@@ -104,6 +104,9 @@ def fetch(name: str, root: Path) -> Path:
 def groups(name: str, root: Path | None = None) -> int | None:
     """Count the groups of test sites in a folder of the user's own; None for other data, of which
     the studies know.
+
+    Raises:
+        DataError: as `load`.
     """
     if name.partition(":")[0] != "folder":
         return None

@@ -1,12 +1,13 @@
 """Scores of study W by learner, budget and class, the labels saved, and the findings in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fewlabels.results import whole_maps
 from fewlabels.results.figures import LEARNERS
 from fewlabels.results.statistics.intervals import Interval
 from fewlabels.results.whole_maps import (
@@ -25,18 +26,6 @@ from fewlabels.studies.w import BUDGETS, CALLED, EVEN, NETWORK_DATA, Condition
 RESAMPLES = 2000
 
 
-def on_same_sites(sites: pd.DataFrame, conditions: Sequence[Condition]) -> dict[str, Interval]:
-    """The mean score of each condition over the sites that have all of them; data sets count alike.
-
-    Empty where no site has all.
-    """
-    names = [str(condition) for condition in conditions]
-    if not set(names) <= set(sites):
-        return {}
-    own = sites[names].dropna()
-    return {name: pooled(own[name])[ALL] for name in names} if len(own) else {}
-
-
 def class_gains(table: pd.DataFrame, one: Condition, other: Condition) -> pd.DataFrame:
     """The mean over sites of the difference of each class's IoU, in points, with its interval.
 
@@ -45,14 +34,7 @@ def class_gains(table: pd.DataFrame, one: Condition, other: Condition) -> pd.Dat
     Returns:
         Columns `data`, `class` (its number), `gain` and `sites`.
     """
-    found = {}
-    for each in (one, other):
-        own = table[(table["learner"] == each.learner) & (table["budget"] == each.budget)
-                    & (table["labels"] == each.labels)]  # fmt: skip
-        counts = own.groupby(["data", "site"])["confusion"].agg(
-            lambda part: np.sum(part.tolist(), 0)
-        )
-        found[each] = counts.map(_class_iou)
+    found = {each: _counts(table, each).map(_class_iou) for each in (one, other)}
     both = pd.concat(found.values(), axis=1, keys=["a", "b"]).dropna()
     rows = []
     for data, part in both.groupby(level="data"):
@@ -65,6 +47,12 @@ def class_gains(table: pd.DataFrame, one: Condition, other: Condition) -> pd.Dat
                     {"data": data, "class": number, "gain": gain.text(), "sites": len(known)}
                 )
     return pd.DataFrame(rows)
+
+
+def _counts(table: pd.DataFrame, condition: Condition) -> pd.Series:
+    """The counts of each site, its replicates added up."""
+    own = whole_maps.rows_of(table, condition).groupby(["data", "site"])["confusion"]
+    return own.agg(lambda part: np.sum(part.tolist(), axis=0))
 
 
 def _class_iou(counts: np.ndarray) -> np.ndarray:
@@ -90,11 +78,8 @@ def worst(
         Columns `data`, `site`, `mIoU, %`, and `largest error`: the class of the most wrong pixels,
         what they are mapped as, and which share of the class that is.
     """
-    own = table[(table["learner"] == condition.learner) & (table["budget"] == condition.budget)
-                & (table["labels"] == condition.labels)]  # fmt: skip
-    counts = own.groupby(["data", "site"])["confusion"].agg(lambda part: np.sum(part.tolist(), 0))
     rows = []
-    for (data, site), each in counts.items():
+    for (data, site), each in _counts(table, condition).items():
         matrix = np.reshape(each, (len(names[data]), -1))
         wrong = matrix - np.diag(matrix.diagonal())
         truth, guess = np.unravel_index(wrong.argmax(), wrong.shape)
@@ -105,16 +90,18 @@ def worst(
     return found.sort_values(["data", "mIoU, %"]).groupby("data").head(number)
 
 
-def strokes(table: pd.DataFrame) -> pd.DataFrame:
-    """Scribbles beside clicks that take as long: mIoU on the same sites, and the difference."""
+def beside(table: pd.DataFrame, pairs: Iterable[Sequence[Condition]]) -> pd.DataFrame:
+    """Two conditions of each pair on the same sites: mean mIoU of both, and the difference; data
+    sets count alike.
+    """
     rows, sites = [], by_site(table)
-    for number in w.SCRIBBLES:
-        pair = [Condition(w.SCRIBBLED_FOR, number, kind) for kind in ("clicks", "scribbles")]
-        if found := on_same_sites(sites, pair):
-            clicks, marks = (found[str(each)] for each in pair)
-            rows.append({"scribbles a class": number, "mIoU of scribbles": marks.text(),
-                         "mIoU of clicks": clicks.text(), "sites": clicks.units,
-                         "clicks - scribbles": effect(table, *pair)[ALL].text()})  # fmt: skip
+    for pair in pairs:
+        names = [str(each) for each in pair]
+        if set(names) <= set(sites) and len(own := sites[names].dropna()):
+            one, other = (pooled(own[name])[ALL] for name in names)
+            rows.append({"first": names[0], "second": names[1], "mIoU of first": one.text(),
+                         "of second": other.text(), "sites": one.units,
+                         "difference": effect(table, *pair)[ALL].text()})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -129,20 +116,6 @@ def by_images(table: pd.DataFrame) -> pd.DataFrame:
                      for n in BUDGETS if set(names) <= set(own["learner"])}  # fmt: skip
             rows.append({"data": data, "images": called}
                         | {name: gain[ALL].text() for name, gain in gains.items()})  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def networks(table: pd.DataFrame) -> pd.DataFrame:
-    """Score each trained network, and compare it with the linear head of the same labels on the
-    same sites.
-    """
-    rows, sites = [], by_site(table)
-    for one in sorted(w.TRAINED, key=lambda each: w.NETWORKS.index(each.learner)):
-        pair = one, Condition("frozen_linear", one.budget)
-        if found := on_same_sites(sites, pair):
-            own, apart = found[str(one)], effect(table, *pair)[ALL]
-            rows.append({"trained": str(one), "mIoU": own.text(),
-                         "minus the linear head": apart.text(), "sites": own.units})  # fmt: skip
     return pd.DataFrame(rows)
 
 

@@ -112,12 +112,14 @@ def differences(
     `replicate` and `value`.
     """
     key = ["data", "site", "replicate"]
-    mine, theirs = (
-        table[(table["learner"] == each.learner) & (table["budget"] == each.budget)
-              & (table["labels"] == each.labels)].set_index(key)[metric]
-        for each in (one, other)
-    )  # fmt: skip
+    mine, theirs = (rows_of(table, each).set_index(key)[metric] for each in (one, other))
     return (mine - theirs).dropna().rename("value").reset_index()
+
+
+def rows_of(table: pd.DataFrame, condition: Condition) -> pd.DataFrame:
+    """The rows of one condition."""
+    key = ["learner", "budget", "labels"]
+    return table[(table[key] == [getattr(condition, name) for name in key]).all(axis=1)]
 
 
 def claims(table: pd.DataFrame, scale: float = SCALE) -> pd.DataFrame:

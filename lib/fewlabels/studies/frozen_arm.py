@@ -45,10 +45,8 @@ BUDGETS = (10, 30, 100, 300)
 TUNED = MappingProxyType({"fine_tuned": 100, "fine_tuned of 400 steps": 400})
 """Name -> steps of `fine_tuned`. The first is the tool's, chosen on development sites of study W;
 nothing is chosen between them."""
-TUNED_DATA, TUNED_ON = (
-    ("dubai", "cz_ortho", "india_s2_nir"),
-    ("100 px", "1,000 px", "30 px", "dense"),
-)
+TUNED_DATA = ("dubai", "cz_ortho", "india_s2_nir")
+TUNED_ON = ("100 px", "1,000 px", "30 px", "dense")
 CLAIMS: Mapping[str, Claim] = MappingProxyType(
     {
         f"X{i}": Claim(

@@ -79,6 +79,9 @@ def quotient(
     infinite where `minus` cannot be told from 0; blocks as in `interval`.
 
     Source: Fieller 1954, https://doi.org/10.1111/j.2517-6161.1954.tb00159.x
+
+    Raises:
+        ValueError: as `interval`.
     """
     over, under = block_means(plus, blocks), block_means(minus, blocks)
     n, found = len(over), float(over.mean() / under.mean())
