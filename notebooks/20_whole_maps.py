@@ -50,6 +50,7 @@ from IPython.display import Markdown
 from fewlabels import paths
 from fewlabels.data.sources.grouped import COAST, CZECH, INFRARED
 from fewlabels.results import applied, figures, site_scores, whole_maps
+from fewlabels.studies import w
 from fewlabels.studies.w import (
     APPLIES,
     BUDGETS,

@@ -174,8 +174,9 @@ frozen_arm.table(frozen_arm.claims(rows, asked), rows).style.hide(axis="index")
 # ## Training the encoder, too
 #
 # `fine_tuned` starts from a linear head and trains head and encoder together, by the recipe that was
-# found on development sites (@sec-w), and with four times the steps. It has the labels of the frozen
-# head and is scored on the same pixels. @tbl-head-tuned has claims T1 to T8, which were declared before.
+# found on development sites (@sec-w). It has the labels of the frozen head and is scored on the same
+# pixels. Claims T1 to T8 were declared before their runs; T5 to T8 are on four times the steps.
+# @tbl-head-tuned has those that were run.
 
 # %%
 #| label: tbl-head-tuned

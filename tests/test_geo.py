@@ -280,7 +280,7 @@ def test_files_of_labels_that_cannot_be_used_say_why(tmp_path, plain):
     with pytest.raises(DataError, match="no column 'geometry'; it has: class"):
         vector_labels.read(good, plain, column="geometry")
     geopandas.read_file(good).to_file(good, layer="more")
-    with pytest.raises(DataError, match="several or none: l, more; name one"):
+    with pytest.raises(DataError, match="2 layers with geometry, not one: l, more; name one"):
         vector_labels.read(good, plain)
     assert len(vector_labels.read(good, plain, layer="more").shapes) == 1
     with pytest.raises(DataError, match="other"):

@@ -91,13 +91,13 @@ def worst(
 
 
 def beside(table: pd.DataFrame, pairs: Iterable[Sequence[Condition]]) -> pd.DataFrame:
-    """Two conditions of each pair on the same sites: mean mIoU of both, and the difference; data
-    sets count alike.
-    """
-    rows, sites = [], by_site(table)
+    """Mean mIoU of two conditions on the same draws, and the difference; data sets count alike."""
+    rows, key = [], ["data", "site", "replicate"]
     for pair in pairs:
         names = [str(each) for each in pair]
-        if set(names) <= set(sites) and len(own := sites[names].dropna()):
+        both = {str(n): whole_maps.rows_of(table, n).set_index(key)["miou"] for n in pair}
+        own = pd.concat(both, axis=1).dropna().groupby(["data", "site"]).mean()
+        if len(own):
             one, other = (pooled(own[name])[ALL] for name in names)
             rows.append({"first": names[0], "second": names[1], "mIoU of first": one.text(),
                          "of second": other.text(), "sites": one.units,
@@ -110,12 +110,13 @@ def by_images(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for data, other in w.VARIANTS.items():
         own = table[table["data"] == data]
-        for called, more in {"as they are": "", other.called: f", {other.called}"}.items():
+        for more in ("", f", {other.called}"):
             names = [f"{name}{more}" for name in ("frozen_linear", "pixel_forest")]
             gains = {f"{n:,} labels": effect(own, *(Condition(name, n) for name in names))
                      for n in BUDGETS if set(names) <= set(own["learner"])}  # fmt: skip
-            rows.append({"data": data, "images": called}
-                        | {name: gain[ALL].text() for name, gain in gains.items()})  # fmt: skip
+            rows.append(
+                {"images": data + more} | {n: gain[ALL].text() for n, gain in gains.items()}
+            )
     return pd.DataFrame(rows)
 
 
