@@ -44,21 +44,20 @@ def _whole_maps(tiles: Dataset, file: Path, root: Path | None, device: str) -> N
     from fewlabels.results import whole_maps as maps
     from fewlabels.studies import w
 
-    data = tiles.name
+    data, draws = tiles.name, range(w.REPLICATES)
     names = whole_maps.sites(tiles, w.DEVELOPMENT.get(data, ()))
     added, scribbled, varied, nets = (
         file.with_name(f"{data}{part}.parquet") for part in maps.PARTS[1:]
     )
     more = {"device": device, "bands": w.BANDS.get(data, ())}
-    whole_maps.run(tiles, file, names, w.LEARNERS, range(w.REPLICATES), **more)
-    additions.run(tiles, added, names, range(1), **more)
-    whole_maps.run(tiles, scribbled, names, [w.SCRIBBLED_FOR], range(1), scribbled=True, **more)
+    whole_maps.run(tiles, file, names, w.LEARNERS, draws, **more)
+    additions.run(tiles, added, names, draws, **more)
+    whole_maps.run(tiles, scribbled, names, [w.SCRIBBLED_FOR], draws, scribbled=True, **more)
     if data in w.VARIANTS:
         other = w.VARIANTS[data]
         shown = registry.load(other.data, root, split="all", grid=other.grid)
         same = [name for name in names if shown.sites.count(name) == tiles.sites.count(name)]
-        whole_maps.run(replace(shown, name=data), varied, same, w.VARIED, range(w.REPLICATES),
-                       device=device)  # fmt: skip
+        whole_maps.run(replace(shown, name=data), varied, same, w.VARIED, draws, device=device)
     applied.run(tiles, file.with_name(maps.APPLICABILITY), names, range(1), **more)
     if data in w.NETWORK_DATA:
         site_networks.run(tiles, nets, names[: w.NETWORK_SITES], range(1), **more)

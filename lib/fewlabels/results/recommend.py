@@ -95,27 +95,28 @@ def recommend(
 def _tuned(rows: pd.DataFrame, labels: int) -> list[str]:
     """What training the encoder, too, adds at the nearest budget of the study; empty if not run."""
     budget = min(NETWORK_BUDGETS, key=lambda each: abs(np.log(each / labels)))
-    pair = Condition("fine_tuned", budget), Condition("frozen_linear", budget)
-    if len(whole_maps.differences(rows, *pair)) < 2:
-        return []
-    gain = whole_maps.effect(rows, *pair)[whole_maps.ALL]
+    pair = [Condition(name, budget) for name in ("fine_tuned", "frozen_linear")]
     return [
         f"fine_tuned, which takes minutes: {gain.text()} points more than frozen_linear with "
         f"{budget} labels ({gain.units} sites)"
+        for gain in _gains(rows, *pair)
     ]
 
 
 def _clicked(rows: pd.DataFrame) -> list[str]:
     """What clicks gain over scribbles in the same time; empty if not run."""
-    number = SCRIBBLES[0]
-    pair = [Condition(SCRIBBLED_FOR, number, kind) for kind in ("clicks", "scribbles")]
-    if len(whole_maps.differences(rows, *pair)) < 2:
-        return []
-    gain = whole_maps.effect(rows, *pair)[whole_maps.ALL]
+    pair = [Condition(SCRIBBLED_FOR, SCRIBBLES[0], kind) for kind in ("clicks", "scribbles")]
     return [
-        f"single clicks, even over the classes: {gain.text()} points more than {number} scribbles "
-        f"a class that take as long ({gain.units} sites)"
+        f"single clicks, even over the classes: {gain.text()} points more than {SCRIBBLES[0]} "
+        f"scribbles a class that take as long ({gain.units} sites)"
+        for gain in _gains(rows, *pair)
     ]
+
+
+def _gains(rows: pd.DataFrame, *pair: Condition) -> list[Interval]:
+    """What the first condition gains over the second; empty if not run on two sites."""
+    run = len(whole_maps.differences(rows, *pair)) > 1
+    return [whole_maps.effect(rows, *pair)[whole_maps.ALL]] if run else []
 
 
 def advice(table: pd.DataFrame | None = None) -> pd.DataFrame:

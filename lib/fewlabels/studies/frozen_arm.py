@@ -58,7 +58,7 @@ CLAIMS: Mapping[str, Claim] = MappingProxyType(
     }
     | {
         f"T{i}": Claim(
-            f"Across sites, with {on} labelled an image, {name} beats the frozen head.",
+            f"Across sites, {name} beats the frozen head. Labels an image: {on}.",
             plus=(f"{name}, {on}",), minus=(on,),
         )
         for i, (name, on) in enumerate(product(TUNED, TUNED_ON), 1)
