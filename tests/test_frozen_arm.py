@@ -180,7 +180,7 @@ def test_a_network_of_the_arm_has_the_labels_and_the_scored_pixels_of_the_head(
     dataset = load("synthetic", split="all", grid=64, cache_root=tmp_path / "cache")
     one = frozen_arm.runs("dubai")["30 px"]
     monkeypatch.setattr(frozen_arm, "TUNED", {"few": 2})
-    monkeypatch.setattr(frozen_arm, "tuned", lambda data: [replace(one, data=data)])
+    monkeypatch.setattr(frozen_arm, "tuned", lambda data, learner: [replace(one, data=data)])
     file = tmp_path / "networks.parquet"
     table = fold_networks.run(dataset, file, [0], ["few"], device="cpu")
     assert set(table["fold"]) == set(range(len(dataset.folds)))
@@ -205,3 +205,13 @@ def test_a_claim_on_a_network_is_paired_with_the_head_of_the_same_labels():
     claim = next(c for c in frozen_arm.CLAIMS.values() if c.plus == ("fine_tuned, dense",))
     values = results.differences(pd.DataFrame(rows), claim)["value"]
     assert values.tolist() == pytest.approx([0.1, 0.1])
+
+
+def test_a_claim_of_the_head_is_asked_of_the_network_by_the_network_s_rows():
+    head = made({"dubai": {"1,000 px": 90, "30 px": 80}})
+    network = made({"dubai": {"1,000 px": 80, "30 px": 90}}).assign(learner=frozen_arm.NETWORK)
+    both, claim = pd.concat([head, network]), {"N2": frozen_arm.claims()["N2"]}
+    assert results.claims(both, claim)["verdict"].tolist() == ["holds"]
+    asked = results.claims(both, claim, learner=frozen_arm.NETWORK)
+    assert asked["verdict"].tolist() == ["does not hold"]
+    assert results.claims(head, claim, learner=frozen_arm.NETWORK).empty

@@ -37,8 +37,8 @@ def run(
     """
     table, folds = tables.read(file), range(len(dataset.folds))
     compute = devices.compute(device)
-    for replicate, learner, of in product(replicates, learners, frozen_arm.tuned(dataset.name)):
-        for fold in folds:
+    for replicate, learner in product(replicates, learners):
+        for of, fold in product(frozen_arm.tuned(dataset.name, learner), folds):
             key = {"replicate": replicate, "fold": fold, "learner": learner,
                    "condition": frozen_arm.described(of)}  # fmt: skip
             if tables.of(table, dataset, **key).empty:
@@ -58,7 +58,7 @@ def rows(
     labels = [arm.drawn_labels(one, tile, len(dataset)).reshape(tile.mask.shape) for tile in train]
     made = LEARNERS["fine_tuned"].fit(
         [tile.image for tile in train], labels, classes, seed=replicate, compute=compute,
-        ids=[tile.id for tile in train], steps=frozen_arm.TUNED[learner],
+        ids=[tile.id for tile in train], steps=frozen_arm.TUNED[learner], loss=of.loss,
         bands=w.BANDS.get(dataset.name, ()),
     )  # fmt: skip
     counts: dict[str, np.ndarray] = {}

@@ -4,7 +4,7 @@ As in study W a site is the independent unit, and data sets are fixed and count 
 to pass the same rule as with networks: an interval on its side and Holm's p within its study.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,31 +39,40 @@ def scored(root: Path | None = None) -> pd.DataFrame:
     return table
 
 
-def differences(table: pd.DataFrame, claim: Claim) -> pd.DataFrame:
+def differences(table: pd.DataFrame, claim: Claim, learner: str = HEAD) -> pd.DataFrame:
     """Compute a claim's value for each replicate on each site: columns `data`, `site`, `replicate`
     and `value`.
 
     The value is mean(plus) - mean(minus); for `share`, mean(plus) - threshold * mean(minus).
+
+    Args:
+        learner: who is asked, where the claim names none.
     """
     factor = claim.threshold if claim.measure == "share" else 1.0
+
+    def mean(part: pd.DataFrame, data: str, names: Sequence[str]) -> pd.Series:
+        return sum(_scores(part, data, name, learner) for name in names) / len(names)
+
     parts = [
-        sum(_scores(part, data, name) for name in claim.plus) / len(claim.plus)
-        - factor * sum(_scores(part, data, name) for name in claim.minus) / len(claim.minus)
+        mean(part, data, claim.plus) - factor * mean(part, data, claim.minus)
         for data, part in table.groupby("data")
     ]
     return pd.concat(parts).dropna().rename("value").reset_index()
 
 
 def claims(
-    table: pd.DataFrame, asked: Mapping[str, Claim] | None = None, scale: float = SCALE
-) -> pd.DataFrame:
+    table: pd.DataFrame, asked: Mapping[str, Claim] | None = None, scale: float = SCALE,
+    learner: str = HEAD,
+) -> pd.DataFrame:  # fmt: skip
     """Decide each claim: a row of `claim`, `effect` (data set or `all` -> interval of the value),
     `p_holm` within its study, `verdict`, and `decision` under priors of `scale`.
+
+    Args:
+        learner: see `differences`.
     """
     asked = frozen_arm.claims() if asked is None else asked
-    if table.empty or not asked:
-        return pd.DataFrame(columns=["claim", "effect", "p_holm", "verdict", "decision"])
-    values = {name: differences(table, claim) for name, claim in asked.items()}
+    asked = asked if len(table) else {}
+    values = {name: differences(table, claim, learner) for name, claim in asked.items()}
     values = {name: rows for name, rows in values.items() if len(rows)}
     means = {name: rows.groupby(["data", "site"])["value"].mean() for name, rows in values.items()}
     effects = {name: whole_maps.pooled(each) for name, each in means.items()}
@@ -73,12 +82,12 @@ def claims(
         tests = [_p(over[name]) for name in names]
         holm |= dict(zip(names, multipletests(tests, method="holm")[1], strict=True))
         decided |= decisions({name: values[name] for name in names}, scale=scale)
-    return pd.DataFrame(
-        {"claim": name, "effect": effects[name], "p_holm": holm[name],
-         "verdict": verdict(asked[name], effects[name], holm[name], over[name]),
-         "decision": decided[name]}
+    found = [
+        (name, effects[name], holm[name],
+         verdict(asked[name], effects[name], holm[name], over[name]), decided[name])
         for name in values
-    )  # fmt: skip
+    ]  # fmt: skip
+    return pd.DataFrame(found, columns=["claim", "effect", "p_holm", "verdict", "decision"])
 
 
 def verdict(
@@ -173,10 +182,10 @@ def _over_folds(values: pd.Series) -> Interval:
     return interval(values.to_numpy(), values.index.get_level_values("fold").to_numpy())
 
 
-def bound(table: pd.DataFrame, claim: Claim) -> float:
+def bound(table: pd.DataFrame, claim: Claim, learner: str = HEAD) -> float:
     """Average the bound of a share over sites, then over data sets."""
     return float(np.mean([
-        _scores(part, data, claim.minus[0]).groupby(level="site").mean().mean()
+        _scores(part, data, claim.minus[0], learner).groupby(level="site").mean().mean()
         for data, part in table.groupby("data")
     ]))  # fmt: skip
 
@@ -191,15 +200,15 @@ def by_fold(table: pd.DataFrame, data: str, learner: str = HEAD) -> pd.DataFrame
         "miou").reset_index()  # fmt: skip
 
 
-def _scores(part: pd.DataFrame, data: str, condition: str) -> pd.Series:
+def _scores(part: pd.DataFrame, data: str, condition: str, learner: str) -> pd.Series:
     """Look up mIoU by (data, site, replicate) of a study's condition, or of `LEARNER, LABELS`."""
-    learner, _, budget = condition.partition(", ")
-    if learner in frozen_arm.LEARNERS:
-        run = Run(data=data, amount=int(budget.removesuffix(" px")))
-    elif learner in frozen_arm.TUNED:
-        run = frozen_arm.runs(data)[budget]
+    named, _, budget = condition.partition(", ")
+    if named in frozen_arm.LEARNERS:
+        learner, run = named, Run(data=data, amount=int(budget.removesuffix(" px")))
+    elif named in frozen_arm.TUNED:
+        learner, run = named, frozen_arm.runs(data)[budget]
     else:
-        learner, run = HEAD, frozen_arm.runs(data)[condition]
+        run = frozen_arm.runs(data)[condition]
     own = part[(part["learner"] == learner) & (part["condition"] == frozen_arm.described(run))]
     return own.set_index(["data", "site", "replicate"])["miou"]
 

@@ -2,8 +2,9 @@
 
 A claim on which pixels are labelled, or on the loss, does not need a network of minutes. Here a
 linear head on frozen features is trained by the same losses on the same draws of labels, in
-seconds, on the labelled sites of four folds, and maps the fifth. All of it is declared before its
-runs. The claims themselves are those of the studies that pose them.
+seconds, on the labelled sites of four folds, and maps the fifth. Then the same claims are asked of
+a network: the head and its encoder, trained on from there. All of it is declared before its runs.
+The claims themselves are those of the studies that pose them.
 """
 
 from collections.abc import Mapping
@@ -27,22 +28,26 @@ was chosen on Dubai for this arm, though a pilot looked at a head there."""
 HEAD = "frozen head"
 TESTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "D": ("D1", "D3"),
         "E": ("E1", "E3", "E4"),
         "budget": ("N1", "N2"),
         "balance": ("S1", "S2", "S3"),
         "redrawing": ("R1",),
+        "D": ("D1", "D3"),
     }
 )
-"""Study -> its claims that a head can answer. The others are on networks, or on steps of training.
-"""
+"""Study -> its claims that a head can answer, in the order in which networks run. The others are on
+networks, or on steps of training."""
 MOST = 3_000
 """Labelled pixels of a tile that train the head, at most. Of more, such as a dense mask, a random
 choice does: a head of some 600 weights a class has learned all it can from so many."""
 LEARNERS = ("pixel_forest", "texture_forest", "frozen_linear", "frozen_forest")
 BUDGETS = (10, 30, 100, 300)
 """Random labelled pixels a tile, with which each learner is also fitted, as the tool fits it."""
-TUNED = MappingProxyType({"fine_tuned": 100, "fine_tuned of 400 steps": 400})
+NETWORK = "fine_tuned"
+"""The network that is asked the claims of the head. It has the head's labels; the loss trains it,
+after a first head that is fitted by cross-entropy. A claim is asked once all its conditions are
+run."""
+TUNED = MappingProxyType({NETWORK: 100, f"{NETWORK} of 400 steps": 400})
 """Name -> steps of `fine_tuned`. The first is the tool's, chosen on development sites of study W;
 nothing is chosen between them."""
 TUNED_DATA = ("dubai", "cz_ortho", "india_s2_nir")
@@ -96,10 +101,11 @@ def runs(data: str) -> dict[str, Run]:
     return found
 
 
-def tuned(data: str) -> list[Run]:
-    """Declare what `fine_tuned` is trained on, in this order."""
+def tuned(data: str, learner: str = NETWORK) -> list[Run]:
+    """Declare what one of TUNED is trained on, in this order."""
     named = runs(data)
-    return [named[name] for name in TUNED_ON]
+    names = dict.fromkeys(TUNED_ON + (tuple(named) if learner == NETWORK else ()))
+    return list({described(named[name]): named[name] for name in names}.values())
 
 
 def reduced(run: Run) -> Run:
