@@ -52,9 +52,8 @@ def test_rows_count_what_w_counts_and_networks_see_the_labels_of_the_draw(datase
     wanted = {r["budget"]: r for r in plain if r["labels"] == "random"}
     instead = Instead()
     monkeypatch.setattr(site_networks, "LEARNERS", {**LEARNERS, "fine_tuned": instead})
-    found = whole_maps.site(dataset, name, ["pixel_forest"], [0], CPU)
     conditions = [one for one in w.TRAINED if one.learner == "fine_tuned"]
-    rows = [site_networks.row(dataset, found, name, one, 0, CPU) for one in conditions]
+    rows = [row for one in conditions for row in site_networks.rows(dataset, name, one, 0, CPU)]
     assert [(row["budget"], row["labels"]) for row in rows] == [
         *((n, "random") for n in w.NETWORK_BUDGETS),
         (w.TAUGHT, "taught"),
@@ -88,14 +87,13 @@ def test_a_teacher_adds_classes_where_it_is_sure_and_no_label_is_lost(dataset):
 def test_a_study_that_stopped_goes_on_with_what_is_missing(dataset, tmp_path, monkeypatch):
     ran = []
 
-    def row(dataset, found, name, wanted, replicate, *_):
+    def rows(dataset, name, wanted, replicate, **_):
         ran.append((name, wanted))
-        return {"data": dataset.name, "site": name, "replicate": replicate,
+        yield {"data": dataset.name, "site": name, "replicate": replicate,
                 "labels": wanted.labels, "budget": wanted.budget, "learner": wanted.learner,
                 "fingerprint": dataset.fingerprint, "confusion": [1], "far": [1]}  # fmt: skip
 
-    monkeypatch.setattr(site_networks, "row", row)
-    monkeypatch.setattr(whole_maps, "site", lambda *_: None)
+    monkeypatch.setattr(site_networks, "rows", rows)
     file = tmp_path / "rows.parquet"
     site_networks.run(dataset, file, ["a"], [0], wanted=w.TRAINED[:2], device="cpu")
     table = site_networks.run(dataset, file, ["a", "b"], [0], device="cpu")

@@ -1,5 +1,7 @@
 """Study W: draws and counts on made sites, and what its rows say by hand arithmetic."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,8 +9,10 @@ from scipy.stats import t, ttest_1samp
 
 from fewlabels import devices
 from fewlabels.data import load
+from fewlabels.experiments import tables
 from fewlabels.experiments import whole_maps as runs
 from fewlabels.experiments.site_draws import scribbled
+from fewlabels.files import locked
 from fewlabels.results import site_scores
 from fewlabels.results import whole_maps as results
 from fewlabels.results.recommend import AdviceError, advice, recommend
@@ -22,7 +26,7 @@ from fewlabels.studies.w import (
     VARIANTS,
     Condition,
 )
-from fewlabels.types import IGNORE, Tile
+from fewlabels.types import IGNORE, FewLabelsError, Tile
 
 CPU = devices.compute("cpu", "fp32")
 
@@ -83,6 +87,48 @@ def test_rows_are_added_once_and_come_out_again(dataset, tmp_path):
     spoilt = again.copy()
     spoilt.at[3, "confusion"] = np.asarray(spoilt.at[3, "confusion"]) + 1
     assert len(runs.differing(dataset, spoilt, share=1.0, device="cpu")) == 1
+
+
+def test_workers_make_the_rows_that_one_process_makes(dataset, tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    from fewlabels.experiments import workers
+
+    monkeypatch.setattr(workers, "connected", lambda where: distributed.Client(
+        processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None
+    ))  # fmt: skip
+    monkeypatch.setattr(workers, "_tiles", lambda *asked: dataset)
+    names, each = runs.sites(dataset)[:2], workers.each("", "synthetic", None)
+    alone, together = (
+        runs.run(dataset, tmp_path / f"{n}.parquet", names, ["pixel_forest"], [0], **more)
+        for n, more in enumerate(({"device": "cpu"}, {"device": "cpu", "each": each}))
+    )
+    assert len(alone) == len(together) > 0
+    assert tables.differing(alone, together.to_dict("records"), runs.KEY, ["confusion"]).empty
+    other = replace(dataset, fingerprint="another")
+    with pytest.raises(workers.SweepError, match="its data is not the same") as raised:
+        runs.run(other, tmp_path / "other.parquet", names, ["pixel_forest"], [0], each=each)
+    assert str(raised.value).startswith("2 of 2 jobs failed")
+
+
+def test_two_processes_do_not_add_to_one_table_at_once(dataset, tmp_path):
+    file = tmp_path / "rows.parquet"
+    with locked(file), pytest.raises(FewLabelsError, match="another process adds rows"):
+        runs.run(dataset, file, runs.sites(dataset)[:1], ["pixel_forest"], [0], device="cpu")
+
+
+def test_calibration_of_a_row_is_that_of_its_scored_pixels(dataset, monkeypatch):
+    """A map of class 1 that is always 0.8 sure is wrong by |share right - 0.8|."""
+    name = runs.sites(dataset)[0]
+
+    def mapped(found, learner, train, test, compute):
+        return np.full(len(test), 1, np.uint8), np.full(len(test), 0.8, np.float32), None
+
+    monkeypatch.setattr(runs, "_mapped", mapped)
+    for row in runs.rows(dataset, name, ["pixel_forest"], [0], CPU):
+        counts = np.reshape(row["confusion"], (len(dataset.classes), -1))
+        right = counts[1, 1] / counts.sum()
+        assert row["calibration"] == pytest.approx(abs(right - 0.8), abs=1e-6)
+        assert row["confidence"] == pytest.approx(0.8)
 
 
 def test_clicks_take_as_long_as_the_strokes_of_each_class(dataset):

@@ -101,6 +101,9 @@ def _sweep(wanted: argparse.Namespace) -> None:
     from fewlabels.experiments import distribute, plan, sweep, workers
 
     logging.getLogger("distributed").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # its workers end with it
+    if wanted.study in TABLES:
+        return tables.run(wanted)
     made, where = sweep.planned(**_asked(wanted)), wanted.scheduler
     if where:
         print(plan.described(made, *workers.offered(where, wanted.device)))
@@ -108,7 +111,6 @@ def _sweep(wanted: argparse.Namespace) -> None:
         where = workers.local(wanted.device, len(made.missing), wanted.workers)
         print(plan.described(made, where.hardware, where.workers))
     if not wanted.dry_run:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # its workers end with it
         with logging_redirect_tqdm():
             _print_scores(distribute.train(made, where, wanted.device))
 

@@ -95,9 +95,7 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("out", type=Path, help="NAME.onnx")
 
     for command in (run, sweep):
-        command.add_argument(
-            "study", choices=sorted([*STUDIES, *(TABLES if command is run else ())])
-        )
+        command.add_argument("study", choices=sorted([*STUDIES, *TABLES]))
         command.add_argument(
             "--runs", type=Path, help="folder of the records (RUNS_ROOT, or runs/)"
         )

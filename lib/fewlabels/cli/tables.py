@@ -3,16 +3,22 @@
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fewlabels import paths
 from fewlabels.data.dataset import Dataset
 from fewlabels.types import FewLabelsError
 
+if TYPE_CHECKING:
+    from fewlabels.experiments.tables import Each
+
+MOST = 64  # workers on this machine, at most
+
 
 def run(wanted: argparse.Namespace) -> None:
-    """Add what is missing to the table of study W or of the frozen arm on a data set."""
-    from fewlabels.experiments import fold_networks, frozen_arm
-    from fewlabels.results import frozen_arm as results
+    """Add what is missing to the table of study W or of the frozen arm on a data set; `sweep` does
+    the work at once.
+    """
     from fewlabels.studies import frozen_arm as arm
     from fewlabels.studies import w
 
@@ -25,19 +31,35 @@ def run(wanted: argparse.Namespace) -> None:
         f"{wanted.study} on {wanted.data}: {len(set(tiles.sites))} sites, learners "
         f"{', '.join(learners)}, {study.REPLICATES} replicates; rows are added to '{file}'"
     )
-    if wanted.dry_run:
-        return
-    if whole:
-        _whole_maps(tiles, file, wanted.root, wanted.device)
-    else:
-        frozen_arm.run(tiles, file, range(arm.REPLICATES), learners=arm.LEARNERS,
-                       device=wanted.device)  # fmt: skip
-        if wanted.data in arm.TUNED_DATA:
-            nets = file.with_name(f"{wanted.data}{results.NETWORKS}.parquet")
-            fold_networks.run(tiles, nets, range(1), list(arm.TUNED), device=wanted.device)
+    if not wanted.dry_run:
+        (_whole_maps if whole else _frozen_arm)(tiles, file, wanted)
 
 
-def _whole_maps(tiles: Dataset, file: Path, root: Path | None, device: str) -> None:
+def _each(wanted: argparse.Namespace, name: str, called: str = "") -> "Each":
+    """Where the jobs on a data set are done: in this process, or on the workers of a sweep."""
+    from fewlabels.experiments import tables
+
+    if wanted.command == "run":
+        return tables.here
+    from fewlabels.experiments import workers
+
+    where = wanted.scheduler or workers.local(wanted.device, MOST, wanted.workers)
+    return workers.each(where, name, wanted.root, called)
+
+
+def _frozen_arm(tiles: Dataset, file: Path, wanted: argparse.Namespace) -> None:
+    from fewlabels.experiments import fold_networks, frozen_arm
+    from fewlabels.results import frozen_arm as results
+    from fewlabels.studies import frozen_arm as arm
+
+    more = {"device": wanted.device, "each": _each(wanted, tiles.name)}
+    frozen_arm.run(tiles, file, range(arm.REPLICATES), learners=arm.LEARNERS, **more)
+    if wanted.data in arm.TUNED_DATA:
+        nets = file.with_name(f"{wanted.data}{results.NETWORKS}.parquet")
+        fold_networks.run(tiles, nets, range(1), list(arm.TUNED), **more)
+
+
+def _whole_maps(tiles: Dataset, file: Path, wanted: argparse.Namespace) -> None:
     """Add what is missing to the tables of study W on a data set, the cheap ones first."""
     from fewlabels.data import registry
     from fewlabels.experiments import additions, applied, site_networks, whole_maps
@@ -49,15 +71,18 @@ def _whole_maps(tiles: Dataset, file: Path, root: Path | None, device: str) -> N
     added, scribbled, varied, nets = (
         file.with_name(f"{data}{part}.parquet") for part in maps.PARTS[1:]
     )
-    more = {"device": device, "bands": w.BANDS.get(data, ())}
+    more = {"device": wanted.device, "bands": w.BANDS.get(data, ()), "each": _each(wanted, data)}
     whole_maps.run(tiles, file, names, w.LEARNERS, draws, **more)
     additions.run(tiles, added, names, draws, **more)
     whole_maps.run(tiles, scribbled, names, [w.SCRIBBLED_FOR], draws, scribbled=True, **more)
     if data in w.VARIANTS:
         other = w.VARIANTS[data]
-        shown = registry.load(other.data, root, split="all", grid=other.grid)
+        shown = registry.load(other.data, wanted.root, split="all", grid=other.grid)
         same = [name for name in names if shown.sites.count(name) == tiles.sites.count(name)]
-        whole_maps.run(replace(shown, name=data), varied, same, w.VARIED, draws, device=device)
+        whole_maps.run(
+            replace(shown, name=data), varied, same, w.VARIED, draws, device=wanted.device,
+            each=_each(wanted, other.data, data),
+        )  # fmt: skip
     applied.run(tiles, file.with_name(maps.APPLICABILITY), names, range(1), **more)
     if data in w.NETWORK_DATA:
         site_networks.run(tiles, nets, names[: w.NETWORK_SITES], range(1), **more)

@@ -6,9 +6,9 @@ the probabilities are averaged within superpixels before the class is taken; its
 with the same map as it was (`mapped`), by every pixel's boundary too.
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Int, UInt8
 
-from fewlabels import devices
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
 from fewlabels.experiments import tables, whole_maps
+from fewlabels.experiments.tables import Each, Job
 from fewlabels.experiments.whole_maps import Site, units
 from fewlabels.labels import expansion
 from fewlabels.learners import LEARNERS, bank, heads
@@ -28,8 +28,6 @@ from fewlabels.learners.features import FeaturePredictor
 from fewlabels.scoring import boundaries, metrics, superpixels
 from fewlabels.studies import w
 from fewlabels.types import IGNORE, Tile
-
-log = logging.getLogger(__name__)
 
 LEARNER = LEARNERS["frozen_linear"]
 BASE = "frozen_linear"
@@ -96,15 +94,16 @@ def rows(
 
 def run(
     dataset: Dataset, file: Path, names: Sequence[str], replicates: Sequence[int], *,
-    device: str = "auto", bands: Sequence[str] = (),
+    device: str = "auto", each: Each = tables.here, bands: Sequence[str] = (),
 ) -> pd.DataFrame:  # fmt: skip
     """Add the missing rows of some sites to a table, site after site; return the table."""
-    compute, table = devices.compute(device), tables.read(file)
-    for replicate, name in product(replicates, names):
-        if tables.of(table, dataset, site=name, replicate=replicate).empty:
-            log.info("%s: additions, site %s, replicate %d", dataset.name, name, replicate)
-            table = tables.add(file, rows(dataset, name, replicate, compute, bands))
-    return table
+
+    def jobs(table: pd.DataFrame) -> Iterator[Job]:
+        for replicate, name in product(replicates, names):
+            if tables.of(table, dataset, site=name, replicate=replicate).empty:
+                yield partial(rows, name=name, replicate=replicate, bands=bands)
+
+    return tables.fill(file, dataset, jobs, device, each)
 
 
 def _mapped(

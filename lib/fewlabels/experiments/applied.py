@@ -5,58 +5,54 @@ outside the area of applicability, and how many of them are wrong. The features 
 data set have to be the same ones, which they are where the bands have names or are three.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
-from functools import cache, lru_cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
-from fewlabels import devices
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
 from fewlabels.experiments import tables, whole_maps
+from fewlabels.experiments.tables import Each, Job
 from fewlabels.experiments.whole_maps import Site
 from fewlabels.learners import LEARNERS, dissimilarity
 from fewlabels.learners.dissimilarity import Space
 from fewlabels.learners.features import FeaturePredictor
 from fewlabels.studies.w import APPLIED, APPLIES
 
-log = logging.getLogger(__name__)
-
 LEARNER, PARTS = "frozen_linear", 5  # parts of held-out squares
 
 
 def run(
     dataset: Dataset, file: Path, names: Sequence[str], replicates: Sequence[int], *,
-    device: str = "auto", bands: Sequence[str] = (),
+    device: str = "auto", each: Each = tables.here, bands: Sequence[str] = (),
 ) -> pd.DataFrame:  # fmt: skip
     """Add the missing rows of the sites of a data set to a table; return the table.
 
     The other site of a site is the one before it in `names`; that of the first is the last.
     """
-    compute, table = devices.compute(device), tables.read(file)
-    done = set(tables.of(table, dataset, data=dataset.name)["site"])
 
-    @lru_cache(maxsize=2)
-    def pixels(number: int) -> Site:
-        return whole_maps.site(dataset, names[number], [LEARNER], replicates, compute, bands)
+    def jobs(table: pd.DataFrame) -> Iterator[Job]:
+        done = set(tables.of(table, dataset, data=dataset.name)["site"])
+        for other, name in zip([*names[-1:], *names], names, strict=False):
+            if name not in done:
+                yield partial(rows, name=name, other=other, replicates=replicates, bands=bands)
 
-    for number, name in enumerate(names):
-        if name not in done:
-            log.info("%s: where maps apply, site %s", dataset.name, name)
-            other, site = pixels((number - 1) % len(names)), pixels(number)
-            table = tables.add(file, rows(dataset, name, site, other, replicates, compute))
-    return table
+    return tables.fill(file, dataset, jobs, device, each)
 
 
 def rows(
-    dataset: Dataset, name: str, site: Site, other: Site, replicates: Sequence[int],
-    compute: Compute,
+    dataset: Dataset, name: str, other: str, replicates: Sequence[int], compute: Compute,
+    bands: Sequence[str] = (),
 ) -> Iterator[dict[str, object]]:  # fmt: skip
     """Fit the head to labels of half a site, and count on which side of its area it errs."""
+    site, beyond = (
+        whole_maps.site(dataset, each, [LEARNER], replicates, compute, bands)
+        for each in (name, other)
+    )
     own = labelled_half(site, whole_maps.tiles_of(dataset, name)[0].mask.shape[1])
     for replicate in replicates:
         drawn = site.draws[replicate, "random"]
@@ -71,7 +67,7 @@ def rows(
             limit = threshold(space, units, whole_maps.generator(dataset.name, name, "parts"))
             scored = site.scored[~np.isin(site.scored, train)]
             grounds = ((site, scored[own[scored]]), (site, scored[~own[scored]]),
-                       (other, other.scored))  # fmt: skip
+                       (beyond, beyond.scored))  # fmt: skip
             for ground, (where, pixels) in zip(APPLIES, grounds, strict=True):
                 if len(pixels):
                     yield tables.facts(dataset, compute, code()) | {

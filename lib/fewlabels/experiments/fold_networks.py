@@ -3,49 +3,45 @@
 Labels and scored pixels are those of the frozen head, so rows are paired with its rows.
 """
 
-import logging
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from fewlabels import devices
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
 from fewlabels.experiments import frozen_arm as arm
 from fewlabels.experiments import tables, whole_maps
+from fewlabels.experiments.tables import Each, Job
 from fewlabels.learners import LEARNERS
 from fewlabels.scoring import metrics
 from fewlabels.studies import Run, frozen_arm, w
 from fewlabels.types import IGNORE
 
-log = logging.getLogger(__name__)
 
-
-@devices.one_thread()
 def run(
     dataset: Dataset, file: Path, replicates: Sequence[int], learners: Sequence[str], *,
-    device: str = "auto",
+    device: str = "auto", each: Each = tables.here,
 ) -> pd.DataFrame:  # fmt: skip
     """Add the missing rows of some replicates to a table, a network at a time; return the table.
 
     Args:
         learners: of `frozen_arm.TUNED`.
     """
-    table, folds = tables.read(file), range(len(dataset.folds))
-    compute = devices.compute(device)
-    for replicate, learner in product(replicates, learners):
-        for of, fold in product(frozen_arm.tuned(dataset.name, learner), folds):
-            key = {"replicate": replicate, "fold": fold, "learner": learner,
-                   "condition": frozen_arm.described(of)}  # fmt: skip
-            if tables.of(table, dataset, **key).empty:
-                log.info("%s: %s", dataset.name, key)
-                made = rows(dataset, fold, replicate, learner, of, compute)
-                table = tables.add(file, [key | row for row in made])
-    return table
+
+    def jobs(table: pd.DataFrame) -> Iterator[Job]:
+        for replicate, learner in product(replicates, learners):
+            asked = frozen_arm.tuned(dataset.name, learner)
+            for of, fold in product(asked, range(len(dataset.folds))):
+                key = {"replicate": replicate, "fold": fold, "learner": learner}
+                described = frozen_arm.described(of)
+                if tables.of(table, dataset, condition=described, **key).empty:
+                    yield partial(rows, **key, of=of)
+
+    return tables.fill(file, dataset, jobs, device, each)
 
 
 def rows(
@@ -71,6 +67,8 @@ def rows(
     pixels = sum(int((each != IGNORE).sum()) for each in labels)
     return [
         tables.facts(dataset, compute, code())
+        | {"fold": fold, "replicate": replicate, "learner": learner,
+           "condition": frozen_arm.described(of)}
         | {"site": site, "confusion": own.ravel().tolist(), "trained_pixels": pixels}
         for site, own in sorted(counts.items())
     ]  # fmt: skip

@@ -8,7 +8,8 @@ be stopped at any time and resumed.
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from fewlabels import devices
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
 from fewlabels.experiments import prepare, tables, whole_maps
+from fewlabels.experiments.tables import Each, Job
 from fewlabels.labels import sampling
 from fewlabels.learners import LEARNERS, bank, features, heads
 from fewlabels.learners.bank import Bank
@@ -66,10 +68,9 @@ class Pixels:
     labelled: Mapping[str, tuple[Int[np.ndarray, " b"], UInt8[np.ndarray, " b"]]]
 
 
-@devices.one_thread()
 def run(
     dataset: Dataset, file: Path, replicates: Sequence[int], *, learners: Sequence[str] = (),
-    head: bool = True, device: str = "auto",
+    head: bool = True, device: str = "auto", each: Each = tables.here,
 ) -> pd.DataFrame:  # fmt: skip
     """Add the missing rows of some replicates to a table, fold after fold; return the table.
 
@@ -78,21 +79,15 @@ def run(
         learners: those that are fitted with each of `frozen_arm.BUDGETS`.
         head: whether the head is trained for every condition of the claims.
     """
-    table, compute = tables.read(file), devices.compute(device)
     wanted = [frozen_arm.HEAD] * head + list(learners)
-    for replicate in replicates:
-        there = tables.of(table, dataset, replicate=replicate)
-        done = set(zip(there["fold"], there["learner"], strict=True))
-        folds = [f for f in range(len(dataset.folds)) if {(f, n) for n in wanted} - done]
-        if not folds:
-            continue
-        tiles, made = _described(dataset, replicate, wanted, compute)
-        for fold in folds:
-            for learner in (name for name in wanted if (fold, name) not in done):
-                found = rows(dataset, tiles, made, fold, replicate, learner, compute)
-                table = tables.add(file, found)
-                log.info("%s: replicate %d, fold %d, %s", dataset.name, replicate, fold, learner)
-    return table
+
+    def jobs(table: pd.DataFrame) -> Iterator[Job]:
+        for replicate, fold in product(replicates, range(len(dataset.folds))):
+            done = set(tables.of(table, dataset, replicate=replicate, fold=fold)["learner"])
+            if left := tuple(name for name in wanted if name not in done):
+                yield partial(rows, fold=fold, replicate=replicate, learners=left)
+
+    return tables.fill(file, dataset, jobs, device, each)
 
 
 @devices.one_thread()
@@ -107,8 +102,7 @@ def differing(
     there = table[(table[key[:3]] == one[key[:3]]).all(axis=1)]
     replicate, fold, learner = int(one["replicate"]), int(one["fold"]), one["learner"]
     compute = devices.compute(device)
-    tiles, made = _described(dataset, replicate, [learner], compute)
-    again = rows(dataset, tiles, made, fold, replicate, learner, compute)
+    again = rows(dataset, fold, replicate, (learner,), compute)
     log.info("replicate %d, fold %d, %s: %d rows", replicate, fold, learner, len(there))
     return tables.differing(there, again, key, ("confusion",))
 
@@ -154,13 +148,21 @@ def pixels(
 
 
 def rows(
-    dataset: Dataset, tiles: Sequence[Pixels], made: Scaled, fold: int, replicate: int,
-    learner: str, compute: Compute,
-) -> Iterator[dict[str, object]]:  # fmt: skip
-    """Fit one learner to every condition of a fold, and count what it maps right on each test site.
+    dataset: Dataset, fold: int, replicate: int, learners: tuple[str, ...], compute: Compute
+) -> Iterator[dict[str, object]]:
+    """Fit learners to every condition of a fold, and count what they map right on each test site.
 
     Development sites train, and are not scored.
     """
+    tiles, made = _described(dataset, replicate, learners, compute)
+    for learner in learners:
+        yield from _of_learner(dataset, tiles, made, fold, replicate, learner, compute)
+
+
+def _of_learner(
+    dataset: Dataset, tiles: Sequence[Pixels], made: Scaled, fold: int, replicate: int,
+    learner: str, compute: Compute,
+) -> Iterator[dict[str, object]]:  # fmt: skip
     tested = set(dataset.folds[fold])
     train = [tile for tile in tiles if tile.site not in tested]
     kept = tested - set(frozen_arm.DEVELOPMENT.get(dataset.name, ()))
@@ -218,8 +220,9 @@ def code() -> str:
     )
 
 
+@lru_cache(maxsize=1)
 def _described(
-    dataset: Dataset, replicate: int, learners: Sequence[str], compute: Compute
+    dataset: Dataset, replicate: int, learners: tuple[str, ...], compute: Compute
 ) -> tuple[list[Pixels], Scaled]:
     made, wanted = _scaled(dataset, learners, compute), asked(dataset.name, replicate, learners)
     title = f"{dataset.name}, replicate {replicate}"

@@ -4,10 +4,9 @@
 `taught` labels it also trains on the classes of pixels of which that head is sure.
 """
 
-import logging
 import time
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 
@@ -15,38 +14,51 @@ import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
 
-from fewlabels import devices
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
 from fewlabels.experiments import tables, whole_maps
+from fewlabels.experiments.tables import Each, Job
 from fewlabels.experiments.whole_maps import Site
 from fewlabels.learners import LEARNERS, Predictor
 from fewlabels.studies import w
 from fewlabels.studies.w import Condition
 from fewlabels.types import IGNORE, Tile
 
-log = logging.getLogger(__name__)
-
 SCRATCH = {"model": "smp:Unet:resnet18", "weights": "none"}
 TEACHER, PLAIN = "frozen_linear", "pixel_forest"  # the latter needs no features but the bands
 Labels = list[UInt8[np.ndarray, "_ _"]]
 
 
-def row(
-    dataset: Dataset, found: Site, name: str, wanted: Condition, replicate: int, compute: Compute,
+def run(
+    dataset: Dataset, file: Path, names: Sequence[str], replicates: Sequence[int], *,
+    wanted: Sequence[Condition] = w.TRAINED, device: str = "auto", each: Each = tables.here,
     bands: Sequence[str] = (),
-) -> dict[str, object] | None:  # fmt: skip
-    """Train one network on a site; a row as those of `whole_maps.rows`, None where the site has too
-    few labelled pixels, or the draw a single class.
+) -> pd.DataFrame:  # fmt: skip
+    """Add the missing rows of some sites to a table, network after network; return the table."""
 
-    Args:
-        found: the site, with its draws and scored pixels.
+    def jobs(table: pd.DataFrame) -> Iterator[Job]:
+        for replicate, name, one in product(replicates, names, wanted):
+            key = {"site": name, "replicate": replicate, "learner": one.learner,
+                   "budget": one.budget, "labels": one.labels}  # fmt: skip
+            if tables.of(table, dataset, **key).empty:
+                yield partial(rows, name=name, wanted=one, replicate=replicate, bands=bands)
+
+    return tables.fill(file, dataset, jobs, device, each)
+
+
+def rows(
+    dataset: Dataset, name: str, wanted: Condition, replicate: int, compute: Compute,
+    bands: Sequence[str] = (),
+) -> Iterator[dict[str, object]]:  # fmt: skip
+    """Train one network on a site; a row as those of `whole_maps.rows`, none where the site has too
+    few labelled pixels, or the draw a single class.
     """
+    found = whole_maps.site(dataset, name, [PLAIN], [replicate], compute, bands)
     tiles, classes = whole_maps.tiles_of(dataset, name), len(dataset.classes)
     images = [tile.image for tile in tiles]
     train = found.draws[replicate, "random"][: wanted.budget]
     if len(train) < wanted.budget or len(np.unique(found.y[train])) < 2:
-        return None
+        return
     test = found.scored[~np.isin(found.scored, train)]
     far = whole_maps.far_from_labels(found, dataset, name, train, test)
     began = time.perf_counter()
@@ -60,33 +72,12 @@ def row(
         **options,
     )  # fmt: skip
     guess = _mapped(made, found, tiles, test)
-    return tables.facts(dataset, compute, code()) | {
+    yield tables.facts(dataset, compute, code()) | {
         "site": name, "replicate": replicate, "labels": wanted.labels, "budget": wanted.budget,
         "learner": wanted.learner, "penalty": None,
         **whole_maps.counted(found, train, test, far, guess, classes),
         "seconds": round(time.perf_counter() - began, 3),
     }  # fmt: skip
-
-
-@devices.one_thread()
-def run(
-    dataset: Dataset, file: Path, names: Sequence[str], replicates: Sequence[int], *,
-    wanted: Sequence[Condition] = w.TRAINED, device: str = "auto", bands: Sequence[str] = (),
-) -> pd.DataFrame:  # fmt: skip
-    """Add the missing rows of some sites to a table, network after network; return the table."""
-    table = tables.read(file)
-    compute = devices.compute(device)
-    for replicate, name in product(replicates, names):
-        own = tables.of(table, dataset, site=name, replicate=replicate)
-        done = set(zip(own["learner"], own["budget"], own["labels"], strict=True))
-        left = [c for c in wanted if (c.learner, c.budget, c.labels) not in done]
-        if left:
-            found = whole_maps.site(dataset, name, [PLAIN], [replicate], compute, bands)
-        for condition in left:
-            log.info("%s: %s, site %s, replicate %d", dataset.name, condition, name, replicate)
-            made = row(dataset, found, name, condition, replicate, compute, bands)
-            table = tables.add(file, [made] if made else [])
-    return table
 
 
 @cache

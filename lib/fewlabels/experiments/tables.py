@@ -3,20 +3,31 @@
 Rows are added as soon as they are made, so what makes them can be stopped at any time and resumed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from fewlabels import environment
+from fewlabels import devices, environment
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
-from fewlabels.files import whole_file
+from fewlabels.files import claim, lock, whole_file
+from fewlabels.types import FewLabelsError
+
+log = logging.getLogger(__name__)
 
 KEYS = ("data", "site", "fold", "replicate", "labels", "budget", "learner", "condition",
         "fingerprint")  # fmt: skip
 """Columns by which rows are found; a table has some of them."""
+
+Rows = list[Mapping[str, object]]
+Job = partial[Iterable[Mapping[str, object]]]
+"""A function that makes rows, but for its `dataset` and `compute`."""
+Each = Callable[[Dataset, Iterable[Job], str], Iterator[Rows]]
+"""Does jobs on a data set and a device; gives the rows of each as soon as they are made."""
 
 
 def facts(dataset: Dataset, compute: Compute, code: str) -> dict[str, str]:
@@ -34,6 +45,46 @@ def of(table: pd.DataFrame, dataset: Dataset, **key: object) -> pd.DataFrame:
     """The rows with these values that are of the data set as it is now."""
     wanted = {"fingerprint": dataset.fingerprint, **key}
     return table[np.logical_and.reduce([table[name] == value for name, value in wanted.items()])]
+
+
+def here(dataset: Dataset, jobs: Iterable[Job], device: str) -> Iterator[Rows]:
+    """Do one job after another in this process, on one thread."""
+    for job in jobs:
+        log.info("%s: %s", dataset.name, told(job))
+        yield done(job, dataset, device)
+
+
+@devices.one_thread()
+def done(job: Job, dataset: Dataset, device: str) -> Rows:
+    """Do one job in this process."""
+    return list(job(dataset=dataset, compute=devices.compute(device)))
+
+
+def told(job: Job) -> str:
+    """Name a job by its plain arguments."""
+    return ", ".join(f"{k} {v}" for k, v in job.keywords.items() if isinstance(v, str | int))
+
+
+def fill(
+    file: Path, dataset: Dataset, jobs: Callable[[pd.DataFrame], Iterable[Job]], device: str,
+    each: Each = here,
+) -> pd.DataFrame:  # fmt: skip
+    """Add what is missing to a table; return the table.
+
+    Args:
+        jobs: lists what the table, as it is now, lacks.
+
+    Raises:
+        FewLabelsError: another process adds rows to the table.
+    """
+    taken = lock(claim(file), wait=False)
+    if taken is None:
+        raise FewLabelsError(f"another process adds rows to '{file}'; wait for it, or give another "
+                             "folder by --runs")  # fmt: skip
+    with taken:
+        for made in each(dataset, jobs(read(file)), device):
+            add(file, made)
+    return read(file)
 
 
 def add(file: Path, rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:

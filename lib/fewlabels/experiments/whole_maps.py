@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 
@@ -23,10 +23,11 @@ from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
 from fewlabels.experiments import site_draws, source_hash, tables
 from fewlabels.experiments.site_draws import Pixels
+from fewlabels.experiments.tables import Each, Job
 from fewlabels.learners import LEARNERS, bank, features, heads
 from fewlabels.learners.bank import Bank
 from fewlabels.learners.features import FeatureLearner
-from fewlabels.scoring import metrics
+from fewlabels.scoring import calibration, metrics
 from fewlabels.studies.w import BUDGETS, EVEN
 from fewlabels.types import IGNORE, Tile
 
@@ -151,11 +152,13 @@ def rows(
         far = far_from_labels(found, dataset, name, train, test)
         for learner in learners:
             began = time.perf_counter()
-            guess, penalty = _mapped(found, LEARNERS[learner], train, test, compute)
+            guess, sure, penalty = _mapped(found, LEARNERS[learner], train, test, compute)
             seconds = round(time.perf_counter() - began, 3)
+            bins = calibration.bins(sure[None], guess[None], found.y[test][None])
             yield tables.facts(dataset, compute, code()) | {
                 "site": name, "replicate": replicate, "labels": labels, "budget": budget,
                 "learner": learner, "penalty": penalty, "seconds": seconds,
+                "calibration": calibration.error(bins), "confidence": float(sure.mean()),
                 **counted(found, train, test, far, guess, len(dataset.classes)),
             }  # fmt: skip
 
@@ -174,21 +177,22 @@ def counted(
 
 def run(
     dataset: Dataset, file: Path, names: Sequence[str], learners: Sequence[str],
-    replicates: Sequence[int], *, device: str = "auto", bands: Sequence[str] = (),
-    scribbled: bool = False,
+    replicates: Sequence[int], *, device: str = "auto", each: Each = tables.here,
+    bands: Sequence[str] = (), scribbled: bool = False,
 ) -> pd.DataFrame:  # fmt: skip
     """Add the missing rows of some sites to a table, site after site; return the table.
 
     A row is missing where none of the same declaration and data is there.
     """
-    compute, table = devices.compute(device), tables.read(file)
-    for replicate, name in product(replicates, names):
-        there = set(tables.of(table, dataset, site=name, replicate=replicate)["learner"])
-        if left := [learner for learner in learners if learner not in there]:
-            log.info("%s: site %s, replicate %d", dataset.name, name, replicate)
-            made = rows(dataset, name, left, [replicate], compute, bands, scribbled)
-            table = tables.add(file, made)
-    return table
+
+    def jobs(table: pd.DataFrame) -> Iterator[Job]:
+        for replicate, name in product(replicates, names):
+            there = set(tables.of(table, dataset, site=name, replicate=replicate)["learner"])
+            if left := [learner for learner in learners if learner not in there]:
+                yield partial(rows, name=name, learners=left, replicates=[replicate],
+                              bands=bands, scribbled=scribbled)  # fmt: skip
+
+    return tables.fill(file, dataset, jobs, device, each)
 
 
 def differing(
@@ -220,7 +224,8 @@ def code() -> str:
 def code_of(*more: Path) -> str:
     """SHA-256 over data, learners and measures, and over more files or folders."""
     here = Path(__file__).parents[1]
-    names = ("data", "learners", "scoring/metrics.py", "training/networks/lite0.py")
+    names = ("data", "learners", "scoring/calibration.py", "scoring/metrics.py",
+             "training/networks/lite0.py")  # fmt: skip
     files = [
         file
         for path in (*(here / name for name in names), *more)
@@ -232,16 +237,20 @@ def code_of(*more: Path) -> str:
 
 def _mapped(
     found: Site, learner: FeatureLearner, train: np.ndarray, test: np.ndarray, compute: Compute
-) -> tuple[UInt8[np.ndarray, " m"], float | None]:
+) -> tuple[UInt8[np.ndarray, " m"], Float32[np.ndarray, " m"], float | None]:
+    """The class of each scored pixel, its probability, and the penalty of a linear head."""
     known = np.unique(found.y[train])
     if len(known) < 2:
-        return np.full(len(test), known[0], np.uint8), None
+        return np.full(len(test), known[0], np.uint8), np.ones(len(test), np.float32), None
     made = learner.part_of(found.bank)
     columns = features.columns_of(found.bank, made)
     x = found.x[:, columns] if len(columns) < found.x.shape[1] else found.x
     marked = x[train], found.y[train], units(found.tile[train], found.at[train])
     head = learner.fitted(made, *marked, int(known[-1]) + 1, compute).head
-    return heads.mapped(head, x[test]), head.penalty if isinstance(head, heads.Linear) else None
+    shares = head.probabilities(x[test])
+    guess = head.known[shares.argmax(axis=1)].astype(np.uint8)
+    penalty = head.penalty if isinstance(head, heads.Linear) else None
+    return guess, shares.max(axis=1).astype(np.float32), penalty
 
 
 def far_from_labels(

@@ -9,18 +9,22 @@ import logging
 import os
 import platform
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from tqdm.auto import tqdm
 
 from fewlabels import devices, environment, paths
 from fewlabels.data import registry
+from fewlabels.data.dataset import Dataset
 from fewlabels.devices import DeviceError
-from fewlabels.experiments import run, versioning
+from fewlabels.experiments import run, tables, versioning
+from fewlabels.experiments.tables import Each, Job, Rows
 from fewlabels.results import records
 from fewlabels.results.records import Record
 from fewlabels.studies import Run
@@ -30,6 +34,7 @@ log = logging.getLogger(__name__)
 
 CORES = 4  # CPU cores of each worker, if the number of workers is not given
 CONNECT = 30  # seconds that a scheduler has to answer
+RETRIES = 3  # of a job of a table, perhaps on another worker
 
 
 class SweepError(FewLabelsError):
@@ -206,6 +211,57 @@ def unpacked(files: Files, this: Run, key: str, runs: Path) -> Record:
     """
     records.put(runs, key, files)
     return versioning.recorded(this, runs, key)
+
+
+def each(where: Local | str, name: str, root: Path | None, called: str = "") -> Each:
+    """Make what does the jobs of a table on workers, see `tables.Each`.
+
+    Args:
+        name: of the data set in `data.registry`.
+        called: its name in the table, if another.
+
+    Raises:
+        SweepError: jobs failed (named; the rows of all others are given).
+    """
+
+    def jobs_of(dataset: Dataset, jobs: Iterable[Job], device: str) -> Iterator[Rows]:
+        asked = name, root, dataset.grid, called or name, dataset.fingerprint
+        code, failed = versioning.code_version(), []
+        with connected(where) as client:
+            flying = {client.submit(done, job, asked, code, device, pure=False, retries=RETRIES):
+                      tables.told(job) for job in jobs}  # fmt: skip
+            for future in tqdm(distributed.as_completed(flying), name, len(flying), unit="job"):
+                if future.status == "finished":
+                    yield future.result()
+                else:
+                    failed.append(f"{flying[future]}: {future.exception()}")
+        if failed:
+            summary = f"{len(failed)} of {len(flying)} jobs failed; the rows of the others are kept"
+            raise SweepError("\n  ".join([summary, *failed]))
+
+    return jobs_of
+
+
+def done(job: Job, asked: tuple[str, Path | None, int, str, str], code: str, device: str) -> Rows:
+    """Do one job of a table in this dask worker, on its own copy of the data.
+
+    Raises:
+        WorkerError: this machine would make other rows; names what differs.
+    """
+    dataset = _tiles(*asked[:4])
+    if dataset.fingerprint != asked[4] or versioning.code_version() != code:
+        differs = "data" if dataset.fingerprint != asked[4] else "code version"
+        raise WorkerError(
+            f"worker {platform.node()} would make other rows of '{asked[0]}': its {differs} is not "
+            "the same; give it the same commit and the same data"
+        )
+    return tables.done(job, dataset, device)
+
+
+@lru_cache(maxsize=2)
+def _tiles(name: str, root: Path | None, grid: int, called: str) -> Dataset:
+    registry.fetch(name, root or paths.data_root())
+    return replace(registry.load(name, root, split="all", grid=grid), name=called)
 
 
 def _check(this: Run, key: str, code: str, root: Path | None) -> None:
