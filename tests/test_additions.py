@@ -54,11 +54,40 @@ def test_corrections_are_errors_apart_from_each_other_and_never_scored(site):
     _, _, found, tiles, layers = site
     half = found.draws[0, "random"][:10]
     first = additions._fitted(found, additions._labelled(found, half), 8, CPU)
-    x, y, _ = additions._corrections(found, tiles, layers, first, 5)
+    x, y, _ = additions._asked(found, tiles, layers, first, 5, "corrected")
     guess = first.head.known[first.head.probabilities(x).argmax(axis=1)]
     assert (guess != y).all()
     assert not any(np.isclose(found.x[found.scored], one, atol=1e-6).all(axis=1).any() for one in x)
-    assert additions._corrections(found, tiles, layers, first, 10**6) is None
+    assert additions._asked(found, tiles, layers, first, 10**6, "corrected") is None
+
+
+def test_unsure_labels_are_of_the_smallest_margins_apart_from_each_other(site):
+    _, _, found, tiles, layers = site
+    half = found.draws[0, "random"][:10]
+    first = additions._fitted(found, additions._labelled(found, half), 8, CPU)
+
+    def margins(x):
+        shares = np.sort(first.head.probabilities(x), axis=1)
+        return shares[:, -1] - shares[:, -2]
+
+    x, *_ = additions._asked(found, tiles, layers, first, 5, "unsure")
+    limit = np.quantile(margins(found.x[found.scored]), 2 * additions.UNSURE)
+    assert (margins(x) < limit).all()
+    assert not any(np.isclose(found.x[found.scored], one, atol=1e-6).all(axis=1).any() for one in x)
+
+
+def test_kinds_that_a_table_lacks_are_added_alone(site, tmp_path):
+    dataset, name, *_ = site
+    file = tmp_path / "added.parquet"
+    whole = additions.run(dataset, file, [name], [0], device="cpu")
+    assert set(whole["labels"]) >= {"expanded", "unsure", "random"}
+    whole[whole["labels"] != "unsure"].to_parquet(file)
+    again = additions.run(dataset, file, [name], [0], device="cpu")
+    key = ["labels", "budget", "learner"]
+    assert not again.duplicated(key).any()
+    assert len(again) == len(whole)
+    both = whole.merge(again, on=key, suffixes=("", "_again"))
+    assert all(map(np.array_equal, both["confusion"], both["confusion_again"]))
 
 
 def test_smoothing_averages_within_superpixels_and_keeps_what_is_constant():

@@ -1,9 +1,10 @@
 """Study W: what is added to the linear head on frozen features, one addition at a time.
 
 `expanded`: labels are expanded to more pixels before the fit. `corrected`: half of the labels are
-random, the other half are where the map of the first half is wrong and most confident. `smoothed`:
-the probabilities are averaged within superpixels before the class is taken; its map is compared
-with the same map as it was (`mapped`), by every pixel's boundary too.
+random, the other half are where the map of the first half is wrong and most confident. `unsure`:
+the other half are where it is least sure. `smoothed`: the probabilities are averaged within
+superpixels before the class is taken; its map is compared with the same map as it was (`mapped`),
+by every pixel's boundary too.
 """
 
 import time
@@ -32,7 +33,9 @@ from fewlabels.types import IGNORE, Tile
 LEARNER = LEARNERS["frozen_linear"]
 BASE = "frozen_linear"
 POOL = 5_000  # pixels of a site among which an annotator looks for errors
-APART = 16  # pixels between two corrections of one map
+APART = 16  # pixels between two corrections, or two unsure pixels, of one map
+UNSURE = 0.05  # of the pool: pixels of so small a margin are drawn first
+KINDS = ("expanded", "corrected", "unsure", "random")  # of labels; random ones are smoothed
 MOST = 3_000  # expanded labels of a tile that train
 Labelled = tuple[Float32[np.ndarray, "n d"], UInt8[np.ndarray, " n"], Int[np.ndarray, " n"]]
 """Features, class and unit of labelled pixels."""
@@ -40,11 +43,13 @@ Labelled = tuple[Float32[np.ndarray, "n d"], UInt8[np.ndarray, " n"], Int[np.nda
 
 def rows(
     dataset: Dataset, name: str, replicate: int, compute: Compute, bands: Sequence[str] = (),
-    expand: tuple[str, Mapping[str, float]] = w.EXPANSION, size: float = w.SUPERPIXEL,
+    kinds: Sequence[str] = KINDS, expand: tuple[str, Mapping[str, float]] = w.EXPANSION,
+    size: float = w.SUPERPIXEL,
 ) -> Iterator[dict[str, object]]:  # fmt: skip
     """Fit the head with each addition on a site; rows as those of `whole_maps.rows`.
 
     Args:
+        kinds: of KINDS.
         expand: method of expansion and its options.
         size: of a superpixel, in pixels.
     """
@@ -71,17 +76,19 @@ def rows(
         if len(train) < budget or len(np.unique(found.y[train])) < 2:
             continue
         began = time.perf_counter()
-        if budget in w.EXPANDED:
+        if budget in w.EXPANDED and "expanded" in kinds:
             more = _expanded(found, tiles, layers, train, expand)
             yield row(budget, BASE, "expanded", counted(more, test), began)
         half = train[: budget // 2]
         if budget in w.CORRECTED and len(np.unique(found.y[half])) > 1:
             first = _fitted(found, _labelled(found, half), classes, compute)
-            fixed = _corrections(found, tiles, layers, first, budget - len(half))
-            if fixed is not None:
-                both = _joined([_labelled(found, half), fixed])
-                yield row(budget, BASE, "corrected", counted(both, test), began)
-        if budget in w.SMOOTHED:
+            for kind in ("corrected", "unsure"):
+                if kind in kinds:
+                    more = _asked(found, tiles, layers, first, budget - len(half), kind)
+                    if more is not None:
+                        both = _joined([_labelled(found, half), more])
+                        yield row(budget, BASE, kind, counted(both, test), began)
+        if budget in w.SMOOTHED and "random" in kinds:
             fitted = _fitted(found, _labelled(found, train), classes, compute)
             for learner, change in (
                 ("mapped", lambda p, image: p),
@@ -100,8 +107,9 @@ def run(
 
     def jobs(table: pd.DataFrame) -> Iterator[Job]:
         for replicate, name in product(replicates, names):
-            if tables.of(table, dataset, site=name, replicate=replicate).empty:
-                yield partial(rows, name=name, replicate=replicate, bands=bands)
+            there = set(tables.of(table, dataset, site=name, replicate=replicate)["labels"])
+            if left := [k for k in KINDS if k not in there and (not there or k != "corrected")]:
+                yield partial(rows, name=name, replicate=replicate, bands=bands, kinds=left)
 
     return tables.fill(file, dataset, jobs, device, each)
 
@@ -142,11 +150,12 @@ def _expanded(
     return _joined(parts)
 
 
-def _corrections(
+def _asked(
     found: Site, tiles: Sequence[Tile], layers: Sequence[list[Layer]], first: FeaturePredictor,
-    number: int,
+    number: int, kind: str,
 ) -> Labelled | None:  # fmt: skip
-    """Labels at the most confident errors of a map, none near another; None if there are too few.
+    """Labels at the most confident errors of a map (`corrected`), or at pixels drawn from those of
+    the smallest margin (`unsure`), none near another; None if there are too few.
 
     None of them is a pixel that is scored.
     """
@@ -162,8 +171,14 @@ def _corrections(
         parts.append((x, own.mask[tuple(at.T)], units(tile, at), where))
     x, y, square, at = _joined(parts)
     shares = first.head.probabilities(x)
-    wrong = first.head.known[shares.argmax(axis=1)] != y
-    order = np.argsort(-np.where(wrong, shares.max(axis=1), -1), kind="stable")[: wrong.sum()]
+    if kind == "corrected":
+        wrong = first.head.known[shares.argmax(axis=1)] != y
+        order = np.argsort(-np.where(wrong, shares.max(axis=1), -1), kind="stable")[: wrong.sum()]
+    else:
+        margin = np.subtract(*np.sort(shares, axis=1)[:, :-3:-1].T)
+        order = np.argsort(margin, kind="stable")
+        least = order[: int(UNSURE * len(order))]
+        order[: len(least)] = whole_maps.generator(tiles[0].id, "unsure").permutation(least)
     picked: list[int] = []
     for one in order.tolist():
         if len(picked) == number:

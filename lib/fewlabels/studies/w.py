@@ -70,10 +70,11 @@ class Condition:
         learner: also `frozen_linear, mapped` and `frozen_linear, smoothed`: whole maps of it; and
             learners of a `Variant`.
         labels: drawn at `random` or `even` over the classes; random ones that are `expanded`; or
-            `corrected`: half random, half at confident errors of the map of that half; or `taught`:
-            random ones and what the linear head says of pixels where it is sure (SURE). Or
-            `scribbles`: so many strokes in each class; or `clicks`: pixels even over the classes,
-            as many as an annotator labels in the time of these strokes.
+            `corrected`: half random, half at confident errors of the map of that half; or `unsure`:
+            half random, half where that map is least sure; or `taught`: random ones and what the
+            linear head says of pixels where it is sure (SURE). Or `scribbles`: so many strokes in
+            each class; or `clicks`: pixels even over the classes, as many as an annotator labels in
+            the time of these strokes.
     """
 
     learner: str
@@ -211,9 +212,17 @@ CLAIMS: Mapping[str, SiteClaim] = MappingProxyType(
             _each("frozen_linear", "frozen_linear, pixels twice as wide"),
             family="images",
         ),
+        "W14": SiteClaim(
+            "Labels where the map is least sure beat as many random labels, at 100 and 300.",
+            tuple(
+                (Condition("frozen_linear", n, "unsure"), Condition("frozen_linear", n))
+                for n in CORRECTED
+            ),
+            family="sampler",
+        ),
     }
 )
-"""W4b and W11 to W13 are not in the protocol; development sites suggested W4b. Networks train on a
+"""W4b and W11 to W14 are not in the protocol; development sites suggested W4b. Networks train on a
 part of the sites: the first NETWORK_SITES of NETWORK_DATA in the order drawn once
 (`whole_maps.sites`)."""
 
