@@ -57,11 +57,12 @@ def test_every_claim_of_the_arm_is_one_of_its_study_and_all_its_conditions_are_r
     for of, names in frozen_arm.TESTED.items():
         for name in names:
             assert set(studies.study(of).claims[name].conditions) <= set(conditions)
-    assert len(frozen_arm.claims()) == 11
+    assert len(frozen_arm.claims()) == 12
 
 
 def test_conditions_that_differ_only_in_what_a_network_reads_are_trained_once():
     declared = frozen_arm.runs("dubai")
+    assert declared.pop("patches at random").data == "dubai:patches"
     assert declared["random, 100 px"] == declared["100 px"]  # of two studies
     assert declared["dense"] == declared["dense, PCE"]
     texts = {frozen_arm.described(run) for run in declared.values()}
@@ -215,3 +216,35 @@ def test_a_claim_of_the_head_is_asked_of_the_network_by_the_network_s_rows():
     asked = results.claims(both, claim, learner=frozen_arm.NETWORK)
     assert asked["verdict"].tolist() == ["does not hold"]
     assert results.claims(head, claim, learner=frozen_arm.NETWORK).empty
+
+
+def test_patches_dealt_into_the_folds_train_with_other_tiles_of_the_tested_site(
+    tmp_path, monkeypatch
+):
+    """Every tile is tested once, in the fold it is dealt to, and never trains there."""
+    monkeypatch.setattr(frozen_arm, "MOST", 60)
+    monkeypatch.setattr(heads, "ITERATIONS", 2)
+    cache = tmp_path / "cache"
+    dataset = load("synthetic:patches", split="all", grid=64, cache_root=cache)
+    table = runs.run(dataset, tmp_path / "dubai_patches.parquet", [0], device="cpu")
+    table = table[table["condition"] == "defaults"]
+    assert table.duplicated("site").any()  # a site is in several folds
+    scored = [runs.scored_pixels(tile).size for tile in dataset]
+    assert np.sum([np.sum(counts) for counts in table["confusion"]]) == sum(scored)
+    dealt = dict(zip(dataset.ids, dataset.sites, strict=True))
+    for fold, part in table.groupby("fold"):
+        assert set(part["site"]) == {dealt[name] for name in dataset.folds[fold]}
+        outside = len(dataset) - len(dataset.folds[fold])
+        assert set(part["trained_pixels"]) == {outside * min(60, round(0.01 * 64 * 64))}
+    whole = results.scored(tmp_path).query("condition == 'defaults'")
+    assert sorted(whole["site"]) == sorted(set(dataset.sites))
+
+
+def test_the_leak_is_paired_by_site(tmp_path):
+    apart = made({"dubai": {"places apart": 70}})
+    patches = made({"dubai": {"places apart": 80}}).assign(data="dubai:patches")
+    row = results.claims(
+        pd.concat([apart, patches]), {"L1": frozen_arm.claims()["L1"]}
+    ).iloc[0]  # fmt: skip
+    assert row["verdict"] == "holds"
+    assert list(row["effect"]) == ["dubai", "all"]

@@ -54,8 +54,11 @@ def _frozen_arm(tiles: Dataset, file: Path, wanted: argparse.Namespace) -> None:
 
     more = {"device": wanted.device, "each": _each(wanted, tiles.name)}
     frozen_arm.run(tiles, file, range(arm.REPLICATES), learners=arm.LEARNERS, **more)
+    of = {part: file.with_name(f"{wanted.data}{part}.parquet") for part in results.PARTS}
+    patches = _tiles(wanted.study, f"{wanted.data}:patches", wanted.root)
+    frozen_arm.run(patches, of[results.PATCHES], range(arm.REPLICATES), device=wanted.device)
     if wanted.data in arm.TUNED_DATA:
-        nets = file.with_name(f"{wanted.data}{results.NETWORKS}.parquet")
+        nets = of[results.NETWORKS]
         fold_networks.run(tiles, nets, range(1), list(arm.TUNED), **more)
 
 
@@ -122,5 +125,5 @@ def _tiles(study: str, data: str, root: Path | None) -> Dataset:
     from fewlabels.data import registry
     from fewlabels.studies import frozen_arm as arm
 
-    grid = {"grid": arm.GRID.get(data, 512)} if study == arm.KEY else {}
+    grid = {"grid": arm.GRID.get(data.partition(":")[0], 512)} if study == arm.KEY else {}
     return registry.load(data, root, split="all", **grid)

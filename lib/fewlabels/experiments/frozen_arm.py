@@ -110,6 +110,7 @@ def differing(
 def asked(data: str, replicate: int, learners: Sequence[str]) -> dict[str, Run]:
     """List what labels are drawn: text of the run -> the run, with the replicate's draw."""
     own = frozen_arm.runs(data).values() if frozen_arm.HEAD in learners else ()
+    own = [one for one in own if one.data == data]
     plain = [Run(data=data, amount=n) for n in frozen_arm.BUDGETS]
     named = {frozen_arm.described(one): one for one in (*own, *plain)}
     return {text: drawing(one, replicate) for text, one in named.items()}
@@ -163,10 +164,12 @@ def _of_learner(
     dataset: Dataset, tiles: Sequence[Pixels], made: Scaled, fold: int, replicate: int,
     learner: str, compute: Compute,
 ) -> Iterator[dict[str, object]]:  # fmt: skip
-    tested = set(dataset.folds[fold])
-    train = [tile for tile in tiles if tile.site not in tested]
-    kept = tested - set(frozen_arm.DEVELOPMENT.get(dataset.name, ()))
-    test = [tile for tile in tiles if tile.site in kept]
+    tested, base = set(dataset.folds[fold]), dataset.name.partition(":")[0]
+    dealt = dataset.ids if tested <= set(dataset.ids) else dataset.sites  # single tiles, or sites
+    train = [tile for tile, name in zip(tiles, dealt, strict=True) if name not in tested]
+    unseen = frozen_arm.DEVELOPMENT.get(base, ())
+    test = [tile for tile, name in zip(tiles, dealt, strict=True)
+            if name in tested and tile.site not in unseen]  # fmt: skip
     classes, told = len(dataset.classes), asked(dataset.name, replicate, [learner])
     for text, one in told.items():
         if learner != frozen_arm.HEAD and one.amount not in frozen_arm.BUDGETS:
@@ -235,7 +238,9 @@ def _described(
 def _scaled(dataset: Dataset, learners: Sequence[str], compute: Compute) -> Scaled:
     used: list[FeatureLearner] = [LEARNERS.get(name, FEATURES) for name in learners]
     few = [dataset[i] for i in np.linspace(0, len(dataset) - 1, LOOKED).astype(int).tolist()]
-    made = features.together(used, [tile.image for tile in few], w.BANDS.get(dataset.name, ()))
+    made = features.together(
+        used, [tile.image for tile in few], w.BANDS.get(dataset.name.partition(":")[0], ())
+    )
     found = []
     for tile in few:
         at = _first(np.arange(tile.mask.size), FIRST, tile.id, "scaled")

@@ -22,7 +22,10 @@ from fewlabels.studies.design import Claim
 from fewlabels.studies.frozen_arm import HEAD
 from fewlabels.studies.run import Run
 
-NETWORKS = "_networks"  # ends the names of the tables of `fold_networks`
+NETWORKS, PATCHES = "_networks", "_patches"
+PARTS = ("", NETWORKS, PATCHES)
+"""Ends of the names of a data set's tables: heads and learners, `fold_networks`, heads where single
+tiles are dealt into the folds."""
 
 
 def folder() -> Path:
@@ -33,10 +36,21 @@ def folder() -> Path:
 def scored(root: Path | None = None) -> pd.DataFrame:
     """Read the rows of all data sets and score each: mIoU over the classes of the site's truth."""
     files = [(root or folder()) / f"{data}{part}.parquet"
-             for data in frozen_arm.DATA for part in ("", NETWORKS)]  # fmt: skip
-    table = pd.concat([pd.read_parquet(file) for file in files if file.exists()], ignore_index=True)
+             for data in frozen_arm.DATA for part in PARTS]  # fmt: skip
+    table = pd.concat(
+        [_by_site(pd.read_parquet(f)) for f in files if f.exists()], ignore_index=True
+    )
     table["miou"] = [whole_maps.miou(np.asarray(counts)) for counts in table["confusion"]]
     return table
+
+
+def _by_site(table: pd.DataFrame) -> pd.DataFrame:
+    """Add up the counts of a site whose tiles are tested in several folds."""
+    key = ["data", "site", "replicate", "learner", "condition"]
+    if not table.duplicated(key).any():
+        return table
+    counts = table.groupby(key)["confusion"].agg(lambda each: np.sum(each.tolist(), axis=0))
+    return counts.reset_index()
 
 
 def differences(table: pd.DataFrame, claim: Claim, learner: str = HEAD) -> pd.DataFrame:
@@ -55,7 +69,7 @@ def differences(table: pd.DataFrame, claim: Claim, learner: str = HEAD) -> pd.Da
 
     parts = [
         mean(part, data, claim.plus) - factor * mean(part, data, claim.minus)
-        for data, part in table.groupby("data")
+        for data, part in table.groupby(table["data"].str.partition(":")[0])
     ]
     return pd.concat(parts).dropna().rename("value").reset_index()
 
@@ -214,8 +228,9 @@ def _scores(part: pd.DataFrame, data: str, condition: str, learner: str) -> pd.S
         learner, run = named, frozen_arm.runs(data)[budget]
     else:
         run = frozen_arm.runs(data)[condition]
-    own = part[(part["learner"] == learner) & (part["condition"] == frozen_arm.described(run))]
-    return own.set_index(["data", "site", "replicate"])["miou"]
+    wanted = {"learner": learner, "condition": frozen_arm.described(run), "data": run.data}
+    own = part[(part[list(wanted)] == list(wanted.values())).all(axis=1)]
+    return own.assign(data=data).set_index(["data", "site", "replicate"])["miou"]
 
 
 def _families(names: Iterable[str]) -> list[list[str]]:

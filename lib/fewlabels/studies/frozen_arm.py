@@ -32,6 +32,7 @@ TESTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "budget": ("N1", "N2"),
         "balance": ("S1", "S2", "S3"),
         "redrawing": ("R1",),
+        "leak": ("L1",),
         "D": ("D1", "D3"),
     }
 )
@@ -89,12 +90,13 @@ def family(claim: str) -> str:
 def runs(data: str) -> dict[str, Run]:
     """Declare what the head is trained on: condition -> the run, its other factors at defaults.
 
-    Conditions of several studies that are equal here are equal runs.
+    Conditions of several studies that are equal here are equal runs. One may be on a variant of the
+    data, such as `dubai:patches`.
     """
-    found = {}
+    found, base = {}, data.partition(":")[0]
     for of, names in TESTED.items():
-        scale = studies.scale(of, "full", data)
-        named = studies.conditions(studies.study(of), scale, scale.starts[0], data)
+        scale = studies.scale(of, "smoke", base)  # conditions are the same at all
+        named = studies.conditions(studies.study(of), scale, scale.starts[0], base)
         for claim in names:
             for condition in studies.study(of).claims[claim].conditions:
                 found[condition] = reduced(named[condition])
@@ -103,7 +105,7 @@ def runs(data: str) -> dict[str, Run]:
 
 def tuned(data: str, learner: str = NETWORK) -> list[Run]:
     """Declare what one of TUNED is trained on, in this order."""
-    named = runs(data)
+    named = {name: run for name, run in runs(data).items() if run.data == data}
     names = dict.fromkeys(TUNED_ON + (tuple(named) if learner == NETWORK else ()))
     return list({described(named[name]): named[name] for name in names}.values())
 
