@@ -199,6 +199,25 @@ site_scores.worst(table, Condition("frozen_linear", 100), names).style.hide(axis
 )
 
 # %% [markdown]
+# ## Is the confidence of a map to be trusted?
+#
+# A calibrated map is right on 80 % of the pixels of which it is 80 % sure. @tbl-w-calibration has the
+# expected calibration error: the mean distance between the two over bins of confidence [@guo2017calibration].
+
+# %%
+#| label: tbl-w-calibration
+#| tbl-cap: "Expected calibration error in points of percent by learner and number of random labels: mean over sites with 95 % interval; data sets count alike; 0 is best."
+errors = whole_maps.by_site(table, "calibration")
+calibrated = {
+    name: {
+        f"{n:,} labels": whole_maps.pooled(errors[str(Condition(name, n))])["all"].text()
+        for n in BUDGETS
+    }
+    for name in shown
+}
+pd.DataFrame(calibrated).T.rename_axis("learner")
+
+# %% [markdown]
 # ## Scribbles or clicks
 #
 # A scribble labels many pixels, but they lie side by side and look alike. @tbl-w-scribbles compares 5
@@ -306,7 +325,7 @@ pd.read_csv(paths.published_root() / "development" / "fine_tuned.csv").style.hid
 #   development of the learners looked at other sites of two of them; `usgs_coast` was never looked at.
 # - A program drew the labels from dense masks: people click on pixels that are easy to see.
 # - Corrections (W10) need so many confident errors apart from each other: sites with fewer are in
-#   neither mean. Where masks are coarse, a confident error may be one of the mask.
+#   neither mean. Unsure labels (W14) are half of their budget; the other half is random. Where masks are coarse, a confident error may be one of the mask.
 # - Networks have one label draw a site. Scribbles were drawn inside objects by a program, and nobody timed
 #   either kind of label on such images.
 # - The area of applicability was tried with one learner and one draw of labels on half of a site; a site

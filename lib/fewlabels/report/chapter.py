@@ -137,38 +137,43 @@ def five() -> list[str]:
 
 def claims_table(*chapters: Chapter) -> Styler:
     """Table of their claims: the claim, what the study reported, what our networks show, and the
-    verdicts on them and on a frozen head. A column that says nothing is left out.
+    verdicts on them and on those that were asked across sites. A column that says nothing is left
+    out.
     """
     told = pd.concat([statistics.claims_table(each.table, each.study.claims) for each in chapters])
     told = told[["claim", "reported", "ours", "verdict"]].rename(columns={"reported": "theirs"})
-    heads = dict(_heads(chapters)[["claim", "verdict"]].to_numpy())
-    told["frozen head"] = [heads.get(claim.split(":")[0], "-") for claim in told["claim"]]
+    empty = {"theirs": Claim.reported}
+    for arm, judged in _asked(chapters).items():
+        verdicts = dict(judged[["claim", "verdict"]].to_numpy())
+        told[arm] = [verdicts.get(claim.split(":")[0], "-") for claim in told["claim"]]
+        empty[arm] = "-"
     told["claim"] = told["claim"].str.partition(" (Closest")[0]  # stands in the appendix
-    empty = {"theirs": Claim.reported, "frozen head": "-"}
     return plain(told.drop(columns=[name for name, no in empty.items() if set(told[name]) == {no}]))
 
 
 def forest(*chapters: Chapter) -> Figure:
     """Draw the effects of their claims on a difference, turned so that the claimed side is right of
-    0: those of networks and, where it was asked, of a frozen head over all its data sets.
+    0: those of networks and, over all their data sets, of those that were asked across sites.
     """
-    heads, effects = dict(_heads(chapters)[["claim", "effect"]].to_numpy()), {}
+    arms, effects = _asked(chapters), {}
     for each in chapters:
         judged = statistics.verdicts(each.table, each.study.claims).set_index("claim")["effect"]
         for name, claim in each.study.claims.items():
             if statistics.in_points(claim):
                 effects[name] = {"networks": judged[name].turned(claim.sign)}
-                if name in heads:
-                    effects[name]["frozen head"] = heads[name]["all"].turned(claim.sign)
+                for arm, told in arms.items():
+                    for effect in told.loc[told["claim"] == name, "effect"]:
+                        effects[name][arm] = effect["all"].turned(claim.sign)
     alone = all(each.table["fold"].nunique() == 1 for each in chapters)
     return figures.forest(effects, over="replicates" if alone else "sites")
 
 
-def _heads(chapters: Iterable[Chapter]) -> pd.DataFrame:
-    """The claims of these studies that a frozen head was asked, as `frozen_arm.claims` has them."""
-    asked = frozen_arm_study.claims()
-    names = [name for each in chapters for name in each.study.claims if name in asked]
-    return frozen_arm.claims(frozen_arm.scored(), {name: asked[name] for name in names})
+def _asked(chapters: Iterable[Chapter]) -> dict[str, pd.DataFrame]:
+    """What each of `frozen_arm.ARMS` says of their claims, see `frozen_arm.claims`."""
+    known, rows = frozen_arm_study.claims(), frozen_arm.scored()
+    asked = {n: known[n] for each in chapters for n in each.study.claims if n in known}
+    return {arm: frozen_arm.claims(rows, asked, learner=who)
+            for arm, who in frozen_arm.ARMS.items()}  # fmt: skip
 
 
 def plain(rows: object) -> Styler:

@@ -6,6 +6,7 @@ to pass the same rule as with networks: an interval on its side and Holm's p wit
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,9 @@ NETWORKS, PATCHES = "_networks", "_patches"
 PARTS = ("", NETWORKS, PATCHES)
 """Ends of the names of a data set's tables: heads and learners, `fold_networks`, heads where single
 tiles are dealt into the folds."""
+
+ARMS = MappingProxyType({"frozen head": HEAD, "fine-tuned network": frozen_arm.NETWORK})
+"""Who is asked the claims across sites, as readers know them."""
 
 
 def folder() -> Path:
@@ -135,7 +139,7 @@ def text(claim: Claim, effect: Interval, of: float = 1.0) -> str:
     return Interval(*ends, effect.units, effect.blocks).text(100, 0) + " %"
 
 
-def table(judged: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+def table(judged: pd.DataFrame, rows: pd.DataFrame, learner: str = HEAD) -> pd.DataFrame:
     """Tabulate `claims` for readers: claim, effect over data sets, sites, verdict, and what to do
     where the claim is on a difference of mIoU.
     """
@@ -143,7 +147,7 @@ def table(judged: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     found = []
     for one in judged.itertuples():
         claim, effect = asked[one.claim], one.effect[whole_maps.ALL]
-        of = bound(rows, claim) if claim.measure == "share" else 1.0
+        of = bound(rows, claim, learner) if claim.measure == "share" else 1.0
         found.append(
             {"claim": f"{one.claim}: {claim.text}", "effect": text(claim, effect, of),
              "sites": effect.units, "verdict": one.verdict,
@@ -202,8 +206,8 @@ def _over_folds(values: pd.Series) -> Interval:
 
 
 def bound(table: pd.DataFrame, claim: Claim, learner: str = HEAD) -> float:
-    """Average the bound of a share over sites, then over data sets."""
-    return float(np.mean([
+    """Average the bound of a share over sites, then over the data sets that have it."""
+    return float(np.nanmean([
         _scores(part, data, claim.minus[0], learner).groupby(level="site").mean().mean()
         for data, part in table.groupby("data")
     ]))  # fmt: skip
