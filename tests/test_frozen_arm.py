@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from fewlabels import devices, studies
@@ -15,6 +16,7 @@ from fewlabels.experiments import frozen_arm as runs
 from fewlabels.labels import sampling
 from fewlabels.learners import heads
 from fewlabels.results import frozen_arm as results
+from fewlabels.results.statistics.intervals import Interval
 from fewlabels.studies import frozen_arm
 from fewlabels.training import losses
 
@@ -248,3 +250,35 @@ def test_the_leak_is_paired_by_site(tmp_path):
     ).iloc[0]  # fmt: skip
     assert row["verdict"] == "holds"
     assert list(row["effect"]) == ["dubai", "all"]
+
+
+def test_other_ways_to_pool_are_those_of_their_papers():
+    """By the formulas, on two data sets of five folds with one site each a fold."""
+    claim, rng, rows = frozen_arm.claims()["N2"], np.random.default_rng(0), []
+    gains = {"dubai": rng.normal(0.1, 0.02, 5), "cz_ortho": rng.normal(0.02, 0.03, 5)}
+    for data, values in gains.items():
+        texts = frozen_arm.runs(data)
+        for fold, gain in enumerate(values):
+            rows += [(data, fold, f"s{fold}", 0, frozen_arm.HEAD,
+                      frozen_arm.described(texts[name]), 0.5 + more)
+                     for name, more in (("1,000 px", gain), ("30 px", 0))]  # fmt: skip
+    columns = ["data", "fold", "site", "replicate", "learner", "condition", "miou"]
+    found = results.sensitivity(pd.DataFrame(rows, columns=columns), {"N2": claim}).iloc[0]
+
+    v = np.array([np.var(each, ddof=1) / 5 for each in gains.values()])
+    y = np.array([each.mean() for each in gains.values()])
+    error = (2.25 * v.sum()) ** 0.5 / 2  # 1/5 + 1/4 for 1/5
+    freedom = v.sum() ** 2 / (v**2 / 4).sum()
+    half = stats.t.ppf(0.975, freedom) * error
+    assert (
+        found["Nadeau-Bengio"] == Interval(y.mean(), y.mean() - half, y.mean() + half, 0, 0).text()
+    )
+
+    w = 1 / v
+    q = (w * (y - (w * y).sum() / w.sum()) ** 2).sum()
+    assert found["p of heterogeneity"] == f"{stats.chi2.sf(q, 1):.3f}"
+    between = max(0, (q - 1) / (w.sum() - (w**2).sum() / w.sum()))
+    w = 1 / (v + between)
+    mean = (w * y).sum() / w.sum()
+    half = stats.t.ppf(0.975, 1) * ((w * (y - mean) ** 2).sum() / w.sum()) ** 0.5
+    assert found["Hartung-Knapp"] == Interval(mean, mean - half, mean + half, 0, 0).text()
