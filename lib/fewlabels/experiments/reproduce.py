@@ -43,7 +43,7 @@ class Verified:
             moved = f"{reproductions.moved(self.before, self.after):,}"
             lines.append(
                 f"{', '.join(self.differ)} differ; at least {moved} of {pixels} test pixels; "
-                "other devices and numbers of threads round differently"
+                "other processors, devices and numbers of threads round differently"
             )
         else:
             names = ", ".join(reproductions.compared(self.before, self.after))
