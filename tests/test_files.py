@@ -174,6 +174,12 @@ def test_a_folder_is_worked_in_by_one_process_at_a_time(tmp_path: Path):
         (folder / "strip").touch()
         with pytest.raises(PlaceError, match=r"another process is making '.*map' now"):
             working(folder, target).__enter__()
+        code = (
+            "from pathlib import Path; from fewlabels.files import working; "
+            f"working(Path({str(folder)!r}), Path({str(target)!r})).__enter__()"
+        )
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert "PlaceError: another process is making" in other.stderr
     with working(folder, target):
         (folder / "strip").unlink()
     assert list(tmp_path.iterdir()) == []

@@ -174,6 +174,9 @@ def test_a_class_of_which_only_some_pixels_are_used_keeps_its_weight(ground, mon
     assert about.record["trained_pixels"] == {"bright": 88, "dark": 76}
     assert about.record["weights"]["pixels"] == 40
     assert about.record["scores"]["pixels"] == pytest.approx(164, abs=6)
+    monkeypatch.setattr(score.heads, "mapped", lambda head, x: np.zeros(len(x), np.uint8))
+    rows = np.sum(trained(ground, QUICK, "one class").record["scores"]["confusion"], axis=1)
+    assert rows.tolist() == pytest.approx([88, 76], abs=6)  # each by what its truth stands for
 
 
 def test_the_command_line_trains_a_forest(ground, capsys):

@@ -56,9 +56,10 @@ def test_a_pixel_without_a_value_in_one_band_is_void(tmp_path):
 
 
 def test_an_alpha_band_says_where_and_is_no_data(tmp_path):
+    """What is not wholly transparent has a value."""
     file = tmp_path / "rgba.tif"
     array = np.full((4, 2, 2), 7, np.uint8)
-    array[3] = [[255, 0], [255, 255]]
+    array[3] = [[255, 0], [1, 128]]
     with rasterio.open(
         file, "w", driver="GTiff", dtype="uint8", count=4, height=2, width=2, crs=UTM,
         transform=GRID, photometric="RGB", alpha="yes",
@@ -102,6 +103,8 @@ def test_ranges_are_percentiles_of_valid_pixels_and_bytes_follow_from_them():
     assert found[0, [0, 5, 994, 999, 1000], 0].tolist() == [0, 0, 255, 255, 128]
     assert found[0, 500, 0] == round(255 * (500 - 4.995) / 989.01)
     assert (found[..., 1] == 128).all()
+    parts = [(values[:, at : at + 143], valid[:, at : at + 143]) for at in range(0, 1001, 143)]
+    assert scenes.measured(parts, valid.size) == ranges
 
 
 def test_a_value_far_from_all_others_is_warned_about(caplog):
@@ -271,6 +274,10 @@ def test_attributes_that_contradict_each_other_are_listed():
     assert vector_labels.doubtful(table, "name") == []
     table.loc[4, "name"] = "a"
     assert vector_labels.doubtful(table, "id") == ["label 5: id is '2' and name is 'a'"]
+    table["name"] = list("abbbbbba")  # 6 of 8 fit: three quarters
+    assert len(vector_labels.doubtful(table, "id")) == 2
+    table["name"] = list("abbbbbab")  # 4 of 8 fit, so it names something else
+    assert vector_labels.doubtful(table, "id") == []
 
 
 def test_files_of_labels_that_cannot_be_used_say_why(tmp_path, plain):

@@ -5,7 +5,9 @@ Scenes are 10 x 12 pixels in UTM; see `rasters`.
 
 import errno
 import io
+import sqlite3
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -167,6 +169,8 @@ def test_values_of_one_name_are_one_class(tmp_path, plain):
     assert (painted(found, plain) == 0).sum() == 24
     found = survey.labelled(replace(given, no_label=None), plain)
     assert (painted(found, plain) == 0).sum() == 48
+    merged = replace(given, classes=("4=wet", "3=dry", "1=wet"), no_label=None)
+    assert survey.codes(survey.labelled(merged, plain)) == (4, 3)  # the first of two values
     shapes = {point(1, 1): "Water", point(2, 2): "WATER", point(3, 3): "a=b", point(4, 4): "x"}
     given = survey.Labels(labels(tmp_path / "l.gpkg", shapes), classes=("Water=wet", "WATER=wet"))
     assert survey.labelled(given, plain).classes == ("wet",)
@@ -477,6 +481,9 @@ def test_maps_keep_a_system_that_fits_no_tag(ground, tmp_path, name):
         assert scenes.opened(tmp_path / made).crs == expected
     for made in ("map.gpkg", "map_next.gpkg"):
         assert pyogrio.read_info(tmp_path / made, layer=0)["crs"]
+    moved = replace(scenes.opened(file), transform=there @ Affine.translation(1, 0))
+    with pytest.raises(DataError, match="system and grid must be the same"):
+        maps.check(tmp_path / "map.tif", moved)
     maps.side_car(tmp_path / "map.tif").unlink()
     if name == "rotated pole":
         with pytest.raises(DataError, match="has the system none"):
@@ -668,3 +675,49 @@ def test_a_scene_by_ground_control_points_is_refused(tmp_path):
         target.gcps = (points, rasterio.crs.CRS.from_string(UTM))
     with pytest.raises(DataError, match="3 ground control points"):
         scenes.opened(tmp_path / "s.tif")
+
+
+def test_names_hold_no_character_that_a_file_of_a_map_cannot(ground, tmp_path):
+    named = {shape: f"{name}\x01\ufffe" for shape, name in SPOTS.items()}
+    given = survey.Labels(labels(tmp_path / "l.gpkg", named))
+    made = fit.fit(ground / "scene.tif", given, tmp_path / "m", FOREST, device="cpu")
+    assert made.classes == ("bright", "dark")
+    out = tmp_path / "map.tif"
+    predict(ground / "scene.tif", tmp_path / "m", out, gis=True, polygons=True, device="cpu")
+    assert "<Category>dark<" in maps.side_car(out).read_text()
+    assert class_text.plain("a\ud800\0 \u00e9\u200d\U0001f333\x85b") == "a \u00e9\u200d\U0001f333 b"
+
+
+def test_coordinates_of_no_place_are_outside_and_raise_no_warning(tmp_path, plain, recwarn):
+    far = shapely.Polygon([(1e308, -1e308), (-1e308, 1e308), (2, 2)])
+    found = survey.labelled(
+        survey.Labels(labels(tmp_path / "l.gpkg", {far: "a", point(1, 1): "b"})), plain
+    )
+    assert drawn(found, plain) == {"a": [], "b": [[1, 1]]}
+    assert found.report["outside the scene"] == 1
+    assert [w.message for w in recwarn if issubclass(w.category, RuntimeWarning)] == []
+
+
+def test_a_scene_whose_pixels_have_no_area_is_refused(tmp_path):
+    flat = Affine(0, 0, 5, 0, 0, 5)
+    with pytest.raises(DataError, match=r"has no grid of pixels.*gdalwarp"):
+        scenes.opened(scene(tmp_path / "s.tif", np.ones((1, 10, 12)), transform=flat))
+
+
+def test_an_error_about_labels_says_which_were_skipped_and_why(tmp_path, plain):
+    rows = ["x,y,class", '"500,045",1,a', "1,north,a"]
+    with pytest.raises(NoLabelsError, match=r"3 with a coordinate that is no number \(row 2 '500,"):
+        survey.labelled(listed(tmp_path / "l.csv", [*rows, "0.5,x,b"]), plain)
+    scene(tmp_path / "scene.tif", halves())
+    x, y = GRID @ (3.5, 2.5)
+    given = listed(tmp_path / "l.csv", [*rows, f"{x},{y},b"])
+    with pytest.raises(NoLabelsError, match=r"only the class 'b' .* 2 coordinates are no numbers"):
+        survey.survey(tmp_path / "scene.tif", given, FOREST)
+
+
+def test_a_warning_about_a_file_of_labels_is_said_once(tmp_path, plain, caplog):
+    file = labels(tmp_path / "l.gpkg", {pixels(1, 1, 3, 3): "a", pixels(4, 4, 6, 6): "b"})
+    with closing(sqlite3.connect(file)) as base, base:
+        base.execute("update gpkg_geometry_columns set geometry_type_name='CURVEPOLYGON'")
+    assert len(survey.labelled(survey.Labels(file), plain).shapes) == 2
+    assert [m.count("CURVEPOLYGON") for m in caplog.messages] == [1]

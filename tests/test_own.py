@@ -424,6 +424,7 @@ def test_a_class_of_one_polygon_is_warned_about_and_not_scored(tmp_path, caplog)
     shapes = dict(SPOTS) | {pixels(30, 30, 34, 34): "rare"}
     labels(tmp_path / "labels.gpkg", shapes)
     how = replace(TINY, steps=2)
+    caplog.set_level("INFO")
     about = fit.fit(
         tmp_path / "scene.tif",
         survey.Labels(tmp_path / "labels.gpkg", classes=("dark", "bright", "rare", "never")),
@@ -431,6 +432,7 @@ def test_a_class_of_one_polygon_is_warned_about_and_not_scored(tmp_path, caplog)
     )  # fmt: skip
     assert "class 'rare' has a single polygon or line" in caplog.text
     assert "class 'never' has no labelled pixel" in caplog.text
+    assert "network trains 4 times; a bar shows the time of one" in caplog.text
     assert about.record["scores"]["ignored"] == ["rare"]
     assert about.record["scores"]["iou"]["rare"] is None
 

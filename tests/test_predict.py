@@ -63,6 +63,19 @@ def test_maps_that_a_killed_process_had_not_named_get_their_names_first(
         predict(*asked, polygons=True, device="cpu")
 
 
+def test_clicks_that_failed_are_all_that_the_next_start_makes(ground, tmp_path, monkeypatch):
+    asked = ground / "scene.tif", ground / "model", tmp_path / "map.tif"
+    monkeypatch.setattr("fewlabels.mapping.predict._next", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        predict(*asked, clicks=2, device="cpu")
+    maps = ["map.tif", "map.tif.aux.xml", "map_confidence.tif"]
+    assert names(tmp_path) == [".map.tif.partial", *maps]
+    monkeypatch.undo()
+    monkeypatch.setattr(stream, "strips", lambda *_, **__: pytest.fail("computed again"))
+    predict(*asked, clicks=2, device="cpu")
+    assert names(tmp_path) == [*maps, "map_next.gpkg"]
+
+
 def test_a_note_of_maps_that_were_deleted_since_names_nothing(ground, tmp_path):
     folder = tmp_path / ".map.tif.partial" / "0123456789ab"
     folder.mkdir(parents=True)

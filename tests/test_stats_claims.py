@@ -84,6 +84,14 @@ def test_a_claim_of_no_gain_needs_less_than_the_margin(a: float, noise: float, e
     assert shown.startswith(f"{100 * (a - 0.4):.1f} [")  # the difference itself, in points
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_no_difference_needs_both_ends_of_the_interval_within_the_margin(sign: int):
+    claim = Claim("", "", ("a",), ("b",), measure="equivalence", margin=0.02)
+    for beyond, expected in ((0.019, "holds"), (0.021, "cannot tell")):
+        effect = statistics.Interval(0.01, -0.001, beyond, 15, 5).turned(sign)
+        assert statistics.verdict(claim, effect, 0.04, 0.04) == expected
+
+
 def test_a_wider_margin_is_a_weaker_claim():
     wide = Claim("", "", ("a",), ("b",), measure="equivalence", margin=0.1)
     assert judged({"a": 0.45, "b": 0.4}, wide).verdict == "holds"

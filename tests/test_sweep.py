@@ -193,6 +193,15 @@ def test_local_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch):
         workers.local("cpu", runs=1, workers=0)
 
 
+def test_nobody_without_the_key_reaches_the_scheduler_of_this_machine():
+    with workers._started(Local(0, 1, "cpu")) as here:
+        address = here.scheduler_address
+        assert address.startswith("tls://127.0.0.1:")
+        for other in (address, address.replace("tls", "tcp")):
+            with pytest.raises((OSError, TypeError)):
+                workers.distributed.Client(other, timeout=2)
+
+
 def test_each_local_worker_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
     here = Local(2, 4, "a GPU")

@@ -11,7 +11,8 @@ import pandas as pd
 
 from fewlabels.types import DataError
 
-UNSEEN = dict.fromkeys(map(ord, "\0\u00ad\u200b\ufeff"))
+UNSEEN = re.compile("[\u00ad\u200b\ufeff]|[^\\s\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that nobody sees, and those that no XML holds."""
 MOST_CODE = 254  # the largest value of a map that is a class
 
 
@@ -19,7 +20,7 @@ def plain(value: object) -> str | None:
     """One form of a name: composed letters, single blanks, whole numbers without a decimal point.
     None where nothing is left. Case and leading zeros stay as they are.
     """
-    text = unicodedata.normalize("NFC", f"{value}".translate(UNSEEN))
+    text = unicodedata.normalize("NFC", UNSEEN.sub("", f"{value}"))
     return re.sub(r"^([+-]?\d+)\.0*$", r"\1", " ".join(text.split())) or None
 
 

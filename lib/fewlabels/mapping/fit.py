@@ -68,16 +68,9 @@ def fit(
 
 
 def _fitted(
-    scene: Path,
-    labels: Labels,
-    folder: Path,
-    how: Recipe,
-    bands: tuple[int, ...],
-    also: Sequence[Path],
-    device: str,
-    licence: str,
-    scratch: Path,
-) -> model_folder.About:
+    scene: Path, labels: Labels, folder: Path, how: Recipe, bands: tuple[int, ...],
+    also: Sequence[Path], device: str, licence: str, scratch: Path,
+) -> model_folder.About:  # fmt: skip
     began = time.perf_counter()
     if folder.exists():
         raise model_folder.ModelError(
@@ -96,6 +89,8 @@ def _fitted(
         if how.method in recipe.LOOPED and not how.folds:
             quick = []
         pixels = labelled_pixels.read(ground, quick) if quick else None
+        if how.method in recipe.LOOPED:
+            log.info("%s trains %d times; a bar shows the time of one", how.method, how.folds + 1)
         chosen = score.choice(ground, pixels)
         log.info("training %s on all labels", chosen.method)
         known = None

@@ -15,6 +15,7 @@ from rasterio.enums import ColorInterp, Resampling
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
+from tqdm.auto import tqdm
 
 from fewlabels.mapping import grid
 from fewlabels.mapping.formats import foreign
@@ -24,6 +25,7 @@ from fewlabels.types import IGNORE, DataError, NoLabelsError
 log = logging.getLogger(__name__)
 
 STRIP = 1024  # rows read at once
+SOON = 3  # seconds after which a bar says how long labels take to read
 MOST = 64  # classes of an image without a list of them: with more it is no label image
 BLANK = 0.9  # share of an image from which on 0 or 255 means "no class", if two others are there
 
@@ -73,7 +75,7 @@ def opened(
     """
     counted: Counter[int] = Counter()
     with _on_grid(file, scene, crs) as source:
-        for at in range(0, scene.height, STRIP):
+        for at in tqdm(range(0, scene.height, STRIP), "label image", unit="strip", delay=SOON):
             window = Window(0, at, scene.width, min(STRIP, scene.height - at))
             values, there = _values(source, file, window)
             values, numbers = np.unique(values[there], return_counts=True)

@@ -246,9 +246,9 @@ def _described(file: Path, source: DatasetReader, wanted: tuple[int, ...]) -> Sc
             f"'{file}' holds {len(pages)} images one after the other, not bands; "
             "`gdalbuildvrt -separate` and `gdal_translate` make bands of them"
         )
-    if source.gcps[0] and source.transform.is_identity:
+    if (source.gcps[0] and source.transform.is_identity) or not source.transform.determinant:
         raise DataError(
-            f"'{file}' is placed by {len(source.gcps[0])} ground control points and has no grid; "
+            f"'{file}' has no grid of pixels, but {len(source.gcps[0])} ground control points; "
             "`gdalwarp IN OUT.tif` gives it one"
         )
     meanings = dict(zip(source.indexes, source.colorinterp, strict=True))

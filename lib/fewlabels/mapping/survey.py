@@ -137,11 +137,6 @@ def report(given: Marks | Painted, cut: Cut, how: Recipe) -> dict[str, object]:
     inventory = tiles.inventory(cut.pieces, len(given.classes))
     pixels = sum(inventory.values())
     units = np.sum([counts > 0 for counts in inventory.values()], axis=0)
-    if (pixels > 0).sum() < 2:
-        raise NoLabelsError(
-            f"only the class '{given.classes[int(pixels.argmax())]}' has labelled pixels; label at "
-            "least two classes"
-        )
     drawn = len(given.shapes) if isinstance(given, Marks) else len(cut.shapes)
     found = dict(given.report) | {
         "pixels": dict(zip(given.classes, pixels.tolist(), strict=True)),
@@ -153,6 +148,11 @@ def report(given: Marks | Painted, cut: Cut, how: Recipe) -> dict[str, object]:
         "without a pixel": drawn - len(cut.shapes),
     }
     found["warnings"] = _warnings(found, how)
+    if (pixels > 0).sum() < 2:
+        raise NoLabelsError(
+            f"only the class '{given.classes[int(pixels.argmax())]}' has labelled pixels; label at "
+            f"least two classes ({'; '.join(found['warnings'])})"
+        )
     return found
 
 

@@ -10,10 +10,11 @@ import shapely
 from jaxtyping import Int, Int32, UInt8
 from rasterio.features import rasterize
 from rasterio.transform import Affine
+from tqdm.auto import tqdm
 
 from fewlabels.mapping import label_image
 from fewlabels.mapping import scene as scenes
-from fewlabels.mapping.label_image import Painted
+from fewlabels.mapping.label_image import SOON, Painted
 from fewlabels.mapping.scene import Ranges, Read, Scene
 from fewlabels.mapping.vector_labels import Marks
 from fewlabels.types import IGNORE, NoLabelsError
@@ -137,7 +138,7 @@ def cut(scene: Scene, read: Read, labels: Burn, *, side: int, gap: int, block: i
     """
     pieces, shapes, contradictory, void = [], set(), 0, 0
     bands = np.zeros(len(scene.names), int)
-    for top in range(0, scene.height, side):
+    for top in tqdm(range(0, scene.height, side), "labels on the scene", unit="row", delay=SOON):
         for left in range(0, scene.width, side):
             rows, down, inner = _span(top, side, gap, scene.height)
             columns, across, inner_columns = _span(left, side, gap, scene.width)

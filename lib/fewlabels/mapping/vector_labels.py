@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from warnings import catch_warnings
 
 import geopandas
 import numpy as np
@@ -33,6 +34,7 @@ READABLE = ("OFTString", "OFTInteger", "OFTInteger64", "OFTReal")
 """Kinds of columns that are compared with the class."""
 OURS = ("rank", "row", "column", "margin", "first", "second", "why")
 """Columns of `query.frames`, which are not."""
+FARTHEST = 1e15  # a coordinate beyond is that of no place
 
 
 @dataclass(frozen=True)
@@ -110,12 +112,7 @@ def read(
 
 
 def answers(
-    file: Path,
-    scene: Scene,
-    column: str,
-    *,
-    layer: str | None = None,
-    crs: str | None = None,
+    file: Path, scene: Scene, column: str, *, layer: str | None = None, crs: str | None = None
 ) -> tuple[geopandas.GeoDataFrame, int]:
     """Read all columns of a file, geometry in pixels of `scene`; and count what has no place there.
 
@@ -174,10 +171,10 @@ def _opened(
 def _layer(
     file: Path, column: str, layer: str | None
 ) -> tuple[geopandas.GeoDataFrame, pd.DataFrame]:
-    safe = formats.drawn(file)
+    safe, closed = formats.drawn(file), f"'{file}' does not open as a file of labels"
     with unsplit(file) as path:
         path = safe if isinstance(safe, bytes) else path
-        with foreign(f"'{file}' does not open as a file of labels"):
+        with foreign(closed), catch_warnings(action="ignore"):  # said when the column is read
             layers = [name for name, kind in pyogrio.list_layers(path) if kind is not None]
         if layer is None and len(layers) != 1:
             raise DataError(
@@ -185,7 +182,7 @@ def _layer(
                 + (f": {', '.join(layers)}; name one with --layer" if layers else "")
             )
         options = {"layer": layer or layers[0]}
-        with foreign(f"'{file}' does not open as a file of labels"):
+        with foreign(closed), catch_warnings(action="ignore"):  # said when the column is read
             about = pyogrio.read_info(path, **options)
         if about["features"] == 0:
             raise NoLabelsError(f"'{file}' holds no label: the layer is empty")
@@ -224,9 +221,11 @@ def _none_left(
     file: Path, frame: geopandas.GeoDataFrame, scene: Scene, report: Mapping, crs: str | None
 ) -> NoLabelsError:
     """The error where no label can be used: how many were skipped why, and where all lie."""
-    counts = [f"{len(report[name]) if name == 'no numbers' else report[name]} {name}"
-              for name in ("without geometry", "no numbers", "without a class", "outside the scene")
+    counts = [f"{report[name]} {name}"
+              for name in ("without geometry", "without a class", "outside the scene")
               if report[name]]  # fmt: skip
+    if wrong := report["no numbers"]:
+        counts.append(f"{len(wrong)} with a coordinate that is no number ({wrong[0]})")
     if report["unknown classes"]:
         counts.append(f"of unknown classes {report['unknown classes']}")
     names = "".join(f"; '{name}' occurs nowhere{near}" for name, near in report["absent"].items())
@@ -248,7 +247,7 @@ def _on_pixels(
     were skipped because the scene's system has no coordinates for their place.
     """
     moved = _reprojected(frame, file, scene, crs).geometry.set_crs(None, allow_override=True)
-    somewhere = ~np.isinf(moved.bounds).any(axis=1)
+    somewhere = ~(moved.bounds.abs() > FARTHEST).any(axis=1)
     to_pixels = ~scene.transform
     _, low, _, high = moved.total_bounds
     if scene.transform.is_identity and -scene.height <= low < 0 and high <= 0:
