@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ from jaxtyping import Float32, Int, UInt8
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
 from fewlabels.experiments import tables, whole_maps
-from fewlabels.experiments.tables import Each, Job
+from fewlabels.experiments.tables import Job
 from fewlabels.experiments.whole_maps import Site, units
 from fewlabels.labels import expansion
 from fewlabels.learners import LEARNERS, bank, heads
@@ -99,19 +98,16 @@ def rows(
                           boundary=outlines.ravel().tolist())  # fmt: skip
 
 
+@tables.filling
 def run(
-    dataset: Dataset, file: Path, names: Sequence[str], replicates: Sequence[int], *,
-    device: str = "auto", each: Each = tables.here, bands: Sequence[str] = (),
-) -> pd.DataFrame:  # fmt: skip
-    """Add the missing rows of some sites to a table, site after site; return the table."""
-
-    def jobs(table: pd.DataFrame) -> Iterator[Job]:
-        for replicate, name in product(replicates, names):
-            there = set(tables.of(table, dataset, site=name, replicate=replicate)["labels"])
-            if left := [k for k in KINDS if k not in there and (not there or k != "corrected")]:
-                yield partial(rows, name=name, replicate=replicate, bands=bands, kinds=left)
-
-    return tables.fill(file, dataset, jobs, device, each)
+    table: pd.DataFrame, dataset: Dataset, names: Sequence[str], replicates: Sequence[int], *,
+    bands: Sequence[str] = (),
+) -> Iterator[Job]:  # fmt: skip
+    """List what a table lacks of some sites, site after site; see `tables.filling`."""
+    for replicate, name in product(replicates, names):
+        there = set(tables.of(table, dataset, site=name, replicate=replicate)["labels"])
+        if left := [k for k in KINDS if k not in there and (not there or k != "corrected")]:
+            yield partial(rows, name=name, replicate=replicate, bands=bands, kinds=left)
 
 
 def _mapped(

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Int
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
 from fewlabels.experiments import tables, whole_maps
-from fewlabels.experiments.tables import Each, Job
+from fewlabels.experiments.tables import Job
 from fewlabels.experiments.whole_maps import Site
 from fewlabels.learners import LEARNERS, dissimilarity
 from fewlabels.learners.dissimilarity import Space
@@ -26,22 +26,19 @@ from fewlabels.studies.w import APPLIED, APPLIES
 LEARNER, PARTS = "frozen_linear", 5  # parts of held-out squares
 
 
+@tables.filling
 def run(
-    dataset: Dataset, file: Path, names: Sequence[str], replicates: Sequence[int], *,
-    device: str = "auto", each: Each = tables.here, bands: Sequence[str] = (),
-) -> pd.DataFrame:  # fmt: skip
-    """Add the missing rows of the sites of a data set to a table; return the table.
+    table: pd.DataFrame, dataset: Dataset, names: Sequence[str], replicates: Sequence[int], *,
+    bands: Sequence[str] = (),
+) -> Iterator[Job]:  # fmt: skip
+    """List what a table lacks of the sites of a data set; see `tables.filling`.
 
     The other site of a site is the one before it in `names`; that of the first is the last.
     """
-
-    def jobs(table: pd.DataFrame) -> Iterator[Job]:
-        done = set(tables.of(table, dataset, data=dataset.name)["site"])
-        for other, name in zip([*names[-1:], *names], names, strict=False):
-            if name not in done:
-                yield partial(rows, name=name, other=other, replicates=replicates, bands=bands)
-
-    return tables.fill(file, dataset, jobs, device, each)
+    done = set(tables.of(table, dataset, data=dataset.name)["site"])
+    for other, name in zip([*names[-1:], *names], names, strict=False):
+        if name not in done:
+            yield partial(rows, name=name, other=other, replicates=replicates, bands=bands)
 
 
 def rows(

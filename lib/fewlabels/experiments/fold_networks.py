@@ -15,33 +15,28 @@ from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
 from fewlabels.experiments import frozen_arm as arm
 from fewlabels.experiments import tables, whole_maps
-from fewlabels.experiments.tables import Each, Job
+from fewlabels.experiments.tables import Job
 from fewlabels.learners import LEARNERS
 from fewlabels.scoring import metrics
 from fewlabels.studies import Run, frozen_arm, w
 from fewlabels.types import IGNORE
 
 
+@tables.filling
 def run(
-    dataset: Dataset, file: Path, replicates: Sequence[int], learners: Sequence[str], *,
-    device: str = "auto", each: Each = tables.here,
-) -> pd.DataFrame:  # fmt: skip
-    """Add the missing rows of some replicates to a table, a network at a time; return the table.
+    table: pd.DataFrame, dataset: Dataset, replicates: Sequence[int], learners: Sequence[str]
+) -> Iterator[Job]:
+    """List what a table lacks of some replicates, a network at a time; see `tables.filling`.
 
     Args:
         learners: of `frozen_arm.TUNED`.
     """
-
-    def jobs(table: pd.DataFrame) -> Iterator[Job]:
-        for replicate, learner in product(replicates, learners):
-            asked = frozen_arm.tuned(dataset.name, learner)
-            for of, fold in product(asked, range(len(dataset.folds))):
-                key = {"replicate": replicate, "fold": fold, "learner": learner}
-                described = frozen_arm.described(of)
-                if tables.of(table, dataset, condition=described, **key).empty:
-                    yield partial(rows, **key, of=of)
-
-    return tables.fill(file, dataset, jobs, device, each)
+    for replicate, learner in product(replicates, learners):
+        asked = frozen_arm.tuned(dataset.name, learner)
+        for of, fold in product(asked, range(len(dataset.folds))):
+            key = {"replicate": replicate, "fold": fold, "learner": learner}
+            if tables.of(table, dataset, condition=frozen_arm.described(of), **key).empty:
+                yield partial(rows, **key, of=of)
 
 
 def rows(

@@ -21,7 +21,7 @@ from fewlabels import devices
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
 from fewlabels.experiments import prepare, tables, whole_maps
-from fewlabels.experiments.tables import Each, Job
+from fewlabels.experiments.tables import Job
 from fewlabels.labels import sampling
 from fewlabels.learners import LEARNERS, bank, features, heads
 from fewlabels.learners.bank import Bank
@@ -68,11 +68,12 @@ class Pixels:
     labelled: Mapping[str, tuple[Int[np.ndarray, " b"], UInt8[np.ndarray, " b"]]]
 
 
+@tables.filling
 def run(
-    dataset: Dataset, file: Path, replicates: Sequence[int], *, learners: Sequence[str] = (),
-    head: bool = True, device: str = "auto", each: Each = tables.here,
-) -> pd.DataFrame:  # fmt: skip
-    """Add the missing rows of some replicates to a table, fold after fold; return the table.
+    table: pd.DataFrame, dataset: Dataset, replicates: Sequence[int], *,
+    learners: Sequence[str] = (), head: bool = True,
+) -> Iterator[Job]:  # fmt: skip
+    """List what a table lacks of some replicates, fold after fold; see `tables.filling`.
 
     Args:
         dataset: all its tiles.
@@ -80,14 +81,10 @@ def run(
         head: whether the head is trained for every condition of the claims.
     """
     wanted = [frozen_arm.HEAD] * head + list(learners)
-
-    def jobs(table: pd.DataFrame) -> Iterator[Job]:
-        for replicate, fold in product(replicates, range(len(dataset.folds))):
-            done = set(tables.of(table, dataset, replicate=replicate, fold=fold)["learner"])
-            if left := tuple(name for name in wanted if name not in done):
-                yield partial(rows, fold=fold, replicate=replicate, learners=left)
-
-    return tables.fill(file, dataset, jobs, device, each)
+    for replicate, fold in product(replicates, range(len(dataset.folds))):
+        done = set(tables.of(table, dataset, replicate=replicate, fold=fold)["learner"])
+        if left := tuple(name for name in wanted if name not in done):
+            yield partial(rows, fold=fold, replicate=replicate, learners=left)
 
 
 @devices.one_thread()

@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
 from fewlabels.experiments import tables, whole_maps
-from fewlabels.experiments.tables import Each, Job
+from fewlabels.experiments.tables import Job
 from fewlabels.experiments.whole_maps import Site
 from fewlabels.learners import LEARNERS, Predictor
 from fewlabels.studies import w
@@ -29,21 +29,17 @@ TEACHER, PLAIN = "frozen_linear", "pixel_forest"  # the latter needs no features
 Labels = list[UInt8[np.ndarray, "_ _"]]
 
 
+@tables.filling
 def run(
-    dataset: Dataset, file: Path, names: Sequence[str], replicates: Sequence[int], *,
-    wanted: Sequence[Condition] = w.TRAINED, device: str = "auto", each: Each = tables.here,
-    bands: Sequence[str] = (),
-) -> pd.DataFrame:  # fmt: skip
-    """Add the missing rows of some sites to a table, network after network; return the table."""
-
-    def jobs(table: pd.DataFrame) -> Iterator[Job]:
-        for replicate, name, one in product(replicates, names, wanted):
-            key = {"site": name, "replicate": replicate, "learner": one.learner,
-                   "budget": one.budget, "labels": one.labels}  # fmt: skip
-            if tables.of(table, dataset, **key).empty:
-                yield partial(rows, name=name, wanted=one, replicate=replicate, bands=bands)
-
-    return tables.fill(file, dataset, jobs, device, each)
+    table: pd.DataFrame, dataset: Dataset, names: Sequence[str], replicates: Sequence[int], *,
+    wanted: Sequence[Condition] = w.TRAINED, bands: Sequence[str] = (),
+) -> Iterator[Job]:  # fmt: skip
+    """List what a table lacks of some sites, network after network; see `tables.filling`."""
+    for replicate, name, one in product(replicates, names, wanted):
+        key = {"site": name, "replicate": replicate, "learner": one.learner,
+               "budget": one.budget, "labels": one.labels}  # fmt: skip
+        if tables.of(table, dataset, **key).empty:
+            yield partial(rows, name=name, wanted=one, replicate=replicate, bands=bands)
 
 
 def rows(

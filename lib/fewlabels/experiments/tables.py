@@ -5,7 +5,7 @@ Rows are added as soon as they are made, so what makes them can be stopped at an
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 
 import numpy as np
@@ -65,26 +65,29 @@ def told(job: Job) -> str:
     return ", ".join(f"{k} {v}" for k, v in job.keywords.items() if isinstance(v, str | int))
 
 
-def fill(
-    file: Path, dataset: Dataset, jobs: Callable[[pd.DataFrame], Iterable[Job]], device: str,
-    each: Each = here,
-) -> pd.DataFrame:  # fmt: skip
-    """Add what is missing to a table; return the table.
+def filling(jobs: Callable[..., Iterable[Job]]) -> Callable[..., pd.DataFrame]:
+    """Make a function that adds to a table what it lacks, from one that lists that.
 
-    Args:
-        jobs: lists what the table, as it is now, lacks.
-
-    Raises:
-        FewLabelsError: another process adds rows to the table.
+    Of `jobs(table, dataset, *what, **how)` it makes `run(dataset, file, *what, device="auto",
+    each=here, **how)`, which returns the table, and raises FewLabelsError where another process
+    adds rows to it.
     """
-    taken = lock(claim(file), wait=False)
-    if taken is None:
-        raise FewLabelsError(f"another process adds rows to '{file}'; wait for it, or give another "
-                             "folder by --runs")  # fmt: skip
-    with taken:
-        for made in each(dataset, jobs(read(file)), device):
-            add(file, made)
-    return read(file)
+
+    @wraps(jobs)
+    def run(
+        dataset: Dataset, file: Path, *what: object, device: str = "auto", each: Each = here,
+        **how: object,
+    ) -> pd.DataFrame:  # fmt: skip
+        taken = lock(claim(file), wait=False)
+        if taken is None:
+            raise FewLabelsError(f"another process adds rows to '{file}'; wait for it, or give "
+                                 "another folder by --runs")  # fmt: skip
+        with taken:
+            for made in each(dataset, jobs(read(file), dataset, *what, **how), device):
+                add(file, made)
+        return read(file)
+
+    return run
 
 
 def add(file: Path, rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from fewlabels.data.dataset import Dataset
 from fewlabels.devices import Compute
 from fewlabels.experiments import site_draws, source_hash, tables
 from fewlabels.experiments.site_draws import Pixels
-from fewlabels.experiments.tables import Each, Job
+from fewlabels.experiments.tables import Job
 from fewlabels.learners import LEARNERS, bank, features, heads
 from fewlabels.learners.bank import Bank
 from fewlabels.learners.features import FeatureLearner
@@ -175,24 +175,20 @@ def counted(
     return {"confusion": every, "far": beyond, "classes_labelled": len(np.unique(found.y[train]))}
 
 
+@tables.filling
 def run(
-    dataset: Dataset, file: Path, names: Sequence[str], learners: Sequence[str],
-    replicates: Sequence[int], *, device: str = "auto", each: Each = tables.here,
-    bands: Sequence[str] = (), scribbled: bool = False,
-) -> pd.DataFrame:  # fmt: skip
-    """Add the missing rows of some sites to a table, site after site; return the table.
+    table: pd.DataFrame, dataset: Dataset, names: Sequence[str], learners: Sequence[str],
+    replicates: Sequence[int], *, bands: Sequence[str] = (), scribbled: bool = False,
+) -> Iterator[Job]:  # fmt: skip
+    """List what a table lacks of some sites, site after site; see `tables.filling`.
 
     A row is missing where none of the same declaration and data is there.
     """
-
-    def jobs(table: pd.DataFrame) -> Iterator[Job]:
-        for replicate, name in product(replicates, names):
-            there = set(tables.of(table, dataset, site=name, replicate=replicate)["learner"])
-            if left := [learner for learner in learners if learner not in there]:
-                yield partial(rows, name=name, learners=left, replicates=[replicate],
-                              bands=bands, scribbled=scribbled)  # fmt: skip
-
-    return tables.fill(file, dataset, jobs, device, each)
+    for replicate, name in product(replicates, names):
+        there = set(tables.of(table, dataset, site=name, replicate=replicate)["learner"])
+        if left := [learner for learner in learners if learner not in there]:
+            yield partial(rows, name=name, learners=left, replicates=[replicate], bands=bands,
+                          scribbled=scribbled)  # fmt: skip
 
 
 def differing(
