@@ -1,6 +1,5 @@
 """Predictions that are killed, met by another, too large, or made by a model that is no good."""
 
-import json
 import time
 from pathlib import Path
 
@@ -76,12 +75,19 @@ def test_clicks_that_failed_are_all_that_the_next_start_makes(ground, tmp_path, 
     assert names(tmp_path) == [*maps, "map_next.gpkg"]
 
 
-def test_a_note_of_maps_that_were_deleted_since_names_nothing(ground, tmp_path):
-    folder = tmp_path / ".map.tif.partial" / "0123456789ab"
-    folder.mkdir(parents=True)
-    (folder / "names.json").write_text(json.dumps([["classes.tif", "map.tif"]]))
-    predict(ground / "scene.tif", ground / "model", tmp_path / "map.tif", device="cpu")
-    assert names(tmp_path) == ["map.tif", "map.tif.aux.xml", "map_confidence.tif"]
+def test_maps_that_were_named_and_deleted_since_are_made_again(ground, tmp_path, monkeypatch):
+    asked = ground / "scene.tif", ground / "model", tmp_path / "map.tif"
+    monkeypatch.setattr("fewlabels.mapping.query.chosen", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        predict(*asked, clicks=2, device="cpu")
+    monkeypatch.undo()
+    (tmp_path / "map_confidence.tif").unlink()
+    with pytest.raises(DataError, match=r"map\.tif' is there already"):
+        predict(*asked, clicks=2, device="cpu")
+    (tmp_path / "map.tif").unlink()
+    predict(*asked, clicks=2, device="cpu")
+    there = ["map.tif", "map.tif.aux.xml", "map_confidence.tif", "map_next.gpkg"]
+    assert names(tmp_path) == there
 
 
 def test_a_target_that_another_process_makes_is_refused_at_once(ground, tmp_path, monkeypatch):

@@ -32,12 +32,11 @@ def test_nothing_is_written_where_a_marker_is_lost(tmp_path: Path, monkeypatch, 
     marks = ["".join(publish.markers(part)) for part in publish.PARTS]
     readme.write_text("\n".join(marks).replace(publish.markers(lost)[1], "") + "\nthe rest\n")
     before = readme.read_text()
-    what = publish.Shown("dubai", {})
     notebook, label = publish.OPENING
     (tmp_path / "n.ipynb").write_text(nbformat.writes(pictured(label)))
     executed = {notebook: tmp_path / "n.ipynb"}
     with pytest.raises(NotebookError, match=f"end of {lost}"):
-        publish.publish(readme, readme, executed, what, tmp_path / "report", readme)
+        publish.publish(readme, readme, executed, "dubai", {}, tmp_path / "report", readme)
     assert readme.read_text() == before
     assert not (tmp_path / "report").exists()
 

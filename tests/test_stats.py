@@ -9,6 +9,8 @@ import pytest
 from scipy.stats import t
 
 from fewlabels.results import statistics
+from fewlabels.results.statistics import intervals
+from fewlabels.results.statistics.verdicts import paired, verdict
 from fewlabels.studies import Claim
 from fewlabels.types import UnknownName
 
@@ -58,35 +60,35 @@ def test_the_interval_covers_as_often_as_it_says():
 
 
 def test_sign_flip_by_hand():
-    assert statistics.sign_flip(np.array([1.0, 2.0, 3.0])) == 2 / 8
-    assert statistics.sign_flip(np.array([1.0, -1.0])) == 1
-    assert statistics.sign_flip(np.array([3.0, 1.0, -1.0])) == 6 / 8
+    assert intervals.sign_flip(np.array([1.0, 2.0, 3.0])) == 2 / 8
+    assert intervals.sign_flip(np.array([1.0, -1.0])) == 1
+    assert intervals.sign_flip(np.array([3.0, 1.0, -1.0])) == 6 / 8
 
 
 def test_sign_flip_errs_as_often_as_it_says():
     rng = np.random.default_rng(2)
-    small = sum(statistics.sign_flip(rng.normal(size=8)) <= 0.05 for _ in range(600))
+    small = sum(intervals.sign_flip(rng.normal(size=8)) <= 0.05 for _ in range(600))
     assert 0.02 <= small / 600 <= 0.08
 
 
 def test_the_smallest_p_is_that_of_units_which_all_agree():
     for units in (3, 8, 15):
-        assert statistics.sign_flip(np.ones(units)) == statistics.smallest_p(units) == 2 / 2**units
-    assert statistics.smallest_p(40) == 2e-5
+        assert intervals.sign_flip(np.ones(units)) == intervals.smallest_p(units) == 2 / 2**units
+    assert intervals.smallest_p(40) == 2e-5
 
 
 def test_many_units_are_flipped_at_random_with_the_same_answer():
     values = np.array([0.9, -0.2, 0.4, 0.3, -0.5, 0.8, 0.1, 0.2, -0.3, 0.6, 0.2, 0.1, -0.1, 0.4])
-    exact = statistics.sign_flip(values)
-    many = statistics.sign_flip(np.append(values, [0.0, 0.0]))  # zeros change no sum
+    exact = intervals.sign_flip(values)
+    many = intervals.sign_flip(np.append(values, [0.0, 0.0]))  # zeros change no sum
     assert many == pytest.approx(exact, abs=0.005)
 
 
 def test_paired_takes_the_difference_within_each_unit():
-    got = statistics.paired(table(0.05), CLAIM)
+    got = paired(table(0.05), CLAIM)
     assert got["value"].to_numpy() == pytest.approx(0.05)  # sites differ by 0.1, units by nothing
     share = Claim("", "", ("a",), ("b",), measure="share", threshold=0.5)
-    equal = statistics.paired(table(0.0), share)  # of the mean of b, not of each b: 0.4 to 0.8
+    equal = paired(table(0.0), share)  # of the mean of b, not of each b: 0.4 to 0.8
     bounds = np.repeat([0.4, 0.5, 0.6, 0.7, 0.8], 3)
     assert equal["value"].to_numpy() == pytest.approx(0.5 * bounds / bounds.mean())
     assert equal["value"].mean() == pytest.approx(0.5)
@@ -146,8 +148,8 @@ def test_a_claim_that_holds_alone_may_not_in_a_family():
 def test_a_verdict_needs_15_units():
     claim = Claim("", "", ("a",), ("b",))
     few, enough = (statistics.Interval(0.1, 0.05, 0.15, n, 5) for n in (14, 15))
-    assert statistics.verdict(claim, few, 1e-5) == "cannot tell (14 of 15 units)"
-    assert statistics.verdict(claim, enough, 1e-5) == "holds"
+    assert verdict(claim, few, 1e-5) == "cannot tell (14 of 15 units)"
+    assert verdict(claim, enough, 1e-5) == "holds"
 
 
 def test_sizes_that_do_not_fit_are_refused():
@@ -168,21 +170,21 @@ def test_fiellers_interval_ends_where_the_test_of_its_quotient_does():
     rng = np.random.default_rng(3)
     plus, minus = rng.normal(0.4, 0.05, 15), rng.normal(0.5, 0.05, 15)
     folds = np.repeat(np.arange(5), 3)
-    found = statistics.quotient(plus, minus, folds)
+    found = intervals.quotient(plus, minus, folds)
     assert found.mean == pytest.approx(plus.mean() / minus.mean())
     for end in (found.low, found.high):
         told = statistics.interval(plus - end * minus, folds)
         assert min(abs(told.low), abs(told.high)) == pytest.approx(0, abs=1e-12)
-    fixed = statistics.quotient(plus, np.full(15, 0.5), folds)
+    fixed = intervals.quotient(plus, np.full(15, 0.5), folds)
     plain = statistics.interval(plus / 0.5, folds)
     assert (fixed.low, fixed.high) == pytest.approx((plain.low, plain.high))
 
 
 def test_a_quotient_by_what_may_be_nothing_has_no_ends():
-    found = statistics.quotient(np.ones(4), np.array([1.0, -1.0, 2.0, -1.5]), np.arange(4))
+    found = intervals.quotient(np.ones(4), np.array([1.0, -1.0, 2.0, -1.5]), np.arange(4))
     assert (found.low, found.high) == (-np.inf, np.inf)
     assert found.text().endswith("[no interval]")
-    assert np.isnan(statistics.quotient(np.ones(1), np.ones(1), np.zeros(1)).low)
+    assert np.isnan(intervals.quotient(np.ones(1), np.ones(1), np.zeros(1)).low)
 
 
 def test_fiellers_interval_covers_the_quotient_as_often_as_it_says():
@@ -190,7 +192,7 @@ def test_fiellers_interval_covers_the_quotient_as_often_as_it_says():
     rng, hits, means, folds = np.random.default_rng(0), 0, [], np.arange(5)
     for _ in range(2_000):
         plus, minus = rng.normal(0.38, 0.06, 5), rng.normal(0.4, 0.06, 5)
-        found = statistics.quotient(plus, minus, folds)
+        found = intervals.quotient(plus, minus, folds)
         hits += found.low <= 0.95 <= found.high
         means.append((plus / minus).mean())
     assert hits / 2_000 == pytest.approx(0.95, abs=0.015)
@@ -238,7 +240,7 @@ def test_equivalence_by_hand():
     values, blocks = np.array([0.0, 0.002, 0.004]), np.arange(3)
     error = 0.002 / np.sqrt(3)
     worst = min((0.01 - 0.002) / error, (0.002 + 0.01) / error)
-    assert statistics.equivalence(values, blocks, 0.01) == pytest.approx(t.sf(worst, 2))
+    assert intervals.equivalence(values, blocks, 0.01) == pytest.approx(t.sf(worst, 2))
 
 
 def test_equivalence_is_the_90_per_cent_interval_within_the_margin():
@@ -247,19 +249,19 @@ def test_equivalence_is_the_90_per_cent_interval_within_the_margin():
         values = drawn(rng, 0.005, 0.004, 0.004)
         inside = statistics.interval(values, BLOCKS, 0.9)
         within = max(abs(inside.low), abs(inside.high)) < 0.01
-        assert within == (statistics.equivalence(values, BLOCKS, 0.01) < 0.05)
+        assert within == (intervals.equivalence(values, BLOCKS, 0.01) < 0.05)
 
 
 def test_equivalence_of_values_without_spread():
-    assert statistics.equivalence(np.full(4, 0.002), np.arange(4), 0.01) == 0
-    assert statistics.equivalence(np.full(4, 0.01), np.arange(4), 0.01) == 1
-    assert np.isnan(statistics.equivalence(np.array([0.0]), np.array([0]), 0.01))
+    assert intervals.equivalence(np.full(4, 0.002), np.arange(4), 0.01) == 0
+    assert intervals.equivalence(np.full(4, 0.01), np.arange(4), 0.01) == 1
+    assert np.isnan(intervals.equivalence(np.array([0.0]), np.array([0]), 0.01))
 
 
 def test_equivalence_errs_as_often_as_it_says():
     rng = np.random.default_rng(4)
     false = sum(
-        statistics.equivalence(drawn(rng, 0.01, 0.004, 0.004), BLOCKS, 0.01) < 0.05
+        intervals.equivalence(drawn(rng, 0.01, 0.004, 0.004), BLOCKS, 0.01) < 0.05
         for _ in range(600)
     )
     assert 0.02 <= false / 600 <= 0.08
@@ -267,17 +269,17 @@ def test_equivalence_errs_as_often_as_it_says():
 
 def test_binomial_by_hand_and_its_error_rate_by_counting():
     ones = np.array([1.0, 1.0, 1.0, 0.0])
-    assert statistics.binomial(ones, 0.5) == pytest.approx(2 * 5 / 16)
-    assert statistics.binomial(np.ones(4), 0.5) == pytest.approx(2 / 16)
-    assert statistics.binomial(np.array([1.0, 0.0]), 0.5) == 1
+    assert intervals.binomial(ones, 0.5) == pytest.approx(2 * 5 / 16)
+    assert intervals.binomial(np.ones(4), 0.5) == pytest.approx(2 / 16)
+    assert intervals.binomial(np.array([1.0, 0.0]), 0.5) == 1
     for share in (0.3, 0.5, 0.8):
         chance = [comb(15, k) * share**k * (1 - share) ** (15 - k) for k in range(16)]
-        p = [statistics.binomial(np.repeat([1.0, 0.0], [k, 15 - k]), share) for k in range(16)]
+        p = [intervals.binomial(np.repeat([1.0, 0.0], [k, 15 - k]), share) for k in range(16)]
         assert sum(c for c, q in zip(chance, p, strict=True) if q <= 0.05) <= 0.05
 
 
 def test_a_share_of_all_runs_keeps_an_interval():
-    got = statistics.proportion(np.ones(15), BLOCKS)
+    got = intervals.proportion(np.ones(15), BLOCKS)
     assert (got.mean, got.high) == (1, 1)
     assert got.low == pytest.approx(0.025 ** (1 / 15))  # Clopper and Pearson, all of n
 
@@ -286,33 +288,32 @@ def test_an_interval_of_a_share_covers_where_runs_of_a_site_are_alike():
     rng, hits = np.random.default_rng(5), 0
     for _ in range(200):
         of_site = rng.beta(1.4, 0.6, 5)  # mean 0.7
-        got = statistics.proportion((rng.random(15) < of_site[BLOCKS]).astype(float), BLOCKS)
+        got = intervals.proportion((rng.random(15) < of_site[BLOCKS]).astype(float), BLOCKS)
         hits += got.low <= 0.7 <= got.high
     assert hits / 200 >= 0.93
 
 
 def test_spread_by_hand():
-    got = statistics.spread(np.array([0.0, 2.0, 10.0, 12.0]), np.array([0, 0, 1, 1]))
-    assert got.within == pytest.approx(2**0.5)  # each site: variance 2
-    assert got.between == pytest.approx((50 - 1) ** 0.5)  # means 1 and 11: 50, less 2 / 2
-    one_each = statistics.spread(np.array([0.0, 2.0]), np.array([0, 1]))
-    assert (one_each.between, one_each.within) == (pytest.approx(2**0.5), 0)
+    values, sites = np.array([0.0, 2.0, 10.0, 12.0]), np.array([0, 0, 1, 1])
+    between, within = intervals.spread(values, sites)
+    assert within == pytest.approx(2**0.5)  # each site: variance 2
+    assert between == pytest.approx((50 - 1) ** 0.5)  # means 1 and 11: 50, less 2 / 2
+    one_each = intervals.spread(np.array([0.0, 2.0]), np.array([0, 1]))
+    assert one_each == (pytest.approx(2**0.5), 0)
     with pytest.raises(ValueError, match="at least two"):
-        statistics.spread(np.zeros(3), np.zeros(3))
+        intervals.spread(np.zeros(3), np.zeros(3))
 
 
 def test_the_smallest_effect_is_seen_by_80_per_cent_of_studies():
-    spread = statistics.Spread(0.02, 0.03)
-    effect, rng = statistics.smallest_effect(spread, 5, 15), np.random.default_rng(6)
+    effect, rng = intervals.smallest_effect(0.02, 0.03, 5, 15), np.random.default_rng(6)
     seen = sum(
-        statistics.interval(drawn(rng, effect, spread.between, spread.within), BLOCKS).low > 0
-        for _ in range(500)
+        statistics.interval(drawn(rng, effect, 0.02, 0.03), BLOCKS).low > 0 for _ in range(500)
     )
     assert 0.75 <= seen / 500 <= 0.85
 
 
 def test_more_pairs_lower_the_smallest_effect_down_to_what_sites_allow():
-    few, many = (statistics.smallest_effect(statistics.Spread(0.02, 0.03), 5, n) for n in (5, 5000))
-    floor = statistics.smallest_effect(statistics.Spread(0.02, 0.0), 5, 5)
+    few, many = (intervals.smallest_effect(0.02, 0.03, 5, n) for n in (5, 5000))
+    floor = intervals.smallest_effect(0.02, 0.0, 5, 5)
     assert few > many == pytest.approx(floor, rel=0.01)
-    assert np.isnan(statistics.smallest_effect(statistics.Spread(0.02, 0.03), 1, 3))
+    assert np.isnan(intervals.smallest_effect(0.02, 0.03, 1, 3))

@@ -9,6 +9,8 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 from fewlabels.results import statistics
+from fewlabels.results.statistics import intervals
+from fewlabels.results.statistics.verdicts import evidence, paired, verdict
 from fewlabels.studies import Claim
 from fewlabels.types import UnknownName
 
@@ -175,8 +177,8 @@ def test_a_mean_over_cells_needs_all_of_them():
     rows = table({"a": 0.5, "b": 0.4, "c": 0.3})
     rows = rows[(rows["condition"] != "b") | (rows["fold"] != 0)]
     claim = Claim("", "", ("a", "b"), ("c",))
-    assert len(statistics.paired(rows, claim)) == 12
-    assert statistics.paired(rows, claim)["value"].mean() == pytest.approx(0.15, abs=1e-3)
+    assert len(paired(rows, claim)) == 12
+    assert paired(rows, claim)["value"].mean() == pytest.approx(0.15, abs=1e-3)
 
 
 @pytest.mark.parametrize("claim", [
@@ -199,7 +201,7 @@ def test_a_claim_without_runs_is_not_decided_and_disturbs_no_other(claim: Claim)
 
 def test_no_verdict_without_an_interval():
     claim, point = Claim("", "", ("a",), ("b",)), statistics.Interval(0.1, np.nan, np.nan, 15, 1)
-    assert statistics.verdict(claim, point, 1e-5).startswith("cannot tell")
+    assert verdict(claim, point, 1e-5).startswith("cannot tell")
 
 
 def test_the_declaration_is_one_line():
@@ -245,10 +247,10 @@ def test_the_rule_seldom_decides_what_is_not_so():
             noise = 0.008 * rng.normal(size=FOLDS)[blocks] + 0.008 * rng.normal(size=15)
             effect = statistics.interval(mean + noise, blocks)
             p = (
-                statistics.sign_flip(mean + noise),
-                statistics.equivalence(mean + noise, blocks, claim.margin),
+                intervals.sign_flip(mean + noise),
+                intervals.equivalence(mean + noise, blocks, claim.margin),
             )
-            verdicts.append(statistics.verdict(claim, effect, *p))
+            verdicts.append(verdict(claim, effect, *p))
     assert said[0.0].count("holds") / 300 <= 0.05
     assert said[0.01].count("does not hold") / 300 <= 0.07
     assert said[0.01].count("holds") > 30
@@ -262,10 +264,10 @@ def test_a_family_of_false_claims_is_believed_more_often_than_its_p_says():
     claim, alone, believed = Claim("", "", ("a",), ("b",)), [], []
     for _ in range(100):
         every = 0.008 * rng.normal(size=(5, FOLDS))[:, blocks] + 0.008 * rng.normal(size=(5, 15))
-        p = [statistics.sign_flip(values) for values in every]
+        p = [intervals.sign_flip(values) for values in every]
         holm = multipletests(p, method="holm")[1]
         said = [
-            statistics.verdict(claim, statistics.interval(values, blocks), mine)
+            verdict(claim, statistics.interval(values, blocks), mine)
             for values, mine in zip(every, holm, strict=True)
         ]
         alone.append(p[0] < 0.05)
@@ -280,6 +282,6 @@ def test_the_smallest_effect_is_that_of_the_interval_that_decides():
     one = Claim("", "", ("a",), ("b",), measure="each")
     two = Claim("", "", ("a", "a"), ("b", "b"), measure="each")
     none = Claim("", "", ("a",), ("b",), measure="equivalence")
-    seen = [statistics.evidence(found, claim).detectable for claim in (one, two, none)]
+    seen = [evidence(found, claim).detectable for claim in (one, two, none)]
     assert seen[0] < seen[1]
     assert np.isnan(seen[2])

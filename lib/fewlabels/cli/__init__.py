@@ -123,12 +123,13 @@ def _verify(wanted: argparse.Namespace) -> None:
         return tables.verify(wanted)
     store = paths.published(wanted.records) if wanted.records in STUDIES else Path(wanted.records)
     found = reproduce.again(store, wanted.key, root=wanted.root, device=wanted.device)
-    if not found.differ:
-        print(found.described())
+    said, same = reproduce.described(*found), all(reproductions.compared(*found).values())
+    if same:
+        print(said)
     if wanted.keep:
-        print(reproductions.keep(store.resolve().parent, store.stem, found.before, found.after))
-    if found.differ:
-        raise FewLabelsError(f"'{wanted.key}' did not come out again\n{found.described()}")
+        print(reproductions.keep(store.resolve().parent, store.stem, *found))
+    if not same:
+        raise FewLabelsError(f"'{wanted.key}' did not come out again\n{said}")
 
 
 def _asked(wanted: argparse.Namespace) -> dict[str, object]:

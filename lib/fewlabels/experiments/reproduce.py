@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,43 +15,30 @@ from fewlabels.results.records import Record
 from fewlabels.types import RecordError
 
 
-@dataclass(frozen=True)
-class Verified:
-    """A record, and the record of the same run trained again."""
-
-    before: Record
-    after: Record
-
-    @property
-    def differ(self) -> list[str]:
-        """The counts that are not equal, as `reproductions.compared` names them."""
-        return [
-            n for n, equal in reproductions.compared(self.before, self.after).items() if not equal
-        ]
-
-    def described(self) -> str:
-        """Describe both records in a paragraph: score, code, device, and which counts differ."""
-        lines = []
-        for title, record in {"recorded": self.before, "again": self.after}.items():
-            made, score = record.facts["environment"], 100 * record.scores.miou
-            lines.append(
-                f"{title}: mIoU {score:.2f} %, code {reproductions.code(record)}, {made['device']}"
-            )
-        pixels = f"{int(self.before.confusion.sum()):,}"
-        if self.differ:
-            moved = f"{reproductions.moved(self.before, self.after):,}"
-            lines.append(
-                f"{', '.join(self.differ)} differ; at least {moved} of {pixels} test pixels; "
-                "other processors, devices and numbers of threads round differently"
-            )
-        else:
-            names = ", ".join(reproductions.compared(self.before, self.after))
-            lines.append(f"the same counts of all {pixels} test pixels, tile by tile: {names}")
-        return "\n".join(lines)
+def described(before: Record, after: Record) -> str:
+    """Describe both records in a paragraph: score, code, device, and which counts differ."""
+    lines = []
+    for title, record in {"recorded": before, "again": after}.items():
+        made, score = record.facts["environment"], 100 * record.scores.miou
+        code = reproductions.code(record)
+        lines.append(f"{title}: mIoU {score:.2f} %, code {code}, {made['device']}")
+    equal, pixels = reproductions.compared(before, after), f"{int(before.confusion.sum()):,}"
+    if all(equal.values()):
+        names = ", ".join(equal)
+        said = f"the same counts of all {pixels} test pixels, tile by tile: {names}"
+    else:
+        said = (
+            f"{', '.join(name for name in equal if not equal[name])} differ; at least "
+            f"{reproductions.moved(before, after):,} of {pixels} test pixels; other processors, "
+            "devices and numbers of threads round differently"
+        )
+    return "\n".join([*lines, said])
 
 
-def again(store: Path, key: str, *, root: Path | None = None, device: str = "auto") -> Verified:
-    """Train the run of a record again; the new record is not kept.
+def again(
+    store: Path, key: str, *, root: Path | None = None, device: str = "auto"
+) -> tuple[Record, Record]:
+    """Train the run of a record again; return both records, of which the new one is not kept.
 
     A CPU uses as many threads as before, since their number decides how sums are rounded.
 
@@ -75,7 +61,7 @@ def again(store: Path, key: str, *, root: Path | None = None, device: str = "aut
                 f"the {what} of record '{key}' have the hash {old[:12]}, the ones here {new[:12]}: "
                 "not the same run"
             )
-    return Verified(before, after)
+    return before, after
 
 
 @contextmanager

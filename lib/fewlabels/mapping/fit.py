@@ -62,69 +62,60 @@ def fit(
         FewLabelsError: as `recipe.learn`, and where the memory does not suffice.
     """
     writable(folder)
-    scratch = folder.parent / f".{folder.name}.partial"
+    began, scratch = time.perf_counter(), folder.parent / f".{folder.name}.partial"
     with working(scratch, folder), limits.naming_full_memory("--batch, --crop or --side"):
-        return _fitted(scene, labels, folder, how, bands, also, device, licence, scratch)
-
-
-def _fitted(
-    scene: Path, labels: Labels, folder: Path, how: Recipe, bands: tuple[int, ...],
-    also: Sequence[Path], device: str, licence: str, scratch: Path,
-) -> model_folder.About:  # fmt: skip
-    began = time.perf_counter()
-    if folder.exists():
-        raise model_folder.ModelError(
-            f"'{folder}' is there already; name another folder or delete it"
+        model_folder.free(folder)
+        compute = devices.compute(device)
+        with surveyed(scene, labels, how, bands, also) as (seen, read, cut):
+            classes, how = seen.given.classes, seen.how
+            owner = _owner(seen.scene, cut.pieces, classes, how)
+            shape = seen.scene.height, seen.scene.width
+            names = tuple(seen.scene.names)
+            ground = Ground(read, shape, cut.pieces, classes, how, compute, scratch, owner, names)
+            for line in seen.found["warnings"]:
+                log.warning("%s", line)
+            quick = [name for name in recipe.METHODS[how.method] if name not in recipe.LOOPED]
+            if how.method in recipe.LOOPED and not how.folds:
+                quick = []
+            pixels = labelled_pixels.read(ground, quick) if quick else None
+            if how.method in recipe.LOOPED:
+                log.info(
+                    "%s trains %d times; a bar shows the time of one", how.method, how.folds + 1
+                )
+            chosen = score.choice(ground, pixels)
+            log.info("training %s on all labels", chosen.method)
+            known = None
+            if chosen.method in recipe.LOOPED:
+                every = [piece.labels for piece in cut.pieces]
+                learned = recipe.learn(ground, every, "all")
+            else:
+                learned = labelled_pixels.learn(ground, pixels, chosen.method)
+                if how.folds:
+                    known = applicability.reference(ground, seen.scene, pixels, learned.predictor)
+            second = _second(chosen)
+            other = labelled_pixels.learn(ground, pixels, second).predictor if second else None
+        about = model_folder.About(
+            learner=chosen.method,
+            network=how.model if chosen.method == "network" else "",
+            classes=classes,
+            colours=palette(classes),
+            asked=bands,
+            bands=seen.scene.names,
+            kind=seen.scene.kind,
+            ranges=learned.ranges,
+            pixel=seen.scene.pixel,
+            system=seen.scene.system,
+            window=how.window
+            if chosen.method == "network"
+            else stream.window(len(seen.scene.names), learned.predictor.halo),
+            record=_record(seen, ground, learned, chosen, time.perf_counter() - began),
+            licence=licence or model_folder.UNSTATED,
+            second=second,
         )
-    compute = devices.compute(device)
-    with surveyed(scene, labels, how, bands, also) as (seen, read, cut):
-        classes, how = seen.given.classes, seen.how
-        owner = _owner(seen.scene, cut.pieces, classes, how)
-        shape = seen.scene.height, seen.scene.width
-        names = tuple(seen.scene.names)
-        ground = Ground(read, shape, cut.pieces, classes, how, compute, scratch, owner, names)
-        for line in seen.found["warnings"]:
-            log.warning("%s", line)
-        quick = [name for name in recipe.METHODS[how.method] if name not in recipe.LOOPED]
-        if how.method in recipe.LOOPED and not how.folds:
-            quick = []
-        pixels = labelled_pixels.read(ground, quick) if quick else None
-        if how.method in recipe.LOOPED:
-            log.info("%s trains %d times; a bar shows the time of one", how.method, how.folds + 1)
-        chosen = score.choice(ground, pixels)
-        log.info("training %s on all labels", chosen.method)
-        known = None
-        if chosen.method in recipe.LOOPED:
-            every = [piece.labels for piece in cut.pieces]
-            learned = recipe.learn(ground, every, "all")
-        else:
-            learned = labelled_pixels.learn(ground, pixels, chosen.method)
-            if how.folds:
-                known = applicability.reference(ground, seen.scene, pixels, learned.predictor)
-        second = _second(chosen)
-        other = labelled_pixels.learn(ground, pixels, second).predictor if second else None
-    about = model_folder.About(
-        learner=chosen.method,
-        network=how.model if chosen.method == "network" else "",
-        classes=classes,
-        colours=palette(classes),
-        asked=bands,
-        bands=seen.scene.names,
-        kind=seen.scene.kind,
-        ranges=learned.ranges,
-        pixel=seen.scene.pixel,
-        system=seen.scene.system,
-        window=how.window
-        if chosen.method == "network"
-        else stream.window(len(seen.scene.names), learned.predictor.halo),
-        record=_record(seen, ground, learned, chosen, time.perf_counter() - began),
-        licence=licence or model_folder.UNSTATED,
-        second=second,
-    )
-    beside = {applicability.FILE: known.to_bytes()} if known else {}
-    model_folder.write(folder, about, learned.predictor, other, beside)
-    shutil.rmtree(scratch, ignore_errors=True)
-    return about
+        beside = {applicability.FILE: known.to_bytes()} if known else {}
+        model_folder.write(folder, about, learned.predictor, other, beside)
+        shutil.rmtree(scratch, ignore_errors=True)
+        return about
 
 
 def _second(chosen: Choice) -> str:

@@ -16,8 +16,6 @@ import pandas as pd
 import rasterio
 import shapely
 from jaxtyping import Int, UInt8
-from pyproj import CRS as System
-from pyproj import Transformer
 from pyproj.exceptions import ProjError
 from rasterio import features
 from rasterio.transform import Affine
@@ -145,20 +143,16 @@ def _place(
     source: rasterio.DatasetReader,
 ) -> tuple[Mapping[str, object] | None, list[float] | None]:
     """The outline of a raster in degrees and its bounds; None where they are not known."""
-    if not source.crs:
-        return None, None
-    ends = [(0, 0), (0, source.height), (source.width, source.height), (source.width, 0), (0, 0)]
+    ends = [(0, 0), (0, source.height), (source.width, source.height), (source.width, 0)]
+    ring = shapely.Polygon([source.transform @ end for end in ends])
     try:
-        to_degrees = Transformer.from_crs(
-            System.from_wkt(source.crs.to_wkt()), DEGREES, always_xy=True
-        )
-        ring = [list(to_degrees.transform(*(source.transform @ end), errcheck=True))
-                for end in ends]  # fmt: skip
-    except ProjError:
+        outline = geopandas.GeoSeries([ring], crs=source.crs and source.crs.to_wkt())
+        there = outline.to_crs(DEGREES)
+    except (ValueError, ProjError):  # it has no system, or no place on earth
         return None, None
-    across, down = zip(*ring, strict=True)
-    bounds = [min(across), min(down), max(across), max(down)]
-    return {"type": "Polygon", "coordinates": [ring]}, bounds
+    if not np.isfinite(there.total_bounds).all():
+        return None, None
+    return shapely.geometry.mapping(there[0]), there.total_bounds.tolist()
 
 
 def write_polygons(file: Path, classes_map: Path, names: Mapping[int, str]) -> int:

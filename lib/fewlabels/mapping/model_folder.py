@@ -72,6 +72,12 @@ class About:
     second: str = ""
 
 
+def free(folder: Path) -> None:
+    """Raise ModelError if there is something of that name."""
+    if folder.exists():
+        raise ModelError(f"'{folder}' is there already; name another folder or delete it")
+
+
 def write(
     folder: Path,
     about: About,
@@ -88,8 +94,7 @@ def write(
         ModelError: there is something of that name.
         DiskFullError, PlaceError: it cannot be written.
     """
-    if folder.exists():
-        raise ModelError(f"'{folder}' is there already; name another folder or delete it")
+    free(folder)
     with whole_folder(folder) as scratch:
         predictor.write(file(scratch, about))
         if second is not None:

@@ -4,7 +4,7 @@ They are made in the folder of the strips; `predict` gives them their names.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ ENDS = {
     "areas": "_areas.csv", "item": ".json",
 }  # fmt: skip
 RASTERS = ("confidence", "classes", "probabilities", "applicability")
-NOTES = "notes.json"
+NOTES = "notes.json"  # written last
 Strips = Callable[[], Iterator[Strip]]
 
 
@@ -61,6 +61,11 @@ class Finish:
 PLAIN = Finish()
 
 
+def places(folder: Path, targets: Iterable[str]) -> list[Path]:
+    """Where the files of a prediction are made, in this order."""
+    return [folder / f"{what}.{ENDS[what].rpartition('.')[2]}" for what in targets]
+
+
 def make(
     scene: Scene,
     about: About,
@@ -69,16 +74,16 @@ def make(
     finish: Finish,
     targets: dict[str, Path],
     where: Callable[[Path], list[str]],
-) -> list[Path]:
+) -> None:
     """Make the files of a prediction in `folder`; maps that are there already are kept.
 
     Args:
         kept: reads all strips of the scene.
-        targets: see `Finish.targets`; the files have their order.
+        targets: see `Finish.targets`.
         where: writes where the map applies, and says it.
     """
     names = codes(about)
-    made = {what: folder / f"{what}.{ENDS[what].rpartition('.')[2]}" for what in targets}
+    made = dict(zip(targets, places(folder, targets), strict=True))
     notes = [*_classes(scene, about, kept, made["classes"], finish)]
     if not made["confidence"].exists():
         maps.write(made["confidence"], scene, (s.confidence for s in kept()), unit="percent")
@@ -98,7 +103,6 @@ def make(
         notes.append(gis.COUNTED)
     with whole_file(folder / NOTES) as scratch:
         scratch.write_text(json.dumps(notes))
-    return list(made.values())
 
 
 def codes(about: About) -> Mapping[int, str]:

@@ -1,8 +1,8 @@
 """Maps of a scene by a model folder, made strip by strip.
 
 Finished strips are kept in a folder beside the map, so an interrupted prediction resumes after the
-last of them and gives the same maps. Before the maps get their names these are noted in that
-folder, and a process that finds such a note finishes it first. Where to click next follows from
+last of them and gives the same maps. All maps are made in that folder before the first gets its
+name, so the same command also goes on where only some have theirs. Where to click next follows from
 the strips once the maps have their names: if it fails, the same command goes on with it alone.
 """
 
@@ -49,7 +49,6 @@ log = logging.getLogger(__name__)
 
 FORMAT = 5  # raise it when strips mean something else
 SEED = 0  # of the clicks
-NAMES = "names.json"
 
 
 @dataclass(frozen=True)
@@ -109,9 +108,6 @@ def predict(
     writable(out)
     work = out.parent / f".{out.name}.partial"
     with working(work, out), limits.naming_full_memory("--window"):
-        named = _named(work)
-        if not named:
-            maps.free(*targets, *clicks)
         about = model_folder.about(model)
         ground = unlike.fitting(scene, about, model, also=also, force=force)
         if finish.polygons or finish.clicks:
@@ -138,17 +134,21 @@ def predict(
         shared = side // 4 if overlap is None else overlap
         how = Plan(ground.height, ground.width, side, shared, predictor.halo)
         folder = work / _key(ground, model, about, how, compute, finish)
-        if named and named != (folder, [file.name for file in targets]):
-            maps.free(*targets)  # of another prediction
+        made = dict(zip(outputs.places(folder, files), targets, strict=True))
+        there = all(one.exists() or target.exists() for one, target in made.items())
+        done = there and (folder / outputs.NOTES).exists()
+        if not done:
+            maps.free(*targets, *clicks)
         resumed = _finished(folder)
-        if not named:
+        if not done:
             limits.check(how, len(about.classes), out)
             _make(ground, about, about.learner, predictor, how, folder, finish)
             where = partial(applicability.write, ground, about, how, predictor, known)
             kept = partial(_kept, folder, how)
-            made = outputs.make(ground, about, kept, folder, finish, files, where)
-            _name(folder, dict(zip(made, targets, strict=True)))
-        if clicks and not (named and clicks[0].exists()):
+            outputs.make(ground, about, kept, folder, finish, files, where)
+        for one, target in made.items():
+            _name(one, target)
+        if clicks and not clicks[0].exists():
             _next(clicks[0], ground, about, second, how, folder, finish.clicks)
         for target in targets[:2]:
             maps.check(target, ground)
@@ -167,32 +167,13 @@ def _counts(file: Path) -> Int[np.ndarray, " 256"]:
     return sum(np.bincount(part[part != class_map.NONE], minlength=256) for part in strips)
 
 
-def _name(folder: Path, targets: dict[Path, Path]) -> None:
-    """Give the finished files of a folder their names, which are noted before."""
-    with whole_file(folder / NAMES) as scratch:
-        scratch.write_text(json.dumps([[a.name, b.name] for a, b in targets.items()]))
-    _named(folder.parent)
-
-
-def _named(work: Path) -> tuple[Path, list[str]] | None:
-    """Finish naming files as a folder's note says; returns that folder and the names.
-
-    Raises:
-        DataError: something else has one of these names.
-    """
-    for note in work.glob(f"*/{NAMES}"):
-        pairs = [(note.with_name(a), work.with_name(b)) for a, b in json.loads(note.read_text())]
-        if not all(made.exists() or target.exists() for made, target in pairs):
-            note.unlink()  # finished, and then deleted by someone
-            continue
-        for made, target in pairs:
-            if maps.side_car(made).exists():
-                maps.side_car(made).replace(maps.side_car(target))
-            if made.exists():
-                maps.free(target)
-                made.replace(target)
-        return note.parent, [target.name for _, target in pairs]
-    return None
+def _name(made: Path, target: Path) -> None:
+    """Give a finished file its name, unless it has it."""
+    if made.exists():
+        maps.free(target)
+        if maps.side_car(made).exists():
+            maps.side_car(made).replace(maps.side_car(target))
+        made.replace(target)
 
 
 def _make(

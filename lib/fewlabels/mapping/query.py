@@ -9,13 +9,12 @@ Source: Shin et al. 2021 (PixelPick), https://arxiv.org/abs/2104.06394
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import geopandas
 import numpy as np
 import pandas as pd
 import shapely
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 
 from fewlabels.mapping.maps import NODATA
 from fewlabels.mapping.recipe import RecipeError
@@ -25,24 +24,7 @@ SHARE = 0.05
 SURE = 50  # percent: each of two learners is sure of its class above it
 UNDECIDED, APART = 0, 1  # why a pixel is named
 FINE = 3  # squares along one side of the ground that each click would have to itself
-
-
-@dataclass
-class _Cells:
-    """What is kept of each square of the scene, row after row of squares.
-
-    Attributes:
-        key: for either reason the smallest number drawn for one of its pixels; 1 where it has none.
-        pixel: those pixels: row, column, margin, first and second class.
-        total, count: margin summed over its valid pixels, and their number.
-    """
-
-    side: int
-    across: int
-    key: Float[np.ndarray, "2 n"]
-    pixel: Int[np.ndarray, "2 n 5"]
-    total: Float[np.ndarray, " n"]
-    count: Int[np.ndarray, " n"]
+PIXEL = ["row", "column", "margin", "first", "second"]
 
 
 def chosen(
@@ -78,17 +60,30 @@ def chosen(
     levels = sum(np.bincount(s.margin.ravel(), minlength=NODATA + 1) for s in strips())[:NODATA]
     limit = int(np.searchsorted(np.cumsum(levels), SHARE * levels.sum()))
     side = max(1, round(float(np.sqrt(levels.sum() / number)) / FINE))
-    across, top = -(-width // side), 0
-    n = -(-height // side) * across
-    pixel = np.zeros((2, n, 5), np.int64)
-    cells = _Cells(side, across, np.ones((2, n)), pixel, np.zeros(n), np.zeros(n, np.int64))
+    across, top, parts = -(-width // side), 0, []
+    counts = np.zeros((2, -(-height // side) * across))  # of each square: pixels, and their margins
     for strip in strips():
         rng, rows = np.random.default_rng((seed, top)), slice(top, top + len(strip.margin))
-        _see(cells, strip, top, limit, rng)
+        row, column = here = np.nonzero(strip.margin != NODATA)
+        cell = (row + top) // side * across + column // side
+        margin = strip.margin[here]
+        counts += [np.bincount(cell, each, counts.shape[1]) for each in (None, margin)]
+        named = {UNDECIDED: (margin <= limit, strip.second)}
         if other is not None:
-            _compare(cells, strip, top, *other[:, rows], rng)
+            theirs, sure = other[:, rows]
+            apart = (strip.classes != theirs) & (theirs != NODATA)
+            apart &= np.minimum(strip.confidence, sure) > SURE
+            named[APART] = apart[here], theirs
+        for why, (which, second) in named.items():
+            at = row[which], column[which]
+            values = [band[at] for band in (strip.margin, strip.classes, second)]
+            found = pd.DataFrame(np.stack([at[0] + top, at[1], *values], axis=1), columns=PIXEL)
+            found = found.assign(why=why, cell=cell[which], key=rng.random(len(found)))
+            parts.append(found.sort_values("key").drop_duplicates("cell"))
         top = rows.stop
-    return {"pixels": _pixels(cells, number), "blocks": _blocks(cells, number, height, width)}
+    drawn = pd.concat(parts).sort_values("key").drop_duplicates(["why", "cell"])
+    blocks = _blocks(counts, side, across, height, width)
+    return {"pixels": _pixels(drawn, number, side), "blocks": _ranked(blocks.head(number))}
 
 
 def frames(
@@ -122,83 +117,32 @@ def frames(
     }
 
 
-def _see(cells: _Cells, strip: Strip, top: int, limit: int, rng: np.random.Generator) -> None:
-    """Count one strip, and keep its pixels where their number is smaller than that kept so far."""
-    rows, columns = np.nonzero(strip.margin != NODATA)
-    margin = strip.margin[rows, columns]
-    cell = (rows + top) // cells.side * cells.across + columns // cells.side
-    first = top // cells.side * cells.across
-    count = np.bincount(cell - first)
-    there = slice(first, first + len(count))
-    cells.count[there] += count
-    cells.total[there] += np.bincount(cell - first, weights=margin)
-    at = np.stack([rows, columns])[:, margin <= limit]
-    _keep(cells, UNDECIDED, at, rng.random(at.shape[1]), strip, top, strip.second)
-
-
-def _compare(
-    cells: _Cells,
-    strip: Strip,
-    top: int,
-    classes: UInt8[np.ndarray, "_ w"],
-    confidence: UInt8[np.ndarray, "_ w"],
-    rng: np.random.Generator,
-) -> None:
-    sure = np.minimum(strip.confidence, confidence)
-    valid = (strip.margin != NODATA) & (classes != NODATA)
-    at = np.stack(np.nonzero(valid & (strip.classes != classes) & (sure > SURE)))
-    _keep(cells, APART, at, rng.random(at.shape[1]), strip, top, classes)
-
-
-def _keep(
-    cells: _Cells,
-    why: int,
-    at: Int[np.ndarray, "2 n"],
-    key: Float[np.ndarray, " n"],
-    strip: Strip,
-    top: int,
-    second: UInt8[np.ndarray, "_ w"],
-) -> None:
-    """Keep of these pixels (row, column) of a strip those with the smallest key of their square."""
-    cell = (at[0] + top) // cells.side * cells.across + at[1] // cells.side
-    order = np.lexsort((key, cell))
-    order = order[np.r_[True, np.diff(cell[order]) > 0]] if len(order) else order
-    order = order[key[order] < cells.key[why, cell[order]]]
-    (rows, columns), cell = at[:, order], cell[order]
-    cells.key[why, cell] = key[order]
-    values = [band[rows, columns] for band in (strip.margin, strip.classes, second)]
-    cells.pixel[why, cell] = np.stack([rows + top, columns, *values], axis=1)
-
-
-def _pixels(cells: _Cells, number: int) -> pd.DataFrame:
-    taken: list[np.ndarray] = []  # row, column, margin, first, second, reason
-    for why, most in ((APART, -(-number // 2)), (UNDECIDED, number)):
-        keys = cells.key[why]
-        for cell in np.argsort(keys)[: int((keys < 1).sum())]:
+def _pixels(drawn: pd.DataFrame, number: int, side: int) -> pd.DataFrame:
+    at, why, taken = drawn[["row", "column"]].to_numpy(), drawn["why"].to_numpy(), []
+    for reason, most in ((APART, -(-number // 2)), (UNDECIDED, number)):
+        for one in np.flatnonzero(why == reason).tolist():
             if len(taken) == most:
                 break
-            pixel = cells.pixel[why, cell]
-            away = np.array([other[:2] - pixel[:2] for other in taken]).reshape(-1, 2)
-            if (np.hypot(*away.T) >= cells.side).all():
-                taken.append(np.r_[pixel, why])
-    names = ["row", "column", "margin", "first", "second", "why"]
-    found = pd.DataFrame(np.array(taken, np.int64).reshape(-1, 6), columns=names)
-    found["margin"] /= LEVELS
+            if (np.hypot(*(at[taken] - at[one]).T) >= side).all():
+                taken.append(one)
+    found = drawn.iloc[taken][[*PIXEL, "why"]]
+    found = found.assign(margin=found["margin"] / LEVELS)
     apart = found["why"] == APART
     return _ranked(pd.concat([found[apart], found[~apart].sort_values("margin", kind="stable")]))
 
 
-def _blocks(cells: _Cells, number: int, height: int, width: int) -> pd.DataFrame:
-    down, across = np.divmod(np.arange(len(cells.count)), cells.across)
-    row, column = down * cells.side, across * cells.side
-    bottom, right = np.minimum(row + cells.side, height), np.minimum(column + cells.side, width)
-    whole = (bottom - row) * (right - column)
-    mean = cells.total / np.maximum(cells.count, 1) / LEVELS
+def _blocks(
+    counts: Float[np.ndarray, "2 n"], side: int, across: int, height: int, width: int
+) -> pd.DataFrame:
+    """Every square of which at least half is valid, that of the smallest mean margin first."""
+    row, column = side * np.stack(np.divmod(np.arange(counts.shape[1]), across))
+    bottom, right = np.minimum(row + side, height), np.minimum(column + side, width)
+    mean = counts[1] / np.maximum(counts[0], 1) / LEVELS
     found = pd.DataFrame(
         {"row": row, "column": column, "bottom": bottom, "right": right, "margin": mean}
     )
-    found = found[2 * cells.count >= whole].sort_values("margin", kind="stable")
-    return _ranked(found.head(number))
+    half = 2 * counts[0] >= (bottom - row) * (right - column)
+    return found[half].sort_values("margin", kind="stable")
 
 
 def _ranked(found: pd.DataFrame) -> pd.DataFrame:

@@ -23,9 +23,10 @@ import shapely
 from jaxtyping import Bool, Float, Int
 
 from fewlabels.files import whole_file
-from fewlabels.mapping import class_map, class_text, form, label_image, maps, tiles, vector_labels
+from fewlabels.mapping import class_map, class_text, form, maps, survey, tiles
 from fewlabels.mapping.class_map import ClassMap
 from fewlabels.mapping.scene import Scene
+from fewlabels.mapping.survey import Labels
 from fewlabels.scoring import allocation
 from fewlabels.scoring.allocation import SampleError
 from fewlabels.types import IGNORE, DataError, unknown
@@ -111,12 +112,12 @@ def sample(
     Args:
         out: GeoPackage of the points, to interpret.
         labels: what trained the model, on which points are marked.
-        column, crs: of the labels, see `vector_labels.read`.
+        column, crs: of the labels, see `survey.Labels`.
         classes: see `class_map.opened`.
         also: further classes to offer the interpreter, which the map does not have.
 
     Raises:
-        DataError: as `class_map.opened` and `vector_labels.read`, or a file exists.
+        DataError: as `class_map.opened` and `survey.labelled`, or a file exists.
         SampleError: the sample cannot be drawn as asked.
         DiskFullError, PlaceError: it cannot be written.
     """
@@ -259,13 +260,7 @@ def _points(found: ClassMap, counts: Int[np.ndarray, " h"], seed: int) -> pd.Dat
 def _labelled(
     scene: Scene, labels: Path, column: str, crs: str | None, points: pd.DataFrame
 ) -> Bool[np.ndarray, " n"]:
-    drawn = labels.suffix.lower() in vector_labels.ENDINGS
-    given = (
-        vector_labels.read(labels, scene, column=column, crs=crs)
-        if drawn
-        else label_image.opened(labels, scene)
-    )
-    found = []
+    given, found = survey.labelled(Labels(labels, column, crs=crs), scene), []
     with tiles.labelling(given, scene) as burn:
         for row, across in zip(points["row"].tolist(), points["column"].tolist(), strict=True):
             here = burn(slice(row, row + 1), slice(across, across + 1))

@@ -78,9 +78,9 @@ def make(
         [root / "notebooks" / f"{stem}.py" for stem in stems],
         built / f"{data}-{profile}",
         {"data": data, "profile": profile, "device": device},
-        own={} if what else {"04_one_run": _one_run(profile, data)},
+        own={} if what is not None else {"04_one_run": _one_run(profile, data)},
         at_once=_at_once(profile, device),
-        last=() if what else OF_ALL,  # there all is recorded before
+        last=OF_ALL if what is None else (),  # there all is recorded before
         kept=None if images else paths.kept_root(),
     )
     synthetic = data == "synthetic"
@@ -100,7 +100,7 @@ def make(
         for notebook in executed:
             keep(notebook, paths.kept_root())
     by_stem = dict(zip(stems, executed, strict=True))
-    return publish(html, pdf, by_stem, what, root / "report", readme or root / "README.md")
+    return publish(html, pdf, by_stem, data, what, root / "report", readme or root / "README.md")
 
 
 def _images(data: str, what: Shown | None) -> str | None:
@@ -112,7 +112,7 @@ def _images(data: str, what: Shown | None) -> str | None:
     root = paths.data_root()
     if what is None:
         return registry.load(data, registry.fetch(data, root)).fingerprint
-    used = {next(iter(t.values())).run.data.partition(":")[0] for t in what.found.values()}
+    used = {next(iter(t.values())).run.data.partition(":")[0] for t in what.values()}
     try:
         return {name: registry.SOURCES[name].find(root).fingerprint for name in used | {data}}[data]
     except DataError as error:

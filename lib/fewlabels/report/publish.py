@@ -8,8 +8,6 @@ import base64
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import nbformat
@@ -31,20 +29,8 @@ OPENING = ("00_answer", "fig-answer")
 """The README's figure: its notebook and label."""
 
 
-@dataclass(frozen=True)
-class Shown:
-    """The records of each study that the published report shows, and what is made of them."""
-
-    data: str
-    found: Mapping[str, Mapping[Unit, Record]]
-
-    @cached_property
-    def tables(self) -> dict[str, pd.DataFrame]:
-        return {name: sweep.table(name, these) for name, these in self.found.items()}
-
-    @cached_property
-    def claims(self) -> pd.DataFrame:
-        return sweep.claims(self.found)
+Shown = Mapping[str, Mapping[Unit, Record]]
+"""The records of each study that the published report shows."""
 
 
 def shown(data: str) -> Shown:
@@ -54,12 +40,13 @@ def shown(data: str) -> Shown:
         RecordError: a record is damaged.
     """
     there = sweep.available("published", data)
-    return Shown(data, {name: sweep.recorded(name, "published", data) for name in there})
+    return {name: sweep.recorded(name, "published", data) for name in there}
 
 
 def publish(
-    html: Path, pdf: Path, executed: Mapping[str, Path], what: Shown, report: Path, readme: Path
-) -> tuple[Path, Path]:
+    html: Path, pdf: Path, executed: Mapping[str, Path], data: str, what: Shown, report: Path,
+    readme: Path,
+) -> tuple[Path, Path]:  # fmt: skip
     """Copy the built report to the folder `report`, write results.md and figure.png there, and
     renew the README's parts.
 
@@ -77,7 +64,7 @@ def publish(
     text = renewed(readme.name, text, FINDINGS, listed)
     for file, content in (
         (report / "figure.png", picture),
-        (report / "results.md", _results(what).encode()),
+        (report / "results.md", _results(data, what).encode()),
         (readme, text.encode()),
     ):
         with whole_file(file) as scratch:
@@ -123,39 +110,40 @@ def figure_of(executed: Path, label: str) -> tuple[bytes, str]:
     raise NotebookError(f"'{executed.name}' holds no picture with a caption labelled '{label}'")
 
 
-def _results(what: Shown) -> str:
+def _results(data: str, what: Shown) -> str:
     parts = [
         "<!-- written by `make report PROFILE=published` -->\n\n# Results",
-        *sweep.settings(what.found),
+        *sweep.settings(what),
         "Scores are mIoU on dense masks of leak-free test folds (for study C, on the pixels that "
         "people labelled). n counts units: one replicate (a label draw with a training seed) on "
         "one fold. Intervals of 95 % are over folds, or over replicates where there is one fold. "
-        f"A verdict needs {statistics.UNITS} units. {_missing(what)} The [report](index.html) has "
-        "the mean of every condition.",
+        f"A verdict needs {statistics.UNITS} units. {_missing(data, what)} The [report](index.html)"
+        " has the mean of every condition.",
     ]
-    if "budget" in what.tables:
+    if "budget" in what:
+        table = sweep.table("budget", what["budget"])
         parts += [
             "## How much of the dense score do few labels give?",
             "The dense score is that of networks trained on every pixel for as many steps.",
-            markdown(statistics.budget_table(what.tables["budget"], studies.ours.DENSE)),
+            markdown(statistics.budget_table(table, studies.ours.DENSE)),
         ]
     parts += [
         "## What to do with the labels you have",
         "On your own scene, by study W: gains in mIoU over the forest of single pixels.",
         markdown(recommend.advice()),
         "## What became of the claims",
-        markdown(what.claims.drop(columns=["p (Holm)", "detectable"])),
+        markdown(sweep.claims(what).drop(columns=["p (Holm)", "detectable"])),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _missing(what: Shown) -> str:
+def _missing(data: str, what: Shown) -> str:
     """Say what was declared and is not shown yet."""
     short = []
-    for name in studies.comparing("published", what.data):
-        start = studies.scale(name, "published", what.data).starts[0]
-        declared = len(studies.runs(name, "published", what.data, start))
-        if left := declared - len(what.found.get(name, ())):
+    for name in studies.comparing("published", data):
+        start = studies.scale(name, "published", data).starts[0]
+        declared = len(studies.runs(name, "published", data, start))
+        if left := declared - len(what.get(name, ())):
             short.append(f"{left} of the {declared} runs of {name}")
     if not short:
         return "Every declared run is in these tables."

@@ -9,7 +9,7 @@ losses are in nats, counts and weights are plain, all else is in %. `reported.ya
 them each rule is held against.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from math import log, sqrt
@@ -190,23 +190,6 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2f}"
 
 
-CHECKS: Mapping[str, Callable[..., Outcome]] = MappingProxyType(
-    {
-        "robustness": robustness,
-        "in-general": in_general,
-        "ce-bound": ce_bound,
-        "f1-iou": f1_iou,
-        "macro-mean": macro_mean,
-        "precision-recall": precision_recall,
-        "test-above-validation": above_validation,
-        "same-condition": same_condition,
-        "constant-predictor": constant_predictor,
-        "collapsed-baseline": collapsed_baseline,
-        "label-share": label_share,
-        "majority": majority,
-    }
-)
-"""The rules that the systems' numbers are held against."""
 PLAIN = ("best validation loss", "smallest class weight", "classes", "training images",
          "side in pixels")  # fmt: skip
 """The metrics of `printed.csv` that are not in %."""
@@ -235,5 +218,6 @@ def reported() -> list[Finding]:
             name: [values[of, key] for key in keys] if isinstance(keys, list) else values[of, keys]
             for name, keys in case.items()
         }
-        found += findings(of, [(rule, where.format(**numbers), CHECKS[rule](**numbers))])
+        check = globals()[rule.removeprefix("test-").replace("-", "_")]  # named after the rule
+        found += findings(of, [(rule, where.format(**numbers), check(**numbers))])
     return found

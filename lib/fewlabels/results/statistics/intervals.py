@@ -180,25 +180,15 @@ def binomial(values: Float[np.ndarray, " n"], share: float) -> float:
     return float(min(1, 2 * min(at_least, at_most)))
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Standard deviations of a paired difference, in its unit.
-
-    Attributes:
-        between: of the true means of sites.
-        within: of the units of one site (label draws and seeds); 0 where each has one unit, since
-            `between` then includes both.
-    """
-
-    between: float
-    within: float
-
-
-def spread(values: Float[np.ndarray, " n"], blocks: Shaped[np.ndarray, " n"]) -> Spread:
-    """Estimate the components of variance by analysis of variance.
+def spread(
+    values: Float[np.ndarray, " n"], blocks: Shaped[np.ndarray, " n"]
+) -> tuple[float, float]:
+    """Estimate the standard deviations of a paired difference by analysis of variance: of the true
+    means of sites (`between`), and of the units of one site (`within`: label draws and seeds).
 
     The variance of the block means is that between sites plus that within, divided by the units a
-    block. Where the latter alone exceeds it, `between` is 0.
+    block. Where the latter alone exceeds it, `between` is 0. Where each site has one unit, `within`
+    is 0, since `between` then includes both.
 
     Raises:
         ValueError: fewer than two blocks.
@@ -209,13 +199,13 @@ def spread(values: Float[np.ndarray, " n"], blocks: Shaped[np.ndarray, " n"]) ->
     sizes, free = groups.size(), len(values) - groups.ngroups
     within = (groups.var(ddof=1) * (sizes - 1)).sum() / free if free else 0.0
     between = groups.mean().var(ddof=1) - within * (1 / sizes).mean()
-    return Spread(float(max(between, 0) ** 0.5), float(within**0.5))
+    return float(max(between, 0) ** 0.5), float(within**0.5)
 
 
 def smallest_effect(
-    spread: Spread, blocks: int, units: int, power: float = 0.8, alpha: float = 0.05
+    between: float, within: float, blocks: int, units: int, alpha: float = 0.05
 ) -> float:
-    """Compute the true mean difference that an interval over blocks detects with this `power`.
+    """Compute the true mean difference that an interval over blocks detects with power 0.8.
 
     From the noncentral t of the one-sample test over `blocks` means of `units / blocks` units each,
     in the unit of the spread, without Holm's correction, which needs a larger one. NaN below two
@@ -223,6 +213,6 @@ def smallest_effect(
     """
     if blocks < 2:
         return np.nan
-    deviation = (spread.between**2 + spread.within**2 * blocks / units) ** 0.5
-    sizes = TTestPower().solve_power(effect_size=None, nobs=blocks, alpha=alpha, power=power)
+    deviation = (between**2 + within**2 * blocks / units) ** 0.5
+    sizes = TTestPower().solve_power(effect_size=None, nobs=blocks, alpha=alpha, power=0.8)
     return float(np.squeeze(sizes) * deviation)

@@ -163,7 +163,7 @@ def _detectable(table: pd.DataFrame, claim: Claim) -> float:
     if claim.measure == "equivalence" or len(values) < 2:
         return np.nan
     sites = len(set(blocks))
-    return smallest_effect(spread(values, blocks), sites, len(values), alpha=ALPHA / len(every))
+    return smallest_effect(*spread(values, blocks), sites, len(values), alpha=ALPHA / len(every))
 
 
 def _of_miou(claim: Claim) -> bool:
