@@ -209,8 +209,8 @@ frozen_arm.table(frozen_arm.claims(rows, asked), rows).style.hide(axis="index")
 #
 # `fine_tuned` starts from a linear head and trains head and encoder together, by the recipe that was
 # found on development sites (@sec-w). It has the labels of the frozen head and is scored on the same
-# pixels. Claims T1 to T8 were declared before their runs; T5 to T8 are on four times the steps.
-# @tbl-head-tuned has those that were run.
+# pixels. Claims T1 to T4 (@tbl-head-tuned) were declared before their runs; so were T5 to T8 on four
+# times the steps, which were withdrawn before any run.
 
 # %%
 #| label: tbl-head-tuned

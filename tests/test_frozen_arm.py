@@ -183,7 +183,7 @@ def test_a_network_of_the_arm_has_the_labels_and_the_scored_pixels_of_the_head(
     dataset = load("synthetic", split="all", grid=64, cache_root=tmp_path / "cache")
     one = frozen_arm.runs("dubai")["30 px"]
     monkeypatch.setattr(frozen_arm, "TUNED", {"few": 2})
-    monkeypatch.setattr(frozen_arm, "tuned", lambda data, learner: [replace(one, data=data)])
+    monkeypatch.setattr(frozen_arm, "tuned", lambda data: [replace(one, data=data)])
     file = tmp_path / "networks.parquet"
     table = fold_networks.run(dataset, file, [0], ["few"], device="cpu")
     assert set(table["fold"]) == set(range(len(dataset.folds)))

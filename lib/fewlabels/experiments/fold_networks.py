@@ -32,8 +32,7 @@ def run(
         learners: of `frozen_arm.TUNED`.
     """
     for replicate, learner in product(replicates, learners):
-        asked = frozen_arm.tuned(dataset.name, learner)
-        for of, fold in product(asked, range(len(dataset.folds))):
+        for of, fold in product(frozen_arm.tuned(dataset.name), range(len(dataset.folds))):
             key = {"replicate": replicate, "fold": fold, "learner": learner}
             if tables.of(table, dataset, condition=frozen_arm.described(of), **key).empty:
                 yield partial(rows, **key, of=of)

@@ -21,7 +21,7 @@ from fewlabels.results.whole_maps import (
     verdict,
 )
 from fewlabels.studies import w
-from fewlabels.studies.w import BUDGETS, CALLED, EVEN, NETWORK_DATA, Condition
+from fewlabels.studies.w import BUDGETS, CALLED, CORRECTED, EVEN, NETWORK_DATA, Condition
 
 RESAMPLES = 2000
 
@@ -180,11 +180,17 @@ def findings() -> list[str]:
         f"{', '.join(times[:-1])} and {times[-1]}."
     )
     even = [effect(table, Condition(head, n, "even"), Condition(head, n))[ALL] for n in EVEN]
-    if {verdict(each) for each in even} == {"holds"}:
+    sure = [effect(table, Condition(head, n, "unsure"), Condition(head, n))[ALL] for n in CORRECTED]
+    if {verdict(each) for each in (*even, *sure)} == {"holds"}:
+        least = min(each.units for each in (*even, *sure))
+        first, second = (
+            " and ".join(f"{e.text()} with {n}" for e, n in zip(each, budgets, strict=True))
+            for each, budgets in ((even, EVEN), (sure, CORRECTED))
+        )
         said.append(
-            "Labels spread evenly over the classes beat random ones: by "
-            + " and ".join(f"{e.text()} points with {n}" for e, n in zip(even, EVEN, strict=True))
-            + f" labels ({even[0].units} {number})."
+            f"Where you label matters. Labels even over the classes beat random ones: by {first} "
+            "labels. So does a second half of the labels where the map of the first half is least "
+            f"sure, as `predict --next` names them: by {second} ({least} or more {number})."
         )
     if any("fine_tuned" in name for name in sites):
         few, many = (

@@ -48,10 +48,8 @@ NETWORK = "fine_tuned"
 """The network that is asked the claims of the head. It has the head's labels; the loss trains it,
 after a first head that is fitted by cross-entropy. A claim is asked once all its conditions are
 run."""
-LONGEST = f"{NETWORK} of 1,600 steps"  # on dense labels alone: is the dense bound flat?
-TUNED = MappingProxyType({NETWORK: 100, f"{NETWORK} of 400 steps": 400, LONGEST: 1600})
-"""Name -> steps of `fine_tuned`. The first is the tool's, chosen on development sites of study W;
-nothing is chosen between them."""
+TUNED = MappingProxyType({NETWORK: 100})
+"""Name -> steps of `fine_tuned`: the tool's, chosen on development sites of study W."""
 TUNED_DATA = ("dubai", "cz_ortho", "india_s2_nir")
 TUNED_ON = ("100 px", "1,000 px", "30 px", "dense")
 CLAIMS: Mapping[str, Claim] = MappingProxyType(
@@ -68,7 +66,7 @@ CLAIMS: Mapping[str, Claim] = MappingProxyType(
             f"Across sites, {name} beats the frozen head. Labels an image: {on}.",
             plus=(f"{name}, {on}",), minus=(on,),
         )
-        for i, (name, on) in enumerate(product(list(TUNED)[:2], TUNED_ON), 1)
+        for i, (name, on) in enumerate(product(TUNED, TUNED_ON), 1)
     }
 )  # fmt: skip
 OWN = ("learners", "networks")  # families of CLAIMS
@@ -104,11 +102,10 @@ def runs(data: str) -> dict[str, Run]:
     return found
 
 
-def tuned(data: str, learner: str = NETWORK) -> list[Run]:
-    """Declare what one of TUNED is trained on, in this order."""
+def tuned(data: str) -> list[Run]:
+    """Declare what `fine_tuned` is trained on, in this order."""
     named = {name: run for name, run in runs(data).items() if run.data == data}
-    names = dict.fromkeys(TUNED_ON + (tuple(named) if learner == NETWORK else ()))
-    names = ("dense",) if learner == LONGEST else names
+    names = dict.fromkeys((*TUNED_ON, *named))
     return list({described(named[name]): named[name] for name in names}.values())
 
 
