@@ -325,7 +325,9 @@ pd.read_csv(paths.published_root() / "development" / "fine_tuned.csv").style.hid
 #   development of the learners looked at other sites of two of them; `usgs_coast` was never looked at.
 # - A program drew the labels from dense masks: people click on pixels that are easy to see.
 # - Corrections (W10) need so many confident errors apart from each other: sites with fewer are in
-#   neither mean. Unsure labels (W14) are half of their budget; the other half is random. Where masks are coarse, a confident error may be one of the mask.
+#   neither mean. Where masks are coarse, a confident error may be one of the mask.
+# - Unsure labels (W14) are the second half of their budget; the first is random. They lie more than 16
+#   pixels apart, which random ones need not, and a program that makes no error gave them their class.
 # - Networks have one label draw a site. Scribbles were drawn inside objects by a program, and nobody timed
 #   either kind of label on such images.
 # - The area of applicability was tried with one learner and one draw of labels on half of a site; a site

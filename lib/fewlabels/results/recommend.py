@@ -12,7 +12,14 @@ from fewlabels.results import whole_maps
 from fewlabels.results.figures import LEARNERS
 from fewlabels.results.statistics.decisions import SAME, Decision, decisions
 from fewlabels.results.statistics.intervals import Interval
-from fewlabels.studies.w import BUDGETS, NETWORK_BUDGETS, SCRIBBLED_FOR, SCRIBBLES, Condition
+from fewlabels.studies.w import (
+    BUDGETS,
+    CORRECTED,
+    NETWORK_BUDGETS,
+    SCRIBBLED_FOR,
+    SCRIBBLES,
+    Condition,
+)
 from fewlabels.types import FewLabelsError
 
 KINDS = ("points", "scribbles", "polygons")
@@ -79,6 +86,7 @@ def recommend(
         f"twice the labels: {more.text()} points more",
     ]
     said += _tuned(rows[rows["data"].isin(wanted)], inside)
+    said += _unsure(rows[rows["data"].isin(wanted)], inside)
     if inside != labels:
         said.append(f"the study has {BUDGETS[0]} to {BUDGETS[-1]} labels a site, not {labels}")
     if kind != "points":
@@ -99,6 +107,17 @@ def _tuned(rows: pd.DataFrame, labels: int) -> list[str]:
     return [
         f"fine_tuned, which takes minutes: {gain.text()} points more than frozen_linear with "
         f"{budget} labels ({gain.units} sites)"
+        for gain in _gains(rows, *pair)
+    ]
+
+
+def _unsure(rows: pd.DataFrame, labels: int) -> list[str]:
+    """What it adds to label where the map is least sure, as `_tuned`."""
+    budget = min(CORRECTED, key=lambda each: abs(np.log(each / labels)))
+    pair = [Condition("frozen_linear", budget, kind) for kind in ("unsure", "random")]
+    return [
+        "half of the labels where the map of the others is least sure (predict --next): "
+        f"{gain.text()} points more than all at random, {budget} labels ({gain.units} sites)"
         for gain in _gains(rows, *pair)
     ]
 
