@@ -227,7 +227,8 @@ frozen_arm.table(frozen_arm.claims(rows, asked), rows).style.hide(axis="index")
 # - Labels were drawn by a program from masks that have errors of their own.
 # - Most places of India and of the coast have one or two tiles, so patches dealt at random (L1) leak
 #   little there.
-# - The fine-tuned network has one draw of labels, on the data sets of @tbl-head-arms.
+# - The fine-tuned network has one draw of labels, on the data sets of @tbl-head-arms. The sites of a fold
+#   share one network and its noise, so its verdicts are too sure: @tbl-head-pooled has intervals over folds.
 # - Each tile is scored on at most 2,000 pixels, the same for all conditions.
 
 # %%

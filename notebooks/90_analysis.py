@@ -48,14 +48,8 @@ from fewlabels import paths, studies
 from fewlabels.data import registry
 from fewlabels.experiments import sweep
 from fewlabels.mapping import score_summary
-from fewlabels.results import (
-    consistency,
-    figures,
-    frozen_arm,
-    reproductions,
-    statistics,
-    whole_maps,
-)
+from fewlabels.results import consistency, figures, frozen_arm, reproductions, statistics
+from fewlabels.results.whole_maps import claim_verdict, claims, scored
 
 figures.style()
 names = sweep.available(profile, data)
@@ -117,8 +111,7 @@ rows, key = frozen_arm.scored(), told_of["claim"].str.partition(":")[0]
 for arm, who in frozen_arm.ARMS.items():
     verdicts = frozen_arm.claims(rows, learner=who).set_index("claim")["verdict"]
     told_of[arm] = key.map(verdicts).fillna("-")
-on_scenes = whole_maps.claims(whole_maps.scored())
-told_of.loc[key == "K1", "frozen head"] = whole_maps.claim_verdict(on_scenes, "W14")
+told_of.loc[key == "K1", "frozen head"] = claim_verdict(claims(scored()), "W14")
 told_of.style.hide(axis="index")
 
 # %%

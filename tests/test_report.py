@@ -244,6 +244,8 @@ def test_table_in_prose_needs_a_caption(tmp_path):
         "![x](https://example.org/x.png)",
         '<img src="https://example.org/x.png">',
         "<script></script>",
+        '<iframe srcdoc="<p>x</p>"></iframe>',
+        '<meta http-equiv="refresh" content="0; url=https://example.org">',
     ],
 )
 def test_external_resource_is_refused(tmp_path, prose):

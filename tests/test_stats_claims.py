@@ -91,7 +91,7 @@ def test_no_difference_needs_both_ends_of_the_interval_within_the_margin(sign: i
     claim = Claim("", "", ("a",), ("b",), measure="equivalence", margin=0.02)
     for beyond, expected in ((0.019, "holds"), (0.021, "cannot tell")):
         effect = statistics.Interval(0.01, -0.001, beyond, 15, 5).turned(sign)
-        assert statistics.verdict(claim, effect, 0.04, 0.04) == expected
+        assert verdict(claim, effect, 0.04, 0.04) == expected
 
 
 def test_a_wider_margin_is_a_weaker_claim():
