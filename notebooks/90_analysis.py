@@ -106,6 +106,7 @@ Markdown(f"These are {len(different)} different runs.{beside if profile == 'publ
 #| tbl-cap: "Claim, what we measured of networks on Dubai (effect with 95 % interval), verdict on them, and verdicts over the sites of several data sets on a frozen head and on a fine-tuned network (@sec-head; a dash: not asked). K1 was asked of the head on single scenes (W14, @sec-w)."
 judged = sweep.claims(found)
 told_of = judged[["claim", "ours", "verdict"]].copy()
+near = told_of["claim"].str.extract(r" \(Closest: (.*)\.\)$")[0].fillna("-")
 told_of["claim"] = told_of["claim"].str.partition(" (Closest")[0]
 rows, key = frozen_arm.scored(), told_of["claim"].str.partition(":")[0]
 for arm, who in frozen_arm.ARMS.items():
