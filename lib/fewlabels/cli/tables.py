@@ -56,10 +56,12 @@ def _frozen_arm(tiles: Dataset, file: Path, wanted: argparse.Namespace) -> None:
     frozen_arm.run(tiles, file, range(arm.REPLICATES), learners=arm.LEARNERS, **more)
     of = {part: file.with_name(f"{wanted.data}{part}.parquet") for part in results.PARTS}
     patches = _tiles(wanted.study, f"{wanted.data}:patches", wanted.root)
-    frozen_arm.run(patches, of[results.PATCHES], range(arm.REPLICATES), device=wanted.device)
+    frozen_arm.run(
+        patches, of[results.PATCHES], range(arm.REPLICATES), device=wanted.device,
+        each=_each(wanted, patches.name),
+    )  # fmt: skip
     if wanted.data in arm.TUNED_DATA:
-        nets = of[results.NETWORKS]
-        fold_networks.run(tiles, nets, range(1), list(arm.TUNED), **more)
+        fold_networks.run(tiles, of[results.NETWORKS], range(1), list(arm.TUNED), **more)
 
 
 def _whole_maps(tiles: Dataset, file: Path, wanted: argparse.Namespace) -> None:

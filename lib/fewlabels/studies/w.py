@@ -114,6 +114,13 @@ def _each(one: str, other: str, budgets: tuple[int, ...] = BUDGETS) -> tuple:
     return tuple((Condition(one, n), Condition(other, n)) for n in budgets)
 
 
+def _kinds(one: str, other: str, budgets: tuple[int, ...]) -> tuple:
+    """Pairs of two kinds of labels, for the linear head."""
+    return tuple(
+        tuple(Condition("frozen_linear", n, kind) for kind in (one, other)) for n in budgets
+    )
+
+
 TRAINED = (
     *(Condition(name, n) for name in reversed(NETWORKS) for n in NETWORK_BUDGETS),
     Condition("fine_tuned", TAUGHT, "taught"),
@@ -138,9 +145,7 @@ CLAIMS: Mapping[str, SiteClaim] = MappingProxyType(
         ),
         "W8": SiteClaim(
             "Labels even over the classes beat random ones, for the linear head at 30 and 100.",
-            tuple(
-                (Condition("frozen_linear", n, "even"), Condition("frozen_linear", n)) for n in EVEN
-            ),
+            _kinds("even", "random", EVEN),
             family="sampler",
         ),
         "W3": SiteClaim(
@@ -165,10 +170,7 @@ CLAIMS: Mapping[str, SiteClaim] = MappingProxyType(
         ),
         "W6": SiteClaim(
             "Labels expanded to similar pixels nearby beat the labels alone, at 30 and 100.",
-            tuple(
-                (Condition("frozen_linear", n, "expanded"), Condition("frozen_linear", n))
-                for n in EXPANDED
-            ),
+            _kinds("expanded", "random", EXPANDED),
             family="expansion",
         ),
         "W9": SiteClaim(
@@ -185,21 +187,12 @@ CLAIMS: Mapping[str, SiteClaim] = MappingProxyType(
         ),
         "W10": SiteClaim(
             "Corrections of confident errors beat as many random labels, at 100 and 300.",
-            tuple(
-                (Condition("frozen_linear", n, "corrected"), Condition("frozen_linear", n))
-                for n in CORRECTED
-            ),
+            _kinds("corrected", "random", CORRECTED),
             family="sampler",
         ),
         "W11": SiteClaim(
             "Clicks even over the classes beat scribbles drawn in the same time, for the head.",
-            tuple(
-                (
-                    Condition("frozen_linear", n, "clicks"),
-                    Condition("frozen_linear", n, "scribbles"),
-                )
-                for n in SCRIBBLES
-            ),
+            _kinds("clicks", "scribbles", SCRIBBLES),
             family="sampler",
         ),
         "W12": SiteClaim(
@@ -214,10 +207,7 @@ CLAIMS: Mapping[str, SiteClaim] = MappingProxyType(
         ),
         "W14": SiteClaim(
             "Labels where the map is least sure beat as many random labels, at 100 and 300.",
-            tuple(
-                (Condition("frozen_linear", n, "unsure"), Condition("frozen_linear", n))
-                for n in CORRECTED
-            ),
+            _kinds("unsure", "random", CORRECTED),
             family="sampler",
         ),
     }
